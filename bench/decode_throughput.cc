@@ -1,0 +1,72 @@
+// Decode throughput of our engine adapter, in the shape of llama-batched-bench: B requests of P prompt and G output tokens, no
+// end token. Prints one JSON line; tools/bench_engine alternates it with llama-batched-bench and compares.
+//
+//   decode_throughput MODEL.gguf THREADS PROMPT_TOKENS OUTPUT_TOKENS BATCH
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "load/closed_loop.h"
+#include "system/llamacpp/llamacpp_system.h"
+
+namespace moecap {
+namespace {
+
+struct Shape {
+  int threads, prompt_tokens, output_tokens, batch;
+};
+
+Result<std::string> Measure(const char* model_path, const Shape& shape) {
+  const SteadyClock clock;
+  ASSIGN_OR_RETURN(const auto library, llamacpp::EngineLibrary::Load());
+  ASSIGN_OR_RETURN(auto model, llamacpp::LoadedModel::Load(*library, model_path));
+  llamacpp::EngineOptions options;
+  options.threads = shape.threads;
+  options.slots = shape.batch;
+  options.context_tokens = shape.prompt_tokens + shape.output_tokens;
+  ASSIGN_OR_RETURN(const auto system, llamacpp::LlamaCppSystem::Create(*library, std::move(model), options, clock));
+
+  Rng rng(1);
+  std::vector<load::RequestSpec> requests(static_cast<size_t>(shape.batch));
+  for (load::RequestSpec& request : requests) {
+    for (int i = 0; i < shape.prompt_tokens; ++i) request.prompt_token_ids.push_back(static_cast<int32_t>(rng.Below(200)));
+    request.max_output_tokens = shape.output_tokens;
+    request.ignore_end_token = true;
+  }
+  load::ClosedLoopOptions loop;
+  loop.clients = shape.batch;
+  ASSIGN_OR_RETURN(const load::LoadResult result, RunClosedLoop(*system, requests, loop, clock));
+
+  // From the first full decode batch to the last token, everything between the passes included: scheduling, sampling, stamping.
+  double start_s = -1, end_s = 0, pass_s = 0;
+  int64_t tokens = 0;
+  for (const auto& pass : result.passes) {
+    if (pass.kind != record::PassKind::kDecode) continue;
+    if (start_s < 0) start_s = pass.start_s;
+    tokens += pass.NewTokens();
+    pass_s += pass.latency_s;
+    end_s = pass.start_s + pass.latency_s;
+  }
+  if (tokens != static_cast<int64_t>(shape.batch) * (shape.output_tokens - 1)) return Failed("wrong number of decoded tokens");
+  return fmt::format(R"({{"batch":{},"tokens":{},"decode_tokens_per_s":{:.1f},"share_in_passes":{:.4f}}})", shape.batch, tokens,
+                     static_cast<double>(tokens) / (end_s - start_s), pass_s / (end_s - start_s));
+}
+
+}  // namespace
+}  // namespace moecap
+
+int main(int argc, char** argv) {
+  if (argc != 6) {
+    fmt::print(stderr, "usage: decode_throughput MODEL.gguf THREADS PROMPT_TOKENS OUTPUT_TOKENS BATCH\n");
+    return 2;
+  }
+  const auto line = moecap::Measure(argv[1], {std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5])});
+  if (!line.ok()) {
+    fmt::print(stderr, "decode_throughput: {}\n", line.error().message);
+    return 1;
+  }
+  fmt::print("{}\n", *line);
+  return 0;
+}

@@ -1,0 +1,38 @@
+# moecap_options(TARGET): our warnings and sanitizers, for our own code only.
+function(moecap_options target)
+  # -Wno-restrict -Wno-missing-field-initializers: gcc 12 reports false overlaps in std::string (gcc bug 105651).
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-restrict -Wno-missing-field-initializers
+                                           $<$<BOOL:${MOECAP_WERROR}>:-Werror>)
+  if(MOECAP_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${MOECAP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=${MOECAP_SANITIZE})
+  endif()
+endfunction()
+
+# moecap_module(NAME SOURCES ... [DEPS module...] [LIBS library...] [PUBLIC_LIBS library...] [TESTS file...] [TEST_DEPS module...])
+# One folder of src/ = one static library moecap_NAME. DEPS are moecap modules and must equal the folder's row in
+# ARCHITECTURE.md (tools/check_layers verifies the includes). LIBS are third-party libraries, private to the folder.
+function(moecap_module name)
+  cmake_parse_arguments(M "" "" "SOURCES;DEPS;LIBS;PUBLIC_LIBS;TESTS;TEST_DEPS" ${ARGN})
+  set(target moecap_${name})
+  add_library(${target} STATIC ${M_SOURCES})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  list(TRANSFORM M_DEPS PREPEND moecap_)
+  target_link_libraries(${target} PUBLIC ${M_DEPS} ${M_PUBLIC_LIBS} PRIVATE ${M_LIBS})
+  moecap_options(${target})
+  if(BUILD_TESTING AND M_TESTS)
+    moecap_test(${name}_test SOURCES ${M_TESTS} DEPS ${name} ${M_TEST_DEPS})
+  endif()
+endfunction()
+
+# moecap_test(NAME SOURCES ... DEPS module... [LIBS library...]): one gtest program, one ctest entry.
+function(moecap_test name)
+  cmake_parse_arguments(T "" "" "SOURCES;DEPS;LIBS" ${ARGN})
+  add_executable(${name} ${T_SOURCES})
+  list(TRANSFORM T_DEPS PREPEND moecap_)
+  target_link_libraries(${name} PRIVATE ${T_DEPS} ${T_LIBS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE MOECAP_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  moecap_options(${name})
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()

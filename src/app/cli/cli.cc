@@ -1,0 +1,61 @@
+#include "app/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+namespace moecap::app {
+namespace {
+
+struct Verb {
+  const char* name;
+  const char* description;
+  Action (*add)(CLI::App& app, const Invocation& invocation);
+};
+
+constexpr Verb kVerbs[] = {
+    {"run", "benchmark systems on one workload: cost, accuracy and performance of each", AddRun},
+    {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
+    {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},
+};
+
+int ExitCodeOf(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kBadInput:
+      return kUsage;
+    case ErrorKind::kFailed:
+      return kRunFailed;
+    case ErrorKind::kInterrupted:
+      return kInterruptedByUser;
+  }
+  return kRunFailed;
+}
+
+}  // namespace
+
+int Main(int argc, char** argv) {
+  CLI::App app("moecap measures the cost, accuracy and performance of serving sparse mixture-of-experts language models.",
+               "moecap");
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  const Invocation invocation{{argv, argv + argc}};
+  std::vector<std::pair<CLI::App*, Action>> actions;
+  for (const Verb& verb : kVerbs) {
+    CLI::App* sub = app.add_subcommand(verb.name, verb.description);
+    actions.emplace_back(sub, verb.add(*sub, invocation));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  for (const auto& [sub, action] : actions) {
+    if (!sub->parsed()) continue;
+    const Status status = action();
+    if (status.ok()) return kOk;
+    std::fprintf(stderr, "moecap %s: %s\n", sub->get_name().c_str(), status.error().message.c_str());
+    return ExitCodeOf(status.error().kind);
+  }
+  return kUsage;
+}
+
+}  // namespace moecap::app

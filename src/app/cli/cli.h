@@ -1,0 +1,34 @@
+// The command line: one verb a file, wired together in cli.cc.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace moecap::app {
+
+inline constexpr const char* kVersion = MOECAP_VERSION;
+
+enum ExitCode { kOk = 0, kRunFailed = 1, kUsage = 2, kTargetMissed = 3, kInterruptedByUser = 130 };
+
+// What a verb needs of the process besides its own flags.
+struct Invocation {
+  std::vector<std::string> command;  // argv, for the manifest
+};
+
+// Parses argv, runs the verb, prints its error as one line and returns the exit code.
+int Main(int argc, char** argv);
+
+// A verb adds its flags to `app` and returns the function that runs it after parsing.
+using Action = std::function<Status()>;
+Action AddRun(CLI::App& app, const Invocation& invocation);
+Action AddReport(CLI::App& app, const Invocation& invocation);
+Action AddHardware(CLI::App& app, const Invocation& invocation);
+
+}  // namespace moecap::app

@@ -1,0 +1,144 @@
+// moecap run: one experiment from its configuration to the report.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "app/cli/cli.h"
+#include "app/cli/output.h"
+#include "app/llamacpp_driver.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/progress.h"
+#include "hardware/probe/probe.h"
+#include "run/cost_figures.h"
+#include "run/experiment.h"
+#include "run/summarize.h"
+
+namespace moecap::app {
+namespace fs = std::filesystem;
+namespace {
+
+struct Flags {
+  std::string config;
+  std::string resume;
+  std::string results_dir;
+  bool json = false;
+};
+
+std::atomic<bool> interrupted = false;  // set by the signal handler, which can reach nothing else
+
+// The first Ctrl-C asks the run to stop, a second one ends the process.
+void InstallInterruptHandler() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+// Without an argument: examples/quickstart.yaml below the working directory or beside the build folder.
+Result<fs::path> ConfigPath(const std::string& given) {
+  if (!given.empty()) return fs::path(given);
+  for (const fs::path& root : {fs::current_path(), ExecutableDir() / "../.."}) {
+    const fs::path candidate = root / "examples/quickstart.yaml";
+    if (fs::exists(candidate)) return candidate.lexically_normal();
+  }
+  return BadInput("no configuration given, and examples/quickstart.yaml is not here; run: moecap run CONFIG.yaml");
+}
+
+// Stored runs are named by id (below results/) or by folder.
+fs::path RunDir(const std::string& id_or_dir) {
+  return fs::exists(fs::path(id_or_dir) / "manifest.json") ? fs::path(id_or_dir) : fs::path("results") / id_or_dir;
+}
+
+Status AddCeilings(run::Manifest& manifest, const Clock& clock) {
+  manifest.host = hardware::DetectHost();
+  ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, CacheDir()));
+  manifest.ceilings = std::move(ceilings.ceilings);
+  return {};
+}
+
+Result<run::Results> NewResults(const run::RunConfig& config, const run::Experiment& experiment, const Invocation& invocation,
+                                const Clock& clock) {
+  RETURN_IF_ERROR(MakeWritableDir(config.results_dir));
+  run::Manifest manifest;
+  manifest.run_id = WallTimeCompact() + "-" + config.name;
+  manifest.started_at = WallTimeIso8601();
+  manifest.moecap_version = kVersion;
+  manifest.command = invocation.command;
+  manifest.config = config;
+  manifest.problems = experiment.problems();
+  manifest.systems = experiment.Systems();
+  fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
+  RETURN_IF_ERROR(AddCeilings(manifest, clock));
+  ASSIGN_OR_RETURN(manifest.cost, run::ResolveCostInputs(manifest.host, config.cost));
+  return run::Results::Create(config.results_dir, std::move(manifest));
+}
+
+Result<run::Results> StoredResults(const std::string& id_or_dir) {
+  ASSIGN_OR_RETURN(run::Results results, run::Results::Open(RunDir(id_or_dir)));
+  if (results.manifest().complete)
+    return BadInput(fmt::format("{} is complete; show it with: moecap report {}", id_or_dir, id_or_dir));
+  RETURN_IF_ERROR(results.PrepareResume());
+  return results;
+}
+
+Status Execute(run::Experiment& experiment, run::Results& results, const Clock& clock) {
+  const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
+  Progress progress(clock, stderr, is_terminal, "requests");
+  run::ExperimentHooks hooks;
+  hooks.stop_requested = [] { return interrupted.load(); };
+  hooks.on_progress = [&](const run::ProgressUpdate& update) { progress.Update(update.done, update.total, update.activity); };
+  return experiment.Execute(results, hooks);
+}
+
+Status Run(const Flags& flags, const Invocation& invocation) {
+  InstallInterruptHandler();
+  const SteadyClock clock;
+  std::optional<run::Results> results;
+  run::RunConfig config;
+  if (!flags.resume.empty()) {
+    ASSIGN_OR_RETURN(results, StoredResults(flags.resume));
+    config = results->manifest().config;
+  } else {
+    ASSIGN_OR_RETURN(const fs::path path, ConfigPath(flags.config));
+    ASSIGN_OR_RETURN(config, run::ReadRunConfig(path));
+    if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
+  }
+  ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, LlamaCppDriverFactory(clock), clock));
+  if (!results) {
+    ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, clock));
+  }
+  const Status executed = Execute(experiment, *results, clock);
+  if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) return executed;
+
+  ASSIGN_OR_RETURN(const cap::RunSummary summary, run::SummarizeStored(*results));
+  RETURN_IF_ERROR(WriteReports(summary, results->dir()));
+  PrintSummary(summary, flags.json);
+  fmt::print(stderr, "\nreport: {}\n", (results->dir() / "report.html").string());
+  if (!executed.ok()) {
+    return Error{ErrorKind::kInterrupted,
+                 fmt::format("{}; finish it with: moecap run --resume {}", executed.error().message, results->dir().string())};
+  }
+  return {};
+}
+
+}  // namespace
+
+Action AddRun(CLI::App& app, const Invocation& invocation) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("config", flags->config, "YAML file (default: examples/quickstart.yaml)");
+  app.add_option("--resume", flags->resume, "finish an interrupted run, by id or folder")->excludes("config");
+  app.add_option("--results-dir", flags->results_dir, "where runs are stored (default: results)");
+  app.add_flag("--json", flags->json, "print the summary as JSON");
+  app.footer("Example:\n  moecap run examples/quickstart.yaml\n\nConfiguration keys: docs/config.md");
+  return [flags, &invocation] { return Run(*flags, invocation); };
+}
+
+}  // namespace moecap::app

@@ -1,0 +1,37 @@
+// Time. Measurements use one injected steady clock; the wall clock only labels results.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace moecap {
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  // Nanoseconds since an arbitrary origin; never goes back.
+  virtual int64_t NowNs() const = 0;
+  double NowS() const { return static_cast<double>(NowNs()) * 1e-9; }
+};
+
+// CLOCK_MONOTONIC. Thread-safe.
+class SteadyClock final : public Clock {
+ public:
+  int64_t NowNs() const override;
+};
+
+// A clock that tests move by hand.
+class FakeClock final : public Clock {
+ public:
+  int64_t NowNs() const override { return now_ns_; }
+  void AdvanceNs(int64_t delta_ns) { now_ns_ += delta_ns; }
+
+ private:
+  int64_t now_ns_ = 0;
+};
+
+// UTC wall time as "2026-01-31T12:00:00Z" and, for identifiers, "20260131-120000".
+std::string WallTimeIso8601();
+std::string WallTimeCompact();
+
+}  // namespace moecap

@@ -1,0 +1,173 @@
+#include "base/fs.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+#include <utility>
+
+namespace moecap {
+namespace fs = std::filesystem;
+namespace {
+
+Error OsError(std::string_view action, const fs::path& path, int error_number) {
+  return BadInput(fmt::format("cannot {} {}: {}", action, path.string(), std::strerror(error_number)));
+}
+
+// Writes all of `content` to `fd`; returns 0 or errno.
+int WriteAll(int fd, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    content.remove_prefix(static_cast<size_t>(written));
+  }
+  return 0;
+}
+
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t substitution = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({substitution, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) return OsError("read", path, EISDIR);
+  errno = 0;
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) return OsError("read", path, errno != 0 ? errno : ENOENT);
+  std::string content{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  if (stream.bad()) return OsError("read", path, EIO);
+  return content;
+}
+
+Result<std::vector<std::string>> ReadLines(const fs::path& path) {
+  ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
+  std::vector<std::string> lines;
+  size_t begin = 0;
+  while (begin < content.size()) {
+    const size_t end = std::min(content.find('\n', begin), content.size());
+    lines.emplace_back(content, begin, end - begin);
+    begin = end + 1;
+  }
+  return lines;
+}
+
+Status WriteFileAtomically(const fs::path& path, std::string_view content) {
+  const fs::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return OsError("write", path, errno);
+  int error_number = WriteAll(fd, content);
+  if (error_number == 0 && ::fsync(fd) != 0) error_number = errno;
+  if (::close(fd) != 0 && error_number == 0) error_number = errno;
+  if (error_number == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) error_number = errno;
+  if (error_number == 0) return {};
+  ::unlink(temporary.c_str());
+  return OsError("write", path, error_number);
+}
+
+Result<AtomicFileWriter> AtomicFileWriter::Create(const fs::path& path, uint64_t bytes) {
+  std::error_code error;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const fs::space_info space = fs::space(folder, error);
+  if (!error && space.available < bytes) {
+    return BadInput(
+        fmt::format("cannot write {}: it needs {} bytes, its volume has {} free", path.string(), bytes, space.available));
+  }
+  fs::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return OsError("write", path, errno);
+  return AtomicFileWriter(path, std::move(temporary), fd);
+}
+
+AtomicFileWriter::AtomicFileWriter(fs::path path, fs::path temporary, int fd)
+    : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+
+AtomicFileWriter::AtomicFileWriter(AtomicFileWriter&& other) noexcept
+    : path_(std::move(other.path_)), temporary_(std::move(other.temporary_)), fd_(std::exchange(other.fd_, -1)) {}
+
+AtomicFileWriter::~AtomicFileWriter() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+Status AtomicFileWriter::Append(std::string_view piece) {
+  const int error_number = WriteAll(fd_, piece);
+  if (error_number != 0) return OsError("write", path_, error_number);
+  return {};
+}
+
+Status AtomicFileWriter::Commit() {
+  int error_number = ::fsync(fd_) != 0 ? errno : 0;
+  if (::close(std::exchange(fd_, -1)) != 0 && error_number == 0) error_number = errno;
+  if (error_number == 0 && ::rename(temporary_.c_str(), path_.c_str()) != 0) error_number = errno;
+  if (error_number == 0) return {};
+  ::unlink(temporary_.c_str());
+  return OsError("write", path_, error_number);
+}
+
+Status MakeWritableDir(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error && !fs::is_directory(path)) error = std::make_error_code(std::errc::not_a_directory);
+  if (error) {
+    return BadInput(fmt::format("cannot create the folder {}: {}; choose another folder", path.string(), error.message()));
+  }
+  std::string probe = (path / ".writable-XXXXXX").string();
+  const int fd = ::mkstemp(probe.data());
+  if (fd < 0) {
+    return BadInput(
+        fmt::format("cannot write into the folder {}: {}; choose another folder", path.string(), std::strerror(errno)));
+  }
+  ::close(fd);
+  ::unlink(probe.c_str());
+  return {};
+}
+
+fs::path CacheDir() {
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0') return fs::path(xdg) / "moecap";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return fs::path(home) / ".cache" / "moecap";
+  return fs::temp_directory_path() / "moecap-cache";
+}
+
+fs::path ExecutableDir() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  return error ? fs::current_path() : self.parent_path();
+}
+
+std::string NearestWord(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, word.size() / 2);
+  for (const std::string& candidate : candidates) {
+    const size_t distance = EditDistance(word, candidate);
+    if (distance < best_distance || (distance == best_distance && best.empty())) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+}  // namespace moecap

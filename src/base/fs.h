@@ -1,0 +1,56 @@
+// Files and folders. A file appears whole or not at all: writers go through a temporary file and a rename.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace moecap {
+
+// The whole file. Error: kBadInput naming the path and the reason of the operating system.
+Result<std::string> ReadFile(const std::filesystem::path& path);
+
+// Lines without their '\n'; a last line without '\n' counts, an empty last line does not.
+Result<std::vector<std::string>> ReadLines(const std::filesystem::path& path);
+
+// Writes `content` to a temporary file beside `path`, syncs it and renames it over `path`.
+Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
+
+// Writes a file of any size piece by piece into a temporary file beside it, which Commit syncs and renames. Without Commit
+// nothing appears.
+class AtomicFileWriter {
+ public:
+  // Error: kBadInput when the file cannot be made or the volume has fewer than `bytes` free.
+  static Result<AtomicFileWriter> Create(const std::filesystem::path& path, uint64_t bytes);
+  AtomicFileWriter(AtomicFileWriter&& other) noexcept;
+  AtomicFileWriter& operator=(AtomicFileWriter&&) = delete;
+  ~AtomicFileWriter();
+
+  Status Append(std::string_view piece);
+  Status Commit();
+
+ private:
+  AtomicFileWriter(std::filesystem::path path, std::filesystem::path temporary, int fd);
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int fd_;  // -1 = moved away or committed
+};
+
+// Creates `path` and its parents, and proves that a file can be written there. Error: kBadInput with a remedy.
+Status MakeWritableDir(const std::filesystem::path& path);
+
+// $XDG_CACHE_HOME/moecap or ~/.cache/moecap (or the system's temporary folder when neither is set).
+std::filesystem::path CacheDir();
+
+// The folder of the running executable.
+std::filesystem::path ExecutableDir();
+
+// The entry of `candidates` nearest to `word` by edit distance, for "did you mean"; empty when none is near.
+std::string NearestWord(std::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace moecap

@@ -1,0 +1,23 @@
+// JSON text to value and back without exceptions. Include <nlohmann/json.hpp> only in .cc files.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace moecap {
+
+// Keys keep the order in which they were written, so that what we print reads well.
+using Json = nlohmann::ordered_json;
+
+// Error: kBadInput with the parser's place and reason.
+Result<Json> ParseJson(std::string_view text);
+
+// One line without spaces. Invalid UTF-8 becomes U+FFFD; NaN and infinities become null.
+std::string DumpJson(const Json& value);
+// Indented by two spaces, ending in a newline.
+std::string DumpJsonPretty(const Json& value);
+
+}  // namespace moecap

@@ -1,0 +1,59 @@
+// The CAP radar and the class of each system: what it optimises and what it gives up (MoE-CAP, sections 1 and 3).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace moecap::cap {
+
+// What one system brings to the radar. Null = not known; such a system gets no score on that axis.
+struct CapInput {
+  std::string system;
+  std::optional<double> cost;      // lower is better; unit named by the caller, e.g. USD per 1M output tokens
+  std::optional<double> accuracy;  // 0..1
+  std::optional<double> accuracy_stderr;
+  std::optional<double> performance;  // lower is better: TPOT in seconds
+};
+
+// PA gives up cost, PC gives up accuracy, CA gives up performance.
+enum class CapClass { kPerformanceAccuracy, kPerformanceCost, kCostAccuracy, kBalanced, kUnknown };
+
+struct CapScores {
+  std::string system;
+  std::optional<double> cost, accuracy, performance;  // 0..100, outer is better
+  CapClass cap_class = CapClass::kUnknown;
+  std::string reason;  // one sentence with the figures
+};
+
+// "PA", "PC", "CA", "balanced", "unknown".
+std::string CapClassName(CapClass value);
+
+struct ScoreOptions {
+  double baseline = 20;  // the score of the worst system in view, 0..100: the middle of the radar stays empty
+  // The cost T that scores the baseline; dearer systems are cut to it. Null: the largest cost in view, so that none is cut and
+  // no two costs look the same. Upstream takes the second-last tick of its cost axis (8000 for ticks 0..10000 by 2000).
+  std::optional<double> cost_at_baseline;
+  // Costs and times within this ratio of each other count as equal.
+  double meaningful_ratio = 1.05;
+  // Accuracies count as different from this many standard errors of their difference on ...
+  double significant_errors = 2;
+  // ... and, where a standard error is not known, from this difference on (0.01 = one point).
+  double accuracy_step_without_error = 0.01;
+};
+
+// Scores relative to the systems in view, and classes with reasons. With b the baseline:
+//   performance = b + (max - v) / (max - min) x (100 - b)     cost = b + (T - min(v, T)) / T x (100 - b)
+//   accuracy    = b + (v - min) / (1 - min) x (100 - b)
+// which is upstream's normalisation (draw_radar.py of MoE-CAP's leaderboard). Where it divides by zero (all times equal, T = 0,
+// least accuracy 1) no system is behind another one and all score 100. Values that are not finite count as not known.
+//
+// A system is behind in a dimension when another one beats it there beyond noise. Its class names the two dimensions that are
+// left when the one is taken away in which it lags most: the share of the way from the best to the worst in view. Near ties
+// go to the dimension with the larger ratio to the best (of times, of costs, of error rates), then to performance: on equal
+// hardware a token's cost follows from its time. kBalanced: behind in none. kUnknown: a value is missing, or nobody to compare
+// with. The result has the order of `inputs`.
+std::vector<CapScores> ScoreSystems(std::span<const CapInput> inputs, const ScoreOptions& options = {});
+
+}  // namespace moecap::cap

@@ -1,0 +1,35 @@
+// Which systems are worth a look: nobody beats them in every respect.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cap/cap_scores.h"
+
+namespace moecap::cap {
+
+// One candidate: a value for each objective, lower is better (negate what is better when higher). All points of a set have the
+// same number of values, all finite.
+using ParetoPoint = std::vector<double>;
+
+// True when `a` is nowhere above `b` and somewhere below it.
+bool Dominates(const ParetoPoint& a, const ParetoPoint& b);
+
+// Whether each point is on the front, i.e. dominated by none; equal points are all on it. Same order as `points`. Sorts first
+// and compares with the front only: fast for the planner's many thousands of candidates.
+std::vector<bool> ParetoFront(std::span<const ParetoPoint> points);
+
+struct ParetoEntry {
+  std::string system;
+  std::optional<bool> on_front;           // null when cost, accuracy or performance is not known
+  std::vector<std::string> dominated_by;  // systems that lose nowhere and win somewhere
+};
+
+// The front in cost, accuracy and performance, where differences within noise count as equal (ScoreOptions says what noise is).
+// Same order as `inputs`.
+std::vector<ParetoEntry> CapFront(std::span<const CapInput> inputs, const ScoreOptions& options = {});
+
+}  // namespace moecap::cap

@@ -1,0 +1,138 @@
+#include "cost/ownership.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace moecap::cost {
+namespace {
+
+constexpr double kHoursPerYear = 8760;
+constexpr double kMonthsPerYear = 12;
+constexpr double kWattsPerKilowatt = 1000;
+constexpr double kSecondsPerHour = 3600;
+constexpr double kMillion = 1e6;
+
+std::optional<double> Product(const std::optional<Input>& left, const std::optional<Input>& right) {
+  // None of something costs nothing, whatever its price.
+  if (left && left->value == 0) return 0.0;
+  return left && right ? std::optional(left->value * right->value) : std::nullopt;
+}
+
+std::optional<double> ValueOf(const std::optional<Input>& input) { return input ? std::optional(input->value) : std::nullopt; }
+
+double ValueOr(const std::optional<Input>& input, double fallback) { return input ? input->value : fallback; }
+
+std::optional<double> Ratio(double numerator, double denominator) {
+  return denominator > 0 ? std::optional(numerator / denominator) : std::nullopt;
+}
+
+// USD per hour of calendar time for the energy; what is not known goes to `missing`.
+double EnergyPerHour(const CostInputs& inputs, std::vector<std::string>& missing) {
+  const auto power = PowerUnderLoad(inputs);
+  if (!power || !inputs.energy_usd_per_kwh) {
+    missing.emplace_back("energy");
+    return 0;
+  }
+  const double kilowatts = power->watts / kWattsPerKilowatt;
+  return kilowatts * ValueOr(inputs.pue, 1) * inputs.energy_usd_per_kwh->value * ValueOr(inputs.duty, 1);
+}
+
+void AddUp(HourlyCost& cost, double utilisation) {
+  cost.usd_per_h =
+      cost.capital_usd_per_h + cost.opex_usd_per_h + cost.energy_usd_per_h + cost.colocation_usd_per_h + cost.rent_usd_per_h;
+  cost.usd_per_useful_h = cost.usd_per_h / utilisation;
+}
+
+}  // namespace
+
+std::optional<HardwareCost> PriceHardware(const CostInputs& inputs) {
+  const std::pair<const char*, std::optional<double>> parts[] = {{"accelerators", ValueOf(inputs.accelerators_usd)},
+                                                                 {"processors", ValueOf(inputs.cpu_usd)},
+                                                                 {"board", ValueOf(inputs.board_usd)},
+                                                                 {"network", ValueOf(inputs.network_usd)},
+                                                                 {"DRAM", Product(inputs.dram_gib, inputs.dram_usd_per_gib)},
+                                                                 {"SSD", Product(inputs.ssd_gb, inputs.ssd_usd_per_gb)}};
+  HardwareCost cost;
+  bool known = false;
+  for (const auto& [name, price] : parts) {
+    known |= price.has_value();
+    if (price) cost.known_usd += *price;
+    if (!price) cost.missing.emplace_back(name);
+  }
+  return known ? std::optional(std::move(cost)) : std::nullopt;
+}
+
+double CapitalRecoveryFactor(double rate, double years) {
+  CHECK(rate >= 0 && years > 0);
+  if (rate == 0) return 1 / years;
+  // expm1 and log1p keep small rates exact.
+  return rate / -std::expm1(-years * std::log1p(rate));
+}
+
+std::optional<HourlyCost> OwnedCostPerHour(const CostInputs& inputs) {
+  auto hardware = PriceHardware(inputs);
+  if (!hardware || !inputs.life_years || !inputs.discount_rate || !inputs.utilisation) return std::nullopt;
+  const double years = inputs.life_years->value;
+  const double rate = inputs.discount_rate->value;
+  const double price = hardware->known_usd;
+  const double residual_today = price * ValueOr(inputs.residual_fraction, 0) / std::pow(1 + rate, years);
+  HourlyCost cost;
+  cost.missing = std::move(hardware->missing);
+  cost.capital_usd_per_h = (price - residual_today) * CapitalRecoveryFactor(rate, years) / kHoursPerYear;
+  cost.opex_usd_per_h = ValueOr(inputs.opex_fraction_per_year, 0) * price / kHoursPerYear;
+  cost.colocation_usd_per_h = ValueOr(inputs.colocation_usd_per_month, 0) * kMonthsPerYear / kHoursPerYear;
+  cost.energy_usd_per_h = EnergyPerHour(inputs, cost.missing);
+  AddUp(cost, inputs.utilisation->value);
+  return cost;
+}
+
+std::optional<HourlyCost> RentedCostPerHour(const CostInputs& inputs) {
+  if (!inputs.rent_usd_per_h || !inputs.utilisation) return std::nullopt;
+  HourlyCost cost;
+  cost.rent_usd_per_h = inputs.rent_usd_per_h->value * (1 + ValueOr(inputs.rent_extra_fraction, 0));
+  AddUp(cost, inputs.utilisation->value);
+  return cost;
+}
+
+std::optional<double> BreakEvenUtilisation(const CostInputs& inputs) {
+  const auto owned = OwnedCostPerHour(inputs);
+  const auto rented = RentedCostPerHour(inputs);
+  if (!owned || !rented) return std::nullopt;
+  // The energy of a useful hour: the power under load, without the idle hours that `duty` averages in.
+  const double duty = ValueOr(inputs.duty, 1);
+  const double energy = duty > 0 ? owned->energy_usd_per_h / duty : 0;
+  return Ratio(owned->usd_per_h - owned->energy_usd_per_h, rented->usd_per_h - energy);
+}
+
+std::optional<Power> PowerUnderLoad(const CostInputs& inputs) {
+  if (inputs.measured_power_w)
+    return Power{inputs.measured_power_w->value, true, "measured: " + inputs.measured_power_w->source};
+  if (!inputs.nameplate_w) return std::nullopt;
+  const double load = ValueOr(inputs.load_factor, 1);
+  const double wall = ValueOr(inputs.wall_factor, 1);
+  return Power{inputs.nameplate_w->value * load * wall, false,
+               fmt::format("estimate: nameplate {:.4g} W x load {:.3g} x wall {:.3g}", inputs.nameplate_w->value, load, wall)};
+}
+
+TokenCost DivideBill(double usd_per_node_h, const NodeWork& work) {
+  TokenCost cost;
+  cost.bill_usd = usd_per_node_h * work.node_s / kSecondsPerHour;
+  cost.usd_per_million_output_tokens_all_in = Ratio(cost.bill_usd * kMillion, work.output_tokens);
+  cost.usd_per_request = Ratio(cost.bill_usd, work.requests);
+  if (!work.prefill_s || !work.decode_s) return cost;
+  // Idle time is shared out like busy time, so that the parts add up to the bill.
+  const auto prefill_share = Ratio(*work.prefill_s, *work.prefill_s + *work.decode_s);
+  if (!prefill_share) return cost;
+  cost.usd_per_million_input_tokens = Ratio(cost.bill_usd * *prefill_share * kMillion, work.input_tokens);
+  cost.usd_per_million_output_tokens = Ratio(cost.bill_usd * (1 - *prefill_share) * kMillion, work.output_tokens);
+  return cost;
+}
+
+std::optional<double> UsdPerMillionTokens(double usd_per_node_h, double tokens_per_s) {
+  return Ratio(usd_per_node_h * kMillion, tokens_per_s * kSecondsPerHour);
+}
+
+std::optional<double> JoulesPerToken(double watts, double seconds, double tokens) { return Ratio(watts * seconds, tokens); }
+
+}  // namespace moecap::cost

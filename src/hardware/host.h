@@ -1,0 +1,90 @@
+// What a machine is and what it can do at most: values with their JSON form. Reading and measuring is hardware/probe's work.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace moecap::hardware {
+
+// The host as this process sees it: inside a virtual machine or a container that is less than the physical machine.
+// Empty strings and nulls mean that the system does not tell.
+struct HostInfo {
+  std::string architecture;  // "x86_64", as uname names it
+  std::string cpu_vendor;    // "AuthenticAMD"
+  std::string cpu_model;     // "AMD EPYC 9755 128-Core Processor"; cloud hosts often shorten it
+  int cpu_family = 0;        // 0 where the architecture has none
+  int cpu_model_number = 0;
+  int sockets = 1;
+  int numa_nodes = 1;
+  int physical_cores = 1;             // online, all sockets
+  int logical_cpus = 1;               // online, all sockets
+  std::vector<int> allowed_cpus;      // affinity of this process, ascending CPU numbers; never empty
+  std::optional<double> cpu_quota;    // CPUs' worth of time that the control group grants; null = no limit
+  std::vector<std::string> isa;       // the kernel's flag names that matter for inference: "avx2", "avx512_vnni", "amx_bf16"
+  double last_level_cache_bytes = 0;  // all instances that the allowed CPUs reach, summed; 0 = not told
+  double dram_bytes = 0;              // visible to the kernel
+  double available_bytes = 0;         // free now without swapping, within the control group's limit
+  std::optional<double> memory_limit_bytes;  // of the control group; null = no limit
+  std::string hypervisor;                    // "kvm", "microsoft", "unknown"; empty on bare metal
+  std::string container;                     // "docker", "podman", "kubernetes", "lxc"; empty outside
+  std::string kernel;                        // "Linux 6.1.0-18-amd64"
+
+  bool HasIsa(std::string_view flag) const;
+  // Threads that can run at the same time: allowed CPUs, cut to the quota (rounded down, at least 1).
+  int UsableThreads() const;
+};
+
+// Identifies the machine for the cache of measurements: two hosts with the same text have the same ceilings. Readable, one
+// line.
+std::string HostFingerprint(const HostInfo& host);
+
+// A ceiling measured several times. Unit per second: bytes, FLOP or integer operations, by the field that holds it.
+struct Ceiling {
+  double best = 0;    // the fastest repetition: the ceiling, since disturbances only slow a repetition down
+  double median = 0;  // of the repetitions
+  double worst = 0;
+  int repetitions = 0;
+  std::string kernel;  // "AVX-512 FMA, fp32"
+
+  // (best - worst) / best, 0..1; near 0 on a quiet machine.
+  double Spread() const { return best > 0 ? (best - worst) / best : 0; }
+};
+
+// The measured ceilings of a host, over all usable threads. Null = the instruction set has no such operation.
+struct Ceilings {
+  // Streaming reads over a buffer far larger than the caches. The denominator of S-MBU: decoding reads weights and KV cache.
+  std::optional<Ceiling> read_bytes_per_s;
+  // Streaming copy with non-temporal stores; counts each byte twice, once read and once written. Ordinary stores would also
+  // read the destination line first (write-allocate): the same copy then moves three bytes per byte copied.
+  std::optional<Ceiling> copy_bytes_per_s;
+  std::optional<Ceiling> fp32_flops_per_s;  // a fused multiply-add counts 2
+  std::optional<Ceiling> bf16_flops_per_s;  // bf16 products summed in fp32
+  std::optional<Ceiling> int8_ops_per_s;    // 8-bit products summed in int32; a multiply and an add count 2
+  int threads = 0;
+  double buffer_bytes = 0;
+  std::string measured_at;         // UTC, ISO 8601
+  std::string fingerprint;         // HostFingerprint of the measured host
+  std::vector<std::string> notes;  // what limits trust: a small buffer, a quota, a noisy machine
+
+  // Whether other load shared the machine: the median repetition of some figure is more than a quarter below its best one.
+  bool Noisy() const;
+};
+
+// Every figure from the measurement where it is higher: both saw the same host, and disturbances only lower a figure. The rest
+// is from `newer`.
+Ceilings HigherOf(const Ceilings& older, Ceilings newer);
+
+Json ToJson(const HostInfo& host);
+Json ToJson(const Ceilings& ceilings);
+
+// Error: kBadInput naming the missing or wrong key.
+Result<Ceilings> CeilingsFromJson(const Json& json);
+Result<HostInfo> HostInfoFromJson(const Json& json);
+
+}  // namespace moecap::hardware

@@ -1,0 +1,125 @@
+#include "load/closed_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <set>
+
+namespace moecap::load {
+namespace {
+
+// A scripted server: each Advance takes 10 ms of fake time and gives one token to every request in flight.
+class ScriptedSystem final : public SystemUnderTest {
+ public:
+  explicit ScriptedSystem(FakeClock& clock) : clock_(clock) {}
+
+  Status Validate(const RequestSpec& request) override {
+    if (request.prompt == "too long") return BadInput("the prompt is too long");
+    return {};
+  }
+  Status Submit(const RequestSpec& request, uint64_t ticket) override {
+    in_flight_.push_back({ticket, request.max_output_tokens});
+    most_in_flight = std::max(most_in_flight, in_flight_.size());
+    return {};
+  }
+  Status Advance(Observer& observer) override {
+    ++steps;
+    const int64_t start_ns = clock_.NowNs();
+    clock_.AdvanceNs(10'000'000);
+    record::PassRecord pass;
+    pass.latency_s = 0.01;
+    observer.OnPass(pass, start_ns);
+    std::deque<Entry> still_running;
+    for (Entry entry : in_flight_) {
+      observer.OnToken(entry.ticket, clock_.NowNs(), static_cast<int32_t>(entry.left));
+      if (--entry.left > 0) {
+        still_running.push_back(entry);
+      } else {
+        observer.OnFinish(entry.ticket, {record::FinishReason::kStop, 5, "text", ""});
+      }
+    }
+    in_flight_ = still_running;
+    return {};
+  }
+  void CancelAll() override { in_flight_.clear(); }
+
+  size_t most_in_flight = 0;
+  int steps = 0;
+
+ private:
+  struct Entry {
+    uint64_t ticket;
+    int64_t left;
+  };
+  FakeClock& clock_;
+  std::deque<Entry> in_flight_;
+};
+
+std::vector<RequestSpec> Requests(const std::vector<int64_t>& lengths) {
+  std::vector<RequestSpec> requests;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    RequestSpec request;
+    request.id = "p" + std::to_string(i);
+    request.max_output_tokens = lengths[i];
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+TEST(ClosedLoop, KeepsExactlyTheClientsInFlightAndStampsEveryToken) {
+  FakeClock clock;
+  ScriptedSystem system(clock);
+  ClosedLoopOptions options;
+  options.clients = 2;
+  options.cell = {"S", 2, 0};
+  const auto result = RunClosedLoop(system, Requests({3, 1, 2}), options, clock);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(system.most_in_flight, 2u);
+  EXPECT_EQ(system.steps, 3);
+  ASSERT_EQ(result->requests.size(), 3u);
+  EXPECT_THAT(result->requests[0].token_s,
+              testing::ElementsAre(testing::DoubleEq(0.01), testing::DoubleEq(0.02), testing::DoubleEq(0.03)));
+  // The third request starts when the second ends, sent by the same client.
+  EXPECT_DOUBLE_EQ(result->requests[2].send_s, 0.01);
+  EXPECT_EQ(result->requests[2].client, 1);
+  EXPECT_EQ(result->requests[2].output_tokens, 2);
+  EXPECT_EQ(result->requests[2].cell.system, "S");
+  ASSERT_EQ(result->passes.size(), 3u);
+  EXPECT_EQ(result->passes[2].pass, 2);
+  EXPECT_DOUBLE_EQ(result->passes[2].start_s, 0.02);
+  EXPECT_FALSE(result->interrupted);
+}
+
+TEST(ClosedLoop, AnInterruptKeepsWhatFinishedAndMarksTheRest) {
+  FakeClock clock;
+  ScriptedSystem system(clock);
+  ClosedLoopOptions options;
+  options.clients = 1;
+  int64_t done = 0;
+  options.on_progress = [&](int64_t finished) { done = finished; };
+  options.stop_requested = [&] { return done == 1 && system.steps >= 3; };
+  const auto result = RunClosedLoop(system, Requests({1, 5, 5}), options, clock);
+  ASSERT_TRUE(result.ok());
+  EXPECT_TRUE(result->interrupted);
+  ASSERT_EQ(result->requests.size(), 2u) << "the third was never sent";
+  EXPECT_EQ(result->requests[0].finish, record::FinishReason::kStop);
+  EXPECT_EQ(result->requests[1].finish, record::FinishReason::kCancelled);
+  EXPECT_EQ(result->requests[1].output_tokens, 2);
+}
+
+TEST(ClosedLoop, RefusesBeforeAnythingIsSent) {
+  FakeClock clock;
+  ScriptedSystem system(clock);
+  ClosedLoopOptions options;
+  std::vector<RequestSpec> requests = Requests({1, 1});
+  requests[1].prompt = "too long";
+  EXPECT_FALSE(RunClosedLoop(system, requests, options, clock).ok());
+  EXPECT_EQ(system.steps, 0);
+  options.clients = 0;
+  EXPECT_THAT(RunClosedLoop(system, Requests({1}), options, clock).error().message, testing::HasSubstr("concurrency 0"));
+}
+
+}  // namespace
+}  // namespace moecap::load

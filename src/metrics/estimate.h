@@ -1,0 +1,18 @@
+// Distinct experts of a pass that nobody traced. The caller marks the pass's source as estimated.
+#pragma once
+
+#include <vector>
+
+#include "model/model_spec.h"
+#include "record/pass_record.h"
+#include "routing/estimate.h"
+
+namespace moecap::metrics {
+
+// One entry per MoE layer, for PassRecord::distinct_experts: Beta-binomial with popularity skew `cv` for the pass's effective
+// tokens (sequences are independent, tokens of one sequence count as tokens^in_sequence_exponent). Empty for a dense model.
+std::vector<double> EstimateDistinctExperts(const model::ModelSpec& model, const record::PassRecord& pass,
+                                            double cv = routing::kDefaultPopularityCv,
+                                            double in_sequence_exponent = routing::kInSequenceExponent);
+
+}  // namespace moecap::metrics

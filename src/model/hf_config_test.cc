@@ -1,0 +1,265 @@
+#include "model/hf_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "model/catalogue.h"
+#include "model/quantization.h"
+
+namespace moecap::model {
+namespace {
+
+using testing::HasSubstr;
+
+// hidden 64, 4 query and 2 KV heads of 32, 8 experts of 96, top-2, vocabulary 100, 2 layers: the shapes of gguf_spec_test.
+Json TinyQwen3Moe() {
+  return *ParseJson(R"({"model_type": "qwen3_moe", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 32, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 96,
+    "vocab_size": 100, "torch_dtype": "bfloat16", "tie_word_embeddings": false})");
+}
+
+std::string ErrorOf(const Json& config) {
+  const auto spec = SpecFromConfig(config, "x");
+  return spec.ok() ? "" : spec.error().message;
+}
+
+TEST(HfConfig, CountsATinyModelByHand) {
+  const auto spec = SpecFromConfig(TinyQwen3Moe(), "tiny");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_EQ(spec->TotalParams(), 12800 + 49152 + 448 + 1024 + 294912);
+  EXPECT_EQ(spec->WeightBytes(), 2.0 * static_cast<double>(spec->TotalParams()));
+  EXPECT_EQ(spec->KvElementsPerToken(), 256);
+  EXPECT_EQ(spec->weight_type, "bf16");
+  EXPECT_EQ(spec->compute_type, "bf16");
+  EXPECT_EQ(spec->layers[0].attention.caches.at(0).flops_per_entry, 4 * 4 * 32);
+  EXPECT_EQ(spec->ByClass()[TensorClass::kNorm].matrix_params, 0);
+}
+
+TEST(HfConfig, MissingFieldsAreNamed) {
+  for (const char* field : {"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "num_experts",
+                            "num_experts_per_tok", "moe_intermediate_size", "vocab_size"}) {
+    Json config = TinyQwen3Moe();
+    config.erase(field);
+    EXPECT_THAT(ErrorOf(config), testing::AllOf(HasSubstr(field), HasSubstr("missing"))) << field;
+  }
+  Json config = TinyQwen3Moe();
+  config.erase("model_type");
+  EXPECT_THAT(ErrorOf(config), HasSubstr("'model_type' is missing"));
+}
+
+TEST(HfConfig, UnknownModelTypesAreRefusedWithANearOne) {
+  Json config = TinyQwen3Moe();
+  config["model_type"] = "qwen3_mo";
+  EXPECT_THAT(ErrorOf(config), testing::AllOf(HasSubstr("qwen3_mo"), HasSubstr("qwen3_moe")));
+  EXPECT_THAT(ErrorOf(*ParseJson("[]")), HasSubstr("JSON object"));
+}
+
+TEST(HfConfig, ImpossibleValuesAreRefused) {
+  const auto with = [](const char* field, const Json& value) {
+    Json config = TinyQwen3Moe();
+    config[field] = value;
+    return ErrorOf(config);
+  };
+  EXPECT_THAT(with("hidden_size", -1), HasSubstr("hidden_size"));
+  EXPECT_THAT(with("hidden_size", "big"), HasSubstr("not a number"));
+  EXPECT_THAT(with("hidden_size", 64.5), HasSubstr("whole number"));
+  EXPECT_THAT(with("hidden_size", 1e30), HasSubstr("hidden_size"));
+  EXPECT_THAT(with("num_hidden_layers", 100000), HasSubstr("num_hidden_layers"));
+  EXPECT_THAT(with("num_experts_per_tok", 9), HasSubstr("only 8 experts"));
+  EXPECT_THAT(with("torch_dtype", "int3"), HasSubstr("torch_dtype"));
+  EXPECT_THAT(with("mlp_only_layers", "no"), testing::AnyOf(HasSubstr("mlp_only_layers"), testing::IsEmpty()));
+  Json huge = TinyQwen3Moe();
+  huge["num_experts"] = 1 << 20;
+  huge["moe_intermediate_size"] = 1 << 24;
+  huge["hidden_size"] = 1 << 24;
+  EXPECT_THAT(ErrorOf(huge), HasSubstr("larger than any model"));
+}
+
+TEST(HfConfig, TheTextModelOfAMultimodalConfigIsUsed) {
+  Json config;
+  config["model_type"] = "qwen3_vl_moe";
+  config["text_config"] = TinyQwen3Moe();
+  config["text_config"]["model_type"] = "qwen3_vl_moe_text";
+  config["text_config"].erase("tie_word_embeddings");
+  config["tie_word_embeddings"] = true;
+  config["vision_config"]["hidden_size"] = 1152;
+  const auto spec = SpecFromConfig(config, "x");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_EQ(spec->hidden, 64);
+  EXPECT_TRUE(spec->tied_embedding);
+  EXPECT_EQ(spec->model_type, "qwen3_vl_moe");
+}
+
+TEST(HfConfig, DenseModelsHaveNoExperts) {
+  const auto spec = SpecFromConfig(*ParseJson(R"({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 100,
+    "torch_dtype": "float16"})"),
+                                   "dense");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_EQ(spec->MoeLayers(), 0);
+  EXPECT_EQ(spec->ActiveParams(), spec->TotalParams());
+  EXPECT_EQ(spec->TotalParams(), 2 * 6400 + 2 * (64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 128 + 128) + 64);
+}
+
+TEST(HfConfig, ReadsMistralParams) {
+  const auto spec = SpecFromConfig(*ParseJson(R"({"dim": 64, "n_layers": 3, "n_heads": 4, "hidden_dim": 128, "vocab_size": 100,
+    "q_lora_rank": 48, "kv_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16,
+    "moe": {"num_experts": 8, "num_experts_per_tok": 2, "expert_hidden_dim": 32, "num_shared_experts": 1,
+            "first_k_dense_replace": 1, "route_every_n": 1}})"),
+                                   "large");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_EQ(spec->MoeLayers(), 2);
+  EXPECT_EQ(spec->KvElementsPerToken(), 3 * 40);
+  EXPECT_EQ(spec->layers[0].ffn.dense_width, 128);
+  EXPECT_EQ(spec->layers[1].ffn.shared_experts, 1);
+}
+
+TEST(HfConfig, ZeroExpertsLowerTheExpectedActiveOnes) {
+  const auto catalogue = ModelCatalogue::Builtin();
+  const auto spec = SpecOf(*catalogue->Find("meituan-longcat/LongCat-Flash-Chat"), "x");
+  ASSERT_TRUE(spec.ok());
+  EXPECT_EQ(spec->TopK(), 12);
+  EXPECT_DOUBLE_EQ(spec->layers[0].ffn.ActiveExperts(), 8);
+  EXPECT_EQ(spec->layers.size(), 56U) << "each layer is told as two";
+}
+
+TEST(HfConfig, SparseAttentionReadsItsSelectionOnly) {
+  const auto catalogue = ModelCatalogue::Builtin();
+  const auto spec = SpecOf(*catalogue->Find("deepseek-ai/DeepSeek-V3.2"), "x");
+  ASSERT_TRUE(spec.ok());
+  const std::vector<KvCacheSpec>& caches = spec->layers[0].attention.caches;
+  ASSERT_EQ(caches.size(), 2U);
+  EXPECT_EQ(caches[0].elements, 576);
+  EXPECT_EQ(caches[0].Read(100000, 1), 2048);
+  EXPECT_EQ(caches[1].Read(100000, 1), 100000) << "the indexer scores every key";
+  EXPECT_EQ(spec->ResidentKvBytes(1000), 61 * (576 + 128) * 1000 * 2);
+}
+
+// ---- Precision.
+
+ModelSpec WithQuantization(const std::string& quantization) {
+  Json config = TinyQwen3Moe();
+  config["hidden_size"] = 256;
+  config["moe_intermediate_size"] = 384;
+  config["quantization_config"] = *ParseJson(quantization);
+  auto spec = SpecFromConfig(config, "q");
+  EXPECT_TRUE(spec.ok()) << (spec.ok() ? "" : spec.error().message);
+  return *std::move(spec);
+}
+
+TEST(Quantization, BitsPerWeightIncludeScales) {
+  struct Case {
+    std::string config;
+    double expert_bits;
+    std::string label;
+  };
+  const std::vector<Case> cases = {
+      {R"({"quant_method":"fp8","weight_block_size":[128,128]})", 8 + 32.0 / 16384, "fp8"},
+      {R"({"quant_method":"gptq","bits":4,"group_size":128})", 4 + 20.0 / 128 + 32.0 * (2.0 / 384 + 1.0 / 256) / 3,
+       "int4-g128"},
+      {R"({"quant_method":"awq","bits":4,"group_size":128})", 4.15625, "int4-g128"},
+      {R"({"quant_method":"mxfp4"})", 4.25, "mxfp4"},
+      {R"({"quant_method":"bitsandbytes","load_in_4bit":true})", 4.5, "nf4"},
+      {R"({"quant_method":"bitsandbytes","load_in_4bit":true,"bnb_4bit_use_double_quant":true})", 4 + (8 + 0.125) / 64, "nf4"},
+      {R"({"quant_method":"modelopt","quant_algo":"NVFP4"})", 4.5 + 32.0 / (256 * 384), "nvfp4"},
+      {R"({"quant_method":"modelopt","quant_algo":"FP8"})", 8 + 32.0 / (256 * 384), "fp8"},
+      {R"({"quant_method":"compressed-tensors","config_groups":{"g":
+         {"targets":["Linear"],"weights":{"num_bits":4,"type":"int",
+          "strategy":"group","group_size":128,"symmetric":true}}}})",
+       4.125, "int4-g128"},
+      {R"({"quant_method":"compressed-tensors","config_groups":{"g":
+         {"targets":["Linear"],"weights":{"num_bits":4,"type":"float",
+          "strategy":"tensor_group","group_size":16}}}})",
+       4.5 + 32.0 / (256 * 384), "nvfp4"},
+      {R"({"quant_method":"compressed-tensors","config_groups":{"g":
+         {"targets":["Linear"],"input_activations":{"num_bits":8},
+          "weights":{"num_bits":8,"type":"int","strategy":"channel"}}}})",
+       8 + 32.0 * (2.0 / 256 + 1.0 / 384) / 3, "int8"},
+  };
+  for (const Case& c : cases) {
+    const ModelSpec spec = WithQuantization(c.config);
+    EXPECT_EQ(spec.weight_type, c.label) << c.config;
+    EXPECT_NEAR(spec.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), c.expert_bits, 1e-9) << c.config;
+    EXPECT_EQ(spec.ByClass()[TensorClass::kHead].BitsPerWeight(), 16) << c.config;
+    EXPECT_EQ(spec.ByClass()[TensorClass::kRouter].BitsPerWeight(), 16) << c.config;
+    EXPECT_EQ(spec.ByClass()[TensorClass::kNorm].BitsPerWeight(), 16) << c.config;
+  }
+}
+
+TEST(Quantization, ExceptionsStayAsTheyAre) {
+  const ModelSpec by_name = WithQuantization(R"({"quant_method":"fp8","modules_to_not_convert":["self_attn"]})");
+  EXPECT_EQ(by_name.ByClass()[TensorClass::kAttention].BitsPerWeight(), 16);
+  EXPECT_LT(by_name.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), 9);
+  const ModelSpec by_regex = WithQuantization(R"({"quant_method":"awq","ignore":["re:.*q_proj$","re:.*mlp\\.experts.*"]})");
+  EXPECT_EQ(by_regex.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), 16);
+  const double attention = by_regex.ByClass()[TensorClass::kAttention].BitsPerWeight();
+  EXPECT_GT(attention, 4.2);
+  EXPECT_LT(attention, 16);
+  const ModelSpec by_glob = WithQuantization(R"({"quant_method":"fp8","modules_to_not_convert":["model.layers.*.self_attn"]})");
+  EXPECT_EQ(by_glob.ByClass()[TensorClass::kAttention].BitsPerWeight(), 16);
+}
+
+TEST(Quantization, CacheAndComputeTypesAreSeparate) {
+  const ModelSpec spec = WithQuantization(
+      R"({"quant_method":"compressed-tensors","kv_cache_scheme":{"num_bits":8,"type":"float"},"config_groups":{"g":
+         {"targets":["Linear"],
+          "weights":{"num_bits":4,"type":"int","group_size":128}}}})");
+  EXPECT_EQ(spec.kv_bits, 8);
+  EXPECT_EQ(spec.kv_type, "fp8");
+  EXPECT_EQ(spec.compute_type, "bf16") << "weight-only formats multiply in the activation type";
+}
+
+TEST(Quantization, UnknownMethodsAreRefused) {
+  Json config = TinyQwen3Moe();
+  config["quantization_config"] = *ParseJson(R"({"quant_method":"magic"})");
+  EXPECT_THAT(ErrorOf(config), HasSubstr("'magic' is not known"));
+  config["quantization_config"] = *ParseJson(R"({"bits":4})");
+  EXPECT_THAT(ErrorOf(config), HasSubstr("quantization_config.quant_method"));
+  config["quantization_config"] = *ParseJson(R"({"quant_method":"fp8","modules_to_not_convert":["re:("]})");
+  EXPECT_THAT(ErrorOf(config), HasSubstr("regular expression"));
+}
+
+TEST(Quantization, ChoicesByNameCoverWhatCheckpointsOfThatTypeStore) {
+  auto spec = SpecFromConfig(TinyQwen3Moe(), "x");
+  ApplyWeightChoice(*spec, *WeightChoiceByName("mxfp4"));
+  EXPECT_EQ(spec->ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), 4.25);
+  EXPECT_EQ(spec->ByClass()[TensorClass::kAttention].BitsPerWeight(), 16);
+  ApplyWeightChoice(*spec, *WeightChoiceByName("FP8"));
+  EXPECT_EQ(spec->ByClass()[TensorClass::kAttention].BitsPerWeight(), 8);
+  EXPECT_EQ(spec->ByClass()[TensorClass::kHead].BitsPerWeight(), 16);
+  ApplyWeightChoice(*spec, *WeightChoiceByName("q4_K"));
+  EXPECT_EQ(spec->ByClass()[TensorClass::kHead].BitsPerWeight(), 4.5);
+  EXPECT_EQ(spec->ByClass()[TensorClass::kRouter].BitsPerWeight(), 16);
+  EXPECT_FALSE(WeightChoiceByName("int3.7").has_value());
+  EXPECT_EQ(KvBitsByName("q8_0"), 8.5);
+  EXPECT_EQ(KvBitsByName("fp8_e4m3"), 8);
+  EXPECT_EQ(KvBitsByName("nothing"), std::nullopt);
+}
+
+// Whatever a config says, the reader answers (run under the sanitizers in CI).
+TEST(HfConfig, DamagedConfigsNeverCrash) {
+  std::mt19937 rng(11);
+  const std::vector<Json> values = {Json(nullptr),  Json(-1),     Json(0),    Json(3),
+                                    Json(1e300),    Json("x"),    Json(true), Json::array({0, 1}),
+                                    Json::object(), Json(1 << 24)};
+  const auto catalogue = ModelCatalogue::Builtin();
+  for (const CatalogueModel& entry : catalogue->models()) {
+    const Json config = *ParseJson(entry.config_json);
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : config.items()) keys.push_back(key);
+    for (int trial = 0; trial < 20; ++trial) {
+      Json damaged = config;
+      damaged[keys[rng() % keys.size()]] = values[rng() % values.size()];
+      const auto spec = SpecFromConfig(damaged, "damaged");
+      if (spec.ok()) {
+        EXPECT_GT(spec->TotalParams(), 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace moecap::model

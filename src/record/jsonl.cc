@@ -1,0 +1,229 @@
+#include "record/jsonl.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "base/fs.h"
+#include "base/json.h"
+
+namespace moecap::record {
+namespace {
+
+constexpr std::array kPassKinds{std::pair{PassKind::kPrefill, "prefill"}, std::pair{PassKind::kDecode, "decode"},
+                                std::pair{PassKind::kMixed, "mixed"}};
+constexpr std::array kSources{std::pair{Source::kMeasured, "measured"}, std::pair{Source::kServerReported, "server-reported"},
+                              std::pair{Source::kEstimated, "estimated"}};
+constexpr std::array kFinishReasons{std::pair{FinishReason::kStop, "stop"}, std::pair{FinishReason::kLength, "length"},
+                                    std::pair{FinishReason::kError, "error"}, std::pair{FinishReason::kCancelled, "cancelled"}};
+
+template <typename Table, typename Enum>
+std::string_view NameOf(const Table& table, Enum value) {
+  for (const auto& [key, name] : table) {
+    if (key == value) return name;
+  }
+  CHECK(false);
+}
+
+template <typename Table>
+auto ValueOf(const Table& table, const std::string& name, const char* key) {
+  for (const auto& [value, known] : table) {
+    if (name == known) return value;
+  }
+  std::string choices;
+  for (const auto& entry : table) choices += fmt::format("{}{}", choices.empty() ? "" : ", ", entry.second);
+  throw std::invalid_argument(fmt::format("\"{}\" is \"{}\"; known: {}", key, name, choices));
+}
+
+Json CellToJson(const CellId& cell) {
+  return {{"system", cell.system}, {"concurrency", cell.concurrency}, {"repeat", cell.repeat}};
+}
+
+CellId CellFromJson(const Json& line) {
+  const auto found = line.find("cell");
+  if (found == line.end()) return {};
+  return {found->value("system", ""), found->value("concurrency", 0), found->value("repeat", 0)};
+}
+
+Json SequencesToJson(const std::vector<SequenceSlice>& sequences) {
+  Json result = Json::array();
+  for (const SequenceSlice& slice : sequences) {
+    Json entry = {{"context_tokens", slice.context_tokens}, {"new_tokens", slice.new_tokens}};
+    if (slice.count != 1) entry["count"] = slice.count;
+    result.push_back(std::move(entry));
+  }
+  return result;
+}
+
+std::vector<SequenceSlice> SequencesFromJson(const Json& array) {
+  std::vector<SequenceSlice> result;
+  for (const Json& entry : array) {
+    SequenceSlice slice{entry.at("context_tokens").get<int64_t>(), entry.at("new_tokens").get<int64_t>(),
+                        entry.value("count", int64_t{1})};
+    if (slice.context_tokens < 0 || slice.new_tokens < 1 || slice.count < 1) {
+      throw std::invalid_argument("\"sequences\" needs context_tokens >= 0, new_tokens >= 1 and count >= 1");
+    }
+    result.push_back(slice);
+  }
+  return result;
+}
+
+// A whole number is written without a fraction: distinct experts are counts unless they are an estimate.
+Json Number(double value) {
+  const auto whole = static_cast<int64_t>(value);
+  return static_cast<double>(whole) == value ? Json(whole) : Json(value);
+}
+
+Json DistinctToJson(const std::vector<double>& distinct) {
+  if (distinct.empty()) return nullptr;
+  if (distinct.size() == 1) return Number(distinct.front());
+  Json result = Json::array();
+  for (const double value : distinct) result.push_back(Number(value));
+  return result;
+}
+
+std::vector<double> DistinctFromJson(const Json& line) {
+  const auto found = line.find("distinct_experts");
+  if (found == line.end() || found->is_null()) return {};
+  if (found->is_number()) return {found->get<double>()};
+  return found->get<std::vector<double>>();
+}
+
+void CheckSchema(const Json& line) {
+  const int schema = line.value("schema", kSchemaVersion);
+  if (schema > kSchemaVersion) {
+    throw std::invalid_argument(
+        fmt::format("schema {} is newer than this program's {}; use a newer moecap", schema, kSchemaVersion));
+  }
+}
+
+PassRecord PassFromJson(const Json& line) {
+  CheckSchema(line);
+  PassRecord pass;
+  pass.cell = CellFromJson(line);
+  pass.pass = line.value("pass", int64_t{0});
+  pass.kind = ValueOf(kPassKinds, line.at("kind").get<std::string>(), "kind");
+  pass.start_s = line.value("start_s", 0.0);
+  pass.latency_s = line.at("latency_s").get<double>();
+  pass.sequences = SequencesFromJson(line.at("sequences"));
+  pass.distinct_experts = DistinctFromJson(line);
+  pass.distinct_experts_source =
+      ValueOf(kSources, line.value("distinct_experts_source", "measured"), "distinct_experts_source");
+  if (line.contains("expert_counts")) line.at("expert_counts").get_to(pass.expert_counts);
+  pass.rank = line.value("rank", 0);
+  pass.replica = line.value("replica", 0);
+  return pass;
+}
+
+RequestRecord RequestFromJson(const Json& line) {
+  CheckSchema(line);
+  RequestRecord request;
+  request.cell = CellFromJson(line);
+  line.at("id").get_to(request.id);
+  request.client = line.value("client", 0);
+  line.at("send_s").get_to(request.send_s);
+  request.intended_send_s = line.value("intended_send_s", request.send_s);
+  line.at("token_s").get_to(request.token_s);
+  line.at("input_tokens").get_to(request.input_tokens);
+  line.at("output_tokens").get_to(request.output_tokens);
+  request.tokens_source = ValueOf(kSources, line.value("tokens_source", "measured"), "tokens_source");
+  request.finish = ValueOf(kFinishReasons, line.at("finish").get<std::string>(), "finish");
+  request.error = line.value("error", "");
+  if (line.contains("token_ids")) line.at("token_ids").get_to(request.token_ids);
+  request.text = line.value("text", "");
+  if (line.contains("extracted") && !line["extracted"].is_null()) request.extracted = line["extracted"].get<std::string>();
+  if (line.contains("score") && !line["score"].is_null()) request.score = line["score"].get<double>();
+  return request;
+}
+
+// Runs `parse` on the JSON of one line; the library's exceptions stop here.
+template <typename T>
+Result<T> ParseLine(std::string_view text, T (*parse)(const Json&)) {
+  ASSIGN_OR_RETURN(const Json line, ParseJson(text));
+  try {
+    return parse(line);
+  } catch (const Json::exception& error) {
+    return BadInput(error.what());
+  } catch (const std::invalid_argument& error) {
+    return BadInput(error.what());
+  }
+}
+
+template <typename T>
+Result<std::vector<T>> ReadRecords(const std::filesystem::path& path, uint64_t max_bytes,
+                                   Result<T> (*parse)(std::string_view)) {
+  ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
+  const std::string_view text = std::string_view(content).substr(0, std::min<uint64_t>(content.size(), max_bytes));
+  std::vector<T> records;
+  size_t line_number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    ++line_number;
+    if (line.empty()) continue;
+    auto record = parse(line);
+    if (!record.ok()) return Annotate(fmt::format("{}:{}", path.string(), line_number), record.error());
+    records.push_back(std::move(record).value());
+  }
+  return records;
+}
+
+}  // namespace
+
+std::string_view Name(PassKind kind) { return NameOf(kPassKinds, kind); }
+std::string_view Name(Source source) { return NameOf(kSources, source); }
+std::string_view Name(FinishReason reason) { return NameOf(kFinishReasons, reason); }
+
+std::string ToJsonLine(const PassRecord& pass) {
+  Json line = {{"schema", kSchemaVersion},
+               {"cell", CellToJson(pass.cell)},
+               {"pass", pass.pass},
+               {"kind", Name(pass.kind)},
+               {"start_s", pass.start_s},
+               {"latency_s", pass.latency_s},
+               {"sequences", SequencesToJson(pass.sequences)},
+               {"distinct_experts", DistinctToJson(pass.distinct_experts)}};
+  if (pass.distinct_experts_source != Source::kMeasured) line["distinct_experts_source"] = Name(pass.distinct_experts_source);
+  if (!pass.expert_counts.empty()) line["expert_counts"] = pass.expert_counts;
+  if (pass.rank != 0) line["rank"] = pass.rank;
+  if (pass.replica != 0) line["replica"] = pass.replica;
+  return DumpJson(line);
+}
+
+std::string ToJsonLine(const RequestRecord& request) {
+  Json line = {{"schema", kSchemaVersion},
+               {"cell", CellToJson(request.cell)},
+               {"id", request.id},
+               {"client", request.client},
+               {"intended_send_s", request.intended_send_s},
+               {"send_s", request.send_s},
+               {"token_s", request.token_s},
+               {"input_tokens", request.input_tokens},
+               {"output_tokens", request.output_tokens},
+               {"tokens_source", Name(request.tokens_source)},
+               {"finish", Name(request.finish)},
+               {"token_ids", request.token_ids},
+               {"text", request.text}};
+  if (!request.error.empty()) line["error"] = request.error;
+  line["extracted"] = request.extracted ? Json(*request.extracted) : Json(nullptr);
+  line["score"] = request.score ? Json(*request.score) : Json(nullptr);
+  return DumpJson(line);
+}
+
+Result<PassRecord> ParsePassLine(std::string_view line) { return ParseLine(line, PassFromJson); }
+Result<RequestRecord> ParseRequestLine(std::string_view line) { return ParseLine(line, RequestFromJson); }
+
+Result<std::vector<PassRecord>> ReadPasses(const std::filesystem::path& path, uint64_t max_bytes) {
+  return ReadRecords<PassRecord>(path, max_bytes, ParsePassLine);
+}
+
+Result<std::vector<RequestRecord>> ReadRequests(const std::filesystem::path& path, uint64_t max_bytes) {
+  return ReadRecords<RequestRecord>(path, max_bytes, ParseRequestLine);
+}
+
+}  // namespace moecap::record

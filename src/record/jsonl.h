@@ -1,0 +1,34 @@
+// passes.jsonl and requests.jsonl: one JSON object a line, schema 1, specified in docs/formats/records.md.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "record/pass_record.h"
+#include "record/request_record.h"
+
+namespace moecap::record {
+
+inline constexpr int kSchemaVersion = 1;
+
+// One line without its '\n'. Times are written with the nanosecond's precision or better and read back to the same double.
+std::string ToJsonLine(const PassRecord& pass);
+std::string ToJsonLine(const RequestRecord& request);
+
+// Errors name the key. Keys that are absent and not required take the default of the struct.
+Result<PassRecord> ParsePassLine(std::string_view line);
+Result<RequestRecord> ParseRequestLine(std::string_view line);
+
+// Whole files; `max_bytes` bounds how much of the file counts (a run that is being written ends there). Errors name file and
+// line.
+Result<std::vector<PassRecord>> ReadPasses(const std::filesystem::path& path, uint64_t max_bytes = UINT64_MAX);
+Result<std::vector<RequestRecord>> ReadRequests(const std::filesystem::path& path, uint64_t max_bytes = UINT64_MAX);
+
+std::string_view Name(PassKind kind);
+std::string_view Name(Source source);
+std::string_view Name(FinishReason reason);
+
+}  // namespace moecap::record

@@ -1,0 +1,56 @@
+// One forward pass of an engine over a batch: the fact from which every bandwidth and FLOP figure is computed.
+// JSON form (passes.jsonl) in docs/formats/records.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace moecap::record {
+
+// The cell of an experiment a record belongs to: one system at one concurrency, and which repetition of it.
+struct CellId {
+  std::string system;   // name of the system, e.g. "F16"; empty in records of foreign origin
+  int concurrency = 0;  // closed-loop clients; 0 = not known
+  int repeat = 0;       // 0, 1, ...; -1 = warm-up, excluded from every figure
+
+  friend bool operator==(const CellId&, const CellId&) = default;
+};
+
+enum class PassKind { kPrefill, kDecode, kMixed };
+
+// `count` sequences of equal shape within a pass.
+struct SequenceSlice {
+  int64_t context_tokens = 0;  // already in the KV cache before the pass
+  int64_t new_tokens = 0;      // processed by the pass; >= 1
+  int64_t count = 1;
+
+  friend bool operator==(const SequenceSlice&, const SequenceSlice&) = default;
+};
+
+// Where a field came from.
+enum class Source { kMeasured, kServerReported, kEstimated };
+
+struct PassRecord {
+  CellId cell;
+  int64_t pass = 0;  // index within the cell's repetition
+  PassKind kind = PassKind::kDecode;
+  double start_s = 0;    // since the start of the cell's repetition
+  double latency_s = 0;  // of the pass alone, uninstrumented
+  std::vector<SequenceSlice> sequences;
+
+  // Distinct routed experts that the pass used, per MoE layer; a single entry holds for every MoE layer; empty = not known.
+  std::vector<double> distinct_experts;
+  Source distinct_experts_source = Source::kMeasured;
+  // Tokens routed to each expert, [MoE layer][expert]; empty = not recorded.
+  std::vector<std::vector<int32_t>> expert_counts;
+
+  int rank = 0;
+  int replica = 0;
+
+  int64_t NewTokens() const;
+  int64_t SequenceCount() const;
+};
+
+}  // namespace moecap::record

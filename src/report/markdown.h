@@ -1,0 +1,13 @@
+// A run as Markdown (GitHub tables), for issues and pull requests.
+#pragma once
+
+#include <string>
+
+#include "cap/summary.h"
+
+namespace moecap::report {
+
+// The header, the tables of figures.h, the CAP scores and the notes. Texts of the run are escaped.
+std::string RenderMarkdown(const cap::RunSummary& summary);
+
+}  // namespace moecap::report

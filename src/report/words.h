@@ -1,0 +1,51 @@
+// Sentences about a run, generated from its figures; the same in every format. A sentence whose figures are not known is empty.
+// Only cells that passed their validity gates are read.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cap/summary.h"
+
+namespace moecap::report {
+
+// Label and text: run, data set, engine, host, ceilings, power.
+std::vector<std::pair<std::string, std::string>> DescribeRun(const cap::RunSummary& summary);
+
+std::string IncompleteWarning();
+
+// "optimises performance and accuracy, gives up cost"
+std::string ClassMeaning(cap::CapClass value);
+
+// The reason of the class without the class in front of it, as a sentence; empty when there is none.
+std::string CapReason(const cap::CapScores& scores);
+
+// What the scores of the radar stand for.
+std::string CapScaleNote(const cap::RunSummary& summary);
+
+// What S-MBU, "paper" and MBU mean, a line each.
+std::vector<std::string> ConventionNotes();
+
+// Who wins what at the concurrency of the CAP scores: a headline, then one sentence a criterion.
+struct Verdict {
+  std::string headline;
+  std::vector<std::string> findings;
+};
+Verdict MakeVerdict(const cap::RunSummary& summary);
+
+// One-line readings of the charts.
+std::string ReadRadar(const cap::RunSummary& summary);
+std::string ReadCostBars(const cap::RunSummary& summary);
+std::string ReadTpotBars(const cap::RunSummary& summary);
+std::string ReadThroughput(const cap::RunSummary& summary);
+std::string ReadTpot(const cap::RunSummary& summary);
+std::string ReadUtilization(const cap::RunSummary& summary);
+std::string ReadDistinctExperts(const cap::RunSummary& summary);
+std::string ReadAccuracy(const cap::RunSummary& summary);
+std::string ReadExpertShare(const cap::SystemSummary& system);
+
+// "a", "a and b", "a, b and c".
+std::string JoinWords(const std::vector<std::string>& words);
+
+}  // namespace moecap::report

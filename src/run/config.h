@@ -1,0 +1,55 @@
+// The configuration of one experiment, read from YAML. docs/config.md describes every key.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace moecap::run {
+
+struct SystemConfig {
+  std::string name;
+  std::filesystem::path model;         // GGUF
+  std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
+  int threads = 0;                     // 0 = every CPU this process may use
+};
+
+// How answers are read and compared; the names of lm-evaluation-harness' filters of task gsm8k.
+enum class Scoring { kGsm8kStrictMatch, kGsm8kFlexibleExtract };
+std::string_view ScoringName(Scoring scoring);
+
+struct RunConfig {
+  std::string name = "run";
+  std::vector<SystemConfig> systems;
+  std::filesystem::path dataset;
+  int64_t problems = 0;
+  std::optional<uint64_t> dataset_seed;  // null = the first problems of the file
+  Scoring scoring = Scoring::kGsm8kStrictMatch;
+  std::vector<int> concurrency = {1};
+  int repeats = 1;
+  int warmup_requests = 4;  // before each measured repetition, not recorded
+  int64_t max_output_tokens = 256;
+  int context_tokens = 512;  // per request: prompt and output
+  int batch_tokens = 512;    // prompt tokens in one pass at most
+  std::filesystem::path results_dir = "results";
+  // Replace what the price catalogue says of this host; keys of cost::CostInputKeys().
+  std::map<std::string, double> cost;
+};
+
+// Paths in `text` are relative to `base_dir`, except results_dir, which is relative to the working directory. Errors: kBadInput
+// with `file`, line, key and the nearest valid key or the accepted values.
+Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& file, const std::filesystem::path& base_dir);
+Result<RunConfig> ReadRunConfig(const std::filesystem::path& file);
+
+// The effective configuration for the manifest, and back (resume and report read it).
+Json ToJson(const RunConfig& config);
+Result<RunConfig> RunConfigFromJson(const Json& json);
+
+}  // namespace moecap::run

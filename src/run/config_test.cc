@@ -1,0 +1,89 @@
+#include "run/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace moecap::run {
+namespace {
+
+constexpr const char* kGood = R"(name: quick
+model: moe.gguf
+threads: 2
+systems:
+  - name: F16
+  - weights: Q4_0
+    threads: 1
+dataset: {path: data/test.jsonl, problems: 128, seed: 7, scoring: gsm8k-flexible-extract}
+concurrency: [16, 1, 4, 4]
+repeats: 3
+cost: {energy_usd_per_kwh: 0.3, pue: 1.2}
+)";
+
+std::string ErrorOf(const std::string& text) {
+  const auto config = ParseRunConfig(text, "c.yaml", "/base");
+  EXPECT_FALSE(config.ok()) << text;
+  if (config.ok()) return "";
+  EXPECT_EQ(config.error().kind, ErrorKind::kBadInput);
+  EXPECT_EQ(config.error().message.find('\n'), std::string::npos) << "one line";
+  return config.error().message;
+}
+
+TEST(RunConfig, ReadsEveryPart) {
+  const auto config = ParseRunConfig(kGood, "c.yaml", "/base");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->name, "quick");
+  ASSERT_EQ(config->systems.size(), 2u);
+  EXPECT_EQ(config->systems[0].model, "/base/moe.gguf");
+  EXPECT_EQ(config->systems[0].threads, 2);
+  EXPECT_EQ(config->systems[1].name, "Q4_0") << "named after its weights";
+  EXPECT_EQ(config->systems[1].threads, 1);
+  EXPECT_EQ(config->dataset, "/base/data/test.jsonl");
+  EXPECT_EQ(config->problems, 128);
+  EXPECT_EQ(config->scoring, Scoring::kGsm8kFlexibleExtract);
+  EXPECT_THAT(config->concurrency, testing::ElementsAre(1, 4, 16));
+  EXPECT_EQ(config->repeats, 3);
+  EXPECT_EQ(config->cost.at("pue"), 1.2);
+}
+
+TEST(RunConfig, SurvivesTheManifest) {
+  const auto config = ParseRunConfig(kGood, "c.yaml", "/base");
+  const auto again = RunConfigFromJson(ToJson(*config));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(ToJson(*again), ToJson(*config));
+  EXPECT_FALSE(RunConfigFromJson(Json::object()).ok());
+}
+
+TEST(RunConfig, ErrorsNameKeyLineAndRemedy) {
+  const std::string good = kGood;
+  EXPECT_THAT(ErrorOf(good + "concurency: [1]\n"),
+              testing::AllOf(testing::HasSubstr("c.yaml:12:"), testing::HasSubstr("\"concurency\""),
+                             testing::HasSubstr("did you mean \"concurrency\"?")));
+  EXPECT_THAT(ErrorOf(good + "max_output_tokens: many\n"),
+              testing::AllOf(testing::HasSubstr("c.yaml:12"), testing::HasSubstr("whole number"), testing::HasSubstr("many")));
+  EXPECT_THAT(ErrorOf(good + "warmup_requests: [1]\n"), testing::HasSubstr("\"warmup_requests\" must be a whole number"));
+  EXPECT_THAT(ErrorOf(good + "repeats: 2\n"),
+              testing::AllOf(testing::HasSubstr("c.yaml:12"), testing::HasSubstr("given twice")));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\nconcurrency: []\n"), testing::HasSubstr("e.g. [1, 4, 16]"));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\nconcurrency: [0]\n"),
+              testing::AllOf(testing::HasSubstr("c.yaml:4"), testing::HasSubstr("\"concurrency\" is 0"),
+                             testing::HasSubstr("between 1 and")));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d, problems: 0}\n"), testing::HasSubstr("\"problems\" is 0"));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d, scoring: gsm9k}\n"),
+              testing::HasSubstr("gsm8k-strict-match"));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\ncost: {pue: 0.5}\n"),
+              testing::AllOf(testing::HasSubstr("c.yaml:4"), testing::HasSubstr("pue")));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\ncost: {pui: 1.5}\n"), testing::HasSubstr("\"pue\""));
+  EXPECT_THAT(ErrorOf("systems: [{name: a}]\ndataset: {path: d}\n"), testing::HasSubstr("\"model\" is missing"));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{name: a}, {name: a}]\ndataset: {path: d}\n"),
+              testing::HasSubstr("names must differ"));
+  EXPECT_THAT(ErrorOf("model: m\ndataset: {path: d}\n"), testing::HasSubstr("\"systems\""));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\n"), testing::HasSubstr("\"dataset\" is missing"));
+  EXPECT_THAT(ErrorOf("- a\n- b\n"), testing::HasSubstr("mapping"));
+  EXPECT_THAT(ErrorOf(""), testing::HasSubstr("empty"));
+  EXPECT_THAT(ErrorOf("name: [unclosed\n"), testing::HasSubstr("not valid YAML"));
+}
+
+}  // namespace
+}  // namespace moecap::run

@@ -1,0 +1,346 @@
+#include "system/llamacpp/llamacpp_system.h"
+
+#include <fmt/format.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "system/llamacpp/routing_probe.h"
+
+namespace moecap::llamacpp {
+namespace {
+
+// A llama_batch of fixed capacity, one sequence a token.
+class Batch {
+ public:
+  explicit Batch(int capacity) : batch_(llama_batch_init(capacity, 0, 1)) {}
+  ~Batch() { llama_batch_free(batch_); }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  const llama_batch& Fill(const std::vector<BatchToken>& tokens) {
+    batch_.n_tokens = static_cast<int32_t>(tokens.size());
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      batch_.token[i] = tokens[i].token;
+      batch_.pos[i] = tokens[i].position;
+      batch_.n_seq_id[i] = 1;
+      batch_.seq_id[i][0] = tokens[i].slot;
+      batch_.logits[i] = tokens[i].output ? 1 : 0;
+    }
+    return batch_;
+  }
+
+ private:
+  llama_batch batch_;
+};
+
+struct Request {
+  uint64_t ticket = 0;
+  load::RequestSpec spec;
+  std::vector<llama_token> prompt;
+  size_t prefilled = 0;         // prompt tokens in the KV cache
+  llama_token last_token = -1;  // to be decoded next
+  int64_t generated = 0;
+  std::string text;
+
+  bool prefilling() const { return prefilled < prompt.size(); }
+  int32_t position() const {
+    return static_cast<int32_t>(prefilled) + static_cast<int32_t>(std::max<int64_t>(generated - 1, 0));
+  }
+};
+
+std::string Piece(const llama_vocab* vocab, llama_token token) {
+  std::string piece(32, '\0');
+  int32_t size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
+  if (size < 0) {
+    piece.resize(static_cast<size_t>(-size));
+    size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
+  }
+  piece.resize(static_cast<size_t>(std::max(size, 0)));
+  return piece;
+}
+
+std::vector<llama_token> Tokenize(const llama_vocab* vocab, const std::string& text) {
+  const auto size = static_cast<int32_t>(text.size());
+  std::vector<llama_token> tokens(text.size() + 8);
+  int32_t count = llama_tokenize(vocab, text.data(), size, tokens.data(), static_cast<int32_t>(tokens.size()), true, true);
+  if (count < 0) {
+    tokens.resize(static_cast<size_t>(-count));
+    count = llama_tokenize(vocab, text.data(), size, tokens.data(), static_cast<int32_t>(tokens.size()), true, true);
+  }
+  tokens.resize(static_cast<size_t>(std::max(count, 0)));
+  return tokens;
+}
+
+llama_token ArgMax(const float* logits, int vocab_size) {
+  return static_cast<llama_token>(std::max_element(logits, logits + vocab_size) - logits);
+}
+
+llama_context_params ContextParams(const EngineOptions& options) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<uint32_t>(options.context_tokens) * static_cast<uint32_t>(options.slots);
+  params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(options.batch_tokens, options.slots));
+  params.n_seq_max = static_cast<uint32_t>(options.slots);
+  params.n_threads = params.n_threads_batch = options.threads;
+  params.kv_unified = false;  // attention over a request's own cells only
+  params.no_perf = true;
+  return params;
+}
+
+}  // namespace
+
+struct LlamaCppSystem::Impl {
+  Impl(const EngineLibrary& engine, const EngineOptions& engine_options, const Clock& steady_clock)
+      : library(engine),
+        options(engine_options),
+        clock(steady_clock),
+        threads(NewThreadPool(options.threads)),
+        batch(std::max(options.batch_tokens, options.slots)) {
+    slots.resize(static_cast<size_t>(options.slots));
+  }
+
+  // A context for the loaded model on the pool's threads; null when the engine has no room for it.
+  ContextPtr NewContext(const llama_context_params& params) const {
+    ContextPtr created(llama_init_from_model(model->get(), params));
+    if (created && threads) llama_attach_threadpool(created.get(), threads.get(), threads.get());
+    return created;
+  }
+
+  std::vector<llama_token> PromptTokens(const load::RequestSpec& spec) const {
+    if (!spec.prompt_token_ids.empty()) return spec.prompt_token_ids;
+    return Tokenize(vocab, spec.prompt);
+  }
+
+  // Moves waiting requests into free slots, lowest slot first.
+  void Admit() {
+    for (std::optional<Request>& slot : slots) {
+      if (waiting.empty()) return;
+      if (slot) continue;
+      slot = std::move(waiting.front());
+      waiting.pop_front();
+    }
+  }
+
+  // The request whose prompt comes next: the earliest submitted.
+  Request* NextPrefill(int32_t* slot_index) {
+    Request* chosen = nullptr;
+    for (size_t i = 0; i < slots.size(); ++i) {
+      if (!slots[i] || !slots[i]->prefilling() || (chosen != nullptr && chosen->ticket < slots[i]->ticket)) continue;
+      chosen = &*slots[i];
+      *slot_index = static_cast<int32_t>(i);
+    }
+    return chosen;
+  }
+
+  std::vector<BatchToken> PrefillBatch(const Request& request, int32_t slot) const {
+    const size_t count = std::min(request.prompt.size() - request.prefilled, static_cast<size_t>(options.batch_tokens));
+    std::vector<BatchToken> tokens;
+    tokens.reserve(count);
+    for (size_t i = request.prefilled; i < request.prefilled + count; ++i) {
+      tokens.push_back({request.prompt[i], static_cast<int32_t>(i), slot, i + 1 == request.prompt.size(), -1});
+    }
+    return tokens;
+  }
+
+  std::vector<BatchToken> DecodeBatch() const {
+    std::vector<BatchToken> tokens;
+    for (size_t i = 0; i < slots.size(); ++i) {
+      if (slots[i]) tokens.push_back({slots[i]->last_token, slots[i]->position(), static_cast<int32_t>(i), true, -1});
+    }
+    return tokens;
+  }
+
+  // Executes one pass; fills in the greedy choice of each output row.
+  Result<int64_t> Execute(llama_context* ctx, std::vector<BatchToken>& tokens, int64_t* start_ns) {
+    const llama_batch& filled = batch.Fill(tokens);
+    *start_ns = clock.NowNs();
+    const int32_t failed = llama_decode(ctx, filled);
+    llama_synchronize(ctx);
+    const int64_t end_ns = clock.NowNs();
+    if (failed != 0)
+      return Failed(fmt::format("the engine failed in a pass of {} tokens: {}", tokens.size(), library.LastComplaint()));
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i].output) tokens[i].next_token = ArgMax(llama_get_logits_ith(ctx, static_cast<int32_t>(i)), vocab_size);
+    }
+    return end_ns;
+  }
+
+  void FreeSlot(size_t slot) {
+    llama_memory_seq_rm(llama_get_memory(context.get()), static_cast<llama_seq_id>(slot), -1, -1);
+    slots[slot].reset();
+    freed.push_back(static_cast<int32_t>(slot));
+  }
+
+  // Takes one generated token; ends the request when it is complete.
+  void Accept(size_t slot, llama_token token, int64_t arrival_ns, load::Observer& observer) {
+    Request& request = *slots[slot];
+    request.last_token = token;
+    ++request.generated;
+    observer.OnToken(request.ticket, arrival_ns, token);
+    const bool ended = !request.spec.ignore_end_token && llama_vocab_is_eog(vocab, token);
+    if (!ended) request.text += Piece(vocab, token);
+    const bool stopped = CutAtStop(request);
+    const bool full = request.position() >= options.context_tokens;
+    if (!ended && !stopped && !full && request.generated < request.spec.max_output_tokens) return;
+    load::Completion completion;
+    completion.finish = ended || stopped ? record::FinishReason::kStop : record::FinishReason::kLength;
+    completion.input_tokens = static_cast<int64_t>(request.prompt.size());
+    completion.text = std::move(request.text);
+    const uint64_t ticket = request.ticket;
+    FreeSlot(slot);
+    observer.OnFinish(ticket, std::move(completion));
+  }
+
+  static bool CutAtStop(Request& request) {
+    for (const std::string& stop : request.spec.stop) {
+      const size_t found = request.text.find(stop);
+      if (found == std::string::npos) continue;
+      request.text.resize(found);
+      return true;
+    }
+    return false;
+  }
+
+  const EngineLibrary& library;
+  EngineOptions options;
+  const Clock& clock;
+  std::shared_ptr<const LoadedModel> model;
+  ThreadPoolPtr threads;
+  ContextPtr context;
+  const llama_vocab* vocab = nullptr;
+  int vocab_size = 0;
+  Batch batch;
+  std::vector<std::optional<Request>> slots;
+  std::deque<Request> waiting;
+  std::vector<int32_t> freed;  // slots emptied since the last pass
+  std::optional<PassLog> log;
+};
+
+LlamaCppSystem::LlamaCppSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LlamaCppSystem::~LlamaCppSystem() = default;
+
+Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary& library, const std::filesystem::path& gguf) {
+  ModelPtr model(llama_model_load_from_file(gguf.c_str(), llama_model_default_params()));
+  if (!model) return BadInput(fmt::format("the engine cannot load {}: {}", gguf.string(), library.LastComplaint()));
+  return std::shared_ptr<const LoadedModel>(new LoadedModel(std::move(model), gguf));
+}
+
+Result<std::unique_ptr<LlamaCppSystem>> LlamaCppSystem::Create(const EngineLibrary& library,
+                                                               std::shared_ptr<const LoadedModel> model,
+                                                               const EngineOptions& options, const Clock& clock) {
+  auto impl = std::make_unique<Impl>(library, options, clock);
+  impl->model = std::move(model);
+  impl->context = impl->NewContext(ContextParams(options));
+  if (!impl->context) {
+    return BadInput(fmt::format("no context of {} x {} tokens for {}: {}; lower concurrency or context_tokens", options.slots,
+                                options.context_tokens, impl->model->path().string(), library.LastComplaint()));
+  }
+  impl->vocab = llama_model_get_vocab(impl->model->get());
+  impl->vocab_size = llama_vocab_n_tokens(impl->vocab);
+  return std::unique_ptr<LlamaCppSystem>(new LlamaCppSystem(std::move(impl)));
+}
+
+Status LlamaCppSystem::Validate(const load::RequestSpec& request) {
+  const size_t tokens = impl_->PromptTokens(request).size();
+  if (tokens == 0) return BadInput(fmt::format("problem {}: the prompt is empty", request.id));
+  if (request.max_output_tokens < 1)
+    return BadInput(fmt::format("problem {}: max_output_tokens must be 1 or more", request.id));
+  if (tokens >= static_cast<size_t>(impl_->options.context_tokens)) {
+    return BadInput(fmt::format(
+        "problem {}: its prompt of {} tokens does not fit a context of {} tokens; set context_tokens to {} or more", request.id,
+        tokens, impl_->options.context_tokens, tokens + static_cast<size_t>(request.max_output_tokens)));
+  }
+  return {};
+}
+
+Status LlamaCppSystem::Submit(const load::RequestSpec& request, uint64_t ticket) {
+  Request entry;
+  entry.ticket = ticket;
+  entry.spec = request;
+  entry.prompt = impl_->PromptTokens(request);
+  impl_->waiting.push_back(std::move(entry));
+  return {};
+}
+
+Status LlamaCppSystem::Advance(load::Observer& observer) {
+  Impl& impl = *impl_;
+  impl.Admit();
+  int32_t prefill_slot = -1;
+  Request* prefilling = impl.NextPrefill(&prefill_slot);
+  std::vector<BatchToken> tokens = prefilling != nullptr ? impl.PrefillBatch(*prefilling, prefill_slot) : impl.DecodeBatch();
+  CHECK(!tokens.empty());
+
+  std::vector<int32_t> freed_before = std::exchange(impl.freed, {});
+  record::PassRecord pass;
+  if (prefilling != nullptr) {
+    pass.kind = record::PassKind::kPrefill;
+    pass.sequences = {{static_cast<int64_t>(prefilling->prefilled), static_cast<int64_t>(tokens.size()), 1}};
+  } else {
+    pass.kind = record::PassKind::kDecode;
+    for (const BatchToken& token : tokens) pass.sequences.push_back({token.position, 1, 1});
+  }
+  int64_t start_ns = 0;
+  ASSIGN_OR_RETURN(const int64_t end_ns, impl.Execute(impl.context.get(), tokens, &start_ns));
+  pass.latency_s = static_cast<double>(end_ns - start_ns) * 1e-9;
+  observer.OnPass(std::move(pass), start_ns);
+
+  if (prefilling != nullptr) prefilling->prefilled += tokens.size();
+  for (const BatchToken& token : tokens) {
+    if (token.output) impl.Accept(static_cast<size_t>(token.slot), token.next_token, end_ns, observer);
+  }
+  if (impl.log) impl.log->push_back({std::move(freed_before), std::move(tokens)});
+  return {};
+}
+
+void LlamaCppSystem::CancelAll() {
+  impl_->waiting.clear();
+  for (size_t slot = 0; slot < impl_->slots.size(); ++slot) {
+    if (impl_->slots[slot]) impl_->FreeSlot(slot);
+  }
+}
+
+void LlamaCppSystem::StartPassLog() {
+  CHECK(impl_->waiting.empty());
+  impl_->freed.clear();
+  impl_->log.emplace();
+}
+
+PassLog LlamaCppSystem::TakePassLog() {
+  CHECK(impl_->log.has_value());
+  PassLog log = std::move(*impl_->log);
+  impl_->log.reset();
+  return log;
+}
+
+Result<std::vector<PassRouting>> LlamaCppSystem::ReplayRouting(const PassLog& log) {
+  RoutingProbe probe;
+  llama_context_params params = ContextParams(impl_->options);
+  params.cb_eval = &RoutingProbe::Callback;
+  params.cb_eval_user_data = &probe;
+  const ContextPtr context = impl_->NewContext(params);
+  if (!context) return Failed("no second context for the routing replay: " + impl_->library.LastComplaint());
+  probe.TakeCounts();
+
+  std::vector<PassRouting> routing;
+  routing.reserve(log.size());
+  for (const LoggedPass& pass : log) {
+    for (const int32_t slot : pass.freed_slots) llama_memory_seq_rm(llama_get_memory(context.get()), slot, -1, -1);
+    std::vector<BatchToken> tokens = pass.tokens;
+    int64_t start_ns = 0;
+    auto executed = impl_->Execute(context.get(), tokens, &start_ns);
+    if (!executed.ok()) return executed.error();
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i].next_token != pass.tokens[i].next_token) {
+        return Failed(fmt::format(
+            "the routing replay chose another token in pass {}; routing would not belong to the timed run", routing.size()));
+      }
+    }
+    routing.push_back({probe.TakeCounts()});
+  }
+  return routing;
+}
+
+}  // namespace moecap::llamacpp

@@ -1,0 +1,71 @@
+// llama.cpp in this process as a system under test: continuous batching over a fixed number of KV-cache slots.
+//
+// Scheduling: a prompt that waits goes first, alone, in chunks of at most `batch_tokens`; otherwise every running request
+// decodes one token in one batch. So each llama_decode is one pass of one kind, and which passes happen depends on the requests
+// alone, never on timing. Decoding is greedy. The latency of a pass spans llama_decode and the synchronisation, nothing else.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "load/system_under_test.h"
+#include "system/llamacpp/engine_library.h"
+#include "system/llamacpp/pass_log.h"
+
+namespace moecap::llamacpp {
+
+// A model's weights, shared by the systems that run it one after the other.
+class LoadedModel {
+ public:
+  // Error: kBadInput when the engine cannot load the file.
+  static Result<std::shared_ptr<const LoadedModel>> Load(const EngineLibrary& library, const std::filesystem::path& gguf);
+
+  llama_model* get() const { return model_.get(); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  LoadedModel(ModelPtr model, std::filesystem::path path) : model_(std::move(model)), path_(std::move(path)) {}
+  ModelPtr model_;
+  std::filesystem::path path_;
+};
+
+struct EngineOptions {
+  int threads = 1;
+  int slots = 1;             // requests in flight at most; further ones queue
+  int context_tokens = 512;  // per request: prompt and output
+  int batch_tokens = 512;    // prompt tokens a pass at most
+};
+
+class LlamaCppSystem final : public load::SystemUnderTest {
+ public:
+  // `library` and `clock` must outlive the system. Error: kBadInput when the context cannot be had.
+  static Result<std::unique_ptr<LlamaCppSystem>> Create(const EngineLibrary& library, std::shared_ptr<const LoadedModel> model,
+                                                        const EngineOptions& options, const Clock& clock);
+  ~LlamaCppSystem() override;
+
+  Status Validate(const load::RequestSpec& request) override;
+  Status Submit(const load::RequestSpec& request, uint64_t ticket) override;
+  Status Advance(load::Observer& observer) override;
+  void CancelAll() override;
+
+  // Starts, or ends with the log of every pass since, the logging that a replay needs. The log is tokens only: no cost in a
+  // pass.
+  void StartPassLog();
+  PassLog TakePassLog();
+
+  // The experts each pass of `log` routed to, from an instrumented second execution of the same batches (one entry a pass).
+  // Empty counts for a dense model. Error: kFailed when the replay does not reproduce the log's greedy tokens.
+  Result<std::vector<PassRouting>> ReplayRouting(const PassLog& log);
+
+ private:
+  struct Impl;
+  explicit LlamaCppSystem(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moecap::llamacpp

@@ -1,0 +1,189 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+
+#include "base/clock.h"
+#include "load/closed_loop.h"
+#include "system/llamacpp/llamacpp_system.h"
+#include "system/llamacpp/quantize.h"
+
+namespace moecap::llamacpp {
+namespace {
+namespace fs = std::filesystem;
+
+fs::path TinyMoe() { return fs::path(MOECAP_SOURCE_DIR) / "models/tiny-moe/tiny-moe-f16.gguf"; }
+
+const std::vector<std::string> kQuestions = {
+    "Tom has 12 apples and buys 30 more. He gives half of them away. How many are left?",
+    "A shop sells 15 pens a day for 7 days. How many pens is that?",
+    "Ann saves 25 dollars a week. How much has she after 8 weeks?",
+    "There are 144 eggs in boxes of 12. How many boxes are there?",
+    "Ben walks 3 miles on each of 9 days and 5 miles on one more. How many miles is that?",
+};
+
+std::vector<load::RequestSpec> Requests(int64_t max_output_tokens = 24) {
+  std::vector<load::RequestSpec> requests;
+  for (size_t i = 0; i < kQuestions.size(); ++i) {
+    load::RequestSpec request;
+    request.id = std::to_string(i);
+    request.prompt = "Question: " + kQuestions[i] + "\nAnswer:";
+    request.max_output_tokens = max_output_tokens;
+    request.ignore_end_token = true;
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+class Engine : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    library_ = EngineLibrary::Load().value().release();
+    model_ = LoadedModel::Load(*library_, TinyMoe()).value();
+  }
+  static void TearDownTestSuite() {
+    model_.reset();
+    delete library_;
+  }
+
+  std::unique_ptr<LlamaCppSystem> Create(int slots, int batch_tokens = 512) {
+    EngineOptions options;
+    options.threads = 1;
+    options.slots = slots;
+    options.batch_tokens = batch_tokens;
+    auto system = LlamaCppSystem::Create(*library_, model_, options, clock_);
+    EXPECT_TRUE(system.ok()) << (system.ok() ? "" : system.error().message);
+    return std::move(system).value();
+  }
+
+  load::LoadResult Run(LlamaCppSystem& system, int clients, const std::vector<load::RequestSpec>& requests) {
+    load::ClosedLoopOptions options;
+    options.clients = clients;
+    auto result = load::RunClosedLoop(system, requests, options, clock_);
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
+    return std::move(result).value();
+  }
+
+  static EngineLibrary* library_;
+  static std::shared_ptr<const LoadedModel> model_;
+  SteadyClock clock_;
+};
+EngineLibrary* Engine::library_ = nullptr;
+std::shared_ptr<const LoadedModel> Engine::model_;
+
+TEST_F(Engine, PassesAndTokensAddUp) {
+  const auto system = Create(2);
+  const load::LoadResult result = Run(*system, 2, Requests());
+  int64_t prompt_tokens = 0, prefilled = 0, decoded = 0;
+  for (const auto& request : result.requests) {
+    EXPECT_EQ(request.output_tokens, 24);
+    EXPECT_EQ(request.finish, record::FinishReason::kLength);
+    EXPECT_TRUE(std::is_sorted(request.token_s.begin(), request.token_s.end()));
+    prompt_tokens += request.input_tokens;
+  }
+  for (const auto& pass : result.passes) {
+    (pass.kind == record::PassKind::kPrefill ? prefilled : decoded) += pass.NewTokens();
+    EXPECT_GT(pass.latency_s, 0);
+    EXPECT_LE(pass.SequenceCount(), 2);
+  }
+  EXPECT_EQ(prefilled, prompt_tokens);
+  EXPECT_EQ(decoded, static_cast<int64_t>(kQuestions.size()) * 23) << "the first token comes out of the prefill pass";
+}
+
+TEST_F(Engine, ConcurrencyAndChunkingDoNotChangeWhatIsGenerated) {
+  const auto tokens = [&](int slots, int clients, int batch_tokens) {
+    const auto system = Create(slots, batch_tokens);
+    std::vector<std::vector<int32_t>> ids;
+    for (const auto& request : Run(*system, clients, Requests()).requests) ids.push_back(request.token_ids);
+    return ids;
+  };
+  const auto alone = tokens(1, 1, 512);
+  EXPECT_EQ(alone, tokens(1, 1, 512));
+  EXPECT_EQ(alone, tokens(4, 4, 512));
+  EXPECT_EQ(alone, tokens(2, 5, 512)) << "requests beyond the slots queue";
+  EXPECT_EQ(alone, tokens(1, 1, 8)) << "prefill in chunks";
+}
+
+TEST_F(Engine, ReplayRoutesEveryTokenOfEveryPassToTopKExperts) {
+  const auto system = Create(4);
+  system->StartPassLog();
+  const load::LoadResult result = Run(*system, 4, Requests());
+  const PassLog log = system->TakePassLog();
+  ASSERT_EQ(log.size(), result.passes.size());
+  const auto routing = system->ReplayRouting(log);
+  ASSERT_TRUE(routing.ok()) << routing.error().message;
+  ASSERT_EQ(routing->size(), log.size());
+  for (size_t i = 0; i < log.size(); ++i) {
+    const auto& counts = (*routing)[i].expert_counts;
+    ASSERT_GE(counts.size(), 6u);
+    const auto outputs =
+        std::count_if(log[i].tokens.begin(), log[i].tokens.end(), [](const BatchToken& token) { return token.output; });
+    for (size_t layer = 0; layer < counts.size(); ++layer) {
+      // The engine drops rows without an output before the last layer's experts.
+      const int64_t rows = layer + 1 < counts.size() ? result.passes[i].NewTokens() : outputs;
+      EXPECT_EQ(std::accumulate(counts[layer].begin(), counts[layer].end(), int64_t{0}), 2 * rows)
+          << "pass " << i << " layer " << layer;
+    }
+  }
+}
+
+TEST_F(Engine, StopsAtTheEndTokenAndAtStopStrings) {
+  const auto system = Create(1);
+  std::vector<load::RequestSpec> requests = Requests(400);
+  requests.resize(1);
+  requests[0].ignore_end_token = false;
+  const auto ended = Run(*system, 1, requests).requests[0];
+  EXPECT_EQ(ended.finish, record::FinishReason::kStop);
+  EXPECT_THAT(ended.text, testing::HasSubstr("####"));
+  requests[0].stop = {"####"};
+  const auto stopped = Run(*system, 1, requests).requests[0];
+  EXPECT_EQ(stopped.finish, record::FinishReason::kStop);
+  EXPECT_THAT(stopped.text, testing::Not(testing::HasSubstr("#")));
+  EXPECT_EQ(ended.text.substr(0, stopped.text.size()), stopped.text);
+}
+
+TEST_F(Engine, RefusesAPromptThatDoesNotFitNamingTheRemedy) {
+  const auto system = Create(1);
+  load::RequestSpec request = Requests()[0];
+  for (int i = 0; i < 8; ++i) request.prompt += request.prompt;
+  const Status status = system->Validate(request);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kBadInput);
+  EXPECT_THAT(status.error().message,
+              testing::AllOf(testing::HasSubstr("problem 0"), testing::HasSubstr("set context_tokens to")));
+}
+
+TEST_F(Engine, EndsAtTheContextsEnd) {
+  const auto system = Create(1);
+  std::vector<load::RequestSpec> requests = Requests(100000);
+  requests.resize(1);
+  const auto request = Run(*system, 1, requests).requests[0];
+  EXPECT_EQ(request.finish, record::FinishReason::kLength);
+  EXPECT_EQ(request.input_tokens + request.output_tokens, 512 + 1) << "the last token needs no place in the cache";
+}
+
+TEST_F(Engine, AFileThatIsNoModelIsRefused) {
+  const auto model = LoadedModel::Load(*library_, fs::path(MOECAP_SOURCE_DIR) / "README.md");
+  ASSERT_FALSE(model.ok());
+  EXPECT_THAT(model.error().message, testing::HasSubstr("README.md"));
+}
+
+TEST_F(Engine, QuantisesOnceIntoTheCache) {
+  const fs::path cache = fs::temp_directory_path() / ("moecap-quantize-" + std::to_string(::getpid()));
+  const auto first = EnsureQuantized(*library_, TinyMoe(), "Q4_0", cache);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  EXPECT_LT(fs::file_size(*first), fs::file_size(TinyMoe()) / 2);
+  const auto written = fs::last_write_time(*first);
+  EXPECT_EQ(*EnsureQuantized(*library_, TinyMoe(), "Q4_0", cache), *first);
+  EXPECT_EQ(fs::last_write_time(*first), written);
+  EXPECT_EQ(std::distance(fs::directory_iterator(cache), fs::directory_iterator()), 1);
+  EXPECT_THAT(EnsureQuantized(*library_, TinyMoe(), "Q4_O", cache).error().message,
+              testing::HasSubstr("did you mean \"Q4_0\""));
+  fs::remove_all(cache);
+}
+
+}  // namespace
+}  // namespace moecap::llamacpp

@@ -1,0 +1,29 @@
+// What an engine was asked to compute, pass by pass, so that the very same batches can be computed again.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace moecap::llamacpp {
+
+struct BatchToken {
+  int32_t token = 0;
+  int32_t position = 0;
+  int32_t slot = 0;
+  bool output = false;      // logits asked for
+  int32_t next_token = -1;  // greedy choice from those logits; -1 when not asked for
+};
+
+struct LoggedPass {
+  std::vector<int32_t> freed_slots;  // KV-cache slots emptied before the pass
+  std::vector<BatchToken> tokens;
+};
+
+using PassLog = std::vector<LoggedPass>;
+
+// Tokens routed to each expert in one pass, [MoE layer][expert].
+struct PassRouting {
+  std::vector<std::vector<int32_t>> expert_counts;
+};
+
+}  // namespace moecap::llamacpp

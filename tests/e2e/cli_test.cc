@@ -1,0 +1,231 @@
+// The program as its users run it: the built binary, the shipped model, real files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "dense_model.h"
+
+namespace moecap::e2e {
+namespace {
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out, err;
+};
+
+class Cli : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "moecap-cli-XXXXXX").string();
+    dir_ = ::mkdtemp(pattern.data());
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+
+  // Starts the program in dir_ with a cache of its own per test program; both outputs go to files.
+  pid_t Start(const std::vector<std::string>& args) const {
+    const pid_t child = ::fork();
+    if (child != 0) return child;
+    std::vector<char*> argv{const_cast<char*>(MOECAP_BINARY)};
+    for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
+    argv.push_back(nullptr);
+    if (::chdir(dir_.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
+        std::freopen("err", "w", stderr) == nullptr)
+      ::_exit(99);
+    ::execv(MOECAP_BINARY, argv.data());
+    ::_exit(98);
+  }
+  Outcome Finish(pid_t child) const {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    Outcome outcome;
+    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    outcome.out = ReadFile(dir_ / "out").value();
+    outcome.err = ReadFile(dir_ / "err").value();
+    return outcome;
+  }
+  Outcome Call(const std::vector<std::string>& args) const { return Finish(Start(args)); }
+
+  fs::path Write(const std::string& name, const std::string& text) const {
+    std::ofstream(dir_ / name) << text;
+    return dir_ / name;
+  }
+  // A small experiment on the shipped model; `extra` are further top-level lines.
+  static std::string Config(const std::string& extra = "",
+                            const std::string& systems = "[{name: F16}, {name: Q4_0, weights: Q4_0}]") {
+    return "model: " + TinyMoe().string() + "\nthreads: 1\nsystems: " + systems + "\ndataset: {path: " + Dataset().string() +
+           ", problems: 6}\nconcurrency: [1, 3]\nrepeats: 2\nwarmup_requests: 1\n" + extra;
+  }
+  static fs::path TinyMoe() { return fs::path(MOECAP_SOURCE_DIR) / "models/tiny-moe/tiny-moe-f16.gguf"; }
+  static fs::path Dataset() { return fs::path(MOECAP_SOURCE_DIR) / "datasets/tinymath/test.jsonl"; }
+
+  fs::path OnlyRun() const {
+    std::vector<fs::path> runs;
+    for (const auto& entry : fs::directory_iterator(dir_ / "results")) runs.push_back(entry.path());
+    EXPECT_EQ(runs.size(), 1u);
+    return runs.at(0);
+  }
+  // Bad input: exit code 2, one line that holds `parts`, nothing stored.
+  void ExpectRefused(const std::vector<std::string>& args, const std::vector<std::string>& parts) const {
+    const Outcome outcome = Call(args);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    for (const std::string& part : parts) EXPECT_THAT(outcome.err, HasSubstr(part));
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_FALSE(fs::exists(dir_ / "results")) << "nothing is half-written";
+  }
+
+  fs::path dir_;
+};
+
+// What must not change between two runs: tokens, routing, verdicts.
+std::vector<std::string> Essence(const fs::path& run) {
+  std::vector<std::string> essence;
+  for (const std::string& line : ReadLines(run / "requests.jsonl").value()) {
+    const Json request = ParseJson(line).value();
+    essence.push_back(DumpJson({request["cell"], request["id"], request["token_ids"], request["score"]}));
+  }
+  for (const std::string& line : ReadLines(run / "passes.jsonl").value()) {
+    const Json pass = ParseJson(line).value();
+    essence.push_back(
+        DumpJson({pass["cell"], pass["kind"], pass["sequences"], pass["distinct_experts"], pass["expert_counts"]}));
+  }
+  return essence;
+}
+
+TEST_F(Cli, RunsReportsAndRepeatsIdentically) {
+  Write("c.yaml", Config());
+  const Outcome first = Call({"run", "c.yaml", "--json"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const fs::path run = OnlyRun();
+  for (const char* file : {"manifest.json", "requests.jsonl", "passes.jsonl", "summary.json", "report.html", "cap-radar.svg",
+                           "report.md", "report.csv"}) {
+    EXPECT_TRUE(fs::exists(run / file)) << file;
+  }
+  const Json summary = ParseJson(first.out).value();
+  ASSERT_EQ(summary["systems"].size(), 2u);
+  const Json& cell = summary["systems"][0]["cells"][1];
+  EXPECT_EQ(cell["concurrency"], 3);
+  EXPECT_GT(cell["output_tokens_per_s"]["mean"].get<double>(), 0);
+  EXPECT_GT(cell["utilization"]["decode"]["s_mbu"].get<double>(), 0);
+  EXPECT_LT(cell["utilization"]["decode"]["s_mbu"].get<double>(), cell["utilization"]["decode"]["mbu"].get<double>());
+  EXPECT_GT(cell["usd_per_million_output_tokens"].get<double>(), 0);
+
+  const Outcome report = Call({"report", run.filename().string(), "--json"});
+  ASSERT_EQ(report.exit_code, 0) << report.err;
+  EXPECT_EQ(report.out, first.out) << "every figure is recomputed from the facts";
+
+  fs::rename(dir_ / "results", dir_ / "first");
+  ASSERT_EQ(Call({"run", "c.yaml"}).exit_code, 0);
+  EXPECT_EQ(Essence(OnlyRun()), Essence(dir_ / "first" / run.filename()));
+}
+
+TEST_F(Cli, AnInterruptKeepsWhatWasMeasuredAndAResumeFinishesIt) {
+  Write("c.yaml", Config("results_dir: results\n", "[{name: F16}]") + "# long enough to be interrupted\n");
+  std::string text = ReadFile(dir_ / "c.yaml").value();
+  text.replace(text.find("repeats: 2"), 10, "repeats: 20");
+  Write("c.yaml", text);
+  const pid_t child = Start({"run", "c.yaml"});
+  const auto requests = [&] {
+    if (!fs::exists(dir_ / "results")) return uintmax_t{0};
+    for (const auto& entry : fs::directory_iterator(dir_ / "results")) {
+      if (fs::exists(entry.path() / "requests.jsonl")) return fs::file_size(entry.path() / "requests.jsonl");
+    }
+    return uintmax_t{0};
+  };
+  for (int i = 0; i < 600 && requests() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  ::kill(child, SIGINT);
+  const Outcome outcome = Finish(child);
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("interrupted"), HasSubstr("--resume")));
+  EXPECT_THAT(outcome.out, HasSubstr("INCOMPLETE"));
+  const fs::path run = OnlyRun();
+  Json manifest = ParseJson(ReadFile(run / "manifest.json").value()).value();
+  EXPECT_EQ(manifest["complete"], false);
+  const size_t kept = manifest["units"].size();
+  EXPECT_GE(kept, 1u);
+
+  const Outcome resumed = Call({"run", "--resume", run.filename().string()});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  manifest = ParseJson(ReadFile(run / "manifest.json").value()).value();
+  EXPECT_EQ(manifest["complete"], true);
+  EXPECT_EQ(manifest["units"].size(), 2u * 20u);
+  EXPECT_EQ(ReadLines(run / "requests.jsonl").value().size(), 2u * 20u * 6u);
+  EXPECT_THAT(Call({"run", "--resume", run.filename().string()}).err, HasSubstr("is complete"));
+}
+
+TEST_F(Cli, ADenseModelWorksWithItsMoeFieldsNull) {
+  WriteDenseModel(TinyMoe(), dir_ / "dense.gguf");
+  Write("c.yaml", "model: dense.gguf\nthreads: 1\nsystems: [{name: dense}]\ndataset: {path: " + Dataset().string() +
+                      ", problems: 2}\nmax_output_tokens: 8\nwarmup_requests: 0\n");
+  const Outcome outcome = Call({"run", "c.yaml", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json system = ParseJson(outcome.out).value()["systems"][0];
+  EXPECT_EQ(system["moe_layers"], 0);
+  EXPECT_TRUE(system["expert_share"].empty());
+  const Json& decode = system["cells"][0]["utilization"]["decode"];
+  EXPECT_TRUE(decode["mean_distinct_experts"].empty());
+  EXPECT_EQ(decode["s_mbu"], decode["mbu"]) << "nothing is sparse";
+  EXPECT_GT(decode["s_mbu"].get<double>(), 0);
+  EXPECT_EQ(Call({"report", OnlyRun().string()}).exit_code, 0);
+}
+
+TEST_F(Cli, BadInputIsOneLineWithARemedy) {
+  const std::string model = TinyMoe().string();
+  Write("c.yaml", Config());
+  ExpectRefused({"run", "missing.yaml"}, {"missing.yaml", "No such file"});
+  Write("bad.yaml", Config("concurency: [1]\n"));
+  ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:8", "concurency", "did you mean \"concurrency\"?"});
+  Write("bad.yaml", Config("max_output_tokens: lots\n"));
+  ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:8", "max_output_tokens", "whole number"});
+  Write("bad.yaml", "model: no.gguf\nsystems: [{}]\ndataset: {path: " + Dataset().string() + "}\n");
+  ExpectRefused({"run", "bad.yaml"}, {"no.gguf", "No such file"});
+  fs::copy_file(TinyMoe(), dir_ / "cut.gguf");
+  fs::resize_file(dir_ / "cut.gguf", fs::file_size(dir_ / "cut.gguf") - 1000);
+  Write("bad.yaml", "model: cut.gguf\nsystems: [{}]\ndataset: {path: " + Dataset().string() + "}\n");
+  ExpectRefused({"run", "bad.yaml"}, {"cut.gguf", "cut off", "ownload"});
+  Write("no.jsonl", "{\"question\":\"q\",\"answer\":\"a\"}\nhello\n");
+  Write("bad.yaml", "model: " + model + "\nsystems: [{}]\ndataset: {path: no.jsonl}\n");
+  ExpectRefused({"run", "bad.yaml"}, {"no.jsonl:2", "not valid JSON"});
+  Write("bad.yaml", "model: " + model + "\nsystems: [{}]\ndataset: {path: " + Dataset().string() + ", problems: 0}\n");
+  ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:3", "\"problems\" is 0"});
+  Write("bad.yaml", "model: " + model + "\nsystems: [{}]\ndataset: {path: " + Dataset().string() + "}\nconcurrency: 0\n");
+  ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:4", "concurrency"});
+  Write("bad.yaml", "model: " + model + "\nsystems: [{}]\ndataset: {path: " + Dataset().string() + "}\nconcurrency: [0]\n");
+  ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:4", "\"concurrency\" is 0"});
+  Write("bad.yaml", Config("context_tokens: 16\n"));
+  ExpectRefused({"run", "bad.yaml"}, {"does not fit a context of 16", "set context_tokens to"});
+  Write("bad.yaml", Config("context_tokens: 100000\n"));
+  ExpectRefused({"run", "bad.yaml"}, {"context_tokens is 100000", "or less"});
+  Write("bad.yaml", Config("", "[{weights: Q4_O}]"));
+  ExpectRefused({"run", "bad.yaml"}, {"Q4_O", "did you mean \"Q4_0\""});
+  Write("bad.yaml", Config("results_dir: /proc/moecap\n"));
+  ExpectRefused({"run", "bad.yaml"}, {"/proc/moecap", "choose another folder"});
+  ExpectRefused({"report", "nothing"}, {"nothing", "not a stored run"});
+}
+
+TEST_F(Cli, HelpAndUsage) {
+  const Outcome help = Call({"run", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("Example:"));
+  EXPECT_EQ(Call({"--version"}).exit_code, 0);
+  EXPECT_EQ(Call({"fly"}).exit_code, 2);
+  EXPECT_EQ(Call({}).exit_code, 2);
+  EXPECT_EQ(Call({"run", "--no-such-flag"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace moecap::e2e

@@ -15,7 +15,21 @@ struct CapInput {
   std::optional<double> accuracy;  // 0..1
   std::optional<double> accuracy_stderr;
   std::optional<double> performance;  // lower is better: TPOT in seconds
+  // Scores of the single problems, 0..1. Where two systems have equally many they answered the same problems in the same order,
+  // and the error of their difference is computed from the pairs.
+  std::vector<double> item_scores;
 };
+
+// The difference in accuracy of two systems on the same problems.
+struct AccuracyDifference {
+  std::string first, second;
+  double difference = 0;            // mean(first) - mean(second)
+  std::optional<double> std_error;  // of the difference, paired by problem
+  double p_value = 1;               // two-sided, McNemar's exact test for right or wrong answers (stats/bootstrap.h)
+};
+
+// Every pair of inputs with item scores of equal number.
+std::vector<AccuracyDifference> CompareAccuracies(std::span<const CapInput> inputs);
 
 // PA gives up cost, PC gives up accuracy, CA gives up performance.
 enum class CapClass { kPerformanceAccuracy, kPerformanceCost, kCostAccuracy, kBalanced, kUnknown };

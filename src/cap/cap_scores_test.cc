@@ -134,5 +134,24 @@ TEST(CapClassName, IsThePapersName) {
   EXPECT_EQ(CapClassName(CapClass::kUnknown), "unknown");
 }
 
+// Seven of 128 problems only the first system gets right, none only the second: beyond noise when paired, not when the two
+// errors are added as if independent.
+TEST(ScoreSystems, PairsTheProblemsOfTwoSystems) {
+  CapInput first{"first", 2.0, 124.0 / 128, 0.0155, 2.0};
+  CapInput second{"second", 1.0, 117.0 / 128, 0.0249, 1.0};
+  EXPECT_EQ(ScoreSystems(std::vector{first, second})[1].cap_class, CapClass::kBalanced);
+  first.item_scores.assign(128, 1.0);
+  std::fill_n(first.item_scores.begin(), 4, 0.0);
+  second.item_scores = first.item_scores;
+  std::fill_n(second.item_scores.begin() + 4, 7, 0.0);
+  const auto scores = ScoreSystems(std::vector{first, second});
+  EXPECT_EQ(scores[1].cap_class, CapClass::kPerformanceCost) << scores[1].reason;
+  const auto differences = CompareAccuracies(std::vector{first, second});
+  ASSERT_EQ(differences.size(), 1u);
+  EXPECT_NEAR(differences[0].difference, 7.0 / 128, 1e-12);
+  EXPECT_NEAR(*differences[0].std_error, std::sqrt((7.0 / 128 - 49.0 / 128 / 128) / 127), 1e-12);
+  EXPECT_NEAR(differences[0].p_value, 2 * std::pow(0.5, 7), 1e-12);
+}
+
 }  // namespace
 }  // namespace moecap::cap

@@ -83,6 +83,7 @@ struct RunSummary {
   // Scores at the concurrency `cap_concurrency`; one entry a system, same order.
   int cap_concurrency = 0;
   std::vector<CapScores> cap;
+  std::vector<AccuracyDifference> accuracy_differences;  // of every pair of systems, at the same concurrency
 };
 
 }  // namespace moecap::cap

@@ -124,6 +124,14 @@ void Fields(auto& archive, Of<cap::CapScores> auto& value) {
   archive("reason", value.reason);
 }
 
+void Fields(auto& archive, Of<cap::AccuracyDifference> auto& value) {
+  archive("first", value.first);
+  archive("second", value.second);
+  archive("difference", value.difference);
+  archive("difference_stderr", value.std_error);
+  archive("p_value", value.p_value);
+}
+
 void Fields(auto& archive, Of<cap::RunSummary> auto& value) {
   archive("run_id", value.run_id);
   archive("started_at", value.started_at);
@@ -138,6 +146,7 @@ void Fields(auto& archive, Of<cap::RunSummary> auto& value) {
   archive("systems", value.systems);
   archive("cap_concurrency", value.cap_concurrency);
   archive("cap", value.cap);
+  archive("accuracy_differences", value.accuracy_differences);
 }
 
 constexpr cap::CapClass kClasses[] = {cap::CapClass::kPerformanceAccuracy, cap::CapClass::kPerformanceCost,

@@ -53,16 +53,25 @@ std::string AccuracyText(const Known& known) {
 // What counts as different, as for the CAP classes.
 double MeaningfulRatio() { return cap::ScoreOptions{}.meaningful_ratio; }
 
-bool HasErrors(const Known& low, const Known& high) { return low.cell->accuracy_stderr && high.cell->accuracy_stderr; }
+// The standard error of the difference of two accuracies: paired by problem where the run computed it, else from both errors as
+// if they were independent, which is cautious.
+std::optional<double> DifferenceError(const RunSummary& summary, const Known& low, const Known& high) {
+  for (const auto& pair : summary.accuracy_differences) {
+    const bool same = (pair.first == low.system->name && pair.second == high.system->name) ||
+                      (pair.first == high.system->name && pair.second == low.system->name);
+    if (same && pair.std_error) return pair.std_error;
+  }
+  if (!low.cell->accuracy_stderr || !high.cell->accuracy_stderr) return std::nullopt;
+  return std::hypot(*low.cell->accuracy_stderr, *high.cell->accuracy_stderr);
+}
 
-// Whether two accuracies differ by more than noise; their errors are taken as independent, which is cautious: the systems
-// answer the same problems.
-bool Separated(const Known& low, const Known& high) {
+// Whether two accuracies differ by more than noise.
+bool Separated(const RunSummary& summary, const Known& low, const Known& high) {
   const cap::ScoreOptions options;
   const double difference = high.value - low.value;
-  if (!HasErrors(low, high)) return difference >= options.accuracy_step_without_error;
-  return difference > 0 &&
-         difference >= options.significant_errors * std::hypot(*low.cell->accuracy_stderr, *high.cell->accuracy_stderr);
+  const auto error = DifferenceError(summary, low, high);
+  if (!error) return difference >= options.accuracy_step_without_error;
+  return difference > 0 && difference >= options.significant_errors * *error;
 }
 
 // The systems that are as low as the lowest; empty when fewer than two are known or all are equal.
@@ -86,7 +95,8 @@ struct Grouped {
   }
 };
 
-std::string Headline(const std::vector<Known>& tpot, const std::vector<Known>& cost, const std::vector<Known>& accuracy) {
+std::string Headline(const RunSummary& summary, const std::vector<Known>& tpot, const std::vector<Known>& cost,
+                     const std::vector<Known>& accuracy) {
   Grouped wins;
   const auto add = [&wins](const std::vector<std::string>& names, const char* what) {
     if (names.empty()) return;
@@ -98,7 +108,7 @@ std::string Headline(const std::vector<Known>& tpot, const std::vector<Known>& c
   // Everyone whose distance to the best is within the noise is as good as the best.
   std::vector<std::string> most_accurate;
   for (const auto& known : std::views::reverse(accuracy)) {
-    if (!Separated(known, accuracy.back())) most_accurate.push_back(known.system->name);
+    if (!Separated(summary, known, accuracy.back())) most_accurate.push_back(known.system->name);
   }
   const bool separated = most_accurate.size() < accuracy.size();
   if (separated) add(most_accurate, "the most accurate");
@@ -131,15 +141,16 @@ std::string CostFinding(const std::vector<Known>& cost) {
                      Usd(worst.value), worst.system->name);
 }
 
-std::string AccuracyFinding(const std::vector<Known>& accuracy) {
+std::string AccuracyFinding(const RunSummary& summary, const std::vector<Known>& accuracy) {
   if (accuracy.empty()) return "";
   const auto& low = accuracy.front();
   const auto& high = accuracy.back();
   if (accuracy.size() == 1) return fmt::format("Accuracy: {} ({}).", AccuracyText(high), high.system->name);
   std::string judgement = "without standard errors the difference cannot be judged";
-  if (HasErrors(low, high)) {
-    judgement = fmt::format("{} points apart, {} two standard errors of the difference",
-                            FormatFixed((high.value - low.value) * 100, 1), Separated(low, high) ? "more than" : "within");
+  if (DifferenceError(summary, low, high)) {
+    judgement =
+        fmt::format("{} points apart, {} two standard errors of the difference", FormatFixed((high.value - low.value) * 100, 1),
+                    Separated(summary, low, high) ? "more than" : "within");
   }
   return fmt::format("Accuracy: {} ({}) against {} ({}); {}.", AccuracyText(high), high.system->name, AccuracyText(low),
                      low.system->name, judgement);
@@ -175,11 +186,11 @@ Verdict MakeVerdict(const RunSummary& summary) {
   const auto cost = Ranking(summary, concurrency, Cost);
   const auto accuracy = Ranking(summary, concurrency, Accuracy);
   Verdict verdict;
-  for (auto& finding : {SpeedFinding(tpot, concurrency), CostFinding(cost), AccuracyFinding(accuracy),
+  for (auto& finding : {SpeedFinding(tpot, concurrency), CostFinding(cost), AccuracyFinding(summary, accuracy),
                         LimitFinding(Ranking(summary, concurrency, DecodeSMbu))}) {
     if (!finding.empty()) verdict.findings.push_back(finding);
   }
-  verdict.headline = Headline(tpot, cost, accuracy);
+  verdict.headline = Headline(summary, tpot, cost, accuracy);
   if (!verdict.headline.empty()) return verdict;
   if (verdict.findings.empty()) {
     verdict.headline = fmt::format("No verdict: there is no valid measurement at concurrency {}.", concurrency);
@@ -293,10 +304,10 @@ std::string ReadDistinctExperts(const RunSummary& summary) {
 
 std::string ReadAccuracy(const RunSummary& summary) {
   const auto ranking = Ranking(summary, summary.cap_concurrency, Accuracy);
-  if (ranking.size() < 2 || !HasErrors(ranking.front(), ranking.back())) return "";
+  if (ranking.size() < 2 || !DifferenceError(summary, ranking.front(), ranking.back())) return "";
   return fmt::format("{} and {} are {} points apart, {} two standard errors of the difference.", ranking.back().system->name,
                      ranking.front().system->name, FormatFixed((ranking.back().value - ranking.front().value) * 100, 1),
-                     Separated(ranking.front(), ranking.back()) ? "more than" : "within");
+                     Separated(summary, ranking.front(), ranking.back()) ? "more than" : "within");
 }
 
 std::string ReadExpertShare(const SystemSummary& system) {

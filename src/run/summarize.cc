@@ -240,8 +240,18 @@ std::vector<std::string> CacheNotes(const Manifest& manifest) {
       names, FormatBytes(manifest.host.last_level_cache_bytes))};
 }
 
+// Scores of the first repetition, in the order of the problems; empty unless every problem was scored.
+std::vector<double> ItemScores(const std::string& system, int concurrency, int64_t problems,
+                               std::span<const record::RequestRecord> requests) {
+  std::vector<double> scores;
+  for (const auto& request : requests) {
+    if (request.cell == record::CellId{system, concurrency, 0} && request.score) scores.push_back(*request.score);
+  }
+  return static_cast<int64_t>(scores.size()) == problems ? scores : std::vector<double>{};
+}
+
 // Scores at the largest concurrency. A cell that tripped a gate brings no figures.
-void ScoreCap(cap::RunSummary& summary) {
+void ScoreCap(std::span<const record::RequestRecord> requests, cap::RunSummary& summary) {
   std::vector<cap::CapInput> inputs;
   for (const SystemSummary& system : summary.systems) {
     if (system.cells.empty()) continue;
@@ -255,9 +265,11 @@ void ScoreCap(cap::RunSummary& summary) {
     input.accuracy = cell.accuracy;
     input.accuracy_stderr = cell.accuracy_stderr;
     if (cell.tpot_s) input.performance = cell.tpot_s->mean;
+    input.item_scores = ItemScores(system.name, cell.concurrency, summary.problems, requests);
     inputs.back() = std::move(input);
   }
   summary.cap = cap::ScoreSystems(inputs);
+  summary.accuracy_differences = cap::CompareAccuracies(inputs);
 }
 
 }  // namespace
@@ -288,7 +300,7 @@ cap::RunSummary Summarize(const Manifest& manifest, std::span<const record::Requ
     if (entry.moe_layers > 0) entry.expert_share = ExpertShare(system.name, passes);
     summary.systems.push_back(std::move(entry));
   }
-  ScoreCap(summary);
+  ScoreCap(requests, summary);
   return summary;
 }
 

@@ -14,6 +14,8 @@
 namespace moecap {
 namespace {
 
+constexpr size_t kWaves = 8;  // full batches one after the other
+
 struct Shape {
   int threads, prompt_tokens, output_tokens, batch;
 };
@@ -29,7 +31,7 @@ Result<std::string> Measure(const char* model_path, const Shape& shape) {
   ASSIGN_OR_RETURN(const auto system, llamacpp::LlamaCppSystem::Create(*library, std::move(model), options, clock));
 
   Rng rng(1);
-  std::vector<load::RequestSpec> requests(static_cast<size_t>(shape.batch));
+  std::vector<load::RequestSpec> requests(static_cast<size_t>(shape.batch) * kWaves);
   for (load::RequestSpec& request : requests) {
     for (int i = 0; i < shape.prompt_tokens; ++i) request.prompt_token_ids.push_back(static_cast<int32_t>(rng.Below(200)));
     request.max_output_tokens = shape.output_tokens;
@@ -39,19 +41,20 @@ Result<std::string> Measure(const char* model_path, const Shape& shape) {
   loop.clients = shape.batch;
   ASSIGN_OR_RETURN(const load::LoadResult result, RunClosedLoop(*system, requests, loop, clock));
 
-  // From the first full decode batch to the last token, everything between the passes included: scheduling, sampling, stamping.
-  double start_s = -1, end_s = 0, pass_s = 0;
+  // Decode time: from each decode pass to the next pass, scheduling, sampling and stamping included; prefill passes left out.
+  double decode_s = 0, pass_s = 0;
   int64_t tokens = 0;
-  for (const auto& pass : result.passes) {
+  for (size_t i = 0; i < result.passes.size(); ++i) {
+    const auto& pass = result.passes[i];
     if (pass.kind != record::PassKind::kDecode) continue;
-    if (start_s < 0) start_s = pass.start_s;
     tokens += pass.NewTokens();
     pass_s += pass.latency_s;
-    end_s = pass.start_s + pass.latency_s;
+    decode_s += i + 1 < result.passes.size() ? result.passes[i + 1].start_s - pass.start_s : pass.latency_s;
   }
-  if (tokens != static_cast<int64_t>(shape.batch) * (shape.output_tokens - 1)) return Failed("wrong number of decoded tokens");
+  if (tokens != static_cast<int64_t>(requests.size()) * (shape.output_tokens - 1))
+    return Failed("wrong number of decoded tokens");
   return fmt::format(R"({{"batch":{},"tokens":{},"decode_tokens_per_s":{:.1f},"share_in_passes":{:.4f}}})", shape.batch, tokens,
-                     static_cast<double>(tokens) / (end_s - start_s), pass_s / (end_s - start_s));
+                     static_cast<double>(tokens) / decode_s, pass_s / decode_s);
 }
 
 }  // namespace

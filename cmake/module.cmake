@@ -4,8 +4,13 @@ function(moecap_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-restrict -Wno-missing-field-initializers
                                            $<$<BOOL:${MOECAP_WERROR}>:-Werror>)
   if(MOECAP_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${MOECAP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    # gcc 12 warns of uninitialised members inside libstdc++ when it instruments them (gcc bug 105562).
+    target_compile_options(${target} PRIVATE -fsanitize=${MOECAP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
+                                             -Wno-maybe-uninitialized)
     target_link_options(${target} PUBLIC -fsanitize=${MOECAP_SANITIZE})
+  endif()
+  if(MOECAP_FUZZ STREQUAL "libfuzzer")
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
 endfunction()
 

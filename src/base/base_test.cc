@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -63,11 +64,42 @@ TEST(Json, KeepsKeyOrderAndReportsThePlaceOfErrors) {
   EXPECT_THAT(broken.error().message, testing::HasSubstr("line 2"));
 }
 
+TEST(Json, RefusesAbsurdDepth) {
+  const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  const auto deepest = ParseJson(nested(kMostJsonDepth));
+  ASSERT_TRUE(deepest.ok()) << deepest.error().message;
+  EXPECT_EQ(DumpJson(*deepest), nested(kMostJsonDepth));
+  for (const size_t depth : {size_t{kMostJsonDepth} + 1, size_t{1'000'000}}) {
+    const auto refused = ParseJson(nested(depth));
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.error().message, testing::HasSubstr("deeper than 512 levels"));
+  }
+  EXPECT_TRUE(ParseJson("[\"" + std::string(1000, '[') + "\\\"{\"]").ok()) << "brackets in strings are text";
+  EXPECT_TRUE(ParseJson("[" + nested(300) + "," + nested(300) + "]").ok()) << "width is not depth";
+}
+
 TEST(Clock, SteadyClockDoesNotGoBack) {
   const SteadyClock clock;
   const int64_t first = clock.NowNs();
   EXPECT_GE(clock.NowNs(), first);
   EXPECT_THAT(WallTimeIso8601(), testing::MatchesRegex("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"));
+}
+
+TEST(AtomicFileWriter, AppearsWholeOrNotAtAll) {
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / ("moecap-pieces-" + std::to_string(::getpid()));
+  {
+    auto writer = AtomicFileWriter::Create(path, 2);
+    ASSERT_TRUE(writer.ok());
+    ASSERT_TRUE(writer->Append("a").ok());
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path.string() + ".tmp" + std::to_string(::getpid()))) << "given up: the pieces are gone";
+  auto writer = AtomicFileWriter::Create(path, 2);
+  ASSERT_TRUE(writer.ok());
+  ASSERT_TRUE(writer->Append("a").ok() && writer->Append("b").ok() && writer->Commit().ok());
+  EXPECT_EQ(*ReadFile(path), "ab");
+  std::filesystem::remove(path);
+  EXPECT_FALSE(AtomicFileWriter::Create(path, uint64_t{1} << 62).ok()) << "no volume is that large";
 }
 
 }  // namespace

@@ -12,7 +12,9 @@ namespace moecap {
 // Keys keep the order in which they were written, so that what we print reads well.
 using Json = nlohmann::ordered_json;
 
-// Error: kBadInput with the parser's place and reason.
+inline constexpr int kMostJsonDepth = 512;
+
+// Error: kBadInput with the parser's place and reason; also when arrays and objects nest deeper than kMostJsonDepth.
 Result<Json> ParseJson(std::string_view text);
 
 // One line without spaces. Invalid UTF-8 becomes U+FFFD; NaN and infinities become null.

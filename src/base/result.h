@@ -15,9 +15,10 @@ namespace moecap {
 
 // Who has to act; the command line maps it to the exit code.
 enum class ErrorKind {
-  kBadInput,     // exit 2: a flag, a file or a config the user gave
-  kFailed,       // exit 1: the run itself failed
-  kInterrupted,  // exit 130: the user stopped it
+  kBadInput,      // exit 2: a flag, a file or a config the user gave
+  kFailed,        // exit 1: the run itself failed
+  kTargetMissed,  // exit 3: everything worked, but a limit that was asked for is not kept
+  kInterrupted,   // exit 130: the user stopped it
 };
 
 struct [[nodiscard]] Error {

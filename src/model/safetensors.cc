@@ -73,6 +73,7 @@ Result<SafetensorsTensor> ReadTensor(const std::string& name, const Json& json, 
   if (begin > end || end > static_cast<uint64_t>(kMostBytes))
     return BadInput(fmt::format("tensor '{}' has impossible offsets", name));
   tensor.bytes = static_cast<int64_t>(end - begin);
+  tensor.offset = static_cast<int64_t>(begin);
   // elements <= 2^55 and bits <= 64: compare in double to stay clear of overflow; both sides are exact up to 2^53.
   if (static_cast<double>(tensor.bytes) * 8 != static_cast<double>(tensor.elements) * static_cast<double>(*bits)) {
     return BadInput(
@@ -80,6 +81,20 @@ Result<SafetensorsTensor> ReadTensor(const std::string& name, const Json& json, 
   }
   data_end = std::max(data_end, static_cast<int64_t>(end));
   return tensor;
+}
+
+// Tensors do not share bytes, so that their sums are bounded by the file.
+Status RefuseOverlaps(const std::vector<SafetensorsTensor>& tensors) {
+  std::vector<const SafetensorsTensor*> by_offset;
+  for (const SafetensorsTensor& tensor : tensors) {
+    if (tensor.bytes > 0) by_offset.push_back(&tensor);
+  }
+  std::ranges::sort(by_offset, {}, &SafetensorsTensor::offset);
+  for (size_t i = 1; i < by_offset.size(); ++i) {
+    if (by_offset[i]->offset >= by_offset[i - 1]->offset + by_offset[i - 1]->bytes) continue;
+    return BadInput(fmt::format("the tensors '{}' and '{}' overlap", by_offset[i - 1]->name, by_offset[i]->name));
+  }
+  return {};
 }
 
 }  // namespace
@@ -114,6 +129,7 @@ Result<std::optional<SafetensorsHeader>> ParseSafetensorsPrefix(std::span<const 
     ASSIGN_OR_RETURN(SafetensorsTensor read, ReadTensor(name, tensor, data_end));
     header.tensors.push_back(std::move(read));
   }
+  RETURN_IF_ERROR(RefuseOverlaps(header.tensors));
   header.file_bytes = static_cast<int64_t>(sizeof(length) + length) + data_end;
   return std::optional<SafetensorsHeader>(std::move(header));
 }
@@ -152,7 +168,8 @@ Result<SafetensorsIndex> ParseSafetensorsIndex(std::string_view text) {
   index.shards.assign(shards.begin(), shards.end());
   if (const auto metadata = json.find("metadata"); metadata != json.end() && metadata->is_object()) {
     const auto total = metadata->find("total_size");
-    if (total != metadata->end() && total->is_number()) index.total_bytes = static_cast<int64_t>(total->get<double>());
+    const double bytes = total != metadata->end() && total->is_number() ? total->get<double>() : -1;
+    if (bytes >= 0 && bytes <= static_cast<double>(kMostBytes)) index.total_bytes = static_cast<int64_t>(bytes);
   }
   return index;
 }

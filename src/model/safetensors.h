@@ -20,7 +20,8 @@ struct SafetensorsTensor {
   std::string dtype;  // "BF16", "F8_E4M3", "U8", ...
   std::vector<int64_t> shape;
   int64_t elements = 0;
-  int64_t bytes = 0;  // of the data section
+  int64_t bytes = 0;   // of the data section
+  int64_t offset = 0;  // of its first byte in the data section
 };
 
 struct SafetensorsHeader {

@@ -53,6 +53,9 @@ TEST(Safetensors, DamageIsRefused) {
               HasSubstr("more elements"));
   EXPECT_THAT(error(R"({"a":{"dtype":"U8","shape":[6],"data_offsets":[6,0]}})"), HasSubstr("offsets"));
   EXPECT_THAT(error(R"({"a":7})"), HasSubstr("lacks dtype"));
+  EXPECT_THAT(
+      error(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[2,6]},"b":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})"),
+      HasSubstr("'b' and 'a' overlap"));
   EXPECT_THAT(error("[1,2]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(error("{{{{"), HasSubstr("not valid JSON"));
   EXPECT_THAT(ParseSafetensorsPrefix(Bytes(std::string(16, '\xff'))).error().message, HasSubstr("not a safetensors file"));
@@ -65,6 +68,7 @@ TEST(Safetensors, ReadsIndexes) {
   EXPECT_EQ(index->total_bytes, 1234);
   EXPECT_EQ(index->tensors, 3U);
   EXPECT_THAT(index->shards, testing::ElementsAre("m-1.safetensors", "m-2.safetensors"));
+  EXPECT_EQ(ParseSafetensorsIndex(R"({"metadata":{"total_size":1e300},"weight_map":{}})")->total_bytes, std::nullopt);
   EXPECT_THAT(ParseSafetensorsIndex("{}").error().message, HasSubstr("weight_map"));
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -59,14 +60,23 @@ Json SequencesToJson(const std::vector<SequenceSlice>& sequences) {
   return result;
 }
 
+constexpr int64_t kMostTokens = int64_t{1} << 40;  // of a context, and of a pass
+
 std::vector<SequenceSlice> SequencesFromJson(const Json& array) {
   std::vector<SequenceSlice> result;
+  int64_t total = 0;
   for (const Json& entry : array) {
     SequenceSlice slice{entry.at("context_tokens").get<int64_t>(), entry.at("new_tokens").get<int64_t>(),
                         entry.value("count", int64_t{1})};
     if (slice.context_tokens < 0 || slice.new_tokens < 1 || slice.count < 1) {
       throw std::invalid_argument("\"sequences\" needs context_tokens >= 0, new_tokens >= 1 and count >= 1");
     }
+    int64_t tokens = 0;
+    if (__builtin_mul_overflow(slice.new_tokens, slice.count, &tokens) || tokens > kMostTokens - total ||
+        slice.context_tokens > kMostTokens) {
+      throw std::invalid_argument("\"sequences\" has more tokens than can be");
+    }
+    total += tokens;
     result.push_back(slice);
   }
   return result;
@@ -74,8 +84,8 @@ std::vector<SequenceSlice> SequencesFromJson(const Json& array) {
 
 // A whole number is written without a fraction: distinct experts are counts unless they are an estimate.
 Json Number(double value) {
-  const auto whole = static_cast<int64_t>(value);
-  return static_cast<double>(whole) == value ? Json(whole) : Json(value);
+  const bool whole = std::abs(value) < 0x1p53 && value == std::trunc(value);
+  return whole ? Json(static_cast<int64_t>(value)) : Json(value);
 }
 
 Json DistinctToJson(const std::vector<double>& distinct) {

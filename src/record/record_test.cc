@@ -48,12 +48,22 @@ TEST(PassJson, ReadsTheDocumentedMinimum) {
             0u);
 }
 
+TEST(PassJson, FiguresThatAreNoCountSurvive) {
+  const auto pass = ParsePassLine(R"({"kind":"decode","latency_s":1,"sequences":[],"distinct_experts":[1e300,-1e300,0.5]})");
+  ASSERT_TRUE(pass.ok());
+  EXPECT_EQ(ParsePassLine(ToJsonLine(*pass))->distinct_experts, (std::vector<double>{1e300, -1e300, 0.5}));
+}
+
 TEST(PassJson, ErrorsNameTheKey) {
   const auto message = [](const char* line) { return ParsePassLine(line).error().message; };
   EXPECT_THAT(message(R"({"kind":"decode","sequences":[]})"), testing::HasSubstr("latency_s"));
   EXPECT_THAT(message(R"({"kind":"warm","latency_s":1,"sequences":[]})"), testing::HasSubstr("prefill, decode, mixed"));
   EXPECT_THAT(message(R"({"kind":"decode","latency_s":1,"sequences":[{"context_tokens":-1,"new_tokens":1}]})"),
               testing::HasSubstr("context_tokens >= 0"));
+  EXPECT_THAT(
+      message(
+          R"({"kind":"decode","latency_s":1,"sequences":[{"context_tokens":1,"new_tokens":4294967296,"count":4294967296}]})"),
+      testing::HasSubstr("more tokens than can be"));
   EXPECT_THAT(message(R"({"schema":2,"kind":"decode","latency_s":1,"sequences":[]})"), testing::HasSubstr("newer"));
   EXPECT_THAT(message("[1]"), testing::Not(testing::IsEmpty()));
 }

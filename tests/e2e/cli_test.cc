@@ -217,6 +217,52 @@ TEST_F(Cli, BadInputIsOneLineWithARemedy) {
   ExpectRefused({"report", "nothing"}, {"nothing", "not a stored run"});
 }
 
+// Golden vector g01 of MoE-CAP's formulas: one decode step of Qwen3-30B-A3B on an H100, context 4096 with the new token.
+TEST_F(Cli, MetricsOfForeignPassesFollowThePaper) {
+  Write(
+      "p.jsonl",
+      R"({"schema":1,"kind":"decode","start_s":0,"latency_s":0.004,"sequences":[{"context_tokens":4095,"new_tokens":1}],"distinct_experts":8})"
+      "\n");
+  const Outcome outcome = Call({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--bandwidth-bytes-per-s", "3.35e12",
+                                "--flops-per-s", "9.895e14", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json decode = ParseJson(outcome.out).value()["phases"]["decode"];
+  EXPECT_NEAR(decode["s_mbu_paper"].get<double>() / 0.4357068035820896, 1, 1e-9);
+  EXPECT_NEAR(decode["s_mfu_paper"].get<double>() / 0.0021935849621020718, 1, 1e-9);
+  EXPECT_GT(decode["s_mbu"].get<double>(), decode["s_mbu_paper"].get<double>()) << "the head counts";
+
+  // The same pass as MoE-CAP's SGLang recorder writes it.
+  Write(
+      "u.jsonl",
+      R"({"batch_size":1,"latency":0.004,"seq_lens_sum":4096,"scheduled_tokens":1,"forward_mode":"decode","expert_activation":8.0,"gpu_num":1,"gpu_raw_type":"x"})"
+      "\n");
+  const Outcome upstream = Call({"metrics", "u.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--bandwidth-bytes-per-s", "3.35e12",
+                                 "--flops-per-s", "9.895e14", "--json"});
+  ASSERT_EQ(upstream.exit_code, 0) << upstream.err;
+  EXPECT_NEAR(ParseJson(upstream.out).value()["phases"]["decode"]["s_mbu_paper"].get<double>() / 0.4357068035820896, 1, 1e-9);
+
+  ExpectRefused({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-31B"}, {"Qwen/Qwen3-31B"});
+  ExpectRefused({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B"}, {"--device"});
+  ExpectRefused({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--device", "h1000"}, {"h1000"});
+  Write("bad.jsonl", "{\"kind\":\"decode\"}\n");
+  ExpectRefused({"metrics", "bad.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--device", "h100-sxm"},
+                {"bad.jsonl:1", "latency_s"});
+}
+
+TEST_F(Cli, ModelDescribesTheCatalogueOffline) {
+  const Outcome outcome =
+      Call({"model", "Qwen/Qwen3-235B-A22B", "--batch", "1,8", "--json", "--svg", "m.svg", "--device", "h200"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json model = ParseJson(outcome.out).value();
+  EXPECT_EQ(model["total_params"], 235093634560);
+  EXPECT_EQ(model["kv_elements_per_token"], 2.0 * 4 * 128 * 94);
+  EXPECT_EQ(model["batches"].size(), 2u);
+  EXPECT_EQ(model["batches"][0]["distinct_experts"], 8.0);
+  EXPECT_THAT(ReadFile(dir_ / "m.svg").value(), HasSubstr("<svg"));
+  EXPECT_THAT(Call({"model", "Qwen/Qwen3-235B-A22B"}).out, HasSubstr("routed_expert"));
+  ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--precision", "fp9"}, {"fp9", "fp8"});
+}
+
 TEST_F(Cli, HelpAndUsage) {
   const Outcome help = Call({"run", "--help"});
   EXPECT_EQ(help.exit_code, 0);

@@ -15,7 +15,12 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"run", "benchmark systems on one workload: cost, accuracy and performance of each", AddRun},
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
+    {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
+    {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
     {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},
+    {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
+    {"synth", "write a model file of any shape and size with random weights", AddSynth},
+    {"validate", "how far the formulas are from what the engine touches; what recording costs", AddValidate},
 };
 
 int ExitCodeOf(ErrorKind kind) {
@@ -24,6 +29,8 @@ int ExitCodeOf(ErrorKind kind) {
       return kUsage;
     case ErrorKind::kFailed:
       return kRunFailed;
+    case ErrorKind::kTargetMissed:
+      return kTargetMissed;
     case ErrorKind::kInterrupted:
       return kInterruptedByUser;
   }

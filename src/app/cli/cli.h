@@ -29,6 +29,11 @@ int Main(int argc, char** argv);
 using Action = std::function<Status()>;
 Action AddRun(CLI::App& app, const Invocation& invocation);
 Action AddReport(CLI::App& app, const Invocation& invocation);
+Action AddModel(CLI::App& app, const Invocation& invocation);
+Action AddMetrics(CLI::App& app, const Invocation& invocation);
 Action AddHardware(CLI::App& app, const Invocation& invocation);
+Action AddTrace(CLI::App& app, const Invocation& invocation);
+Action AddSynth(CLI::App& app, const Invocation& invocation);
+Action AddValidate(CLI::App& app, const Invocation& invocation);
 
 }  // namespace moecap::app

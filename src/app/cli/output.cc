@@ -19,7 +19,6 @@
 #include "report/terminal.h"
 
 namespace moecap::app {
-namespace {
 
 size_t TerminalWidth() {
   winsize size{};
@@ -27,7 +26,6 @@ size_t TerminalWidth() {
   return 80;
 }
 
-// A locale that names UTF-8, or none at all (then output goes to a file or a build log, which is UTF-8 today).
 bool WantsUnicode() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const char* value = std::getenv(name);
@@ -37,8 +35,6 @@ bool WantsUnicode() {
   }
   return true;
 }
-
-}  // namespace
 
 bool WantsColor(int fd) {
   const char* no_color = std::getenv("NO_COLOR");

@@ -1,0 +1,242 @@
+// moecap metrics: S-MBU, S-MFU and the rest from recorded passes of any origin, for any model and device.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "app/cli/cli.h"
+#include "app/cli/model_flags.h"
+#include "base/json.h"
+#include "base/table.h"
+#include "base/units.h"
+#include "hardware/catalogue.h"
+#include "metrics/utilization.h"
+#include "record/jsonl.h"
+#include "trace/upstream.h"
+
+namespace moecap::app {
+namespace {
+
+struct Flags {
+  std::string passes;
+  ModelFlags model;
+  std::string device;
+  std::optional<int> devices;
+  std::optional<int> tensor, expert, pipeline, data;
+  std::string mla_form = "expanded";
+  double bandwidth = 0;  // bytes/s of one device; 0 = the catalogue's
+  double flops = 0;
+  bool json = false;
+};
+
+using metrics::PhaseUtilization;
+using metrics::Utilization;
+
+Json Optional(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+Json ToJson(const PhaseUtilization& phase) {
+  return {{"passes", phase.passes},
+          {"latency_s", phase.latency_s},
+          {"tokens", phase.tokens},
+          {"bytes", Optional(phase.bytes)},
+          {"kv_bytes", Optional(phase.kv_bytes)},
+          {"flops", Optional(phase.flops)},
+          {"s_mbu", Optional(phase.s_mbu)},
+          {"s_mfu", Optional(phase.s_mfu)},
+          {"s_mbu_paper", Optional(phase.s_mbu_paper)},
+          {"s_mfu_paper", Optional(phase.s_mfu_paper)},
+          {"mbu", Optional(phase.mbu)},
+          {"mfu", Optional(phase.mfu)},
+          {"mean_distinct_experts", phase.mean_distinct_experts}};
+}
+
+// The type in which the products run decides the peak: the model's compute type, or that of --precision.
+Result<metrics::Peaks> PeaksOf(const Flags& flags, const model::ModelSpec& spec, int devices) {
+  metrics::Peaks peaks;
+  peaks.devices = devices;
+  if (!flags.device.empty()) {
+    ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
+    ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(flags.device));
+    peaks.bandwidth_bytes_per_s = device.bandwidth_bytes_per_s;
+    peaks.flops_per_s = hardware::DensePeak(device, spec.compute_type.empty() ? "bf16" : spec.compute_type);
+  }
+  if (flags.bandwidth > 0) peaks.bandwidth_bytes_per_s = flags.bandwidth;
+  if (flags.flops > 0) peaks.flops_per_s = flags.flops;
+  if (!peaks.bandwidth_bytes_per_s && !peaks.flops_per_s) {
+    return BadInput("no ceilings: give --device ID, or --bandwidth-bytes-per-s and --flops-per-s");
+  }
+  return peaks;
+}
+
+// How the model is spread, if a flag says so; --devices alone says nothing about it.
+Result<metrics::UtilizationOptions> OptionsOf(const Flags& flags, const model::ModelSpec& spec) {
+  metrics::UtilizationOptions options;
+  if (flags.mla_form == "absorbed") options.mla_form = metrics::MlaForm::kAbsorbed;
+  if (!flags.tensor && !flags.expert && !flags.pipeline && !flags.data) return options;
+  metrics::Deployment deployment;
+  deployment.tensor = flags.tensor.value_or(1);
+  deployment.expert = flags.expert.value_or(1);
+  deployment.pipeline = flags.pipeline.value_or(1);
+  deployment.data = flags.data.value_or(1);
+  RETURN_IF_ERROR(metrics::Validate(deployment, spec));
+  if (flags.devices && *flags.devices != deployment.Devices()) {
+    return BadInput(fmt::format("--devices {} does not fit --tp {} x --pp {} x --dp {} = {} devices", *flags.devices,
+                                deployment.tensor, deployment.pipeline, deployment.data, deployment.Devices()));
+  }
+  options.deployment = deployment;
+  return options;
+}
+
+Json ToJson(const std::optional<metrics::Deployment>& deployment) {
+  if (!deployment) return nullptr;
+  return {{"tensor", deployment->tensor}, {"expert", deployment->expert},     {"pipeline", deployment->pipeline},
+          {"data", deployment->data},     {"devices", deployment->Devices()}, {"devices_per_step", deployment->StepDevices()}};
+}
+
+// Passes of a file in our format or in that of MoE-CAP's own recorder.
+struct Passes {
+  std::vector<record::PassRecord> records;
+  std::set<record::PassKind> without_context;  // kinds with passes whose context is not known
+  std::vector<std::string> notes;
+};
+
+Result<Passes> ReadUpstreamPasses(const std::string& file, const model::ModelSpec& spec) {
+  Passes passes;
+  trace::UpstreamOptions options;
+  options.layers = static_cast<int>(spec.layers.size());
+  options.moe_layers = spec.MoeLayers();
+  ASSIGN_OR_RETURN(const trace::UpstreamReport report,
+                   trace::ReadUpstream(file, options, [&](const record::PassRecord& pass, bool context_known) -> Status {
+                     if (!context_known) passes.without_context.insert(pass.kind);
+                     passes.records.push_back(pass);
+                     return {};
+                   }));
+  passes.notes = report.notes;
+  return passes;
+}
+
+Result<Passes> ReadPassFile(const std::string& file, const model::ModelSpec& spec) {
+  std::ifstream stream(file);
+  std::string first_line;
+  std::getline(stream, first_line);
+  if (first_line.find("\"forward_mode\"") != std::string::npos) return ReadUpstreamPasses(file, spec);
+  Passes passes;
+  ASSIGN_OR_RETURN(passes.records, record::ReadPasses(file));
+  return passes;
+}
+
+// What depends on the context of a pass is null where one is not known.
+void ForgetContextFigures(const std::set<record::PassKind>& kinds, Utilization& utilization) {
+  const auto forget = [](PhaseUtilization& phase) {
+    phase.bytes = phase.kv_bytes = phase.flops = std::nullopt;
+    phase.s_mbu = phase.s_mfu = phase.s_mbu_paper = phase.s_mfu_paper = phase.mbu = phase.mfu = std::nullopt;
+  };
+  for (const record::PassKind kind : kinds) {
+    forget(kind == record::PassKind::kPrefill  ? utilization.prefill
+           : kind == record::PassKind::kDecode ? utilization.decode
+                                               : utilization.mixed);
+  }
+  if (!kinds.empty()) forget(utilization.all);
+}
+
+void PrintOptions(const metrics::UtilizationOptions& options) {
+  if (const auto& d = options.deployment) {
+    fmt::print("{} devices: tensor {}, expert {}, pipeline {}, data {}\n", d->Devices(), d->tensor, d->expert, d->pipeline,
+               d->data);
+  }
+  if (options.mla_form != metrics::MlaForm::kExpanded) fmt::print("MLA FLOPs: {}\n", metrics::Name(options.mla_form));
+}
+
+void Print(const Utilization& utilization) {
+  std::vector<std::vector<std::string>> rows;
+  const auto share = [](const std::optional<double>& value) { return value ? FormatFixed(100 * *value, 3) : std::string("-"); };
+  const auto add = [&](const char* name, const PhaseUtilization& phase) {
+    if (phase.passes == 0) return;
+    rows.push_back({name, std::to_string(phase.passes), std::to_string(phase.tokens), FormatSeconds(phase.latency_s),
+                    share(phase.s_mbu), share(phase.s_mbu_paper), share(phase.mbu), share(phase.s_mfu),
+                    share(phase.s_mfu_paper), share(phase.mfu)});
+  };
+  add("prefill", utilization.prefill);
+  add("decode", utilization.decode);
+  add("mixed", utilization.mixed);
+  add("all", utilization.all);
+  const std::vector<TableColumn> columns = {{"", "phase", Align::kLeft, true},
+                                            {"", "passes"},
+                                            {"", "tokens"},
+                                            {"", "latency"},
+                                            {"bandwidth %", "S-MBU"},
+                                            {"bandwidth %", "paper"},
+                                            {"bandwidth %", "MBU"},
+                                            {"compute %", "S-MFU"},
+                                            {"compute %", "paper"},
+                                            {"compute %", "MFU"}};
+  fmt::print("{}", RenderTable(columns, rows, {}));
+  for (const std::string& reason : utilization.invalid) fmt::print("invalid: {}\n", reason);
+}
+
+Status Metrics(const Flags& flags) {
+  if (flags.devices.value_or(1) < 1) {
+    return BadInput(fmt::format("--devices {} is not possible; use 1 or more", *flags.devices));
+  }
+  ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model));
+  ASSIGN_OR_RETURN(const metrics::UtilizationOptions options, OptionsOf(flags, spec));
+  const int devices = options.deployment ? static_cast<int>(options.deployment->Devices()) : flags.devices.value_or(1);
+  ASSIGN_OR_RETURN(const metrics::Peaks peaks, PeaksOf(flags, spec, devices));
+  ASSIGN_OR_RETURN(Passes passes, ReadPassFile(flags.passes, spec));
+  if (passes.records.empty()) return BadInput(fmt::format("{} holds no passes", flags.passes));
+  Utilization utilization = metrics::ComputeUtilization(spec, passes.records, peaks, options);
+  passes.notes.insert(passes.notes.end(), utilization.notes.begin(), utilization.notes.end());
+  ForgetContextFigures(passes.without_context, utilization);
+  if (flags.json) {
+    fmt::print("{}", DumpJsonPretty({{"model", spec.id},
+                                     {"device", flags.device},
+                                     {"devices", devices},
+                                     {"deployment", ToJson(options.deployment)},
+                                     {"mla_form", metrics::Name(options.mla_form)},
+                                     {"peak_bandwidth_bytes_per_s", Optional(peaks.bandwidth_bytes_per_s)},
+                                     {"peak_flops_per_s", Optional(peaks.flops_per_s)},
+                                     {"phases",
+                                      {{"prefill", ToJson(utilization.prefill)},
+                                       {"decode", ToJson(utilization.decode)},
+                                       {"mixed", ToJson(utilization.mixed)}}},
+                                     {"all", ToJson(utilization.all)},
+                                     {"invalid", utilization.invalid},
+                                     {"notes", passes.notes}}));
+  } else {
+    PrintOptions(options);
+    Print(utilization);
+    for (const std::string& note : passes.notes) fmt::print("note: {}\n", note);
+  }
+  return {};
+}
+
+}  // namespace
+
+Action AddMetrics(CLI::App& app, const Invocation&) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("passes", flags->passes, "passes.jsonl (docs/formats/records.md), or records of MoE-CAP's own recorder")
+      ->required();
+  app.add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf")->required();
+  app.add_option("--device", flags->device, "device of the catalogue");
+  app.add_option("--devices", flags->devices, "how many of them; their peaks add up");
+  app.add_option("--tp", flags->tensor, "ranks of tensor parallelism; devices = tp x pp x dp");
+  app.add_option("--ep", flags->expert, "ranks that share one set of routed experts, of the tp x dp ranks");
+  app.add_option("--pp", flags->pipeline, "pipeline stages");
+  app.add_option("--dp", flags->data, "replicas; data-parallel attention is --tp 1 --dp N --ep N");
+  app.add_option("--mla", flags->mla_form, "FLOPs of latent attention: as defined, or as executed in the latent space")
+      ->check(CLI::IsMember({"expanded", "absorbed"}));
+  app.add_option("--weights", flags->model.precision, "weights as served (default: as the model's file says)");
+  app.add_option("--kv", flags->model.kv, "type of the KV cache");
+  app.add_option("--bandwidth-bytes-per-s", flags->bandwidth, "peak of one device, instead of the catalogue's");
+  app.add_option("--flops-per-s", flags->flops, "dense peak of one device, instead of the catalogue's");
+  app.add_flag("--json", flags->json, "print JSON");
+  app.footer("Example:\n  moecap metrics passes.jsonl --model Qwen/Qwen3-30B-A3B --device h100-sxm --json");
+  return [flags] { return Metrics(*flags); };
+}
+
+}  // namespace moecap::app

@@ -1,0 +1,81 @@
+// What moecap synth writes, seen by the engine: decoded block statistics, popularity of experts, finite outputs.
+#include <ggml.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+
+#include "base/clock.h"
+#include "synth/blocks.h"
+#include "synth/synthesize.h"
+#include "system/llamacpp/graph_run.h"
+
+namespace moecap::app {
+namespace {
+namespace fs = std::filesystem;
+
+TEST(SynthBlocks, DecodeToTheDeviationThatWasAskedFor) {
+  constexpr int64_t kElements = 256 * 256;
+  for (const std::string& name : synth::FillableTypes()) {
+    const model::GgmlType type = *model::GgmlTypeByName(name);
+    const auto filler = synth::BlockFiller::Create(type, 0.02);
+    ASSERT_TRUE(filler.ok());
+    Rng rng(3);
+    std::vector<std::byte> bytes(static_cast<size_t>(kElements / type.block_elements * type.block_bytes));
+    filler->Fill(bytes, rng);
+    std::vector<float> values(kElements);
+    if (name == "F32") {
+      std::memcpy(values.data(), bytes.data(), bytes.size());
+    } else {
+      ggml_get_type_traits(static_cast<ggml_type>(type.id))->to_float(bytes.data(), values.data(), kElements);
+    }
+    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / kElements;
+    const double squares = std::inner_product(values.begin(), values.end(), values.begin(), 0.0) / kElements;
+    const double deviation = std::sqrt(squares - mean * mean);
+    EXPECT_GT(deviation, 0.02 / 1.5) << name;
+    EXPECT_LT(deviation, 0.02 * 1.5) << name;
+    EXPECT_LT(std::abs(mean), 0.05 * deviation) << name;
+  }
+}
+
+TEST(SynthRouter, PopularityHasTheSkewThatWasAskedFor) {
+  const char* config = R"({"model_type": "qwen3_moe", "hidden_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 64, "moe_intermediate_size": 64, "num_experts": 32, "num_experts_per_tok": 4,
+    "vocab_size": 2048, "max_position_embeddings": 4096})";
+  const auto library = llamacpp::EngineLibrary::Load();
+  ASSERT_TRUE(library.ok());
+  const fs::path file = fs::temp_directory_path() / ("moecap-skew-" + std::to_string(::getpid()) + ".gguf");
+  // Q4_0 has quants that are not symmetric.
+  for (const auto& [type, cv] : {std::pair{"Q8_0", 0.0}, std::pair{"Q4_0", 0.0}, std::pair{"Q4_0", 0.8}}) {
+    synth::SynthOptions options;
+    options.type = type;
+    options.skew_cv = cv;
+    const auto plan = synth::PlanModel({"skew", config}, options);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    ASSERT_TRUE(synth::WriteModel(*plan, file, nullptr).ok());
+    const auto model = llamacpp::LoadedModel::Load(**library, file);
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    llamacpp::GraphRunOptions run;
+    run.batches = {1};
+    run.contexts = {768};
+    run.repeats = 0;
+    const SteadyClock clock;
+    const auto passes = llamacpp::RunGraphPasses(**library, *model, run, clock, nullptr);
+    ASSERT_TRUE(passes.ok()) << passes.error().message;
+    for (size_t layer = 0; layer + 1 < 3; ++layer) {  // the last one routes one row
+      const std::vector<int32_t>& counts = (*passes)[0].record.expert_counts[layer];
+      const double mean = std::accumulate(counts.begin(), counts.end(), 0.0) / 32;
+      EXPECT_EQ(mean, 768 * 4 / 32.0) << "a NaN would route every token alike, but still to four experts";
+      double squares = 0;
+      for (const int32_t count : counts) squares += (count - mean) * (count - mean);
+      EXPECT_NEAR(std::sqrt(squares / 32) / mean, cv, 0.25) << type << " layer " << layer;
+    }
+  }
+  fs::remove(file);
+}
+
+}  // namespace
+}  // namespace moecap::app

@@ -1,0 +1,138 @@
+#include "routing/activation_sheet.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/json.h"
+#include "routing/estimate.h"
+
+namespace moecap::routing {
+namespace {
+
+constexpr const char* kKind = "activation_sheet";
+
+template <typename T>
+Json OrNull(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+template <typename T>
+std::optional<T> Optional(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return std::nullopt;
+  return found->get<T>();
+}
+
+Json LayerToJson(const SheetLayer& layer) {
+  return {{"layer", layer.layer},
+          {"tokens", OrNull(layer.tokens)},
+          {"cv", layer.cv},
+          {"entropy_bits", layer.entropy_bits},
+          {"in_sequence_exponent", OrNull(layer.in_sequence_exponent)},
+          {"split_half_tv", OrNull(layer.split_half_tv)},
+          {"expected_split_half_tv", OrNull(layer.expected_split_half_tv)},
+          {"stability", layer.stability ? Json(std::string(Name(*layer.stability))) : Json(nullptr)},
+          {"popularity", layer.popularity}};
+}
+
+Result<SheetLayer> LayerFromJson(const Json& json, size_t experts) {
+  SheetLayer layer;
+  layer.layer = json.at("layer").get<int>();
+  layer.tokens = Optional<int64_t>(json, "tokens");
+  layer.cv = json.at("cv").get<double>();
+  layer.entropy_bits = json.at("entropy_bits").get<double>();
+  layer.in_sequence_exponent = Optional<double>(json, "in_sequence_exponent");
+  layer.split_half_tv = Optional<double>(json, "split_half_tv");
+  layer.expected_split_half_tv = Optional<double>(json, "expected_split_half_tv");
+  json.at("popularity").get_to(layer.popularity);
+  if (layer.popularity.size() != experts ||
+      !std::ranges::all_of(layer.popularity, [](double part) { return std::isfinite(part) && part >= 0; })) {
+    return BadInput(fmt::format("layer {}: \"popularity\" must be {} numbers of 0 or more", layer.layer, experts));
+  }
+  if (const auto name = Optional<std::string>(json, "stability")) {
+    for (const Stability known : {Stability::kStable, Stability::kMoreData, Stability::kShifting}) {
+      if (*name == Name(known)) layer.stability = known;
+    }
+    if (!layer.stability) return BadInput(fmt::format("layer {}: unknown \"stability\" \"{}\"", layer.layer, *name));
+  }
+  return layer;
+}
+
+Result<ActivationSheet> SheetFromJson(const Json& json) {
+  if (!json.is_object() || json.value("kind", "") != kKind)
+    return BadInput("not an activation sheet: \"kind\" is not \"activation_sheet\"");
+  if (const int schema = json.at("schema").get<int>(); schema != kActivationSheetSchema) {
+    return BadInput(fmt::format("activation sheet of schema {}; this program reads {}", schema, kActivationSheetSchema));
+  }
+  ActivationSheet sheet;
+  sheet.model = json.value("model", "");
+  sheet.origin = json.value("origin", "");
+  sheet.experts = json.at("experts").get<int>();
+  sheet.top_k = Optional<int>(json, "top_k").value_or(0);
+  if (sheet.experts < 1 || sheet.top_k < 0 || sheet.top_k > sheet.experts) {
+    return BadInput(fmt::format("\"experts\" {} and \"top_k\" {} cannot be", sheet.experts, sheet.top_k));
+  }
+  for (const Json& entry : json.at("layers")) {
+    ASSIGN_OR_RETURN(SheetLayer layer, LayerFromJson(entry, static_cast<size_t>(sheet.experts)));
+    sheet.layers.push_back(std::move(layer));
+  }
+  return sheet;
+}
+
+}  // namespace
+
+bool ActivationSheet::Stable() const {
+  return !layers.empty() &&
+         std::ranges::all_of(layers, [](const SheetLayer& layer) { return layer.stability == Stability::kStable; });
+}
+
+SheetLayer MakeSheetLayer(int layer, const LayerProfile& profile) {
+  SheetLayer result;
+  result.layer = layer;
+  result.popularity = profile.load.popularity;
+  result.cv = profile.load.cv;
+  result.entropy_bits = profile.load.entropy_bits;
+  result.in_sequence_exponent = profile.in_sequence_exponent;
+  result.tokens = profile.tokens;
+  if (profile.halves) {
+    result.split_half_tv = profile.halves->total_variation;
+    result.expected_split_half_tv = profile.halves->expected_total_variation;
+    result.stability = profile.halves->verdict;
+  }
+  return result;
+}
+
+double DistinctExpertsFromSheet(const ActivationSheet& sheet, size_t layer, std::span<const double> new_tokens) {
+  CHECK(sheet.top_k > 0 && layer < sheet.layers.size());
+  const SheetLayer& row = sheet.layers[layer];
+  const double tokens = EffectiveTokens(new_tokens, row.in_sequence_exponent.value_or(kInSequenceExponent));
+  return DistinctExpertsFromPopularity(row.popularity, sheet.top_k, tokens);
+}
+
+std::string ToJsonText(const ActivationSheet& sheet) {
+  Json layers = Json::array();
+  for (const SheetLayer& layer : sheet.layers) layers.push_back(LayerToJson(layer));
+  return DumpJsonPretty({{"schema", kActivationSheetSchema},
+                         {"kind", kKind},
+                         {"model", sheet.model},
+                         {"origin", sheet.origin},
+                         {"experts", sheet.experts},
+                         {"top_k", sheet.top_k > 0 ? Json(sheet.top_k) : Json(nullptr)},
+                         {"stable", sheet.Stable()},
+                         {"layers", std::move(layers)}});
+}
+
+Result<ActivationSheet> ParseActivationSheet(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text));
+  try {
+    return SheetFromJson(json);
+  } catch (const Json::exception& error) {
+    return BadInput(fmt::format("activation sheet: {}", error.what()));
+  }
+}
+
+}  // namespace moecap::routing

@@ -1,0 +1,148 @@
+#include "trace/import.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <numeric>
+#include <utility>
+
+#include "base/mapped_file.h"
+#include "trace/importers.h"
+#include "trace/moetrace.h"
+
+namespace moecap::trace {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr std::array kKinds = {std::pair{ImportKind::kMoetrace, "moetrace"}, std::pair{ImportKind::kPasses, "passes"},
+                               std::pair{ImportKind::kUpstream, "upstream"}, std::pair{ImportKind::kSglang, "sglang"},
+                               std::pair{ImportKind::kVllm, "vllm"},         std::pair{ImportKind::kTensorRt, "tensorrt"},
+                               std::pair{ImportKind::kImatrix, "imatrix"}};
+
+std::string KindList() {
+  std::string list;
+  for (const auto& [kind, name] : kKinds) list += fmt::format("{}{}", list.empty() ? "" : ", ", name);
+  return list;
+}
+
+std::optional<ImportKind> KindOfText(std::string_view head) {
+  const size_t first = head.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return std::nullopt;
+  head.remove_prefix(first);
+  if (head.starts_with("k05VTVBZ")) return ImportKind::kVllm;  // base64 of \x93NUMPY
+  if (head.front() != '{' && head.front() != '[') return std::nullopt;
+  const auto has = [&head](std::string_view key) { return head.find(key) != std::string_view::npos; };
+  if (has("\"forward_mode\"")) return ImportKind::kUpstream;
+  if (has("\"latency_s\"")) return ImportKind::kPasses;
+  return has("routed_experts\"") || has("\"choices\"") ? std::optional(ImportKind::kVllm) : std::nullopt;
+}
+
+}  // namespace
+
+std::string_view Name(ImportKind kind) {
+  for (const auto& [known, name] : kKinds) {
+    if (known == kind) return name;
+  }
+  return "";
+}
+
+std::optional<ImportKind> ImportKindByName(std::string_view name) {
+  for (const auto& [kind, known] : kKinds) {
+    if (known == name) return kind;
+  }
+  return std::nullopt;
+}
+
+ImportOptions OptionsFor(const model::ModelSpec& spec) {
+  ImportOptions options;
+  options.model = spec.id;
+  options.experts = spec.Experts();
+  options.top_k = spec.TopK();
+  options.layers = static_cast<int>(spec.layers.size());
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    if (spec.layers[i].ffn.moe()) options.moe_layers.push_back(static_cast<int>(i));
+  }
+  return options;
+}
+
+Result<ImportKind> DetectKind(const fs::path& path) {
+  std::error_code code;
+  if (fs::is_directory(path, code)) return ImportKind::kTensorRt;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return BadInput(fmt::format("cannot open {}", path.string()));
+  std::string head(size_t{1} << 16, '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(in.gcount()));
+  if (head.starts_with(kMoetraceMagic)) return ImportKind::kMoetrace;
+  if (head.starts_with("PK\x03\x04")) return ImportKind::kSglang;
+  if (head.starts_with("\x93NUMPY")) return ImportKind::kVllm;
+  if (head.starts_with("GGUF")) return ImportKind::kImatrix;
+  if (path.extension() == ".safetensors") return ImportKind::kTensorRt;
+  if (const auto kind = KindOfText(head)) return *kind;
+  return BadInput(fmt::format("{}: not a trace of a known format; name it with --import: {}", path.string(), KindList()));
+}
+
+Result<LayerChoice> ChooseLayers(size_t recorded, const std::vector<bool>& used, const ImportOptions& options) {
+  LayerChoice choice;
+  const bool all = options.layers > 0 && recorded == static_cast<size_t>(options.layers);
+  if (!options.moe_layers.empty() && !all && recorded != options.moe_layers.size()) {
+    return BadInput(fmt::format("{} layers are recorded, but {} has {} layers, {} of them MoE: another model?", recorded,
+                                options.model, options.layers, options.moe_layers.size()));
+  }
+  if (!options.moe_layers.empty()) {
+    choice.numbers = options.moe_layers;
+    choice.rows = options.moe_layers;
+    if (!all) std::iota(choice.rows.begin(), choice.rows.end(), 0);
+    return choice;
+  }
+  for (size_t row = 0; row < recorded; ++row) {
+    if (used[row]) choice.rows.push_back(static_cast<int>(row));
+  }
+  choice.numbers = choice.rows;
+  if (choice.rows.empty()) return BadInput("no layer shows a use of any expert: the recording did not work");
+  if (choice.rows.size() < recorded) {
+    choice.note = fmt::format("{} of {} layers show no expert and are taken for dense ones; --model would tell",
+                              recorded - choice.rows.size(), recorded);
+  }
+  return choice;
+}
+
+Result<int> ChooseExperts(int64_t in_file, bool file_is_exact, const ImportOptions& options, std::vector<std::string>& notes) {
+  if (options.experts > 0 && (in_file > options.experts || (file_is_exact && in_file != options.experts))) {
+    return BadInput(
+        fmt::format("the file has {} experts a layer, {} has {}: another model?", in_file, options.model, options.experts));
+  }
+  const int64_t experts = options.experts > 0 ? options.experts : in_file;
+  if (experts < 1 || experts > kMostExperts)
+    return BadInput(fmt::format("{} experts a layer; 1 to {} are possible", experts, kMostExperts));
+  if (options.experts == 0 && !file_is_exact) {
+    notes.push_back(fmt::format("{} experts: the highest id seen, as the file does not say; --model would tell", experts));
+  }
+  return static_cast<int>(experts);
+}
+
+Result<std::unique_ptr<TraceSource>> OpenTrace(const fs::path& path, ImportKind kind, const ImportOptions& options) {
+  const auto named = [&path](Result<std::unique_ptr<TraceSource>> source) -> Result<std::unique_ptr<TraceSource>> {
+    if (!source.ok()) return Annotate(path.string(), source.error());
+    return source;
+  };
+  if (kind == ImportKind::kMoetrace) {
+    ASSIGN_OR_RETURN(std::unique_ptr<MoetraceReader> reader, MoetraceReader::Open(path));
+    return std::unique_ptr<TraceSource>(std::move(reader));
+  }
+  if (kind == ImportKind::kPasses) return named(ImportPasses(path, options));
+  if (kind == ImportKind::kTensorRt) return named(ImportTensorRt(path, options));
+  if (kind == ImportKind::kUpstream) {
+    return BadInput(fmt::format("{}: records of MoE-CAP's recorder hold the mean number of experts per pass, not which ones",
+                                path.string()));
+  }
+  ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
+  auto file = std::make_shared<MappedFile>(std::move(mapped));
+  if (kind == ImportKind::kSglang) return named(ImportSglang(file->bytes(), file, options));
+  if (kind == ImportKind::kVllm) return named(ImportVllm(file->bytes(), options));
+  return named(ImportImatrix(file->bytes(), options));
+}
+
+}  // namespace moecap::trace

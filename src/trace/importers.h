@@ -1,0 +1,63 @@
+// The importers behind import.h, one a file, and what they share. Private to this folder.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "trace/import.h"
+#include "trace/trace.h"
+
+namespace moecap::trace {
+
+Result<std::unique_ptr<TraceSource>> ImportPasses(const std::filesystem::path& path, const ImportOptions& options);
+Result<std::unique_ptr<TraceSource>> ImportTensorRt(const std::filesystem::path& path, const ImportOptions& options);
+// From the bytes of a file, which are copied or kept alive by `owner`.
+Result<std::unique_ptr<TraceSource>> ImportSglang(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
+                                                  const ImportOptions& options);
+Result<std::unique_ptr<TraceSource>> ImportVllm(std::span<const std::byte> bytes, const ImportOptions& options);
+Result<std::unique_ptr<TraceSource>> ImportImatrix(std::span<const std::byte> bytes, const ImportOptions& options);
+
+// A source whose passes are made one by one by a function of their index.
+class IndexedSource final : public TraceSource {
+ public:
+  using Make = std::function<Status(size_t index, TracePass& pass)>;
+  IndexedSource(TraceHeader header, size_t passes, Make make)
+      : header_(std::move(header)), passes_(passes), make_(std::move(make)) {}
+
+  const TraceHeader& header() const override { return header_; }
+  Result<bool> Next(TracePass& pass) override {
+    if (next_ == passes_) return false;
+    pass.sequences.clear();
+    pass.ids.clear();
+    pass.counts.clear();
+    RETURN_IF_ERROR(make_(next_++, pass));
+    RETURN_IF_ERROR(CheckPass(header_, pass));
+    return true;
+  }
+
+ private:
+  TraceHeader header_;
+  size_t passes_;
+  Make make_;
+  size_t next_ = 0;
+};
+
+// Which layers of a recording of `recorded` layers are MoE layers. The model says so when it is known: either all of its layers
+// were recorded or only its MoE layers. Otherwise the layers that were `used` at all, with a note.
+struct LayerChoice {
+  std::vector<int> rows;     // indices into the recording
+  std::vector<int> numbers;  // in the model
+  std::string note;          // empty when the model decided
+};
+Result<LayerChoice> ChooseLayers(size_t recorded, const std::vector<bool>& used, const ImportOptions& options);
+
+// The number of experts: the model's, or what the file says. Error when the file needs more than the model has.
+Result<int> ChooseExperts(int64_t in_file, bool file_is_exact, const ImportOptions& options, std::vector<std::string>& notes);
+
+}  // namespace moecap::trace

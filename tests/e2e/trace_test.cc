@@ -1,0 +1,107 @@
+// `moecap trace` as its users run it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "routing/activation_sheet.h"
+#include "trace/moetrace.h"
+#include "trace/trace_test_files.h"
+
+namespace moecap::e2e {
+namespace {
+
+using testing::HasSubstr;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out, err;
+};
+
+class TraceCli : public testing::Test {
+ protected:
+  Outcome Call(const std::string& arguments) const {
+    const std::string command = "cd '" + dir_.path().string() + "' && '" MOECAP_BINARY "' trace " + arguments + " >out 2>err";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value()};
+  }
+
+  // Two decode passes of two sequences through two layers of four experts.
+  void WriteTrace(const std::string& name) const {
+    trace::TraceHeader header;
+    header.experts = 4;
+    header.top_k = 2;
+    header.layer_numbers = {1, 2};
+    header.origin = "test";
+    auto writer = trace::MoetraceWriter::Create(dir_ / name, header);
+    ASSERT_TRUE(writer.ok());
+    trace::TracePass pass;
+    pass.kind = record::PassKind::kDecode;
+    pass.tokens = 2;
+    pass.sequences = {0, 1};
+    pass.ids = {0, 1, 0, 2, 0, 1, 0, 1};
+    ASSERT_TRUE(writer->Write(pass).ok());
+    pass.ids = {1, 0, 3, 1, 2, 3, 0, 1};
+    ASSERT_TRUE(writer->Write(pass).ok());
+    ASSERT_TRUE(writer->Close().ok());
+  }
+
+  trace::TestDir dir_;
+};
+
+TEST_F(TraceCli, StatisticsCachesSheetAndPictures) {
+  WriteTrace("t.moetrace");
+  const Outcome text =
+      Call("t.moetrace --cache --sheet s.json --svg heat.svg --coverage-svg coverage.svg --write copy.moetrace");
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("recorded by test, 2 layers x 4 experts, top-2"));
+  EXPECT_THAT(text.out, HasSubstr("2 passes (2 decode), 4 tokens"));
+  EXPECT_THAT(text.out, HasSubstr("optimal"));
+  const auto sheet = routing::ParseActivationSheet(ReadFile(dir_ / "s.json").value());
+  ASSERT_TRUE(sheet.ok()) << sheet.error().message;
+  EXPECT_EQ(sheet->layers.size(), 2u);
+  EXPECT_THAT(ReadFile(dir_ / "heat.svg").value(), HasSubstr("<svg"));
+  EXPECT_THAT(ReadFile(dir_ / "coverage.svg").value(), HasSubstr("Beta-binomial"));
+  const Outcome first = Call("t.moetrace --cache --json");
+  const Outcome copy = Call("copy.moetrace --cache --json");
+  EXPECT_EQ(first.out, copy.out);
+  const auto json = ParseJson(first.out);
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ((*json)["tokens"], 4);
+  EXPECT_EQ((*json)["cache"]["accesses"], 12);
+  EXPECT_EQ((*json)["layers"][0]["layer"], 1);
+}
+
+TEST_F(TraceCli, RecordsOfMoeCap) {
+  dir_.Write(
+      "r.jsonl",
+      R"({"batch_size":2,"latency":0.02,"seq_lens_sum":200,"forward_mode":"decode","expert_activation":12.5,"gpu_num":8,"gpu_raw_type":"H200"})"
+      "\n");
+  const Outcome text = Call("r.jsonl");
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("12.50"));
+  const auto json = ParseJson(Call("r.jsonl --json").out);
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ((*json)["phases"]["decode"]["mean_distinct_experts"], 12.5);
+  EXPECT_TRUE((*json)["phases"]["prefill"]["mean_distinct_experts"].is_null());
+  EXPECT_EQ(Call("r.jsonl --cache").exit_code, 2);
+}
+
+TEST_F(TraceCli, BadInputIsExitCode2AndNamesTheFile) {
+  dir_.Write("noise", "hello");
+  EXPECT_EQ(Call("noise").exit_code, 2);
+  EXPECT_THAT(Call("noise").err, HasSubstr("noise: not a trace of a known format"));
+  EXPECT_EQ(Call("absent").exit_code, 2);
+  EXPECT_EQ(Call("noise --import other").exit_code, 2);
+  EXPECT_THAT(Call("noise --import sglang").err, HasSubstr("not a ZIP"));
+  WriteTrace("t.moetrace");
+  EXPECT_EQ(Call("t.moetrace --write t.moetrace").exit_code, 2);
+  EXPECT_EQ(Call("t.moetrace").exit_code, 0) << "still whole";
+}
+
+}  // namespace
+}  // namespace moecap::e2e

@@ -40,12 +40,12 @@ double KvEntries(const KvCacheSpec& cache, const SequenceSlice& slice, Conventio
 }
 
 // Bytes of the layers' weights of one layer without its routed experts.
-double FixedLayerBytes(const LayerSpec& layer, Convention convention) {
+double FixedLayerBytes(const LayerSpec& layer, Convention convention, const Replication& replication) {
   double bytes = 0;
   if (convention == Convention::kPaper) {
     for (const TensorClass c : kAlwaysReadPaper) bytes += layer.weights[c].matrix_bytes;
   } else {
-    for (const TensorClass c : kAlwaysRead) bytes += layer.weights[c].bytes;
+    for (const TensorClass c : kAlwaysRead) bytes += replication.OfWeights(c) * layer.weights[c].bytes;
   }
   return bytes;
 }
@@ -56,9 +56,10 @@ double RoutedExpertBytes(const LayerSpec& layer, Convention convention) {
 }
 
 // Head, final norm and whatever else lies outside the layers, once; one embedding row per token.
-double EndBytes(const ModelSpec& model, double tokens) {
+double EndBytes(const ModelSpec& model, double tokens, const Replication& replication) {
   const Weights& embedding = model.ends[TensorClass::kEmbedding];
-  double bytes = model.Head().bytes + model.ends[TensorClass::kNorm].bytes + model.ends[TensorClass::kOther].bytes;
+  double bytes = replication.OfWeights(TensorClass::kHead) * model.Head().bytes;
+  for (const TensorClass c : {TensorClass::kNorm, TensorClass::kOther}) bytes += replication.OfWeights(c) * model.ends[c].bytes;
   if (model.vocab > 0) bytes += tokens * embedding.bytes / Count(model.vocab);
   return bytes;
 }
@@ -72,11 +73,16 @@ double FfnRows(const LayerSpec& layer, const PassRecord& pass, int moe_layer, do
   return routed / layer.ffn.top_k;
 }
 
-double AttentionFlops(const LayerSpec& layer, const PassRecord& pass) {
+double FlopsPerPair(const KvCacheSpec& cache, MlaForm form) {
+  const bool absorbed = form == MlaForm::kAbsorbed && cache.absorbed_flops_per_entry > 0;
+  return Count(absorbed ? cache.absorbed_flops_per_entry : cache.flops_per_entry);
+}
+
+double AttentionFlops(const LayerSpec& layer, const PassRecord& pass, MlaForm form) {
   double flops = 0;
   for (const SequenceSlice& slice : pass.sequences) {
     for (const KvCacheSpec& cache : layer.attention.caches) {
-      flops += Count(slice.count) * Count(cache.flops_per_entry) * cache.Pairs(slice.context_tokens, slice.new_tokens);
+      flops += Count(slice.count) * FlopsPerPair(cache, form) * cache.Pairs(slice.context_tokens, slice.new_tokens);
     }
   }
   return flops;
@@ -103,6 +109,8 @@ double LayerMatrixFlops(const LayerSpec& layer, double tokens, double ffn_rows, 
 
 }  // namespace
 
+std::string_view Name(MlaForm form) { return form == MlaForm::kAbsorbed ? "absorbed" : "expanded"; }
+
 std::optional<double> DistinctExperts(const PassRecord& pass, int moe_layer, int moe_layers) {
   const auto index = static_cast<size_t>(moe_layer);
   if (pass.distinct_experts.size() == 1) return pass.distinct_experts.front();
@@ -112,16 +120,19 @@ std::optional<double> DistinctExperts(const PassRecord& pass, int moe_layer, int
   return static_cast<double>(std::count_if(counts.begin(), counts.end(), [](int32_t count) { return count > 0; }));
 }
 
-double PassKvBytes(const ModelSpec& model, const PassRecord& pass, Convention convention) {
+double PassKvBytes(const ModelSpec& model, const PassRecord& pass, Convention convention, const Replication& replication) {
+  const Replication copies = convention == Convention::kPaper ? Replication{} : replication;
   double elements = 0;
   double state_elements = 0;
   for (const LayerSpec& layer : model.layers) {
     if (!Runs(layer, pass)) continue;
     for (const SequenceSlice& slice : pass.sequences) {
-      for (const KvCacheSpec& cache : layer.attention.caches) {
-        elements += Count(slice.count) * Count(cache.elements) * KvEntries(cache, slice, convention);
+      for (size_t i = 0; i < layer.attention.caches.size(); ++i) {
+        const KvCacheSpec& cache = layer.attention.caches[i];
+        const double once = Count(slice.count) * Count(cache.elements) * KvEntries(cache, slice, convention);
+        elements += copies.OfCache(layer.attention, i) * once;
       }
-      // Read before the first token and written after the last, whatever the length.
+      // Read before the first token and written after the last, whatever the length; ranks share its heads and channels.
       state_elements += 2 * Count(slice.count) * Count(layer.attention.state_elements + layer.attention.conv_state_elements);
     }
   }
@@ -129,13 +140,14 @@ double PassKvBytes(const ModelSpec& model, const PassRecord& pass, Convention co
   return elements * model.kv_bits / 8 + state_bytes;
 }
 
-std::optional<double> PassBytes(const ModelSpec& model, const PassRecord& pass, Convention convention) {
-  double bytes = PassKvBytes(model, pass, convention);
+std::optional<double> PassBytes(const ModelSpec& model, const PassRecord& pass, Convention convention,
+                                const Replication& replication) {
+  double bytes = PassKvBytes(model, pass, convention, replication);
   const int moe_layers = model.MoeLayers();
   int moe_layer = 0;
   for (const LayerSpec& layer : model.layers) {
     const bool runs = Runs(layer, pass);
-    if (runs) bytes += FixedLayerBytes(layer, convention);
+    if (runs) bytes += FixedLayerBytes(layer, convention, replication);
     if (!layer.ffn.moe()) continue;
     const std::optional<double> distinct = convention == Convention::kVanilla ? std::optional<double>(layer.ffn.experts)
                                                                               : DistinctExperts(pass, moe_layer, moe_layers);
@@ -143,11 +155,13 @@ std::optional<double> PassBytes(const ModelSpec& model, const PassRecord& pass, 
     if (!distinct) return std::nullopt;
     if (runs) bytes += *distinct * RoutedExpertBytes(layer, convention);
   }
-  if (convention != Convention::kPaper) bytes += EndBytes(model, Count(pass.NewTokens()));
+  if (convention != Convention::kPaper) bytes += EndBytes(model, Count(pass.NewTokens()), replication);
   return bytes;
 }
 
-double PassFlops(const ModelSpec& model, const PassRecord& pass, Convention convention, std::optional<int64_t> head_rows) {
+double PassFlops(const ModelSpec& model, const PassRecord& pass, Convention convention, std::optional<int64_t> head_rows,
+                 MlaForm mla_form) {
+  const MlaForm form = convention == Convention::kPaper ? MlaForm::kExpanded : mla_form;
   const double tokens = Count(pass.NewTokens());
   double flops = 0;
   int moe_layer = 0;
@@ -155,7 +169,7 @@ double PassFlops(const ModelSpec& model, const PassRecord& pass, Convention conv
     const int index = layer.ffn.moe() ? moe_layer++ : 0;
     if (!Runs(layer, pass)) continue;
     const double rows = convention == Convention::kPaper ? tokens : FfnRows(layer, pass, index, tokens);
-    flops += LayerMatrixFlops(layer, tokens, rows, convention) + AttentionFlops(layer, pass);
+    flops += LayerMatrixFlops(layer, tokens, rows, convention) + AttentionFlops(layer, pass, form);
     if (convention != Convention::kPaper) flops += tokens * Count(layer.attention.state_flops_per_token);
   }
   if (convention == Convention::kPaper) return flops;

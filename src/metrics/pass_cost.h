@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
+#include "metrics/deployment.h"
 #include "model/model_spec.h"
 #include "record/pass_record.h"
 
@@ -21,16 +23,26 @@ namespace moecap::metrics {
 enum class Convention { kComplete, kPaper, kVanilla };
 
 // Null when the distinct experts of an MoE model's pass are not known (or their number of layers does not fit the model).
-std::optional<double> PassBytes(const model::ModelSpec& model, const record::PassRecord& pass, Convention convention);
+// `replication`: what all memories of the pass's devices move together; the paper's convention knows none.
+std::optional<double> PassBytes(const model::ModelSpec& model, const record::PassRecord& pass, Convention convention,
+                                const Replication& replication = {});
 
 // The KV (and state) part of PassBytes; always known.
-double PassKvBytes(const model::ModelSpec& model, const record::PassRecord& pass, Convention convention);
+double PassKvBytes(const model::ModelSpec& model, const record::PassRecord& pass, Convention convention,
+                   const Replication& replication = {});
+
+// How score and value FLOPs of MLA are counted: as the model defines them, with keys and values of each head, or in the latent
+// space, as engines with an absorbed up-projection execute them. Other attention has one form.
+enum class MlaForm { kExpanded, kAbsorbed };
+// "expanded", "absorbed".
+std::string_view Name(MlaForm form);
 
 // Rows that go through the output head. Default: every new token of a decode pass; one per sequence of a prefill or mixed pass
 // (engines compute logits only where a token is sampled). Layers whose `expert_counts` are recorded use the rows that were
-// really routed (engines skip the last layer's FFN for rows without logits); other layers use every new token.
+// really routed (engines skip the last layer's FFN for rows without logits); other layers use every new token. Work that
+// several ranks repeat counts once. The paper's convention counts MLA expanded.
 double PassFlops(const model::ModelSpec& model, const record::PassRecord& pass, Convention convention,
-                 std::optional<int64_t> head_rows = std::nullopt);
+                 std::optional<int64_t> head_rows = std::nullopt, MlaForm mla_form = MlaForm::kExpanded);
 
 // Distinct experts of the MoE layer `moe_layer` (0-based among MoE layers): from distinct_experts, else counted from
 // expert_counts; null when not known.

@@ -6,8 +6,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "metrics/pass_cost.h"
-
 namespace moecap::metrics {
 namespace {
 
@@ -56,17 +54,17 @@ class Phase {
  public:
   explicit Phase(int moe_layers) : distinct_(static_cast<size_t>(moe_layers), 0.0) {}
 
-  void Add(const ModelSpec& model, const PassRecord& pass) {
+  void Add(const ModelSpec& model, const PassRecord& pass, const Replication& copies, MlaForm form) {
     ++sums_.passes;
     sums_.latency_s += pass.latency_s;
     sums_.tokens += pass.NewTokens();
-    AddTo(bytes_, PassBytes(model, pass, Convention::kComplete));
+    AddTo(bytes_, PassBytes(model, pass, Convention::kComplete, copies));
     AddTo(bytes_paper_, PassBytes(model, pass, Convention::kPaper));
-    bytes_vanilla_ += *PassBytes(model, pass, Convention::kVanilla);
-    kv_bytes_ += PassKvBytes(model, pass, Convention::kComplete);
-    flops_ += PassFlops(model, pass, Convention::kComplete);
+    bytes_vanilla_ += *PassBytes(model, pass, Convention::kVanilla, copies);
+    kv_bytes_ += PassKvBytes(model, pass, Convention::kComplete, copies);
+    flops_ += PassFlops(model, pass, Convention::kComplete, std::nullopt, form);
     flops_paper_ += PassFlops(model, pass, Convention::kPaper);
-    flops_vanilla_ += PassFlops(model, pass, Convention::kVanilla);
+    flops_vanilla_ += PassFlops(model, pass, Convention::kVanilla, std::nullopt, form);
     for (size_t i = 0; i < distinct_.size(); ++i) {
       AddTo(distinct_[i], DistinctExperts(pass, static_cast<int>(i), static_cast<int>(distinct_.size())));
     }
@@ -191,25 +189,67 @@ void CheckPhase(std::string_view name, const PhaseUtilization& phase, Gates& gat
   if (phase.s_mfu <= 1.0) CheckShare(name, "S-MFU (paper)", phase.s_mfu_paper, gates);
 }
 
+void CheckReplicas(std::span<const PassRecord> passes, const Deployment& deployment, Gates& gates) {
+  for (const PassRecord& pass : passes) {
+    if (pass.replica >= 0 && pass.replica < deployment.data) continue;
+    gates.Trip("replica", pass, fmt::format("replica {} of a deployment of {}", pass.replica, deployment.data));
+  }
+}
+
+class PhaseSums {
+ public:
+  PhaseSums(const ModelSpec& model, MlaForm mla_form)
+      : model_(model),
+        mla_form_(mla_form),
+        moe_layers_(model.MoeLayers()),
+        prefill_(moe_layers_),
+        decode_(moe_layers_),
+        mixed_(moe_layers_),
+        all_(moe_layers_) {}
+
+  void Add(const PassRecord& pass, const Replication& copies, Gates& gates) {
+    if (!CheckShape(pass, gates)) return;
+    CheckRouting(model_, pass, moe_layers_, gates);
+    Phase& phase = pass.kind == PassKind::kPrefill ? prefill_ : pass.kind == PassKind::kDecode ? decode_ : mixed_;
+    phase.Add(model_, pass, copies, mla_form_);
+    all_.Add(model_, pass, copies, mla_form_);
+  }
+
+  void Finish(const Peaks& peaks, Utilization& result) const {
+    result.prefill = prefill_.Finish(peaks);
+    result.decode = decode_.Finish(peaks);
+    result.mixed = mixed_.Finish(peaks);
+    result.all = all_.Finish(peaks);
+  }
+
+ private:
+  const ModelSpec& model_;
+  MlaForm mla_form_;
+  int moe_layers_;
+  Phase prefill_, decode_, mixed_, all_;
+};
+
 }  // namespace
 
-Utilization ComputeUtilization(const ModelSpec& model, std::span<const PassRecord> passes, const Peaks& peaks) {
-  const int moe_layers = model.MoeLayers();
-  Phase prefill(moe_layers), decode(moe_layers), mixed(moe_layers), all(moe_layers);
-  Gates gates;
-  for (const PassRecord& pass : passes) {
-    if (pass.cell.repeat < 0 || pass.rank > 0) continue;
-    if (!CheckShape(pass, gates)) continue;
-    CheckRouting(model, pass, moe_layers, gates);
-    Phase& phase = pass.kind == PassKind::kPrefill ? prefill : pass.kind == PassKind::kDecode ? decode : mixed;
-    phase.Add(model, pass);
-    all.Add(model, pass);
-  }
+Utilization ComputeUtilization(const ModelSpec& model, std::span<const PassRecord> passes, const Peaks& peaks,
+                               const UtilizationOptions& options) {
+  const Deployment deployment = options.deployment.value_or(Deployment{});
+  PhaseSums sums(model, options.mla_form);
   Utilization result;
-  result.prefill = prefill.Finish(peaks);
-  result.decode = decode.Finish(peaks);
-  result.mixed = mixed.Finish(peaks);
-  result.all = all.Finish(peaks);
+  Gates gates;
+  if (options.deployment) CheckReplicas(passes, deployment, gates);
+  if (deployment.StepReplicas() > 1) {
+    Steps joined = JoinSteps(passes, deployment);
+    result.notes = std::move(joined.notes);
+    for (const Step& step : joined.steps) sums.Add(step.pass, {step.replicas, deployment.tensor}, gates);
+  } else {
+    for (const PassRecord& pass : passes) {
+      if (pass.cell.repeat >= 0 && pass.rank <= 0) sums.Add(pass, {1, deployment.tensor}, gates);
+    }
+  }
+  Peaks all_devices = peaks;
+  if (options.deployment) all_devices.devices = static_cast<int>(deployment.StepDevices());
+  sums.Finish(all_devices, result);
   CheckPhase("prefill", result.prefill, gates);
   CheckPhase("decode", result.decode, gates);
   CheckPhase("mixed", result.mixed, gates);

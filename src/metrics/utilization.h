@@ -7,12 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "metrics/deployment.h"
+#include "metrics/pass_cost.h"
 #include "model/model_spec.h"
 #include "record/pass_record.h"
 
 namespace moecap::metrics {
 
-// The ceilings of one deployment. A null peak makes the figures that need it null.
+// The ceilings of the devices that compute a pass. A null peak makes the figures that need it null.
 struct Peaks {
   std::optional<double> bandwidth_bytes_per_s;  // of one device
   std::optional<double> flops_per_s;            // dense peak of the compute dtype, of one device
@@ -37,8 +39,19 @@ struct PhaseUtilization {
 struct Utilization {
   PhaseUtilization prefill, decode, mixed, all;
   std::vector<std::string> invalid;  // sanity gates that tripped, in words
+  std::vector<std::string> notes;    // why a figure is null, in sentences
 };
 
-Utilization ComputeUtilization(const model::ModelSpec& model, std::span<const record::PassRecord> passes, const Peaks& peaks);
+struct UtilizationOptions {
+  // Null: a pass ran on `peaks.devices` devices and nothing is counted twice. Else its devices stand for `peaks.devices`, what
+  // it replicates is counted where it lies (not in the paper's convention), and passes of replicas that step together are
+  // joined.
+  std::optional<Deployment> deployment;
+  MlaForm mla_form = MlaForm::kExpanded;
+};
+
+// Requires a deployment that Validate accepts.
+Utilization ComputeUtilization(const model::ModelSpec& model, std::span<const record::PassRecord> passes, const Peaks& peaks,
+                               const UtilizationOptions& options = {});
 
 }  // namespace moecap::metrics

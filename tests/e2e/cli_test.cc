@@ -249,6 +249,34 @@ TEST_F(Cli, MetricsOfForeignPassesFollowThePaper) {
                 {"bad.jsonl:1", "latency_s"});
 }
 
+// docs/metrics.md, "Deployments": eight tensor ranks copy the 4 KV heads twice, norms and routers eight times.
+TEST_F(Cli, MetricsOfADeploymentCountWhatEachDeviceHolds) {
+  Write(
+      "p.jsonl",
+      R"({"kind":"decode","start_s":0,"latency_s":0.004,"sequences":[{"context_tokens":4095,"new_tokens":1}],"distinct_experts":8})"
+      "\n");
+  const std::vector<std::string> call = {"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--bandwidth-bytes-per-s",
+                                         "1e12",    "--json"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = call;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const Json plain = ParseJson(Call(with({"--devices", "8"})).out).value();
+  EXPECT_EQ(plain["devices"], 8);
+  EXPECT_TRUE(plain["deployment"].is_null());
+  EXPECT_EQ(plain["mla_form"], "expanded");
+  EXPECT_EQ(plain["phases"]["decode"]["bytes"], 6486392832.0);
+  const Json tensor = ParseJson(Call(with({"--tp", "8", "--mla", "absorbed"})).out).value();
+  EXPECT_EQ(tensor["devices"], 8);
+  EXPECT_EQ(tensor["deployment"]["tensor"], 8);
+  EXPECT_EQ(tensor["mla_form"], "absorbed");
+  EXPECT_EQ(tensor["phases"]["decode"]["bytes"], 7068160000.0);
+  EXPECT_EQ(tensor["phases"]["decode"]["s_mbu_paper"], plain["phases"]["decode"]["s_mbu_paper"]);
+  ExpectRefused(with({"--tp", "8", "--devices", "4"}), {"--devices 4", "= 8 devices"});
+  ExpectRefused(with({"--tp", "2", "--ep", "4"}), {"does not divide the 2 ranks"});
+}
+
 TEST_F(Cli, ModelDescribesTheCatalogueOffline) {
   const Outcome outcome =
       Call({"model", "Qwen/Qwen3-235B-A22B", "--batch", "1,8", "--json", "--svg", "m.svg", "--device", "h200"});

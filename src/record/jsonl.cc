@@ -40,6 +40,34 @@ auto ValueOf(const Table& table, const std::string& name, const char* key) {
   throw std::invalid_argument(fmt::format("\"{}\" is \"{}\"; known: {}", key, name, choices));
 }
 
+// A whole number of type T, also when written as 4096.0.
+template <typename T>
+T Whole(const Json& value, const char* key) {
+  if (value.is_number_unsigned() && std::in_range<T>(value.get<uint64_t>())) return static_cast<T>(value.get<uint64_t>());
+  if (value.is_number_integer() && !value.is_number_unsigned() && std::in_range<T>(value.get<int64_t>()))
+    return static_cast<T>(value.get<int64_t>());
+  if (value.is_number_float()) {
+    const auto number = value.get<double>();
+    const bool exact = std::abs(number) < 0x1p53 && number == std::trunc(number);
+    if (exact && std::in_range<T>(static_cast<int64_t>(number))) return static_cast<T>(number);
+  }
+  throw std::invalid_argument(fmt::format("\"{}\" must be a whole number in range", key));
+}
+
+// The value of `key`, or `fallback` when it is absent.
+template <typename T>
+T WholeOr(const Json& object, const char* key, T fallback) {
+  const auto found = object.find(key);
+  return found == object.end() ? fallback : Whole<T>(*found, key);
+}
+
+std::vector<int32_t> WholeList(const Json& array, const char* key) {
+  if (!array.is_array()) throw std::invalid_argument(fmt::format("\"{}\" must be a list", key));
+  std::vector<int32_t> result;
+  for (const Json& entry : array) result.push_back(Whole<int32_t>(entry, key));
+  return result;
+}
+
 Json CellToJson(const CellId& cell) {
   return {{"system", cell.system}, {"concurrency", cell.concurrency}, {"repeat", cell.repeat}};
 }
@@ -47,7 +75,7 @@ Json CellToJson(const CellId& cell) {
 CellId CellFromJson(const Json& line) {
   const auto found = line.find("cell");
   if (found == line.end()) return {};
-  return {found->value("system", ""), found->value("concurrency", 0), found->value("repeat", 0)};
+  return {found->value("system", ""), WholeOr(*found, "concurrency", 0), WholeOr(*found, "repeat", 0)};
 }
 
 Json SequencesToJson(const std::vector<SequenceSlice>& sequences) {
@@ -66,8 +94,8 @@ std::vector<SequenceSlice> SequencesFromJson(const Json& array) {
   std::vector<SequenceSlice> result;
   int64_t total = 0;
   for (const Json& entry : array) {
-    SequenceSlice slice{entry.at("context_tokens").get<int64_t>(), entry.at("new_tokens").get<int64_t>(),
-                        entry.value("count", int64_t{1})};
+    SequenceSlice slice{Whole<int64_t>(entry.at("context_tokens"), "context_tokens"),
+                        Whole<int64_t>(entry.at("new_tokens"), "new_tokens"), WholeOr(entry, "count", int64_t{1})};
     if (slice.context_tokens < 0 || slice.new_tokens < 1 || slice.count < 1) {
       throw std::invalid_argument("\"sequences\" needs context_tokens >= 0, new_tokens >= 1 and count >= 1");
     }
@@ -104,7 +132,7 @@ std::vector<double> DistinctFromJson(const Json& line) {
 }
 
 void CheckSchema(const Json& line) {
-  const int schema = line.value("schema", kSchemaVersion);
+  const int schema = WholeOr(line, "schema", kSchemaVersion);
   if (schema > kSchemaVersion) {
     throw std::invalid_argument(
         fmt::format("schema {} is newer than this program's {}; use a newer moecap", schema, kSchemaVersion));
@@ -115,7 +143,7 @@ PassRecord PassFromJson(const Json& line) {
   CheckSchema(line);
   PassRecord pass;
   pass.cell = CellFromJson(line);
-  pass.pass = line.value("pass", int64_t{0});
+  pass.pass = WholeOr(line, "pass", int64_t{0});
   pass.kind = ValueOf(kPassKinds, line.at("kind").get<std::string>(), "kind");
   pass.start_s = line.value("start_s", 0.0);
   pass.latency_s = line.at("latency_s").get<double>();
@@ -123,9 +151,11 @@ PassRecord PassFromJson(const Json& line) {
   pass.distinct_experts = DistinctFromJson(line);
   pass.distinct_experts_source =
       ValueOf(kSources, line.value("distinct_experts_source", "measured"), "distinct_experts_source");
-  if (line.contains("expert_counts")) line.at("expert_counts").get_to(pass.expert_counts);
-  pass.rank = line.value("rank", 0);
-  pass.replica = line.value("replica", 0);
+  if (line.contains("expert_counts")) {
+    for (const Json& layer : line.at("expert_counts")) pass.expert_counts.push_back(WholeList(layer, "expert_counts"));
+  }
+  pass.rank = WholeOr(line, "rank", 0);
+  pass.replica = WholeOr(line, "replica", 0);
   return pass;
 }
 
@@ -134,16 +164,16 @@ RequestRecord RequestFromJson(const Json& line) {
   RequestRecord request;
   request.cell = CellFromJson(line);
   line.at("id").get_to(request.id);
-  request.client = line.value("client", 0);
+  request.client = WholeOr(line, "client", 0);
   line.at("send_s").get_to(request.send_s);
   request.intended_send_s = line.value("intended_send_s", request.send_s);
   line.at("token_s").get_to(request.token_s);
-  line.at("input_tokens").get_to(request.input_tokens);
-  line.at("output_tokens").get_to(request.output_tokens);
+  request.input_tokens = Whole<int64_t>(line.at("input_tokens"), "input_tokens");
+  request.output_tokens = Whole<int64_t>(line.at("output_tokens"), "output_tokens");
   request.tokens_source = ValueOf(kSources, line.value("tokens_source", "measured"), "tokens_source");
   request.finish = ValueOf(kFinishReasons, line.at("finish").get<std::string>(), "finish");
   request.error = line.value("error", "");
-  if (line.contains("token_ids")) line.at("token_ids").get_to(request.token_ids);
+  if (line.contains("token_ids")) request.token_ids = WholeList(line.at("token_ids"), "token_ids");
   request.text = line.value("text", "");
   if (line.contains("extracted") && !line["extracted"].is_null()) request.extracted = line["extracted"].get<std::string>();
   if (line.contains("score") && !line["score"].is_null()) request.score = line["score"].get<double>();

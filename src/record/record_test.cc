@@ -64,6 +64,9 @@ TEST(PassJson, ErrorsNameTheKey) {
       message(
           R"({"kind":"decode","latency_s":1,"sequences":[{"context_tokens":1,"new_tokens":4294967296,"count":4294967296}]})"),
       testing::HasSubstr("more tokens than can be"));
+  EXPECT_THAT(message(R"({"kind":"decode","latency_s":1,"sequences":[],"expert_counts":[[1,1e300]]})"),
+              testing::HasSubstr("\"expert_counts\" must be a whole number"));
+  EXPECT_THAT(message(R"({"kind":"decode","latency_s":1,"sequences":[],"rank":4294967296})"), testing::HasSubstr("\"rank\""));
   EXPECT_THAT(message(R"({"schema":2,"kind":"decode","latency_s":1,"sequences":[]})"), testing::HasSubstr("newer"));
   EXPECT_THAT(message("[1]"), testing::Not(testing::IsEmpty()));
 }

@@ -51,7 +51,7 @@ void AddDistribution(std::vector<CsvColumn>& columns, const std::string& prefix,
   static constexpr std::pair<const char*, double D::*> kParts[] = {
       {"mean", &D::mean}, {"p50", &D::p50}, {"p90", &D::p90}, {"p99", &D::p99}};
   for (const auto& [name, part] : kParts) {
-    columns.push_back({prefix + "_" + name + unit, [field, part](const Row& row) {
+    columns.push_back({prefix + "_" + name + unit, [field, part = part](const Row& row) {
                          const auto& distribution = row.cell.*field;
                          return distribution ? Text((*distribution).*part) : "";
                        }});
@@ -63,7 +63,7 @@ void AddSpread(std::vector<CsvColumn>& columns, const std::string& name, const s
   using S = stats::Spread;
   static constexpr std::pair<const char*, double S::*> kParts[] = {{"mean", &S::mean}, {"min", &S::min}, {"max", &S::max}};
   for (const auto& [part_name, part] : kParts) {
-    columns.push_back({name + "_" + part_name + unit, [field, part](const Row& row) {
+    columns.push_back({name + "_" + part_name + unit, [field, part = part](const Row& row) {
                          const auto& spread = row.cell.*field;
                          return spread ? Text((*spread).*part) : "";
                        }});
@@ -93,7 +93,7 @@ void AddPhase(std::vector<CsvColumn>& columns, const std::string& name,
       {name + "_tokens", [phase](const Row& row) { return std::to_string((row.cell.utilization.*phase).tokens); }});
   for (const auto& [part_name, part] : kParts) {
     columns.push_back(
-        {name + "_" + part_name, [phase, part](const Row& row) { return Text(row.cell.utilization.*phase.*part); }});
+        {name + "_" + part_name, [phase, part = part](const Row& row) { return Text(row.cell.utilization.*phase.*part); }});
   }
 }
 
@@ -108,7 +108,7 @@ void AddCap(std::vector<CsvColumn>& columns) {
       {"cap_accuracy_score", &Scores::accuracy},
       {"cap_performance_score", &Scores::performance}};
   for (const auto& [name, part] : kParts) {
-    columns.push_back({name, [part](const Row& row) { return row.scores != nullptr ? Text((*row.scores).*part) : ""; }});
+    columns.push_back({name, [part = part](const Row& row) { return row.scores != nullptr ? Text((*row.scores).*part) : ""; }});
   }
   columns.push_back(
       {"cap_class", [](const Row& row) { return row.scores != nullptr ? cap::CapClassName(row.scores->cap_class) : ""; }});

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 #include "base/units.h"
 #include "report/figures.h"
@@ -107,8 +106,8 @@ std::string Headline(const RunSummary& summary, const std::vector<Known>& tpot, 
   add(Lowest(cost), "the cheapest");
   // Everyone whose distance to the best is within the noise is as good as the best.
   std::vector<std::string> most_accurate;
-  for (const auto& known : std::views::reverse(accuracy)) {
-    if (!Separated(summary, known, accuracy.back())) most_accurate.push_back(known.system->name);
+  for (auto known = accuracy.rbegin(); known != accuracy.rend(); ++known) {
+    if (!Separated(summary, *known, accuracy.back())) most_accurate.push_back(known->system->name);
   }
   const bool separated = most_accurate.size() < accuracy.size();
   if (separated) add(most_accurate, "the most accurate");
@@ -214,7 +213,7 @@ std::string ReadRadar(const RunSummary& summary) {
       if (scores.*score) known.push_back(&scores);
     }
     if (known.size() < 2) continue;
-    const auto best = std::ranges::max_element(known, {}, [score](const Scores* scores) { return *(scores->*score); });
+    const auto best = std::ranges::max_element(known, {}, [score = score](const Scores* scores) { return *(scores->*score); });
     outermost.Add((*best)->system, axis);
   }
   std::vector<std::string> parts;

@@ -1,0 +1,10 @@
+// Files of SGLang's expert distribution recorder: ZIP and pickle.
+#include "fuzz/trace_fuzz.h"
+#include "trace/importers.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace moecap;
+  const auto bytes = fuzz::Bytes(data, size);
+  fuzz::Drain(trace::ImportSglang(bytes, nullptr, {}));
+  return 0;
+}

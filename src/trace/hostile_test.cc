@@ -115,7 +115,7 @@ TEST(Hostile, TensorRtStatistics) {
       R"({"1_0":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},"2_0":{"dtype":"I64","shape":[2],"data_offsets":[16,32]}})";
   std::string file = RawBytes(static_cast<uint64_t>(header.size())) + header;
   for (const int64_t value : {1, 2, 3, 4}) file += RawBytes(value);
-  Attack(file, 1500, [&dir](const std::string& bytes) {
+  Attack(file, 600, [&dir](const std::string& bytes) {
     Drain(OpenTrace(dir.Write("rank0.safetensors", bytes), ImportKind::kTensorRt, {}));
   });
 }
@@ -132,7 +132,7 @@ TEST(Hostile, JsonLines) {
       "\n"
       R"({"batch_size":1,"latency":0.03,"seq_lens_sum":1,"forward_mode":"decode","expert_activation":4,"req_ids":["a",7],"scheduled_tokens":1})"
       "\n";
-  Attack(upstream, 1500, [&dir](const std::string& bytes) {
+  Attack(upstream, 600, [&dir](const std::string& bytes) {
     const auto report = ReadUpstream(dir.Write("u", bytes), {}, [](const record::PassRecord& pass, bool) {
       for (const auto& slice : pass.sequences)
         EXPECT_TRUE(slice.context_tokens >= 0 && slice.new_tokens >= 1 && slice.count >= 1);
@@ -158,7 +158,7 @@ TEST(Hostile, OwnTraces) {
   ASSERT_TRUE(writer->Close().ok());
   std::ifstream in(dir / "t", std::ios::binary);
   const std::string file{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  Attack(file, 1500, [&dir](const std::string& bytes) { Drain(OpenTrace(dir.Write("h", bytes), ImportKind::kMoetrace, {})); });
+  Attack(file, 600, [&dir](const std::string& bytes) { Drain(OpenTrace(dir.Write("h", bytes), ImportKind::kMoetrace, {})); });
 }
 
 }  // namespace

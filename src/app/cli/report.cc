@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "app/cli/cli.h"
@@ -10,7 +9,6 @@
 #include "run/summarize.h"
 
 namespace moecap::app {
-namespace fs = std::filesystem;
 namespace {
 
 struct Flags {
@@ -20,9 +18,7 @@ struct Flags {
 };
 
 Status Report(const Flags& flags) {
-  const fs::path dir =
-      fs::exists(fs::path(flags.run) / "manifest.json") ? fs::path(flags.run) : fs::path("results") / flags.run;
-  ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(dir));
+  ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(RunDir(flags.run)));
   ASSIGN_OR_RETURN(const cap::RunSummary summary, run::SummarizeStored(results));
   if (!flags.write_to.empty()) RETURN_IF_ERROR(WriteReports(summary, flags.write_to));
   PrintSummary(summary, flags.json);

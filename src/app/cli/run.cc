@@ -52,11 +52,6 @@ Result<fs::path> ConfigPath(const std::string& given) {
   return BadInput("no configuration given, and examples/quickstart.yaml is not here; run: moecap run CONFIG.yaml");
 }
 
-// Stored runs are named by id (below results/) or by folder.
-fs::path RunDir(const std::string& id_or_dir) {
-  return fs::exists(fs::path(id_or_dir) / "manifest.json") ? fs::path(id_or_dir) : fs::path("results") / id_or_dir;
-}
-
 Status AddCeilings(run::Manifest& manifest, const Clock& clock) {
   manifest.host = hardware::DetectHost();
   ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, CacheDir()));

@@ -13,7 +13,7 @@ namespace {
 constexpr double kWidth = 760;
 constexpr PlotBox kArea{52, 74, kWidth - 8, 500};
 constexpr double kRadius = 4;
-constexpr size_t kNameCells = 24;
+constexpr size_t kNameCells = 32;
 constexpr double kTextHeight = 11;
 
 // Whether no other device has more bandwidth for no more power, or as much for less.
@@ -76,7 +76,7 @@ class MapDrawing {
     // After all lines are known, so that no label lies on one.
     for (const auto& requirement : map_.requirements) {
       const std::string text =
-          fmt::format("{}: {} GB/s", requirement.label, FormatSignificant(requirement.bandwidth_bytes_per_s * 1e-9, 4));
+          fmt::format("{}: {:.5g} GB/s", requirement.label, requirement.bandwidth_bytes_per_s * 1e-9);
       const auto place = placer_.FindAlong(y_.At(requirement.bandwidth_bytes_per_s * 1e-9), kArea.left + 4, kArea.right,
                                            TextWidth(text) * 10 / 12, kTextHeight);
       if (place) svg.Text(place->at, text, "muted tiny halo", place->anchor);

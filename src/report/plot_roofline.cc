@@ -115,10 +115,14 @@ class RooflineDrawing {
     const double small = 10.0 / 12;
     for (const auto& roof : plot_.roofs) {
       const std::string rate = FormatSi(roof.flops_per_s, "FLOP/s");
-      const std::string text = roof.label.empty() ? rate : Shorten(roof.label, kRoofCells) + ": " + rate;
-      const auto place = placer_.FindAlong(y_.At(roof.flops_per_s / unit_.first), kArea.right - 2, kArea.left,
-                                           TextWidth(text) * small, kTextHeight);
-      if (place) svg.Text(place->at, text, "muted tiny halo", place->anchor);
+      // Where the full name finds no room among the marks, the rate alone may.
+      for (const std::string& text : {Shorten(roof.label, kRoofCells) + ": " + rate, rate}) {
+        const auto place = placer_.FindAlong(y_.At(roof.flops_per_s / unit_.first), kArea.right - 2, kArea.left,
+                                             TextWidth(text) * small, kTextHeight);
+        if (!place) continue;
+        svg.Text(place->at, text, "muted tiny halo", place->anchor);
+        break;
+      }
       const double ridge = roof.flops_per_s / plot_.bandwidth_bytes_per_s;
       const std::string note = "ridge " + FormatSignificant(ridge, 3);
       const auto foot = placer_.Find({x_.At(ridge), kArea.bottom - 9}, 1, TextWidth(note) * small, kTextHeight, 40);

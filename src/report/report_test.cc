@@ -136,10 +136,11 @@ TEST(Charts, LeaveOutWhatHasNoData) {
   summary.systems[0].cells.resize(1);
   summary.systems[0].expert_share.clear();
   summary.cap.clear();
+  summary.cap_axes.clear();
   summary.cap_concurrency = 1;
   std::vector<std::string> names;
   for (const auto& chart : AllCharts(summary, SvgMode::kFragment)) names.push_back(chart.name);
-  EXPECT_THAT(names, ElementsAre("accuracy", "cost", "tpot"));
+  EXPECT_THAT(names, ElementsAre("accuracy", "cost", "tpot", "roofline"));
 }
 
 TEST(Charts, LargeHeatMapsStaySmall) {

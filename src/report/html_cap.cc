@@ -61,4 +61,14 @@ std::string HtmlTradeOffSection(const RunSummary& summary) {
          HtmlFigures("grid2", charts);
 }
 
+std::string HtmlDecisionSection(const RunSummary& summary) {
+  const Advice advice = BuildAdvice(summary);
+  if (advice.table.rows.empty()) return "";
+  return "<h2 id=\"advice\">The paper's advice beside what was measured</h2>\n<p class=\"lead\">" +
+         EscapeXml(fmt::format("Which kind of system {} recommends, and how the systems of this run rank on the same goal at "
+                               "concurrency {}. The paper's rows hold for its own hardware.",
+                               advice.source, summary.cap_concurrency)) +
+         "</p>\n" + HtmlTable("", advice.table.head, advice.table.rows, {1, 2, 3, 4, 5});
+}
+
 }  // namespace moecap::report

@@ -27,7 +27,7 @@ std::string ValueText(const cap::Axis& axis, double value) {
   return FormatSignificant(value, 3) + (axis.unit.starts_with("USD") ? " USD" : " " + std::string(axis.unit));
 }
 
-// "Q4_0 (21.8 ms), F16 (50.3 ms)", best first; kMissing when fewer than two valid systems have the figure.
+// "Q4_0 (21.8 ms); F16 (50.3 ms)", best first; kMissing when fewer than two valid systems have the figure.
 std::string Ranking(const RunSummary& summary, const cap::Axis& axis) {
   std::vector<std::pair<double, std::string>> known;
   for (const auto& system : summary.systems) {
@@ -41,7 +41,7 @@ std::string Ranking(const RunSummary& summary, const cap::Axis& axis) {
       known, [&axis](const auto& a, const auto& b) { return axis.higher_is_better ? a.first > b.first : a.first < b.first; });
   std::vector<std::string> parts;
   for (const auto& [value, name] : known) parts.push_back(fmt::format("{} ({})", name, ValueText(axis, value)));
-  return fmt::format("{}", fmt::join(parts, ", "));
+  return fmt::format("{}", fmt::join(parts, "; "));
 }
 
 std::string BatchText(const cap::DecisionRow& row) {

@@ -40,14 +40,23 @@ std::string Card(const RunSummary& summary, size_t index) {
 
 std::string HtmlCapSection(const RunSummary& summary) {
   std::string out = "<h2 id=\"cap\">Cost, accuracy, performance</h2>\n";
+  const auto radars = RadarCharts(summary, SvgMode::kFragment);
   if (!summary.cap.empty()) {
     out += "<p class=\"lead\">" + EscapeXml(CapScaleNote(summary)) + "</p>\n<div class=\"pair\">\n<div>\n";
-    for (const auto& chart : RadarCharts(summary, SvgMode::kFragment)) out += HtmlFigure(chart);
+    for (const auto& chart : radars) {
+      if (chart.name == "cap-radar") out += HtmlFigure(chart);
+    }
     out += "</div>\n<div>\n";
     for (size_t i = 0; i < summary.cap.size(); ++i) out += Card(summary, i);
     out += "</div>\n</div>\n";
   }
-  return out + HtmlFigures("grid3", BarCharts(summary, SvgMode::kFragment));
+  out += HtmlFigures("grid3", BarCharts(summary, SvgMode::kFragment));
+  if (summary.cap_axes.empty()) return out;
+  out += "<h3>Against the limits</h3>\n<div class=\"pair\">\n<div>\n";
+  for (const auto& chart : radars) {
+    if (chart.name == "cap-radar-robust") out += HtmlFigure(chart);
+  }
+  return out + "</div>\n" + HtmlItems("notes", AxisNotes(summary)) + "</div>\n";
 }
 
 std::string HtmlTradeOffSection(const RunSummary& summary) {

@@ -124,7 +124,7 @@ std::string RenderMarkdown(const RunSummary& original) {
   out += fmt::format("- moecap: {}\n", Escape(summary.moecap_version));
   out += CapText(summary) + SystemsText(summary);
   for (const auto& table : BuildTables(summary)) out += TableText(summary, table);
-  out += List("Marks", LegendNotes(summary)) + List("Conventions", ConventionNotes());
+  out += List("Marks", LegendNotes(summary)) + List("CAP axes", AxisNotes(summary)) + List("Conventions", ConventionNotes());
   out += List("Not valid", InvalidNotes(summary)) + List("Not measured", MissingNotes(summary));
   out += GridText("Trade-offs", "", TradeOffs(summary)) + AdviceText(summary);
   out += GridText("Machine hour, USD", "", HourlyCosts(summary)) + List("Cost basis", CostNotes(summary));

@@ -51,7 +51,11 @@ cap::CellSummary Cell(int concurrency, double speed, double bytes, double accura
   const double touched = 1 - std::pow(1 - 2.0 / 16, concurrency * 0.9);
   cell.utilization.decode =
       Phase(0.92 * speed * bytes * (0.3 + 0.7 * touched) / std::sqrt(load), 0.031 * speed * concurrency / load, touched);
+  cell.utilization.decode.flops = *cell.utilization.decode.bytes * 0.9 * std::sqrt(concurrency) / bytes;
+  cell.utilization.decode.latency_s = *cell.utilization.decode.bytes / (*cell.utilization.decode.s_mbu * 2.31e10);
   cell.utilization.prefill = Phase(0.11 * speed * bytes, 0.34 * speed, 0.999);
+  cell.utilization.prefill.flops = *cell.utilization.prefill.bytes * 19 / bytes;
+  cell.utilization.prefill.latency_s = *cell.utilization.prefill.bytes / (*cell.utilization.prefill.s_mbu * 2.31e10);
   cell.utilization.all = Phase(0.4 * speed * bytes, 0.1 * speed, touched);
   cell.kv_bytes_mean = 1.1e6 * concurrency;
   cell.kv_bytes_max = 1.9e6 * concurrency;

@@ -137,6 +137,7 @@ class Page {
   void Notes() {
     Line("");
     for (const auto& note : LegendNotes(summary_)) Labelled("", 0, note);
+    for (const auto& note : AxisNotes(summary_)) Labelled("", 0, note);
     for (const auto& note : ConventionNotes()) Labelled("", 0, note);
     if (const auto notes = CostNotes(summary_); !notes.empty()) {
       Title("Cost basis");

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "cost/machine.h"
 
 namespace moecap::run {
 
@@ -41,6 +42,10 @@ struct RunConfig {
   std::filesystem::path results_dir = "results";
   // Replace what the price catalogue says of this host; keys of cost::CostInputKeys().
   std::map<std::string, double> cost;
+  // What the run is priced as; null = this host.
+  std::optional<cost::MachineSpec> machine;
+  std::optional<std::filesystem::path> price_book;  // laid over the built-in price book
+  std::optional<cost::Pay> pay;  // null = as the machine says; without one, rent where a rate is given, else buy
 };
 
 // Paths in `text` are relative to `base_dir`, except results_dir, which is relative to the working directory. Errors: kBadInput

@@ -41,6 +41,7 @@ constexpr std::array kFields = {
     Field{"rent_usd_per_h", "rent", "USD/h", &CostInputs::rent_usd_per_h, 0, kNoLimit},
     Field{"rent_extra_fraction", "extras on the rent", "of the rate", &CostInputs::rent_extra_fraction, 0, 100},
     Field{"measured_power_w", "power under load, measured", "W", &CostInputs::measured_power_w, 0, kNoLimit},
+    Field{"all_in_w", "power under load with the building's share", "W", &CostInputs::all_in_w, 0, kNoLimit},
     Field{"nameplate_w", "nameplate power", "W", &CostInputs::nameplate_w, 0, kNoLimit},
     Field{"load_factor", "power under load", "of the nameplate", &CostInputs::load_factor, 0, 2},
     Field{"wall_factor", "power at the wall", "x the chips' power", &CostInputs::wall_factor, 1, 10},

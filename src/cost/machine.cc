@@ -225,12 +225,7 @@ class Pricing {
     SetPlanningValues(book_, server_, inputs);
     Sum all_in;
     for (const Part& part : accelerators_) all_in.Add(book_.FindFor(part.device, "all_in_w"), part.count, part.device.id);
-    if ((inputs.nameplate_w = all_in.Total())) {
-      inputs.load_factor = Input{1, "the all-in power is that under load", ""};
-      inputs.wall_factor = Input{1, "the all-in power includes the node", ""};
-      inputs.pue = Input{1, "the all-in power includes the building", ""};
-      return;
-    }
+    inputs.all_in_w = all_in.Total();
     Sum tdp;
     const auto add = [&](const Part& part) {
       std::optional<Input> each;

@@ -55,8 +55,8 @@ struct PricedMachine {
 
 // Host of the accelerators (processors that are not named, board, chassis, power supply): beside datacentre accelerators a share of
 // their price, less the named processors; beside named processors the board by core; else a workstation's. A unified-memory
-// machine is priced whole: processor, board and memory are in its price. Power: where the price book has the all-in power of every
-// accelerator, that, which includes node and building; else the TDPs. A device whose price is not known leaves its whole part
+// machine is priced whole: processor, board and memory are in its price. Power: the TDPs, and where the price book has it of every
+// accelerator, the all-in power. A device whose price is not known leaves its whole part
 // unknown. Rent: the catalogue's rates of the accelerators, where all have one.
 // Errors: kBadInput for a device that the catalogue does not have (with the nearest), a processor among the accelerators or the
 // reverse, nothing at all, memory or processors beside a machine that is priced whole, or a value outside its range.

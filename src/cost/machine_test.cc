@@ -56,7 +56,7 @@ struct PlanRow {
 // The planning table of docs/cost.md, to the cent, from catalogue prices and TDPs.
 TEST(PriceMachine, GivesThePlanningTable) {
   const PlanRow rows[] = {
-      {"h100-sxm", 10000, {5.07, 2.17, 1.69}},   {"h200-sxm", 10000, {5.31, 2.28, 1.77}},
+      {"h100-sxm", 10000, {5.07, 2.17, 1.69}},   {"h200-sxm", 10000, {5.31, 2.27, 1.77}},
       {"b200-sxm", 12000, {6.63, 2.84, 2.21}},   {"mi300x", 10000, {3.32, 1.42, 1.11}},
       {"a100-80-sxm", 5000, {2.56, 1.10, 0.85}}, {"rtx-pro-6000-ws", 2500, {1.60, 0.68, 0.53}},
       {"rtx-5090", 1200, {0.77, 0.33, 0.26}},    {"rtx-3090", 600, {0.35, 0.15, 0.12}},
@@ -70,11 +70,7 @@ TEST(PriceMachine, GivesThePlanningTable) {
     spec.given = {{"board_usd", row.host_usd}};
     if (row.host_usd > 0) spec.dram_gib = 0;
     CostInputs inputs = Price(spec, book).inputs;
-    // The table counts the TDP, also where an all-in power is known.
-    inputs.nameplate_w = Input{*Devices().FindDevice(row.id)->tdp_w, "TDP", ""};
-    inputs.wall_factor = Input{1.35, "plan", ""};
-    inputs.load_factor = Input{1, "plan", ""};
-    inputs.pue = Input{1.3, "plan", ""};
+    inputs.all_in_w.reset();  // the table counts 1.35 x TDP, also where it is known
     for (size_t i = 0; i < 3; ++i) {
       inputs.utilisation = Input{std::array{0.3, 0.7, 0.9}[i], "plan", ""};
       const auto cost = OwnedCostPerHour(inputs);
@@ -114,6 +110,7 @@ TEST(PriceMachine, SumsAHeterogeneousBillOfMaterials) {
   EXPECT_DOUBLE_EQ(lines, hardware->known_usd);
   EXPECT_TRUE(hardware->missing.empty());
   // No all-in power is known of the L40S: the TDPs of all count.
+  EXPECT_FALSE(inputs.all_in_w.has_value());
   EXPECT_DOUBLE_EQ(inputs.nameplate_w->value, 2 * (8 * 700 + 2 * 350 + 2 * 350));
   EXPECT_EQ(inputs.wall_factor->value, 1.35);
   EXPECT_DOUBLE_EQ(inputs.rent_usd_per_h->value, 2 * (8 * 2.95 + 2 * 0.79));
@@ -123,8 +120,11 @@ TEST(PriceMachine, AllInPowerIncludesNodeAndBuilding) {
   MachineSpec spec;
   spec.accelerators = {{"h100-sxm", 8}};
   const CostInputs inputs = Price(spec).inputs;
-  EXPECT_DOUBLE_EQ(PowerUnderLoad(inputs)->watts, 8 * 1730);
-  EXPECT_EQ(inputs.pue->value, 1);
+  EXPECT_DOUBLE_EQ(inputs.all_in_w->value, 8 * 1730);
+  EXPECT_DOUBLE_EQ(PowerUnderLoad(inputs)->watts, 8 * 1730 / 1.3) << "what the building adds is not drawn by the machine";
+  CostInputs used = inputs;
+  used.duty = Input{1, "always", ""};
+  EXPECT_NEAR(OwnedCostPerHour(used)->energy_usd_per_h, 8 * 1.73 * 0.15, 1e-9);
   EXPECT_EQ(inputs.cpu_usd->value, 0);
   EXPECT_THAT(inputs.cpu_usd->source, HasSubstr("host"));
   EXPECT_DOUBLE_EQ(inputs.board_usd->value, 0.3 * 240000);

@@ -129,6 +129,11 @@ std::optional<double> BreakEvenUtilisation(const CostInputs& inputs) {
 std::optional<Power> PowerUnderLoad(const CostInputs& inputs) {
   if (inputs.measured_power_w)
     return Power{inputs.measured_power_w->value, true, "measured: " + inputs.measured_power_w->source};
+  if (inputs.all_in_w) {
+    const double pue = ValueOr(inputs.pue, 1);
+    return Power{inputs.all_in_w->value / pue, false,
+                 fmt::format("estimate: all-in power {:.4g} W / PUE {:.3g}", inputs.all_in_w->value, pue)};
+  }
   if (!inputs.nameplate_w) return std::nullopt;
   const double load = ValueOr(inputs.load_factor, 1);
   const double wall = ValueOr(inputs.wall_factor, 1);

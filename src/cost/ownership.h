@@ -57,8 +57,9 @@ struct CostInputs {
   // Rent.
   std::optional<Input> rent_usd_per_h;
   std::optional<Input> rent_extra_fraction;  // storage, network, support on top of the rate
-  // Energy. Power under load = measured_power_w, else nameplate_w x load_factor x wall_factor.
+  // Energy. Power at the wall under load = measured_power_w, else all_in_w / pue, else nameplate_w x load_factor x wall_factor.
   std::optional<Input> measured_power_w;  // at the wall, under this load
+  std::optional<Input> all_in_w;          // under load, with the building's share: what a datacentre has to provide
   std::optional<Input> nameplate_w;       // sum of the TDPs of accelerators and processors
   std::optional<Input> load_factor;       // power drawn under this load / nameplate
   std::optional<Input> wall_factor;       // power at the wall / power of accelerators and processors

@@ -211,11 +211,12 @@ Status Results::PrepareResume() {
   return WriteManifest();
 }
 
-Status Results::AppendUnit(const load::LoadResult& records, const record::CellId& cell) {
+Status Results::AppendUnit(const load::LoadResult& records, const record::CellId& cell, std::optional<double> energy_j) {
   const Unit last = manifest_.units.empty() ? Unit{} : manifest_.units.back();
   Unit unit;
   unit.cell = cell;
   unit.complete = !records.interrupted;
+  unit.energy_j = energy_j;
   ASSIGN_OR_RETURN(unit.requests_end, AppendAt(dir_ / "requests.jsonl", last.requests_end, Lines(records.requests)));
   ASSIGN_OR_RETURN(unit.passes_end, AppendAt(dir_ / "passes.jsonl", last.passes_end, Lines(records.passes)));
   manifest_.units.push_back(std::move(unit));

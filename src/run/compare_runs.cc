@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/units.h"
@@ -239,7 +240,13 @@ void SetTier(std::span<const StoredRun> runs, cap::CompareOptions& options) {
   options.tier_source = options.tier == "datacenter" ? "a server processor or a virtual machine" : "a desktop processor";
 }
 
-std::vector<std::string> Warnings(const Comparison& comparison) {
+// What the configuration says of prices.
+std::string PricesOf(const StoredRun& run) {
+  const Json config = ToJson(run.manifest.config);
+  return DumpJson({config["cost"], config["machine"], config["price_book"], config["pay"]});
+}
+
+std::vector<std::string> Warnings(std::span<const StoredRun> runs, const Comparison& comparison) {
   std::vector<std::string> warnings;
   for (const cap::Mismatch& mismatch : comparison.mismatches) {
     if (mismatch.intended) continue;
@@ -251,6 +258,11 @@ std::vector<std::string> Warnings(const Comparison& comparison) {
       warnings.push_back(
           fmt::format("INCOMPLETE: {} was interrupted; its figures cover what was measured before.", run.run_id));
   }
+  std::set<std::string> prices;
+  for (const StoredRun& run : runs) prices.insert(PricesOf(run));
+  if (prices.size() > 1)
+    warnings.push_back(
+        "PRICES: the configurations of the runs price their machines differently; costs may differ from that alone.");
   return warnings;
 }
 
@@ -281,7 +293,7 @@ Result<StoredRun> ReadStoredRun(const Results& results, const std::string& given
   StoredRun run;
   run.given = given;
   run.manifest = results.manifest();
-  if (!service_level.empty()) run.manifest.config.service_level = service_level;
+  if (!service_level.empty()) run.manifest.config.cap.service_level = service_level;
   ASSIGN_OR_RETURN(run.requests, results.ReadRequests());
   ASSIGN_OR_RETURN(const auto passes, results.ReadPasses());
   run.summary = Summarize(run.manifest, run.requests, passes);
@@ -323,7 +335,7 @@ Result<Comparison> CompareRuns(std::span<const StoredRun> runs, const CompareRun
   Comparison comparison = cap::CompareSystems(std::move(candidates), compare);
   comparison.runs = std::move(described);
   comparison.mismatches = std::move(mismatches);
-  comparison.warnings = Warnings(comparison);
+  comparison.warnings = Warnings(runs, comparison);
   AddNotes(runs, comparison);
   return comparison;
 }

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "cap/comparison.h"
+#include "cap/summary.h"
 #include "record/request_record.h"
 #include "run/results.h"
 

@@ -126,6 +126,12 @@ std::vector<std::string> FormatColumn(const RunSummary& summary, const Column& c
 
 bool EnergyIsEstimate(const CellSummary& cell) { return !cell.energy_is_measured; }
 
+bool HasGoodput(const RunSummary& summary) {
+  return std::ranges::any_of(summary.systems, [](const SystemSummary& system) {
+    return std::ranges::any_of(system.cells, [](const CellSummary& cell) { return cell.goodput_requests_per_s.has_value(); });
+  });
+}
+
 std::vector<Column> PerformanceColumns(const RunSummary& summary) {
   using C = CellSummary;
   using D = Distribution;
@@ -135,7 +141,7 @@ std::vector<Column> PerformanceColumns(const RunSummary& summary) {
   });
   const bool seconds = longest_ttft_s >= 10;  // queueing can make it long
   const std::string ttft = seconds ? "TTFT (s)" : "TTFT (ms)";
-  return {
+  std::vector<Column> columns = {
       {{ttft, "p50"}, seconds ? 1 : 1e3, OfDistribution(&C::ttft_s, &D::p50)},
       {{ttft, "p99"}, seconds ? 1 : 1e3, OfDistribution(&C::ttft_s, &D::p99)},
       {{"TPOT (ms)", "mean"}, 1e3, OfDistribution(&C::tpot_s, &D::mean)},
@@ -145,6 +151,8 @@ std::vector<Column> PerformanceColumns(const RunSummary& summary) {
       {{"output", "tok/s"}, 1, OfSpread(&C::output_tokens_per_s), ErrorOfSpread(&C::output_tokens_per_s)},
       {{"", "req/s"}, 1, OfSpread(&C::requests_per_s)},
   };
+  if (HasGoodput(summary)) columns.push_back({{"goodput", "req/s"}, 1, OfSpread(&C::goodput_requests_per_s)});
+  return columns;
 }
 
 bool HasMixedPasses(const RunSummary& summary) {
@@ -246,6 +254,7 @@ std::vector<FigureTable> BuildTables(const RunSummary& summary) {
   });
   InsertColumn(summary, tables.back(), 5, {"failed of", "requests"},
                [](const SystemSummary&, const CellSummary& cell) { return fmt::format("{}/{}", cell.failed, cell.requests); });
+  if (!summary.cap_axes.empty()) tables.push_back(BuildAxisTable(summary));
   return tables;
 }
 
@@ -268,6 +277,8 @@ std::vector<SystemRow> DescribeSystems(const RunSummary& summary) {
   }
   return rows;
 }
+
+bool Drawable(double value) { return value >= 0 && value < 1e15; }
 
 std::optional<double> MeanDistinctExperts(const CellSummary& cell) {
   const auto& layers = cell.utilization.decode.mean_distinct_experts;
@@ -310,7 +321,13 @@ RunSummary Printable(RunSummary summary) {
   for (auto& scores : summary.cap) {
     texts.push_back(&scores.system);
     texts.push_back(&scores.reason);
+    for (auto& other : scores.dominated_by) texts.push_back(&other);
   }
+  for (auto& axis : summary.cap_axes) {
+    if (axis.limit) texts.push_back(&axis.limit->source);
+  }
+  for (auto& note : summary.notes) texts.push_back(&note);
+  texts.push_back(&summary.cap_scenario);
   for (auto* text : texts) *text = PrintableText(*text);
   return summary;
 }

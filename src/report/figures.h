@@ -42,6 +42,9 @@ struct FigureTable {
 // Performance; utilisation; accuracy, cost and energy.
 std::vector<FigureTable> BuildTables(const RunSummary& summary);
 
+// Value and robust score of each system on each CAP axis, at the concurrency of the scores; no columns without axes.
+FigureTable BuildAxisTable(const RunSummary& summary);
+
 // One row a system: weights, parameters, experts, and the compute ceiling of its S-MFU (empty when it has none of its own).
 struct SystemRow {
   std::string name;
@@ -63,6 +66,9 @@ std::vector<std::string> MissingNotes(const RunSummary& summary);
 // What the marks in the tables mean; only the marks that occur.
 std::vector<std::string> LegendNotes(const RunSummary& summary);
 
+// What the axes mean and where their limits come from.
+std::vector<std::string> AxisNotes(const RunSummary& summary);
+
 // The cell of `system` at `concurrency`, or null.
 const CellSummary* FindCell(const SystemSummary& system, int concurrency);
 
@@ -74,6 +80,9 @@ RunSummary Printable(RunSummary summary);
 
 // Figures that more than one renderer needs. All null-propagating.
 using Getter = std::function<std::optional<double>(const SystemSummary&, const CellSummary&)>;
+
+// What can be drawn: no NaN, no infinity, nothing that no measurement yields.
+bool Drawable(double value);
 
 // Mean over the MoE layers of the distinct experts of a decode pass.
 std::optional<double> MeanDistinctExperts(const CellSummary& cell);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sstream>
 
 #include "base/json.h"
@@ -18,6 +19,7 @@
 #include "report/plots.h"
 #include "report/sample_summary.h"
 #include "report/summary_json.h"
+#include "report/svg_inspect.h"
 #include "report/terminal.h"
 #include "report/words.h"
 
@@ -31,54 +33,14 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-// The first fault of `text` as XML: tags nest and close, attributes are quoted, no bare '<' or '&'. Empty when it is well
-// formed.
-std::string XmlFault(std::string text) {
-  if (text.starts_with("<!DOCTYPE html>")) text.erase(0, 15);
-  std::vector<std::string> open;
-  for (size_t at = 0; at < text.size();) {
-    if (text[at] == '&') {
-      const size_t end = text.find(';', at);
-      if (end == std::string::npos || end - at > 8) return "bare & at " + text.substr(at, 40);
-    }
-    if (text[at] != '<') {
-      ++at;
-      continue;
-    }
-    size_t end = at + 1;
-    bool quoted = false;
-    while (end < text.size() && (quoted || text[end] != '>')) {
-      if (text[end] == '"') quoted = !quoted;
-      if (text[end] == '<') return "bare < at " + text.substr(at, 40);
-      ++end;
-    }
-    if (end == text.size()) return "open tag at " + text.substr(at, 40);
-    const std::string tag = text.substr(at + 1, end - at - 1);
-    const std::string name = tag.substr(tag[0] == '/' ? 1 : 0, tag.find_first_of(" /", 1) - (tag[0] == '/' ? 1 : 0));
-    if (tag[0] == '/') {
-      if (open.empty() || open.back() != tag.substr(1)) return "</" + tag.substr(1) + "> closes nothing";
-      open.pop_back();
-    } else if (tag.back() != '/') {
-      if (open.size() > 100) return "too deep";
-      open.push_back(name);
-    }
-    at = end + 1;
-  }
-  return open.empty() ? "" : "<" + open.back() + "> is never closed";
-}
-
-size_t Count(const std::string& text, const std::string& what) {
-  size_t count = 0;
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + what.size())) ++count;
-  return count;
-}
-
 TEST(XmlFault, SeesFaults) {
   EXPECT_EQ(XmlFault("<a><b c=\"d\"/>&amp;</a>"), "");
   EXPECT_NE(XmlFault("<a><b></a>"), "");
   EXPECT_NE(XmlFault("<a>x & y</a>"), "");
   EXPECT_NE(XmlFault("<a"), "");
 }
+
+std::string Csv(const cap::RunSummary& summary) { return RenderCsv(std::span(&summary, 1)); }
 
 TEST(SummaryJson, RoundTripsEveryField) {
   for (const auto& summary : {SampleSummary(), AwkwardSummary()}) {
@@ -177,10 +139,11 @@ TEST(Charts, LeaveOutWhatHasNoData) {
   summary.systems[0].cells.resize(1);
   summary.systems[0].expert_share.clear();
   summary.cap.clear();
+  summary.cap_axes.clear();
   summary.cap_concurrency = 1;
   std::vector<std::string> names;
   for (const auto& chart : AllCharts(summary, SvgMode::kFragment)) names.push_back(chart.name);
-  EXPECT_THAT(names, ElementsAre("accuracy", "cost", "tpot"));
+  EXPECT_THAT(names, ElementsAre("accuracy", "cost", "tpot", "roofline"));
 }
 
 TEST(Charts, LargeHeatMapsStaySmall) {
@@ -264,7 +227,7 @@ TEST(Markdown, HasTablesAndEscapes) {
 }
 
 TEST(Csv, HeaderIsStable) {
-  const std::string text = RenderCsv(SampleSummary());
+  const std::string text = Csv(SampleSummary());
   const std::string header = text.substr(0, text.find('\n'));
   EXPECT_THAT(
       header,
@@ -284,14 +247,17 @@ TEST(Csv, HeaderIsStable) {
                                 "accuracy,accuracy_stderr,answered,scored,"
                                 "usd_per_million_input_tokens,usd_per_million_output_tokens,joules_per_output_token,energy_is_"
                                 "measured,cap_cost_score,cap_accuracy_score,"
-                                "cap_performance_score,cap_class,valid,invalid_reasons"));
+                                "cap_performance_score,cap_class,valid,invalid_reasons,"
+                                "goodput_mean_requests_per_s,goodput_min_requests_per_s,goodput_max_requests_per_s,"
+                                "goodput_stderr_requests_per_s,power_w,purchase_usd,cap_scenario,cap_class_support,"
+                                "robust_score_usd_per_million_output_tokens,"));
   EXPECT_EQ(Count(text, "\n"), 10u);
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_EQ(Count(line, ","), Count(header, ","));
 }
 
 TEST(Csv, QuotesAndLeavesNullsEmpty) {
-  const std::string text = RenderCsv(AwkwardSummary());
+  const std::string text = Csv(AwkwardSummary());
   EXPECT_THAT(text, HasSubstr("\"a|b <c> & \"\"d\"\"\""));
   EXPECT_THAT(text, HasSubstr(",1,1,4,4,,,,"));
   EXPECT_THAT(text, HasSubstr("client lag of 12 ms exceeds 10 % of TPOT; decode S-MBU"));
@@ -315,7 +281,7 @@ TEST(Renderers, SurviveFiguresThatNoMeasurementYields) {
     ASSERT_TRUE(summary.ok());
     EXPECT_EQ(XmlFault(RenderHtml(*summary)), "");
     EXPECT_THAT(RenderTerminal(*summary, {}), Not(IsEmpty()));
-    EXPECT_THAT(RenderCsv(*summary) + RenderMarkdown(*summary), Not(IsEmpty()));
+    EXPECT_THAT(Csv(*summary) + RenderMarkdown(*summary), Not(IsEmpty()));
   }
   for (const double number : {1e308, -1e308, 1e-308, 1e14, 1e-13, std::numeric_limits<double>::infinity(), std::nan("")}) {
     cap::RunSummary summary = SampleSummary();
@@ -337,7 +303,7 @@ TEST(Renderers, SurviveFiguresThatNoMeasurementYields) {
     EXPECT_THAT(page, Not(HasSubstr("=\"nan"))) << number;
     std::istringstream lines(RenderTerminal(summary, {}));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(DisplayWidth(line), 80u) << line;
-    EXPECT_THAT(RenderCsv(summary) + RenderMarkdown(summary), Not(IsEmpty()));
+    EXPECT_THAT(Csv(summary) + RenderMarkdown(summary), Not(IsEmpty()));
   }
 }
 

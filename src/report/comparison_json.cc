@@ -16,9 +16,9 @@ Json ToJson(const std::optional<stats::Interval>& interval) {
 }
 
 Json ToJson(const cap::ComparedRun& run) {
-  return {{"run_id", run.run_id},   {"started_at", run.started_at}, {"moecap_version", run.moecap_version},
-          {"engine", run.engine},   {"model", run.model},           {"dataset", run.dataset},
-          {"contract", run.contract}, {"hardware", run.hardware},   {"complete", run.complete}};
+  return {{"run_id", run.run_id},     {"started_at", run.started_at}, {"moecap_version", run.moecap_version},
+          {"engine", run.engine},     {"model", run.model},           {"dataset", run.dataset},
+          {"contract", run.contract}, {"hardware", run.hardware},     {"complete", run.complete}};
 }
 
 Json ToJson(const cap::ComparedAxis& compared) {

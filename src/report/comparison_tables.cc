@@ -66,7 +66,8 @@ std::string Signed(double value, int decimals) {
   return value > 0 ? "+" + text : text;
 }
 
-std::string RangeText(const std::optional<stats::Interval>& interval, double factor, const std::function<std::string(double)>& text) {
+std::string RangeText(const std::optional<stats::Interval>& interval, double factor,
+                      const std::function<std::string(double)>& text) {
   if (!interval) return kMissing;
   return text(interval->low * factor) + " to " + text(interval->high * factor);
 }
@@ -79,7 +80,7 @@ std::optional<double> DifferenceFactor(const Comparison& comparison, size_t k) {
   return 100 / std::abs(*baseline);
 }
 
-ComparisonTable FigureTable(const Comparison& comparison, size_t k) {
+ComparisonTable MakeFigureTable(const Comparison& comparison, size_t k) {
   const Axis& axis = cap::AxisOf(comparison.axes[k].axis);
   const Scale scale = ScaleOf(comparison, k);
   const auto factor = DifferenceFactor(comparison, k);
@@ -100,10 +101,10 @@ ComparisonTable FigureTable(const Comparison& comparison, size_t k) {
   table.columns.push_back({"", "verdict", true});
   for (const ComparedSystem& system : comparison.systems) {
     const ComparedFigure& figure = system.figures[k];
-    std::vector<std::string> row = {
-        figure.value ? plain(*figure.value * scale.factor) : kMissing, RangeText(figure.interval, scale.factor, plain),
-        figure.difference && factor ? difference(*figure.difference * *factor) : kMissing,
-        factor ? RangeText(figure.difference_interval, *factor, difference) : kMissing};
+    std::vector<std::string> row = {figure.value ? plain(*figure.value * scale.factor) : kMissing,
+                                    RangeText(figure.interval, scale.factor, plain),
+                                    figure.difference && factor ? difference(*figure.difference * *factor) : kMissing,
+                                    factor ? RangeText(figure.difference_interval, *factor, difference) : kMissing};
     if (accuracy) row.push_back(figure.p_value ? FormatFixed(*figure.p_value, 3) : kMissing);
     row.push_back(cap::VerdictName(figure.verdict));
     table.rows.push_back(std::move(row));
@@ -121,16 +122,16 @@ std::string Listed(const std::vector<std::string>& labels) { return labels.empty
 
 std::vector<ComparisonTable> FigureTables(const Comparison& comparison) {
   std::vector<ComparisonTable> tables;
-  for (size_t k = 0; k < comparison.axes.size(); ++k) tables.push_back(FigureTable(comparison, k));
+  for (size_t k = 0; k < comparison.axes.size(); ++k) tables.push_back(MakeFigureTable(comparison, k));
   return tables;
 }
 
 ComparisonTable ScoreTable(const Comparison& comparison) {
   ComparisonTable table;
   table.title = "CAP scores";
-  table.columns = {{"paper score", "cost"},  {"paper score", "acc"}, {"paper score", "perf"}, {"robust score", "cost"},
-                   {"robust score", "acc"},  {"robust score", "perf"}, {"", "class", true},    {"sup-", "port %"},
-                   {"", "front", true},      {"volume", "share %"}};
+  table.columns = {{"paper score", "cost"}, {"paper score", "acc"},   {"paper score", "perf"}, {"robust score", "cost"},
+                   {"robust score", "acc"}, {"robust score", "perf"}, {"", "class", true},     {"sup-", "port %"},
+                   {"", "front", true},     {"volume", "share %"}};
   for (const ComparedSystem& system : comparison.systems) {
     std::vector<std::string> row;
     for (size_t k = 0; k < 3; ++k) row.push_back(ScoreText(system.figures[k].paper_score));
@@ -177,7 +178,8 @@ std::string ClassSentence(const ComparedSystem& system) {
     head += fmt::format(", in {} % of resamples", PercentText(system.scores.class_support));
     std::vector<std::string> others;
     for (const cap::ClassShare& other : system.scores.class_alternatives) {
-      if (other.share >= 0.005) others.push_back(fmt::format("{} {} %", cap::CapClassName(other.cap_class), PercentText(other.share)));
+      if (other.share >= 0.005)
+        others.push_back(fmt::format("{} {} %", cap::CapClassName(other.cap_class), PercentText(other.share)));
     }
     if (!others.empty()) head += fmt::format("; else {}", fmt::join(others, ", "));
   }
@@ -191,15 +193,16 @@ std::vector<std::string> FrontLines(const Comparison& comparison) {
   for (const ComparedSystem& system : comparison.systems) {
     if (system.on_front == true) front.push_back(system.label);
   }
-  lines.push_back(fmt::format("cost, accuracy and performance: {}{}", Listed(front),
-                              comparison.hypervolume ? fmt::format("; hypervolume {} %", FormatSignificant(100 * *comparison.hypervolume, 3))
-                                                     : ""));
+  lines.push_back(fmt::format(
+      "cost, accuracy and performance: {}{}", Listed(front),
+      comparison.hypervolume ? fmt::format("; hypervolume {} %", FormatSignificant(100 * *comparison.hypervolume, 3)) : ""));
   for (const cap::PlaneFront& plane : comparison.planes) {
     lines.push_back(fmt::format("{} and {}: {}{}", cap::AxisOf(plane.x).name, cap::AxisOf(plane.y).name, Listed(plane.systems),
                                 plane.area ? fmt::format("; area {} %", FormatSignificant(100 * *plane.area, 3)) : ""));
   }
   for (const ComparedSystem& system : comparison.systems) {
-    if (!system.dominated_by.empty()) lines.push_back(fmt::format("{} is dominated by {}", system.label, Listed(system.dominated_by)));
+    if (!system.dominated_by.empty())
+      lines.push_back(fmt::format("{} is dominated by {}", system.label, Listed(system.dominated_by)));
   }
   return lines;
 }
@@ -208,8 +211,8 @@ std::vector<std::string> AdviceLines(const Comparison& comparison) {
   std::vector<std::string> lines;
   const cap::DecisionAdvice& advice = comparison.advice;
   if (advice.rows.empty()) return lines;
-  lines.push_back(fmt::format("Tier {} ({}; the paper's rows are for {}), batch {}. Source: {}.", advice.tier, advice.tier_source,
-                              advice.rows[0].row.hardware, advice.batch, advice.source));
+  lines.push_back(fmt::format("Tier {} ({}; the paper's rows are for {}), batch {}. Source: {}.", advice.tier,
+                              advice.tier_source, advice.rows[0].row.hardware, advice.batch, advice.source));
   for (const cap::Advice& row : advice.rows) lines.push_back(row.sentence + ".");
   return lines;
 }
@@ -276,8 +279,8 @@ Comparison Printable(Comparison comparison) {
   }
   for (auto& mismatch : comparison.mismatches) add(mismatch.values);
   for (auto& system : comparison.systems) {
-    for (auto* text : {&system.label, &system.run_id, &system.system, &system.description, &system.model_id, &system.weight_type,
-                       &system.host, &system.scores.system, &system.scores.reason})
+    for (auto* text : {&system.label, &system.run_id, &system.system, &system.description, &system.model_id,
+                       &system.weight_type, &system.host, &system.scores.system, &system.scores.reason})
       texts.push_back(text);
     add(system.invalid);
     add(system.dominated_by);

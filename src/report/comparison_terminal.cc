@@ -94,9 +94,8 @@ class ComparisonPage {
 
   void Radar() {
     const auto scores = DrawnScores(comparison_);
-    const bool any = std::any_of(scores.begin(), scores.end(), [](const cap::CapScores& score) {
-      return score.cost || score.accuracy || score.performance;
-    });
+    const bool any = std::any_of(scores.begin(), scores.end(),
+                                 [](const cap::CapScores& score) { return score.cost || score.accuracy || score.performance; });
     if (!any) return;
     Title(fmt::format("CAP radar, {} scores", comparison_.normalisation));
     const TerminalRadarOptions radar{.columns = 39, .unicode = options_.unicode, .color = options_.color};

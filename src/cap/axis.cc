@@ -14,109 +14,69 @@ namespace {
 
 using Figure = std::optional<double>;
 
-Figure MeanOf(const std::optional<stats::Distribution>& distribution) {
-  return distribution ? Figure(distribution->mean) : std::nullopt;
+// The `value` functions of the table.
+template <auto kField>
+Figure OfCell(const HostSummary&, const SystemSummary&, const CellSummary& cell) {
+  return cell.*kField;
 }
-Figure MeanOf(const std::optional<stats::Spread>& spread) { return spread ? Figure(spread->mean) : std::nullopt; }
+template <auto kField>
+Figure OfHost(const HostSummary& host, const SystemSummary&, const CellSummary&) {
+  return host.*kField;
+}
+template <auto kField>
+Figure MeanOf(const HostSummary&, const SystemSummary&, const CellSummary& cell) {
+  return cell.*kField ? Figure((cell.*kField)->mean) : std::nullopt;
+}
+template <auto kField>
+Figure OfDecode(const HostSummary&, const SystemSummary&, const CellSummary& cell) {
+  return cell.utilization.decode.*kField;
+}
+Figure Memory(const HostSummary&, const SystemSummary& system, const CellSummary& cell) {
+  return cell.kv_bytes_mean ? Figure(system.weight_bytes + *cell.kv_bytes_mean) : std::nullopt;
+}
 
-// The whole bill over all tokens, from its two parts.
-Figure UsdPerMillionTokens(const HostSummary&, const SystemSummary&, const CellSummary& cell) {
-  const Figure input = MeanOf(cell.input_tokens);
-  const Figure output = MeanOf(cell.output_tokens);
-  if (!cell.usd_per_million_input_tokens || !cell.usd_per_million_output_tokens || !input || !output || *input + *output <= 0)
-    return std::nullopt;
-  return (*cell.usd_per_million_input_tokens * *input + *cell.usd_per_million_output_tokens * *output) / (*input + *output);
-}
+using Cell = CellSummary;
+using Host = HostSummary;
+using Phase = metrics::PhaseUtilization;
+constexpr auto kCost = Dimension::kCost;
+constexpr auto kPerformance = Dimension::kPerformance;
 
-#define CELL [](const HostSummary&, const SystemSummary&, const CellSummary& cell) -> Figure
-#define HOST [](const HostSummary& host, const SystemSummary&, const CellSummary&) -> Figure
-
-constexpr Axis kAxes[] = {{AxisId::kUsdPerMillionOutputTokens, "usd_per_million_output_tokens", "cost",
-                           "USD per 1M output tokens", "the output tokens' share of the bill, by node time of decode",
-                           Dimension::kCost, false, true, 5, CELL{return cell.usd_per_million_output_tokens;
-}  // namespace
-}  // namespace moecap::cap
-,
-    {AxisId::kUsdPerMillionTokens,
-     "usd_per_million_tokens",
-     "cost of all tokens",
-     "USD per 1M tokens",
-     "the whole bill over input and output tokens",
-     Dimension::kCost,
-     false,
-     true,
-     5,
-     &UsdPerMillionTokens},
-    {AxisId::kPurchaseUsd, "purchase_usd", "purchase price", "USD", "the machine's price, its parts with a known price",
-     Dimension::kCost, false, true, 4, HOST{return host.purchase_usd;
-}
-}
-, {AxisId::kPowerW, "power_w", "power", "W", "at the wall under load", Dimension::kCost, false, true, 4,
-   HOST{return host.power_w;
-}
-}
-, {AxisId::kJoulesPerOutputToken, "joules_per_output_token", "energy", "J per output token",
-   "all energy laid on the output tokens", Dimension::kCost, false, true, 5, CELL{return cell.joules_per_output_token;
-}
-}
-, {AxisId::kAccuracy, "accuracy", "accuracy", "", "share of the problems answered correctly", Dimension::kAccuracy, true, false,
-   0, CELL{return cell.accuracy;
-}
-}
-, {AxisId::kTpot, "tpot_s", "TPOT", "s", "time per output token after the first, mean over requests", Dimension::kPerformance,
-   false, true, 5, CELL{return MeanOf(cell.tpot_s);
-}
-}
-, {AxisId::kTtft, "ttft_s", "TTFT", "s", "time to the first token, mean over requests", Dimension::kPerformance, false, true, 5,
-   CELL{return MeanOf(cell.ttft_s);
-}
-}
-, {AxisId::kE2e, "e2e_s", "end-to-end time", "s", "from sending to the last token, mean over requests", Dimension::kPerformance,
-   false, true, 5, CELL{return MeanOf(cell.e2e_s);
-}
-}
-, {AxisId::kOutputTokensPerS, "output_tokens_per_s", "output throughput", "tokens/s",
-   "output tokens of a repetition over its time, mean over repetitions", Dimension::kPerformance, true, true, 5,
-   CELL{return MeanOf(cell.output_tokens_per_s);
-}
-}
-, {AxisId::kRequestsPerS, "requests_per_s", "request throughput", "requests/s",
-   "requests of a repetition over its time, mean over repetitions", Dimension::kPerformance, true, true, 5,
-   CELL{return MeanOf(cell.requests_per_s);
-}
-}
-, {AxisId::kGoodput, "goodput_requests_per_s", "goodput", "requests/s",
-   "requests that kept every limit of the service level, per second", Dimension::kPerformance, true, true, 5,
-   CELL{return MeanOf(cell.goodput_requests_per_s);
-}
-}
-, {AxisId::kSMbu, "s_mbu", "S-MBU", "", "share of the peak bandwidth in decode, activated experts only", Dimension::kOther,
-   true, false, 0, CELL{return cell.utilization.decode.s_mbu;
-}
-}
-, {AxisId::kSMfu, "s_mfu", "S-MFU", "", "share of the peak FLOP/s in decode, activated experts only", Dimension::kOther, true,
-   false, 0, CELL{return cell.utilization.decode.s_mfu;
-}
-}
-,
-    {AxisId::kMemoryBytes,
-     "memory_bytes",
-     "memory",
-     "B",
-     "weights, and the mean KV cache over decode passes",
-     Dimension::kOther,
-     false,
-     true,
-     3,
-     [](const HostSummary&, const SystemSummary& system, const CellSummary& cell) -> Figure {
-       return cell.kv_bytes_mean ? Figure(system.weight_bytes + *cell.kv_bytes_mean) : std::nullopt;
-     }},
-}
-;
+constexpr Axis kAxes[] = {
+    {AxisId::kUsdPerMillionOutputTokens, "usd_per_million_output_tokens", "cost", "USD per 1M output tokens",
+     "the output tokens' share of the bill, by node time of decode", kCost, false, true, 6,
+     &OfCell<&Cell::usd_per_million_output_tokens>},
+    {AxisId::kUsdPerMillionTokens, "usd_per_million_tokens", "cost of all tokens", "USD per 1M tokens",
+     "the whole bill over input and output tokens", kCost, false, true, 6, &OfCell<&Cell::usd_per_million_tokens_all_in>},
+    {AxisId::kPurchaseUsd, "purchase_usd", "purchase price", "USD", "the machine's price, of its parts with a known price",
+     kCost, false, true, 4, &OfHost<&Host::purchase_usd>},
+    {AxisId::kPowerW, "power_w", "power", "W", "at the wall under load", kCost, false, true, 4, &OfHost<&Host::power_w>},
+    {AxisId::kJoulesPerOutputToken, "joules_per_output_token", "energy", "J per output token",
+     "all energy laid on the output tokens", kCost, false, true, 6, &OfCell<&Cell::joules_per_output_token>},
+    {AxisId::kAccuracy, "accuracy", "accuracy", "", "share of the problems answered correctly", Dimension::kAccuracy, true,
+     false, 0, &OfCell<&Cell::accuracy>},
+    {AxisId::kTpot, "tpot_s", "TPOT", "s", "time per output token after the first, mean over requests", kPerformance, false,
+     true, 5, &MeanOf<&Cell::tpot_s>},
+    {AxisId::kTtft, "ttft_s", "TTFT", "s", "time to the first token, mean over requests", kPerformance, false, true, 6,
+     &MeanOf<&Cell::ttft_s>},
+    {AxisId::kE2e, "e2e_s", "end-to-end time", "s", "from sending to the last token, mean over requests", kPerformance, false,
+     true, 7, &MeanOf<&Cell::e2e_s>},
+    {AxisId::kOutputTokensPerS, "output_tokens_per_s", "output throughput", "tokens/s",
+     "output tokens of a repetition over its time, mean over repetitions", kPerformance, true, true, 6,
+     &MeanOf<&Cell::output_tokens_per_s>},
+    {AxisId::kRequestsPerS, "requests_per_s", "request throughput", "requests/s",
+     "requests of a repetition over its time, mean over repetitions", kPerformance, true, true, 8,
+     &MeanOf<&Cell::requests_per_s>},
+    {AxisId::kGoodput, "goodput_requests_per_s", "goodput", "requests/s",
+     "requests that kept every limit of the service level, per second", kPerformance, true, true, 8,
+     &MeanOf<&Cell::goodput_requests_per_s>},
+    {AxisId::kSMbu, "s_mbu", "S-MBU", "", "share of the peak bandwidth in decode, activated experts only", Dimension::kOther,
+     true, false, 0, &OfDecode<&Phase::s_mbu>},
+    {AxisId::kSMfu, "s_mfu", "S-MFU", "", "share of the peak FLOP/s in decode, activated experts only", Dimension::kOther, true,
+     false, 0, &OfDecode<&Phase::s_mfu>},
+    {AxisId::kMemoryBytes, "memory_bytes", "memory", "B", "weights, and the mean KV cache over decode passes",
+     Dimension::kOther, false, true, 2, &Memory},
+};
 static_assert(std::size(kAxes) == kAxisCount);
-
-#undef CELL
-#undef HOST
 
 constexpr Scenario kScenarios[] = {
     {"online", "many users at once, each waiting for tokens", AxisId::kUsdPerMillionOutputTokens, AxisId::kTpot,

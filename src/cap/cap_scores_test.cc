@@ -9,6 +9,7 @@
 namespace moecap::cap {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 CapInput System(const char* name, double cost, double accuracy, double performance,
@@ -77,21 +78,107 @@ TEST(ScoreSystems, AccuracyWithinNoiseIsNotGivenUp) {
   const std::vector<CapInput> inputs = {System("F16", 1.00, 0.720, 0.014, 0.040), System("Q4_0", 0.59, 0.658, 0.010, 0.0434)};
   const auto scores = ScoreSystems(inputs);
   EXPECT_EQ(scores[1].cap_class, CapClass::kBalanced);
-  EXPECT_EQ(scores[0].cap_class, CapClass::kPerformanceAccuracy);
-  EXPECT_THAT(scores[0].reason, HasSubstr("gains nothing beyond noise"));
+  EXPECT_EQ(scores[0].cap_class, CapClass::kDominated);
+  EXPECT_EQ(scores[0].reason, "dominated: Q4_0 is 41 % cheaper and 1.4x faster, and behind in nothing beyond noise");
+  EXPECT_THAT(scores[0].dominated_by, ElementsAre("Q4_0"));
 }
 
 TEST(ScoreSystems, OnOneMachineASlowSystemGivesUpPerformance) {
   // Cost follows from time here: both lag the same way, by the same ratio.
-  const std::vector<CapInput> inputs = {System("F16", 1.41, 0.70, 0.0141, 0.01), System("Q8_0", 1.15, 0.70, 0.0115, 0.01),
-                                        System("Q4_0", 1.00, 0.62, 0.0100, 0.01)};
-  const auto scores = ScoreSystems(inputs);
+  std::vector<CapInput> inputs = {System("F16", 1.41, 0.74, 0.0141, 0.01), System("Q8_0", 1.15, 0.70, 0.0115, 0.01),
+                                  System("Q4_0", 1.00, 0.62, 0.0100, 0.01)};
+  auto scores = ScoreSystems(inputs);
   EXPECT_EQ(scores[0].cap_class, CapClass::kCostAccuracy);
   EXPECT_EQ(scores[1].cap_class, CapClass::kCostAccuracy);
   EXPECT_EQ(scores[2].cap_class, CapClass::kPerformanceCost);
   EXPECT_EQ(
       scores[0].reason,
-      "CA: 8.0 points more accurate (5.7 standard errors) than Q4_0, gives up performance: 1.4x slower; also 41 % dearer");
+      "CA: 12.0 points more accurate (8.5 standard errors) than Q4_0, gives up performance: 1.4x slower; also 41 % dearer");
+  inputs[0].accuracy = 0.71;  // no longer better than Q8_0, which is faster
+  scores = ScoreSystems(inputs);
+  EXPECT_EQ(scores[0].cap_class, CapClass::kDominated);
+  EXPECT_THAT(scores[0].reason, HasSubstr("Q8_0 is 18 % cheaper and 1.2x faster"));
+}
+
+TEST(ScoreSystems, NamesTheUndominatedWinnersFirst) {
+  const std::vector<CapInput> inputs = {System("worst", 3, 0.5, 3), System("middle", 2, 0.5, 2), System("best", 1, 0.5, 1)};
+  const auto scores = ScoreSystems(inputs);
+  EXPECT_EQ(scores[0].cap_class, CapClass::kDominated);
+  EXPECT_THAT(scores[0].dominated_by, ElementsAre("best", "middle"));
+  EXPECT_THAT(scores[0].reason, HasSubstr("; middle dominates it too"));
+  EXPECT_EQ(scores[2].cap_class, CapClass::kBalanced);
+}
+
+TEST(ScoreSystems, TheMarginBoundsWhatCounts) {
+  const std::vector<CapInput> inputs = {System("a", 1.04, 0.5, 1), System("b", 1, 0.5, 1)};
+  EXPECT_EQ(ScoreSystems(inputs)[0].cap_class, CapClass::kBalanced);
+  ScoreOptions options;
+  options.meaningful_ratio = 1.03;
+  EXPECT_EQ(ScoreSystems(inputs, options)[0].cap_class, CapClass::kDominated);
+  const std::vector<CapInput> accuracies = {System("a", 1, 0.50, 1, 0.001), System("b", 1, 0.52, 1, 0.001)};
+  EXPECT_EQ(ScoreSystems(accuracies)[0].cap_class, CapClass::kDominated);
+  options.accuracy_margin = 0.03;
+  EXPECT_EQ(ScoreSystems(accuracies, options)[0].cap_class, CapClass::kBalanced);
+}
+
+TEST(ScoreSystems, AThroughputIsBetterWhenHigher) {
+  ScoreOptions options;
+  options.performance_axis = AxisId::kOutputTokensPerS;
+  const std::vector<CapInput> inputs = {System("slow", 1, 0.8, 100), System("fast", 2, 0.8, 400),
+                                        System("middle", 1.5, 0.8, 250)};
+  const auto scores = ScoreSystems(inputs, options);
+  EXPECT_NEAR(*scores[0].performance, 20, 1e-12);
+  EXPECT_NEAR(*scores[1].performance, 100, 1e-12);
+  EXPECT_NEAR(*scores[2].performance, 60, 1e-12);  // 20 + (250 - 100) / 300 x 80
+  EXPECT_EQ(scores[0].cap_class, CapClass::kCostAccuracy);
+  EXPECT_THAT(scores[0].reason, HasSubstr("gives up performance: 4.0x slower"));
+  EXPECT_EQ(scores[1].cap_class, CapClass::kPerformanceAccuracy);
+}
+
+TEST(ScoreSystems, NamesTheCostOfTheAxis) {
+  ScoreOptions options;
+  options.cost_axis = AxisId::kPowerW;
+  const std::vector<CapInput> inputs = {System("a", 200, 0.8, 1), System("b", 100, 0.8, 2)};
+  const auto scores = ScoreSystems(inputs, options);
+  EXPECT_THAT(scores[0].reason, HasSubstr("gives up cost: 2.0x the power"));
+  EXPECT_THAT(scores[1].reason, HasSubstr("50 % less power than a"));
+}
+
+// Two thirds of the resamples put `noisy` 10 % behind, the rest level with the other one.
+TEST(ScoreSystems, SupportIsTheShareOfResamplesWithTheSameClass) {
+  std::vector<CapInput> inputs = {System("a", 1.0, 0.8, 1.1), System("b", 1.2, 0.8, 1.0)};
+  inputs[0].performance_resamples = {1.10, 1.10, 1.00};
+  inputs[1].performance_resamples = {1.00, 1.00, 1.00};
+  ScoreOptions options;
+  options.significant_errors = 0;  // the resamples are few and far apart
+  const auto scores = ScoreSystems(inputs, options);
+  EXPECT_EQ(scores[0].cap_class, CapClass::kCostAccuracy);
+  EXPECT_NEAR(*scores[0].class_support, 2.0 / 3, 1e-12);
+  ASSERT_EQ(scores[0].class_alternatives.size(), 1u);
+  EXPECT_EQ(scores[0].class_alternatives[0].cap_class, CapClass::kBalanced);
+  EXPECT_NEAR(scores[0].class_alternatives[0].share, 1.0 / 3, 1e-12);
+  EXPECT_EQ(scores[1].cap_class, CapClass::kPerformanceAccuracy);
+  EXPECT_THAT(scores[1].class_alternatives, testing::SizeIs(1));  // dominated where the time is level
+}
+
+// The same difference, first with little noise, then with much: log(1.1) is 0.095.
+TEST(ScoreSystems, TimesWithinTheirMeasuredNoiseAreEqual) {
+  const auto class_with = [](double spread) {
+    std::vector<CapInput> inputs = {System("a", 1.0, 0.8, 1.1), System("b", 1.0, 0.8, 1.0)};
+    inputs[0].performance_resamples = {1.1 * std::exp(-spread), 1.1 * std::exp(spread)};
+    inputs[1].performance_resamples = {1.0, 1.0};
+    return ScoreSystems(inputs)[0].cap_class;  // standard deviation: sqrt(2) x spread
+  };
+  EXPECT_EQ(class_with(0.033), CapClass::kDominated);  // 2 x 0.0467 < 0.0953
+  EXPECT_EQ(class_with(0.034), CapClass::kBalanced);   // 2 x 0.0481 > 0.0953
+}
+
+TEST(ScoreSystems, TheSacrificeHasAnInterval) {
+  std::vector<CapInput> inputs = {System("a", 1.0, 0.8, 2.0), System("b", 2.0, 0.8, 1.0)};
+  inputs[0].performance_resamples = {1.9, 2.0, 2.1};
+  inputs[1].performance_resamples = {1.0, 1.0, 1.0};
+  // Quantiles 0.025 and 0.975 of {1.9, 2.0, 2.1}: 1.905 and 2.095.
+  EXPECT_THAT(ScoreSystems(inputs)[0].reason, HasSubstr("gives up performance: 2.0x slower (95 %: 1.91 to 2.09x)"));
 }
 
 TEST(ScoreSystems, AnotherSystemsLeadCountsEvenWhenTheMostAccurateIsTooNoisy) {
@@ -108,7 +195,7 @@ TEST(ScoreSystems, WithoutStandardErrorsOnePointCounts) {
     return ScoreSystems(inputs)[1].cap_class;
   };
   EXPECT_EQ(class_of(0.495), CapClass::kBalanced);
-  EXPECT_EQ(class_of(0.485), CapClass::kPerformanceCost);
+  EXPECT_EQ(class_of(0.485), CapClass::kDominated);
 }
 
 TEST(ScoreSystems, MissingValuesGiveNoScoreAndNoClass) {
@@ -131,6 +218,7 @@ TEST(CapClassName, IsThePapersName) {
   EXPECT_EQ(CapClassName(CapClass::kPerformanceCost), "PC");
   EXPECT_EQ(CapClassName(CapClass::kCostAccuracy), "CA");
   EXPECT_EQ(CapClassName(CapClass::kBalanced), "balanced");
+  EXPECT_EQ(CapClassName(CapClass::kDominated), "dominated");
   EXPECT_EQ(CapClassName(CapClass::kUnknown), "unknown");
 }
 

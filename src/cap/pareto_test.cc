@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace moecap::cap {
 namespace {
 
@@ -74,6 +77,81 @@ TEST(CapFront, WhatIsNotKnownIsNeitherOnNorOffTheFront) {
   EXPECT_FALSE(entries[0].on_front.has_value());
   EXPECT_THAT(entries[0].dominated_by, IsEmpty());
   EXPECT_EQ(entries[1].on_front, true);
+}
+
+TEST(CapFront, InTwoDimensionsTheThirdDoesNotCount) {
+  const std::vector<CapInput> inputs = {System("accurate", 3, 0.9, 3), System("cheap", 1, 0.5, 1)};
+  const Dimension plane[] = {Dimension::kCost, Dimension::kPerformance};
+  EXPECT_EQ(CapFront(inputs)[0].on_front, true);
+  EXPECT_THAT(CapFront(inputs, {}, plane)[0].dominated_by, ElementsAre("cheap"));
+}
+
+TEST(Hypervolume, HandCases) {
+  EXPECT_DOUBLE_EQ(Hypervolume({}, {1, 1}), 0);
+  EXPECT_DOUBLE_EQ(Hypervolume(std::vector<ParetoPoint>{{1, 2}}, {4, 4}), 3 * 2);
+  // A staircase: 3 x 1 + 2 x 1 + 1 x 1 unit strips.
+  EXPECT_DOUBLE_EQ(Hypervolume(std::vector<ParetoPoint>{{1, 3}, {2, 2}, {3, 1}}, {4, 4}), 6);
+  EXPECT_DOUBLE_EQ(Hypervolume(std::vector<ParetoPoint>{{0, 0, 0}}, {2, 3, 4}), 24);
+  // Two boxes of 2 x 1 x 1 that share a unit cube.
+  EXPECT_DOUBLE_EQ(Hypervolume(std::vector<ParetoPoint>{{0, 1, 0}, {1, 0, 0}}, {2, 2, 1}), 3);
+  EXPECT_DOUBLE_EQ(Hypervolume(std::vector<ParetoPoint>{{0, 0, 1}, {1, 1, 0}}, {2, 2, 2}), 4 + 1);
+}
+
+TEST(Hypervolume, WhatIsNotBelowTheReferenceAddsNothing) {
+  EXPECT_DOUBLE_EQ(Hypervolume(std::vector<ParetoPoint>{{5, 0}, {4, 1}, {0, 4}}, {4, 4}), 0);
+}
+
+std::vector<ParetoPoint> RandomPoints(size_t count, size_t dimensions, uint32_t seed) {
+  std::vector<ParetoPoint> points(count);
+  for (auto& point : points) {
+    for (size_t k = 0; k < dimensions; ++k) {
+      seed = seed * 1664525 + 1013904223;
+      point.push_back(static_cast<double>(seed >> 8) / (1 << 24));
+    }
+  }
+  return points;
+}
+
+// The share of random points of the unit cube that some point dominates.
+TEST(Hypervolume, AgreesWithMonteCarlo) {
+  for (const size_t dimensions : {2u, 3u}) {
+    for (const uint32_t seed : {1u, 2u, 3u}) {
+      const auto points = RandomPoints(12, dimensions, seed);
+      const auto samples = RandomPoints(20000, dimensions, seed + 100);
+      size_t inside = 0;
+      for (const auto& sample : samples) {
+        inside += std::any_of(points.begin(), points.end(), [&](const ParetoPoint& point) { return Dominates(point, sample); });
+      }
+      const double expected = static_cast<double>(inside) / static_cast<double>(samples.size());
+      // Five standard errors of a share.
+      EXPECT_NEAR(Hypervolume(points, ParetoPoint(dimensions, 1.0)), expected, 5 * 0.5 / std::sqrt(20000.0));
+    }
+  }
+}
+
+TEST(Hypervolume, OrderAndDominatedPointsDoNotMatter) {
+  auto points = RandomPoints(20, 3, 7);
+  const ParetoPoint reference = {1, 1, 1};
+  const double volume = Hypervolume(points, reference);
+  std::reverse(points.begin(), points.end());
+  EXPECT_NEAR(Hypervolume(points, reference), volume, 1e-12);
+  const std::vector<bool> front = ParetoFront(points);
+  std::vector<ParetoPoint> kept;
+  for (size_t i = 0; i < points.size(); ++i) {
+    if (front[i]) kept.push_back(points[i]);
+  }
+  ASSERT_LT(kept.size(), points.size());
+  EXPECT_NEAR(Hypervolume(kept, reference), volume, 1e-12);
+  kept.push_back(kept.front());
+  EXPECT_NEAR(Hypervolume(kept, reference), volume, 1e-12);
+}
+
+TEST(HypervolumeContributions, AreWhatOnlyThatPointDominates) {
+  // {2, 2} alone covers the unit square between the others' steps; {2, 3} is dominated.
+  const std::vector<ParetoPoint> points = {{1, 3}, {2, 2}, {3, 1}, {2, 3}};
+  EXPECT_THAT(HypervolumeContributions(points, {4, 4}), ElementsAre(1, 1, 1, 0));
+  const std::vector<ParetoPoint> twins = {{1, 1}, {1, 1}};
+  EXPECT_THAT(HypervolumeContributions(twins, {4, 4}), ElementsAre(0, 0));
 }
 
 }  // namespace

@@ -9,9 +9,7 @@
 #include "report/words.h"
 
 namespace moecap::report {
-namespace {
-
-std::string Escape(const std::string& text) {
+std::string EscapeMarkdown(const std::string& text) {
   std::string out;
   for (const char c : text) {
     if (c == '<') {
@@ -25,6 +23,10 @@ std::string Escape(const std::string& text) {
   }
   return out;
 }
+
+namespace {
+
+std::string Escape(const std::string& text) { return EscapeMarkdown(text); }
 
 std::string Row(const std::vector<std::string>& cells) {
   std::string line = "|";

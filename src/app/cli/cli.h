@@ -28,9 +28,11 @@ int Main(int argc, char** argv);
 // A verb adds its flags to `app` and returns the function that runs it after parsing.
 using Action = std::function<Status()>;
 Action AddRun(CLI::App& app, const Invocation& invocation);
+Action AddCompare(CLI::App& app, const Invocation& invocation);
 Action AddReport(CLI::App& app, const Invocation& invocation);
 Action AddModel(CLI::App& app, const Invocation& invocation);
 Action AddMetrics(CLI::App& app, const Invocation& invocation);
+Action AddCost(CLI::App& app, const Invocation& invocation);
 Action AddHardware(CLI::App& app, const Invocation& invocation);
 Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);

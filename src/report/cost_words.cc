@@ -18,7 +18,9 @@ PlotTable HourlyCosts(const RunSummary& summary) {
   const auto& host = summary.host;
   PlotTable table{{"USD per useful hour", "low", "typical", "high"}, {}};
   for (const auto& [name, range] : {std::pair("owned", host.own_usd_per_useful_h), {"rented", host.rent_usd_per_useful_h}}) {
-    if (Known(range)) table.rows.push_back({name, Usd(range.low), Usd(range.typical), Usd(range.high)});
+    if (!Known(range)) continue;
+    const bool bounded = range.low != range.high;
+    table.rows.push_back({name, bounded ? Usd(range.low) : kMissing, Usd(range.typical), bounded ? Usd(range.high) : kMissing});
   }
   return table.rows.empty() ? PlotTable{} : table;
 }
@@ -30,7 +32,9 @@ std::vector<std::string> CostNotes(const RunSummary& summary) {
     notes.push_back(fmt::format("The machine costs USD {} to buy, as far as the prices of its parts are known.",
                                 FormatSignificant(*host.purchase_usd, 3)));
   for (const auto& row : HourlyCosts(summary).rows)
-    notes.push_back(fmt::format("A useful hour {}: USD {} (low {}, high {}).", row[0], row[2], row[1], row[3]));
+    notes.push_back(row[1] == row[3]
+                        ? fmt::format("A useful hour {}: USD {}; the prices have no range.", row[0], row[2])
+                        : fmt::format("A useful hour {}: USD {} (low {}, high {}).", row[0], row[2], row[1], row[3]));
   if (!host.pay.empty())
     notes.push_back(
         fmt::format("The cost figures rest on the typical price of the machine {}.", host.pay == "rent" ? "rented" : "owned"));

@@ -52,8 +52,10 @@ auto OfCell(std::optional<double> CellSummary::*field) {
   return [=](const SystemSummary&, const CellSummary& cell) { return cell.*field; };
 }
 
+constexpr int kMostDecimals = 5;
+
 // Digits after the point so that figures line up: two significant digits of the smallest figure and three of the largest, at
-// most four decimals.
+// most kMostDecimals.
 int CommonDecimals(const std::vector<double>& values, int digits_of_low, int digits_of_high) {
   double low = 0;
   double high = 0;
@@ -66,7 +68,7 @@ int CommonDecimals(const std::vector<double>& values, int digits_of_low, int dig
   if (high == 0) return 0;
   // A value just under a power of ten is printed as that power.
   const auto magnitude = [](double value) { return static_cast<int>(std::floor(std::log10(value * 1.0005))); };
-  return std::clamp(std::max(digits_of_low - 1 - magnitude(low), digits_of_high - 1 - magnitude(high)), 0, 4);
+  return std::clamp(std::max(digits_of_low - 1 - magnitude(low), digits_of_high - 1 - magnitude(high)), 0, kMostDecimals);
 }
 
 template <typename Visit>
@@ -181,28 +183,41 @@ std::vector<Column> UtilizationColumns(const RunSummary& summary) {
   return columns;
 }
 
-std::vector<Column> CostColumns() {
+// Joules, or thousandths where the machine is small.
+struct EnergyUnit {
+  const char* name = "J per";
+  double scale = 1;
+};
+EnergyUnit EnergyUnitOf(const RunSummary& summary) {
+  double most_j = 0;
+  ForEachCell(summary, [&most_j](const SystemSummary&, const CellSummary& cell) {
+    if (cell.joules_per_output_token) most_j = std::max(most_j, *cell.joules_per_output_token);
+  });
+  return most_j > 0 && most_j < 0.1 ? EnergyUnit{"mJ per", 1e3} : EnergyUnit{};
+}
+
+std::vector<Column> CostColumns(const EnergyUnit& energy) {
   using C = CellSummary;
   return {
       {{"accuracy", "%"}, 100, OfCell(&C::accuracy), OfCell(&C::accuracy_stderr)},
       {{"USD per 1M tok", "input"}, 1, OfCell(&C::usd_per_million_input_tokens), nullptr, EnergyIsEstimate},
       {{"USD per 1M tok", "output"}, 1, OfCell(&C::usd_per_million_output_tokens), nullptr, EnergyIsEstimate},
-      {{"J per", "output tok"}, 1, OfCell(&C::joules_per_output_token), nullptr, EnergyIsEstimate},
+      {{energy.name, "output tok"}, energy.scale, OfCell(&C::joules_per_output_token), nullptr, EnergyIsEstimate},
   };
 }
 
 // What a machine hour comes to for each unit of work; the table of accuracy and cost has the two figures that are compared
 // most.
-std::vector<Column> UnitCostColumns() {
+std::vector<Column> UnitCostColumns(const EnergyUnit& energy) {
   using C = CellSummary;
   return {
       {{"all-in USD per 1M", "out tok"}, 1, OfCell(&C::usd_per_million_output_tokens_all_in), nullptr, EnergyIsEstimate},
       {{"all-in USD per 1M", "tok"}, 1, OfCell(&C::usd_per_million_tokens_all_in), nullptr, EnergyIsEstimate},
-      {{"mUSD per", "request"}, 1e3, OfCell(&C::usd_per_request), nullptr, EnergyIsEstimate},
+      {{"all-in USD per 1M", "requests"}, 1e6, OfCell(&C::usd_per_request), nullptr, EnergyIsEstimate},
       {{"energy", "Wh"}, 1, OfCell(&C::energy_wh), nullptr, EnergyIsEstimate},
-      {{"J per", "tok"}, 1, OfCell(&C::joules_per_token), nullptr, EnergyIsEstimate},
-      {{"J per", "request"}, 1, OfCell(&C::joules_per_request), nullptr, EnergyIsEstimate},
-      {{"chips, J", "/out tok"}, 1, OfCell(&C::chip_joules_per_output_token)},
+      {{energy.name, "tok"}, energy.scale, OfCell(&C::joules_per_token), nullptr, EnergyIsEstimate},
+      {{energy.name, "request"}, energy.scale, OfCell(&C::joules_per_request), nullptr, EnergyIsEstimate},
+      {{std::string("chips, ") + energy.name, "output tok"}, energy.scale, OfCell(&C::chip_joules_per_output_token)},
       {{"kg CO2", "/1M tok"}, 1, OfCell(&C::kg_co2_per_million_tokens), nullptr, EnergyIsEstimate},
   };
 }
@@ -274,13 +289,14 @@ std::vector<FigureTable> BuildTables(const RunSummary& summary) {
   tables.push_back(MakeTable(summary, "Performance", PerformanceColumns(summary)));
   tables.push_back(MakeTable(summary, "Utilisation", UtilizationColumns(summary)));
   InsertColumn(summary, tables.back(), tables.back().columns.size(), {"distinct", "experts"}, ExpertsText);
-  tables.push_back(MakeTable(summary, "Accuracy, cost and energy", CostColumns()));
+  const EnergyUnit energy = EnergyUnitOf(summary);
+  tables.push_back(MakeTable(summary, "Accuracy, cost and energy", CostColumns(energy)));
   InsertColumn(summary, tables.back(), 1, {"answered", "of scored"}, [](const SystemSummary&, const CellSummary& cell) {
     return cell.scored == 0 ? std::string(kMissing) : fmt::format("{}/{}", cell.answered, cell.scored);
   });
   InsertColumn(summary, tables.back(), 5, {"failed of", "requests"},
                [](const SystemSummary&, const CellSummary& cell) { return fmt::format("{}/{}", cell.failed, cell.requests); });
-  if (const auto columns = WithValues(summary, UnitCostColumns()); !columns.empty())
+  if (const auto columns = WithValues(summary, UnitCostColumns(energy)); !columns.empty())
     tables.push_back(MakeTable(summary, "Cost and energy of each unit of work", columns));
   if (!summary.cap_axes.empty()) tables.push_back(BuildAxisTable(summary));
   return tables;

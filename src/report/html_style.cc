@@ -70,6 +70,7 @@ th.left{text-align:left}
 .failed{color:var(--bad)}
 details{margin:14px 0;border-top:1px solid var(--line);padding-top:10px}
 summary{cursor:pointer;font-weight:600}
+.inputs{font-size:13px;gap:3px 20px;max-width:70em}.inputs dd{color:var(--muted)}.inputs dt{color:var(--ink)}
 .narrow table{width:auto;min-width:24em}
 .data{margin:6px 0 0;padding:0;border:0;font-size:13px}
 .data summary{width:max-content;color:var(--link);font-weight:400;font-size:12.5px}
@@ -84,11 +85,12 @@ font-size:13px}
 @media (max-width:820px){.meta{grid-template-columns:max-content 1fr}.pair,.grid2{grid-template-columns:minmax(0,1fr)}
 .grid3{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:560px){main,header,footer{padding-left:16px;padding-right:16px}header{padding-top:26px}h1{font-size:23px}
-dl,.meta{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}.sys{max-width:7.5em}.scores{display:block;margin:0}
+dl,.meta{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}.sys{max-width:8.5em;white-space:normal;overflow-wrap:anywhere}.scores{display:block;margin:0}
 .card h3{flex-wrap:wrap}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none;padding:0}h1{font-size:18pt}h2{margin-top:22pt;
 break-after:avoid}
-.scroll{overflow:visible}table{font-size:8pt}th,td{padding:2pt 4pt}.narrow table{width:auto;min-width:24em}
+.scroll{overflow:visible}table{font-size:8pt}th,td{padding:2pt 4pt}.inputs{font-size:13px;gap:3px 20px;max-width:70em}.inputs dd{color:var(--muted)}.inputs dt{color:var(--ink)}
+.narrow table{width:auto;min-width:24em}
 .data{margin:6px 0 0;padding:0;border:0;font-size:13px}
 .data summary{width:max-content;color:var(--link);font-weight:400;font-size:12.5px}
 .data .scroll{margin:6px 0 0}.data table{width:auto;min-width:60%;font-size:12.5px;border-bottom-width:1px}

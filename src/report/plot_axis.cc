@@ -82,6 +82,8 @@ std::vector<PlotAxis::Tick> PlotAxis::LogTicks(int most) const {
   // The densest set that fits.
   for (const auto& factors : {std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 5}, {1, 3}, {1}}) {
     auto ticks = collect(factors, 1);
+    // Less than a decade may hold too few of these values; round steps do as well there.
+    if (ticks.size() < 3 && high_ < 10 * low_) return LinearTicks(std::max(3, most * 2 / 3));
     if (static_cast<int>(ticks.size()) <= most) return ticks;
   }
   return collect({1}, (last - first) / most + 1);
@@ -120,10 +122,14 @@ bool PlotBox::Overlaps(const PlotBox& other) const {
 void DrawAxes(Svg& svg, const PlotBox& area, const PlotAxis& x, const PlotAxis& y, std::string_view x_label,
               std::string_view y_label) {
   const auto room = [](double length, double pitch) { return std::max(2, static_cast<int>(length / pitch)); };
+  double free_from = 0;  // where the next number may begin
   for (const auto& tick : x.Ticks(room(area.right - area.left, 48))) {
     const double at = x.At(tick.value);
     svg.Line({at, area.top}, {at, area.bottom}, "grid");
-    if (!tick.text.empty()) svg.Text({at, area.bottom + 15}, tick.text, "muted small", Anchor::kMiddle);
+    const double half = TextWidth(tick.text) * kSmallText / 2;
+    if (tick.text.empty() || at - half < free_from) continue;
+    svg.Text({at, area.bottom + 15}, tick.text, "muted small", Anchor::kMiddle);
+    free_from = at + half + 4;
   }
   for (const auto& tick : y.Ticks(room(area.bottom - area.top, 28))) {
     const double at = y.At(tick.value);

@@ -40,7 +40,9 @@ TEST(TextFault, SeesOverlapsAndClippedText) {
 
 TEST(PlotAxis, TicksAreRoundAndFit) {
   EXPECT_THAT(Numbered(PlotAxis({1, 10000}, AxisScale::kLog, 0, 100), 6), ElementsAre("1", "10", "100", "1000", "10k"));
-  EXPECT_THAT(Numbered(PlotAxis({12, 75}, AxisScale::kLog, 0, 100), 6), ElementsAre("20", "50"));
+  EXPECT_THAT(Numbered(PlotAxis({12, 175}, AxisScale::kLog, 0, 100), 6), ElementsAre("20", "50", "100", "200"));
+  // Less than a decade: round steps instead of a single power.
+  EXPECT_THAT(Numbered(PlotAxis({1.17, 2.57}, AxisScale::kLog, 0, 100), 7), ElementsAre("1.5", "2.0", "2.5"));
   EXPECT_THAT(Numbered(PlotAxis({1, 128}, AxisScale::kLog2, 0, 100), 10),
               ElementsAre("1", "2", "4", "8", "16", "32", "64", "128"));
   EXPECT_THAT(Numbered(PlotAxis({1, 4096}, AxisScale::kLog2, 0, 100), 6), ElementsAre("1", "8", "64", "512", "4096"));

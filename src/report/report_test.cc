@@ -132,6 +132,72 @@ TEST(Charts, AreWellFormedAndShowEachSystem) {
   EXPECT_THAT(charts[0].reading, HasSubstr("Q4_0 on cost and performance; F16 on accuracy"));
 }
 
+TEST(Charts, TextsOfScatterPlotsKeepApart) {
+  for (const double scale : {1e-5, 0.03, 1.0, 700.0}) {
+    cap::RunSummary summary = SampleSummary();
+    for (auto& system : summary.systems) {
+      for (auto& cell : system.cells) {
+        cell.usd_per_million_output_tokens = *cell.usd_per_million_output_tokens * scale;
+        cell.tpot_s->mean *= scale;
+      }
+    }
+    for (const auto& charts : {ParetoCharts(summary, SvgMode::kFragment), RooflineCharts(summary, SvgMode::kFragment)}) {
+      EXPECT_FALSE(charts.empty());
+      for (const auto& chart : charts) EXPECT_EQ(TextFault(chart.svg), "") << chart.name << " x " << scale;
+    }
+  }
+}
+
+TEST(Charts, TradeOffsSayWhoIsOnTheFront) {
+  const auto charts = ParetoCharts(SampleSummary(), SvgMode::kFragment);
+  ASSERT_EQ(charts.size(), 3u);
+  EXPECT_EQ(charts[0].reading, "On the front: F16, Q8_0 and Q4_0.");
+  EXPECT_EQ(charts[2].reading, "On the front: Q4_0, which beats every other one in both.");
+  ASSERT_EQ(charts[2].table.rows.size(), 3u);
+  EXPECT_EQ(charts[2].table.rows[0].back(), "no");
+  // A system that must not be used is on no front and keeps nobody off it.
+  cap::RunSummary summary = SampleSummary();
+  summary.systems[2].cells[1].invalid = {"broken"};
+  EXPECT_EQ(ParetoCharts(summary, SvgMode::kFragment)[2].reading, "On the front: Q8_0, which beats every other one in both.");
+  summary.systems.resize(1);
+  EXPECT_THAT(ParetoCharts(summary, SvgMode::kFragment), IsEmpty());
+}
+
+TEST(Charts, RooflineStandsOnTheSumsOfTheRun) {
+  const auto summary = SampleSummary();
+  const auto charts = RooflineCharts(summary, SvgMode::kFragment);
+  ASSERT_EQ(charts.size(), 1u);
+  ASSERT_EQ(charts[0].table.rows.size(), 6u);
+  // The share of the bandwidth in the table is S-MBU, found another way.
+  EXPECT_EQ(charts[0].table.rows[0].back(), "34.0 %");
+  EXPECT_NEAR(*summary.systems[0].cells[1].utilization.decode.s_mbu, 0.340, 5e-4);
+  EXPECT_THAT(charts[0].reading, HasSubstr("FLOP per byte"));
+}
+
+TEST(Advice, SetsTheMeasuredRankingBesideThePapersRows) {
+  const Advice advice = BuildAdvice(SampleSummary());
+  EXPECT_THAT(advice.source, HasSubstr("Table 7"));
+  ASSERT_EQ(advice.table.rows.size(), 6u);
+  EXPECT_EQ(advice.table.rows[0][1], "8 and more");
+  EXPECT_EQ(advice.table.rows[1][1], "1 to 8, as here");
+  EXPECT_THAT(advice.table.rows[0].back(), StartsWith("Q4_0 (21.8 ms); Q8_0"));
+  EXPECT_THAT(advice.table.rows[2].back(), StartsWith("F16 (88.5 %)"));
+  cap::RunSummary one = SampleSummary();
+  one.systems.resize(1);
+  EXPECT_THAT(BuildAdvice(one).table.rows, IsEmpty());
+}
+
+TEST(CostNotes, NameTheBasisAndTheBreakEven) {
+  cap::RunSummary summary = SampleSummary();
+  EXPECT_THAT(CostNotes(summary), testing::Contains("Owning is cheaper than renting from a utilisation of 37 % on."));
+  EXPECT_THAT(CostNotes(summary), testing::Contains("A useful hour owned: USD 0.223 (low 0.112, high 0.410)."));
+  summary.host.break_even_utilisation = 1.2;
+  EXPECT_THAT(CostNotes(summary), testing::Contains("Renting is cheaper than owning at any utilisation."));
+  summary.host.own_usd_per_useful_h = {0.2, 0.2, 0.2};
+  EXPECT_THAT(CostNotes(summary), testing::Contains("A useful hour owned: USD 0.200; the prices have no range."));
+  EXPECT_THAT(CostNotes({}), IsEmpty());
+}
+
 TEST(Charts, LeaveOutWhatHasNoData) {
   EXPECT_THAT(AllCharts({}, SvgMode::kFragment), IsEmpty());
   cap::RunSummary summary = SampleSummary();
@@ -169,6 +235,16 @@ TEST(Html, IsWellFormedAndSelfContained) {
     EXPECT_THAT(page, HasSubstr("prefers-color-scheme:dark"));
     EXPECT_THAT(page, HasSubstr("@media print"));
   }
+}
+
+TEST(Html, EveryChartHasAReadingAndItsFigures) {
+  const std::string page = RenderHtml(SampleSummary());
+  const size_t figures = Count(page, "<figure>");
+  EXPECT_EQ(figures, AllCharts(SampleSummary(), SvgMode::kFragment).size());
+  EXPECT_EQ(Count(page, "<figcaption>"), figures);
+  EXPECT_EQ(Count(page, "<summary>figures</summary>"), figures);
+  for (const char* section : {"id=\"cap\"", "id=\"trade-offs\"", "id=\"advice\"", "id=\"cost-inputs\"", "Against the limits"})
+    EXPECT_EQ(Count(page, section), 1u) << section;
 }
 
 TEST(Html, IdsAreUnique) {
@@ -324,10 +400,11 @@ TEST(Verdict, GroupsWinsAndKeepsToTheNoise) {
 
 TEST(Readings, AreEmptyWithoutFigures) {
   const cap::RunSummary none;
-  EXPECT_THAT(
-      (std::vector<std::string>{ReadRadar(none), ReadCostBars(none), ReadTpotBars(none), ReadThroughput(none), ReadTpot(none),
-                                ReadUtilization(none), ReadDistinctExperts(none), ReadAccuracy(none), ReadExpertShare({})}),
-      Each(IsEmpty()));
+  EXPECT_THAT((std::vector<std::string>{ReadRadar(none), ReadCostBars(none), ReadTpotBars(none), ReadThroughput(none),
+                                        ReadTpot(none), ReadUtilization(none), ReadDistinctExperts(none), ReadAccuracy(none),
+                                        ReadExpertShare({}), ReadRobustRadar(none), ReadPareto({}), ReadRoofline({}),
+                                        ReadHardwareMap({}), ReadSparsityCurve({})}),
+              Each(IsEmpty()));
 }
 
 }  // namespace

@@ -76,8 +76,8 @@ std::vector<std::string> InvalidNotes(const RunSummary& summary);
 // Why figures are missing, as far as the summary tells: "accuracy: no answer was scored (F16)".
 std::vector<std::string> MissingNotes(const RunSummary& summary);
 
-// What the marks in the tables mean; only the marks that occur.
-std::vector<std::string> LegendNotes(const RunSummary& summary);
+// What the marks in `tables` (BuildTables) mean; only the marks that occur.
+std::vector<std::string> LegendNotes(const RunSummary& summary, const std::vector<FigureTable>& tables);
 
 // What the axes mean and where their limits come from.
 std::vector<std::string> AxisNotes(const RunSummary& summary);

@@ -107,13 +107,14 @@ std::string TableRow(const RunSummary& summary, const FigureTable& table, const 
 
 std::string ResultsSection(const RunSummary& summary) {
   std::string out = "<h2 id=\"results\">Results</h2>\n" + SystemsTable(summary);
-  for (const auto& table : BuildTables(summary)) {
+  const auto tables = BuildTables(summary);
+  for (const auto& table : tables) {
     out +=
         "<div class=\"scroll\"><table>\n<caption>" + EscapeXml(table.title) + "</caption>\n" + TableHead(table) + "<tbody>\n";
     for (const auto& row : table.rows) out += TableRow(summary, table, row);
     out += "</tbody>\n</table></div>\n";
   }
-  std::vector<std::string> notes = LegendNotes(summary);
+  std::vector<std::string> notes = LegendNotes(summary, tables);
   for (auto& note : ConventionNotes()) notes.push_back(std::move(note));
   return out + HtmlItems("notes", notes);
 }

@@ -125,8 +125,10 @@ std::string RenderMarkdown(const RunSummary& original) {
   for (const auto& [label, text] : DescribeRun(summary)) out += fmt::format("- {}: {}\n", label, Escape(text));
   out += fmt::format("- moecap: {}\n", Escape(summary.moecap_version));
   out += CapText(summary) + SystemsText(summary);
-  for (const auto& table : BuildTables(summary)) out += TableText(summary, table);
-  out += List("Marks", LegendNotes(summary)) + List("CAP axes", AxisNotes(summary)) + List("Conventions", ConventionNotes());
+  const auto tables = BuildTables(summary);
+  for (const auto& table : tables) out += TableText(summary, table);
+  out += List("Marks", LegendNotes(summary, tables)) + List("CAP axes", AxisNotes(summary)) +
+         List("Conventions", ConventionNotes());
   out += List("Not valid", InvalidNotes(summary)) + List("Not measured", MissingNotes(summary));
   out += GridText("Trade-offs", "", TradeOffs(summary)) + AdviceText(summary);
   out += GridText("Machine hour, USD", "", HourlyCosts(summary)) + List("Cost basis", CostNotes(summary));

@@ -137,12 +137,12 @@ std::vector<std::string> MissingNotes(const RunSummary& summary) {
   return notes.Lines(summary.systems.size());
 }
 
-std::vector<std::string> LegendNotes(const RunSummary& summary) {
+std::vector<std::string> LegendNotes(const RunSummary& summary, const std::vector<FigureTable>& tables) {
   bool missing = false;
   bool estimate = false;
   bool spread = false;
   bool invalid = false;
-  for (const auto& table : BuildTables(summary)) {
+  for (const auto& table : tables) {
     for (const auto& row : table.rows) {
       invalid = invalid || !row.valid;
       for (const auto& value : row.values) {

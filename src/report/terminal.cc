@@ -18,7 +18,8 @@ constexpr size_t kShortestName = 8;
 
 class Page {
  public:
-  Page(const RunSummary& summary, const TerminalOptions& options) : summary_(summary), options_(options) {}
+  Page(const RunSummary& summary, const TerminalOptions& options)
+      : summary_(summary), options_(options), tables_(BuildTables(summary)) {}
 
   std::string Render() {
     Header();
@@ -101,14 +102,13 @@ class Page {
   std::string Name(const std::string& name, size_t width) const { return Shorten(Plain(name), width, options_.unicode); }
 
   void Tables() {
-    const auto tables = BuildTables(summary_);
     // Long names give way before a table is cut.
     size_t name_width = kNameWidth;
     const auto too_wide = [&](const FigureTable& table) {
       return TableWidth(Columns(table), Rows(table, name_width)) > options_.width;
     };
-    while (name_width > kShortestName && std::ranges::any_of(tables, too_wide)) --name_width;
-    for (const auto& table : tables) {
+    while (name_width > kShortestName && std::ranges::any_of(tables_, too_wide)) --name_width;
+    for (const auto& table : tables_) {
       Title(table.title);
       out_ += RenderTable(Columns(table), Rows(table, name_width), Options());
     }
@@ -136,7 +136,7 @@ class Page {
 
   void Notes() {
     Line("");
-    for (const auto& note : LegendNotes(summary_)) Labelled("", 0, note);
+    for (const auto& note : LegendNotes(summary_, tables_)) Labelled("", 0, note);
     for (const auto& note : AxisNotes(summary_)) Labelled("", 0, note);
     for (const auto& note : ConventionNotes()) Labelled("", 0, note);
     if (const auto notes = CostNotes(summary_); !notes.empty()) {
@@ -239,6 +239,7 @@ class Page {
 
   const RunSummary& summary_;
   const TerminalOptions& options_;
+  std::vector<FigureTable> tables_;
   std::string out_;
 };
 

@@ -85,7 +85,7 @@ font-size:13px}
 @media (max-width:820px){.meta{grid-template-columns:max-content 1fr}.pair,.grid2{grid-template-columns:minmax(0,1fr)}
 .grid3{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:560px){main,header,footer{padding-left:16px;padding-right:16px}header{padding-top:26px}h1{font-size:23px}
-dl,.meta{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}.sys{max-width:8.5em;white-space:normal;overflow-wrap:anywhere}.scores{display:block;margin:0}
+dl,.meta{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}.sys{max-width:8.5em;white-space:normal;overflow-wrap:break-word}.scores{display:block;margin:0}
 .card h3{flex-wrap:wrap}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none;padding:0}h1{font-size:18pt}h2{margin-top:22pt;
 break-after:avoid}

@@ -7,9 +7,11 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/table.h"
 #include "program.h"
 
 namespace moecap::e2e {
@@ -55,6 +57,12 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
   Json manifest = ParseJson(ReadFile(other / "manifest.json").value()).value();
   manifest["run_id"] = "other";
   std::ofstream(other / "manifest.json") << DumpJsonPretty(manifest);
+
+  const Outcome text = Call({"report", run, "other"});
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, testing::Not(HasSubstr("\x1b"))) << "no colours into a file";
+  std::istringstream lines(text.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(DisplayWidth(line), 80u) << line;
 
   const Outcome csv = Call({"report", run, "other", "--format", "csv"});
   ASSERT_EQ(csv.exit_code, 0) << csv.err;

@@ -73,12 +73,16 @@ std::vector<std::string> AxisNotes(const RunSummary& summary) {
   notes.emplace_back("score: 100 at the limit of the axis; it does not depend on the other systems in view");
   for (const auto& scores : summary.cap_axes) {
     const cap::Axis& axis = cap::AxisOf(scores.axis);
-    std::string limit = axis.unit.empty() ? "the score is the share itself" : "no limit is known, so there is no score";
-    if (scores.limit) {
-      limit = fmt::format("limit {} {}: {}", ValueText(axis, scores.limit->value), UnitOf(axis).name, scores.limit->source);
-      if (axis.decades > 0) limit += fmt::format("; {} points a factor of ten", FormatSignificant(100 / axis.decades, 3));
+    if (!scores.limit) {
+      notes.push_back(
+          fmt::format("{}: {}; {}", axis.name, axis.definition,
+                      axis.unit.empty() ? "the score is the share itself" : "no limit is known, so there is no score"));
+      continue;
     }
-    notes.push_back(fmt::format("{}: {}; {}", axis.name, axis.definition, limit));
+    std::string note = fmt::format("{}: limit {} {}, {}", axis.name, ValueText(axis, scores.limit->value), UnitOf(axis).name,
+                                   scores.limit->source);
+    if (axis.decades > 0) note += fmt::format("; {} points a factor of ten", FormatSignificant(100 / axis.decades, 2));
+    notes.push_back(std::move(note));
   }
   return notes;
 }

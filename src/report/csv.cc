@@ -115,6 +115,14 @@ void AddCap(std::vector<CsvColumn>& columns) {
       {"cap_class", [](const Row& row) { return row.scores != nullptr ? cap::CapClassName(row.scores->cap_class) : ""; }});
 }
 
+void AddRange(std::vector<CsvColumn>& columns, const std::string& name, cost::Range cap::HostSummary::*range) {
+  for (const auto& [end, value] :
+       {std::pair("low", &cost::Range::low), {"typical", &cost::Range::typical}, {"high", &cost::Range::high}}) {
+    columns.push_back({fmt::format("{}_{}_usd_per_useful_h", name, end),
+                       [range, value](const Row& row) { return Text((row.run.host.*range).*value); }});
+  }
+}
+
 // A column an axis, whether or not this run shows it, so that the header stays the same.
 void AddRobustScores(std::vector<CsvColumn>& columns) {
   for (const cap::Axis& axis : cap::Axes()) {
@@ -181,6 +189,18 @@ std::vector<CsvColumn> Columns() {
   columns.push_back(
       {"cap_class_support", [](const Row& row) { return row.scores != nullptr ? Text(row.scores->class_support) : ""; }});
   AddRobustScores(columns);
+  AddCell(columns, "usd_per_million_output_tokens_all_in", &C::usd_per_million_output_tokens_all_in);
+  AddCell(columns, "usd_per_million_tokens_all_in", &C::usd_per_million_tokens_all_in);
+  AddCell(columns, "usd_per_request", &C::usd_per_request);
+  AddCell(columns, "energy_wh", &C::energy_wh);
+  AddCell(columns, "joules_per_token", &C::joules_per_token);
+  AddCell(columns, "joules_per_request", &C::joules_per_request);
+  AddCell(columns, "chip_joules_per_output_token", &C::chip_joules_per_output_token);
+  AddCell(columns, "kg_co2_per_million_tokens", &C::kg_co2_per_million_tokens);
+  columns.push_back({"pay", [](const Row& row) { return row.run.host.pay; }});
+  AddRange(columns, "own", &cap::HostSummary::own_usd_per_useful_h);
+  AddRange(columns, "rent", &cap::HostSummary::rent_usd_per_useful_h);
+  columns.push_back({"break_even_utilisation", [](const Row& row) { return Text(row.run.host.break_even_utilisation); }});
   return columns;
 }
 

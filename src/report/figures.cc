@@ -191,6 +191,32 @@ std::vector<Column> CostColumns() {
   };
 }
 
+// What a machine hour comes to for each unit of work; the table of accuracy and cost has the two figures that are compared
+// most.
+std::vector<Column> UnitCostColumns() {
+  using C = CellSummary;
+  return {
+      {{"all-in USD per 1M", "out tok"}, 1, OfCell(&C::usd_per_million_output_tokens_all_in), nullptr, EnergyIsEstimate},
+      {{"all-in USD per 1M", "tok"}, 1, OfCell(&C::usd_per_million_tokens_all_in), nullptr, EnergyIsEstimate},
+      {{"mUSD per", "request"}, 1e3, OfCell(&C::usd_per_request), nullptr, EnergyIsEstimate},
+      {{"energy", "Wh"}, 1, OfCell(&C::energy_wh), nullptr, EnergyIsEstimate},
+      {{"J per", "tok"}, 1, OfCell(&C::joules_per_token), nullptr, EnergyIsEstimate},
+      {{"J per", "request"}, 1, OfCell(&C::joules_per_request), nullptr, EnergyIsEstimate},
+      {{"chips, J", "/out tok"}, 1, OfCell(&C::chip_joules_per_output_token)},
+      {{"kg CO2", "/1M tok"}, 1, OfCell(&C::kg_co2_per_million_tokens), nullptr, EnergyIsEstimate},
+  };
+}
+
+// Columns that hold a value somewhere.
+std::vector<Column> WithValues(const RunSummary& summary, std::vector<Column> columns) {
+  std::erase_if(columns, [&summary](const Column& column) {
+    bool any = false;
+    ForEachCell(summary, [&](const SystemSummary& system, const CellSummary& cell) { any = any || column.get(system, cell); });
+    return !any;
+  });
+  return columns;
+}
+
 std::vector<FigureRow> EmptyRows(const RunSummary& summary) {
   std::vector<FigureRow> rows;
   for (size_t i = 0; i < summary.systems.size(); ++i) {
@@ -254,6 +280,8 @@ std::vector<FigureTable> BuildTables(const RunSummary& summary) {
   });
   InsertColumn(summary, tables.back(), 5, {"failed of", "requests"},
                [](const SystemSummary&, const CellSummary& cell) { return fmt::format("{}/{}", cell.failed, cell.requests); });
+  if (const auto columns = WithValues(summary, UnitCostColumns()); !columns.empty())
+    tables.push_back(MakeTable(summary, "Cost and energy of each unit of work", columns));
   if (!summary.cap_axes.empty()) tables.push_back(BuildAxisTable(summary));
   return tables;
 }
@@ -308,7 +336,8 @@ RunSummary Printable(RunSummary summary) {
                                      &summary.host.device_id,
                                      &summary.host.peaks_source,
                                      &summary.host.flops_kernel,
-                                     &summary.host.power_source};
+                                     &summary.host.power_source,
+                                     &summary.host.pay};
   for (auto& text : summary.host.cost_inputs) texts.push_back(&text);
   for (auto& system : summary.systems) {
     for (auto* text : {&system.name, &system.description, &system.model_id, &system.weight_type, &system.peak_flops_kernel})

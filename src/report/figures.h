@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cap/summary.h"
+#include "report/plot_table.h"
 
 namespace moecap::report {
 
@@ -39,7 +40,8 @@ struct FigureTable {
   std::vector<FigureRow> rows;
 };
 
-// Performance; utilisation; accuracy, cost and energy.
+// Performance; utilisation; accuracy, cost and energy; the cost and energy of each unit of work; the CAP axes. The last two
+// only where they have a figure.
 std::vector<FigureTable> BuildTables(const RunSummary& summary);
 
 // Value and robust score of each system on each CAP axis, at the concurrency of the scores; no columns without axes.
@@ -52,6 +54,17 @@ struct SystemRow {
   std::string weights, parameters, active, size, experts, ceiling;
 };
 std::vector<SystemRow> DescribeSystems(const RunSummary& summary);
+
+// What an hour of the machine costs by each way to pay for it: head and rows of low, typical and high; empty when no price is
+// known.
+PlotTable HourlyCosts(const RunSummary& summary);
+
+// The paper's decision matrix beside the measured ranking on each row's goal; no rows with fewer than two systems.
+struct Advice {
+  std::string source;
+  PlotTable table;
+};
+Advice BuildAdvice(const RunSummary& summary);
 
 // The reasons of every gate that tripped in the cell, each once.
 std::vector<std::string> InvalidReasons(const CellSummary& cell);

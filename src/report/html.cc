@@ -243,7 +243,7 @@ std::string RenderHtml(const RunSummary& original) {
   out += PageStyle();
   out += "</style>\n</head>\n<body>\n" + Header(summary) + "<main>\n";
   out += HtmlCapSection(summary) + HtmlTradeOffSection(summary) + ResultsSection(summary);
-  out += CurveSection(summary) + ExpertSection(summary) + HtmlCostSection(summary);
+  out += CurveSection(summary) + ExpertSection(summary) + HtmlDecisionSection(summary) + HtmlCostSection(summary);
   out += MethodSection(summary) + HardwareSection(summary) + ValiditySection(summary);
   out += fmt::format("</main>\n<footer>moecap {}, run {}, {}</footer>\n</body>\n</html>\n", EscapeXml(summary.moecap_version),
                      EscapeXml(summary.run_id), EscapeXml(summary.started_at));

@@ -40,14 +40,23 @@ std::string Card(const RunSummary& summary, size_t index) {
 
 std::string HtmlCapSection(const RunSummary& summary) {
   std::string out = "<h2 id=\"cap\">Cost, accuracy, performance</h2>\n";
+  const auto radars = RadarCharts(summary, SvgMode::kFragment);
   if (!summary.cap.empty()) {
     out += "<p class=\"lead\">" + EscapeXml(CapScaleNote(summary)) + "</p>\n<div class=\"pair\">\n<div>\n";
-    for (const auto& chart : RadarCharts(summary, SvgMode::kFragment)) out += HtmlFigure(chart);
+    for (const auto& chart : radars) {
+      if (chart.name == "cap-radar") out += HtmlFigure(chart);
+    }
     out += "</div>\n<div>\n";
     for (size_t i = 0; i < summary.cap.size(); ++i) out += Card(summary, i);
     out += "</div>\n</div>\n";
   }
-  return out + HtmlFigures("grid3", BarCharts(summary, SvgMode::kFragment));
+  out += HtmlFigures("grid3", BarCharts(summary, SvgMode::kFragment));
+  if (summary.cap_axes.empty()) return out;
+  out += "<h3>Against the limits</h3>\n<div class=\"pair\">\n<div>\n";
+  for (const auto& chart : radars) {
+    if (chart.name == "cap-radar-robust") out += HtmlFigure(chart);
+  }
+  return out + "</div>\n" + HtmlItems("notes", AxisNotes(summary)) + "</div>\n";
 }
 
 std::string HtmlTradeOffSection(const RunSummary& summary) {
@@ -59,6 +68,16 @@ std::string HtmlTradeOffSection(const RunSummary& summary) {
          "above "
          "also weigh the noise. The roofline shows what limits decoding and prefill.</p>\n" +
          HtmlFigures("grid2", charts);
+}
+
+std::string HtmlDecisionSection(const RunSummary& summary) {
+  const Advice advice = BuildAdvice(summary);
+  if (advice.table.rows.empty()) return "";
+  return "<h2 id=\"advice\">The paper's advice beside what was measured</h2>\n<p class=\"lead\">" +
+         EscapeXml(fmt::format("Which kind of system {} recommends, and how the systems of this run rank on the same goal at "
+                               "concurrency {}. The paper's rows hold for its own hardware.",
+                               advice.source, summary.cap_concurrency)) +
+         "</p>\n" + HtmlTable("", advice.table.head, advice.table.rows, {1, 2, 3, 4, 5});
 }
 
 }  // namespace moecap::report

@@ -27,6 +27,7 @@ std::string HtmlFigures(const char* css, const std::vector<Chart>& charts);
 // Sections of the page, each with its heading; empty when there is nothing to say.
 std::string HtmlCapSection(const RunSummary& summary);
 std::string HtmlTradeOffSection(const RunSummary& summary);
+std::string HtmlDecisionSection(const RunSummary& summary);
 std::string HtmlCostSection(const RunSummary& summary);
 
 }  // namespace moecap::report

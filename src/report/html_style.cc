@@ -70,6 +70,7 @@ th.left{text-align:left}
 .failed{color:var(--bad)}
 details{margin:14px 0;border-top:1px solid var(--line);padding-top:10px}
 summary{cursor:pointer;font-weight:600}
+.narrow table{width:auto;min-width:24em}
 .data{margin:6px 0 0;padding:0;border:0;font-size:13px}
 .data summary{width:max-content;color:var(--link);font-weight:400;font-size:12.5px}
 .data .scroll{margin:6px 0 0}.data table{width:auto;min-width:60%;font-size:12.5px;border-bottom-width:1px}
@@ -87,7 +88,8 @@ dl,.meta{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}.sys{max-width:7.5
 .card h3{flex-wrap:wrap}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none;padding:0}h1{font-size:18pt}h2{margin-top:22pt;
 break-after:avoid}
-.scroll{overflow:visible}table{font-size:8pt}th,td{padding:2pt 4pt}.data{margin:6px 0 0;padding:0;border:0;font-size:13px}
+.scroll{overflow:visible}table{font-size:8pt}th,td{padding:2pt 4pt}.narrow table{width:auto;min-width:24em}
+.data{margin:6px 0 0;padding:0;border:0;font-size:13px}
 .data summary{width:max-content;color:var(--link);font-weight:400;font-size:12.5px}
 .data .scroll{margin:6px 0 0}.data table{width:auto;min-width:60%;font-size:12.5px;border-bottom-width:1px}
 .data thead tr:first-child th{border-top-width:1px}

@@ -161,7 +161,6 @@ std::vector<std::string> LegendNotes(const RunSummary& summary) {
   }
   if (missing) notes.emplace_back("- not measured or not applicable, see below");
   if (const std::string level = ServiceLevelNote(summary.service_level); !level.empty()) notes.push_back(level);
-  for (auto& note : AxisNotes(summary)) notes.push_back(std::move(note));
   notes.insert(notes.end(), summary.notes.begin(), summary.notes.end());
   if (invalid) notes.emplace_back("! a validity gate tripped, the figures must not be used; reasons below");
   return notes;

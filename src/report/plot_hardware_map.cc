@@ -25,6 +25,12 @@ bool OnFrontier(const HardwareMap& map, const HardwareMark& device) {
   });
 }
 
+// Published requirements are whole GB/s; from ten thousand on all their digits are shown.
+std::string Gigabytes(const BandwidthRequirement& requirement) {
+  const double value = requirement.bandwidth_bytes_per_s * 1e-9;
+  return value >= 1e4 ? FormatFixed(value, 0) : fmt::format("{:.4g}", value);
+}
+
 class MapDrawing {
  public:
   explicit MapDrawing(const HardwareMap& map)
@@ -75,7 +81,7 @@ class MapDrawing {
     }
     // After all lines are known, so that no label lies on one.
     for (const auto& requirement : map_.requirements) {
-      const std::string text = fmt::format("{}: {:.5g} GB/s", requirement.label, requirement.bandwidth_bytes_per_s * 1e-9);
+      const std::string text = fmt::format("{}: {} GB/s", requirement.label, Gigabytes(requirement));
       const auto place = placer_.FindAlong(y_.At(requirement.bandwidth_bytes_per_s * 1e-9), kArea.left + 4, kArea.right,
                                            TextWidth(text) * 10 / 12, kTextHeight);
       if (place) svg.Text(place->at, text, "muted tiny halo", place->anchor);

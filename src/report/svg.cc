@@ -12,10 +12,23 @@
 namespace moecap::report {
 namespace {
 
-// Coordinates to a tenth of a pixel keep the files small.
+// Coordinates to a tenth of a pixel keep the files small. A page has thousands of them.
 std::string Px(double value) {
-  const double tenths = std::round(value * 10) / 10;
-  return fmt::format("{:g}", tenths == 0 ? 0.0 : tenths);
+  if (!(std::abs(value) < 1e6)) return fmt::format("{:g}", value);
+  const int64_t tenths = std::llround(value * 10);
+  std::string text = fmt::format_int(tenths / 10).str();
+  if (tenths < 0 && tenths > -10) text = "-0";
+  if (const int64_t rest = std::abs(tenths % 10); rest != 0) {
+    text += '.';
+    text += static_cast<char>('0' + rest);
+  }
+  return text;
+}
+
+// Most texts are plain: letters, digits and punctuation that XML does not mind.
+bool IsPlain(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char c) { return c >= ' ' && c < 0x7f && c != '&' && c != '<' && c != '>' && c != '"' && c != '\''; });
 }
 
 std::string Points(const std::vector<SvgPoint>& points) {
@@ -27,6 +40,7 @@ std::string Points(const std::vector<SvgPoint>& points) {
 }  // namespace
 
 std::string EscapeXml(std::string_view text) {
+  if (IsPlain(text)) return std::string(text);
   std::string out;
   for (const char c : PrintableText(text)) {
     switch (c) {
@@ -60,9 +74,17 @@ Svg::Svg(std::string_view id, double width, double height, std::string_view titl
 
 void Svg::Shape(const std::string& element, std::string_view tip) {
   // `element` lacks its end.
-  body_ += "<" + element;
-  const std::string name = element.substr(0, element.find(' '));
-  body_ += tip.empty() ? "/>" : fmt::format("><title>{}</title></{}>", EscapeXml(tip), name);
+  body_ += '<';
+  body_ += element;
+  if (tip.empty()) {
+    body_ += "/>";
+    return;
+  }
+  body_ += "><title>";
+  body_ += EscapeXml(tip);
+  body_ += "</title></";
+  body_.append(element, 0, element.find(' '));
+  body_ += '>';
 }
 
 void Svg::Line(SvgPoint from, SvgPoint to, std::string_view css) {
@@ -85,9 +107,16 @@ void Svg::Rect(SvgPoint corner, double width, double height, std::string_view cs
 
 void Svg::Text(SvgPoint at, std::string_view text, std::string_view css, Anchor anchor) {
   static constexpr std::array<const char*, 3> kAnchors = {"", R"( text-anchor="middle")", R"( text-anchor="end")"};
-  const std::string classes = css.empty() ? "" : fmt::format(R"( class="{}")", css);
-  body_ += fmt::format(R"(<text x="{}" y="{}"{}{}>{}</text>)", Px(at.x), Px(at.y), classes,
-                       kAnchors[static_cast<size_t>(anchor)], EscapeXml(text));
+  body_ += "<text x=\"" + Px(at.x) + "\" y=\"" + Px(at.y) + '"';
+  if (!css.empty()) {
+    body_ += " class=\"";
+    body_ += css;
+    body_ += '"';
+  }
+  body_ += kAnchors[static_cast<size_t>(anchor)];
+  body_ += '>';
+  body_ += EscapeXml(text);
+  body_ += "</text>";
 }
 
 void Svg::Path(std::string_view data, std::string_view css) { Shape(fmt::format(R"(path d="{}" class="{}")", data, css), ""); }

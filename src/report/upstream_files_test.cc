@@ -150,10 +150,11 @@ TEST_F(UpstreamFilesTest, MetricsHaveTheKeysAndTheFiguresCountedByHand) {
 }
 
 TEST_F(UpstreamFilesTest, MetadataNamesTheEngineAndLeavesUnknownsNull) {
-  EXPECT_EQ(DumpJson(File("metadata")),
-            R"({"hardware":{"gpu_type":"Example CPU","num_gpus":null},"model_config":{"model_name":"org/model","precision":"F16"},)"
-            R"j("system_environment":{"inference_engine":"llama.cpp","inference_engine_version":"v0.5.0 (CPU)","batch_size":2,)j"
-            R"("avg_batch_size_prefill":2.5,"avg_batch_size_decode":1.5}})");
+  EXPECT_EQ(
+      DumpJson(File("metadata")),
+      R"({"hardware":{"gpu_type":"Example CPU","num_gpus":null},"model_config":{"model_name":"org/model","precision":"F16"},)"
+      R"j("system_environment":{"inference_engine":"llama.cpp","inference_engine_version":"v0.5.0 (CPU)","batch_size":2,)j"
+      R"("avg_batch_size_prefill":2.5,"avg_batch_size_decode":1.5}})");
 }
 
 TEST_F(UpstreamFilesTest, RequestsAndPassesAreLines) {

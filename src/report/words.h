@@ -28,6 +28,9 @@ std::string ClassSupport(const cap::CapScores& scores, int64_t resamples);
 // "goodput counts the requests that kept ..."; empty without a service level.
 std::string ServiceLevelNote(const cap::ServiceLevel& level);
 
+// Which way of paying the cost figures rest on, and from which utilisation on owning is cheaper; a sentence each.
+std::vector<std::string> CostNotes(const cap::RunSummary& summary);
+
 // What the scores of the radar stand for.
 std::string CapScaleNote(const cap::RunSummary& summary);
 

@@ -179,6 +179,17 @@ std::string Lines(const std::vector<Record>& records) {
   return text;
 }
 
+// Fewer bytes than the manifest counts would silently be fewer measurements.
+Status CheckHolds(const fs::path& file, uint64_t bytes) {
+  std::error_code error;
+  const uint64_t size = fs::file_size(file, error);
+  if (error) return BadInput(fmt::format("{}: {}; copy the whole folder of the run again", file.string(), error.message()));
+  if (size >= bytes) return {};
+  return BadInput(
+      fmt::format("{} is cut off: it holds {} bytes, the manifest counts {}; copy the whole folder of the run again",
+                  file.string(), size, bytes));
+}
+
 }  // namespace
 
 Result<Results> Results::Create(const fs::path& results_dir, Manifest manifest) {
@@ -237,11 +248,13 @@ bool Results::HasCompleteUnit(const record::CellId& cell) const {
 
 Result<std::vector<record::RequestRecord>> Results::ReadRequests() const {
   if (manifest_.units.empty()) return std::vector<record::RequestRecord>{};
+  RETURN_IF_ERROR(CheckHolds(dir_ / "requests.jsonl", manifest_.units.back().requests_end));
   return record::ReadRequests(dir_ / "requests.jsonl", manifest_.units.back().requests_end);
 }
 
 Result<std::vector<record::PassRecord>> Results::ReadPasses() const {
   if (manifest_.units.empty()) return std::vector<record::PassRecord>{};
+  RETURN_IF_ERROR(CheckHolds(dir_ / "passes.jsonl", manifest_.units.back().passes_end));
   return record::ReadPasses(dir_ / "passes.jsonl", manifest_.units.back().passes_end);
 }
 

@@ -9,13 +9,12 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/model_flags.h"
-#include "base/fs.h"
+#include "app/cli/model_svg.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "base/units.h"
 #include "hardware/catalogue.h"
 #include "metrics/batch_curve.h"
-#include "report/plots.h"
 
 namespace moecap::app {
 namespace {
@@ -29,6 +28,7 @@ struct Flags {
   double tpot_s = 0.1;  // the paper's target
   std::string svg;
   std::string bandwidth_svg;
+  std::string hardware_map;
   bool json = false;
 };
 
@@ -160,37 +160,6 @@ void Print(const model::ModelSpec& spec, const Curve& curve, const std::optional
   for (const std::string& note : spec.notes) fmt::print("note: {}\n", note);
 }
 
-// One line over the batch size.
-template <typename Value>
-std::string CurveSvg(report::PlotFrame frame, const char* name, const Curve& curve, const Value& value) {
-  report::LinePlot plot;
-  plot.frame = std::move(frame);
-  plot.x_label = "batch size";
-  report::PlotSeries series;
-  series.name = name;
-  for (const metrics::BatchPoint& point : curve) {
-    series.points.push_back({static_cast<double>(point.batch), value(point), std::nullopt, std::nullopt, true});
-  }
-  plot.series = {series};
-  return report::DrawLines(plot, report::SvgMode::kStandalone);
-}
-
-Status WriteSvgs(const model::ModelSpec& spec, const Curve& curve, const Flags& flags) {
-  if (!flags.svg.empty()) {
-    const std::string svg =
-        CurveSvg({"activated-share", spec.id, "share of the parameters that a decode step activates, in percent",
-                  "Activated share against batch size, with an estimate of the distinct experts."},
-                 "activated", curve, [](const auto& point) { return 100 * point.activated_share; });
-    RETURN_IF_ERROR(WriteFileAtomically(flags.svg, svg));
-  }
-  if (flags.bandwidth_svg.empty()) return {};
-  const std::string svg = CurveSvg(
-      {"required-bandwidth", spec.id, fmt::format("memory bandwidth for a TPOT of {}, in GB/s", FormatSeconds(flags.tpot_s)),
-       "Bytes of a decode step over the time per output token, against batch size."},
-      "required", curve, [&](const auto& point) { return point.bytes_per_step / flags.tpot_s * 1e-9; });
-  return WriteFileAtomically(flags.bandwidth_svg, svg);
-}
-
 Status Model(const Flags& flags) {
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model));
   for (const int64_t batch : flags.batches) {
@@ -206,7 +175,9 @@ Status Model(const Flags& flags) {
     ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(flags.device));
     fit = FitOn(device, spec, flags);
   }
-  RETURN_IF_ERROR(WriteSvgs(spec, curve, flags));
+  const Curve uniform = metrics::DecodeCurve(spec, flags.batches, {flags.context_tokens, 0});
+  RETURN_IF_ERROR(WriteModelPictures(
+      spec, curve, uniform, {flags.svg, flags.bandwidth_svg, flags.hardware_map, flags.device, flags.tpot_s, flags.cv}));
   if (flags.json) {
     fmt::print("{}", DumpJsonPretty(ToJson(spec, curve, fit, flags)));
   } else {
@@ -225,8 +196,10 @@ Action AddModel(CLI::App& app, const Invocation&) {
   app.add_option("--cv", flags->cv, "skew of expert popularity for the estimate, 0 = uniform");
   app.add_option("--device", flags->device, "also say how many of this device of the catalogue are needed");
   app.add_option("--tpot", flags->tpot_s, "seconds per output token that the required bandwidth is for");
-  app.add_option("--svg", flags->svg, "write the activated share against the batch size as SVG");
+  app.add_option("--svg", flags->svg, "write the activated share against the batch size as SVG, from the estimate to uniform");
   app.add_option("--bandwidth-svg", flags->bandwidth_svg, "write the required bandwidth against the batch size as SVG");
+  app.add_option("--hardware-map", flags->hardware_map,
+                 "write the catalogue's bandwidth against power as SVG, with what this model needs; --device is named first");
   app.add_flag("--json", flags->json, "print JSON");
   app.footer("Example:\n  moecap model Qwen/Qwen3-235B-A22B --precision fp8 --batch 1,8,64 --device h200");
   return [flags] { return Model(*flags); };

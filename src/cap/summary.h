@@ -34,7 +34,8 @@ struct CellSummary {
   std::optional<double> usd_per_million_output_tokens_all_in;  // the whole bill laid on the output tokens
   std::optional<double> usd_per_million_tokens_all_in;         // and on input and output tokens alike
   std::optional<double> usd_per_request;
-  // Energy at the wall of the measured time (energy_wh), laid on the output tokens, on all tokens, on the requests that ended well.
+  // Energy at the wall of the measured time (energy_wh), laid on the output tokens, on all tokens, on the requests that ended
+  // well.
   std::optional<double> energy_wh;
   std::optional<double> joules_per_output_token;
   std::optional<double> joules_per_token;
@@ -43,7 +44,7 @@ struct CellSummary {
   bool energy_is_measured = false;
   std::optional<double> chip_joules_per_output_token;  // what the counters saw and nothing else; null without counters
   std::optional<double> kg_co2_per_million_tokens;     // of input and output, with the building's share (PUE)
-  std::vector<std::string> invalid;  // validity gates that tripped; empty = valid
+  std::vector<std::string> invalid;                    // validity gates that tripped; empty = valid
 };
 
 struct SystemSummary {

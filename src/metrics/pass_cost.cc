@@ -159,8 +159,7 @@ std::optional<double> PassBytes(const ModelSpec& model, const PassRecord& pass, 
                                 const Replication& replication) {
   const auto routed = PassRoutedBytes(model, pass, convention);
   if (!routed) return std::nullopt;
-  double bytes =
-      std::accumulate(routed->begin(), routed->end(), PassKvBytes(model, pass, convention, replication));
+  double bytes = std::accumulate(routed->begin(), routed->end(), PassKvBytes(model, pass, convention, replication));
   for (const LayerSpec& layer : model.layers) {
     if (Runs(layer, pass)) bytes += FixedLayerBytes(layer, convention, replication);
   }

@@ -87,9 +87,7 @@ class PhaseSum {
     phase.latency_s = latency_s_;
     phase.tiers.resize(bytes_.size());
     if (passes_ == 0 || !known_) return phase;
-    const auto share = [&](double seconds) {
-      return latency_s_ > 0 ? std::optional(seconds / latency_s_) : std::nullopt;
-    };
+    const auto share = [&](double seconds) { return latency_s_ > 0 ? std::optional(seconds / latency_s_) : std::nullopt; };
     for (size_t i = 0; i < bytes_.size(); ++i) {
       const double seconds = bytes_[i] / system_.tiers[i].CeilingBytesPerS();
       phase.tiers[i] = {bytes_[i], seconds, share(seconds)};
@@ -120,8 +118,8 @@ class PhaseSum {
 void CheckPhase(std::string_view name, const TierPhase& phase, std::vector<std::string>& invalid) {
   if (phase.s_mbu_overlapped.value_or(0) <= 1 + 1e-9) return;
   invalid.push_back(fmt::format(
-      "the {} passes took {:.4f} of the least time that the tiers need: a bandwidth, the placement or the routing is wrong", name,
-      1 / *phase.s_mbu_overlapped));
+      "the {} passes took {:.4f} of the least time that the tiers need: a bandwidth, the placement or the routing is wrong",
+      name, 1 / *phase.s_mbu_overlapped));
 }
 
 void CheckCapacity(const TierSystem& system, const std::vector<double>& resident, std::vector<std::string>& invalid) {

@@ -30,7 +30,8 @@ struct Tier {
   double routed_share = 0;  // of the routed experts
   double dense_share = 0;   // of every other weight
   double kv_share = 0;      // of the KV cache and recurrent state
-  // Share of the routed-expert reads of a pass that this tier serves, from a trace. Null: from `routed_share` and the placement.
+  // Share of the routed-expert reads of a pass that this tier serves, from a trace. Null: from `routed_share` and the
+  // placement.
   std::optional<double> read_share;
 
   // What reading from here can reach: min(bandwidth, link).
@@ -45,8 +46,8 @@ enum class Placement {
 };
 // "uniform", "static", "dynamic".
 std::string_view Name(Placement placement);
-// h(f), f in 0..1; h(0) = 0 and h(1) = 1. kStatic and kDynamic are fits to one published measurement of a hybrid engine: defaults,
-// to be replaced by a trace's hit rates (Tier::read_share).
+// h(f), f in 0..1; h(0) = 0 and h(1) = 1. kStatic and kDynamic are fits to one published measurement of a hybrid engine:
+// defaults, to be replaced by a trace's hit rates (Tier::read_share).
 double HitRate(Placement placement, double share);
 
 struct TierSystem {
@@ -54,13 +55,13 @@ struct TierSystem {
   Placement placement = Placement::kUniform;
 };
 
-// Errors: kBadInput naming the tier: no tiers, a bandwidth that is not positive, a share below 0 or above 1, shares of a kind that
-// do not sum to 1, read shares of some tiers only or not summing to 1.
+// Errors: kBadInput naming the tier: no tiers, a bandwidth that is not positive, a share below 0 or above 1, shares of a kind
+// that do not sum to 1, read shares of some tiers only or not summing to 1.
 Status Validate(const TierSystem& system);
 
-// Share of a layer's routed-expert reads that each tier serves when a pass reads `distinct` of its `experts`; sums to 1. However
-// popular its experts are, a tier that holds f of them serves f x experts reads at most: with all of them read, the placement does
-// not matter. Requires a valid system and 0 < distinct <= experts.
+// Share of a layer's routed-expert reads that each tier serves when a pass reads `distinct` of its `experts`; sums to 1.
+// However popular its experts are, a tier that holds f of them serves f x experts reads at most: with all of them read, the
+// placement does not matter. Requires a valid system and 0 < distinct <= experts.
 std::vector<double> ReadShares(const TierSystem& system, double distinct, double experts);
 
 // Sums over the passes of one phase. Null when the distinct experts of a pass are not known.
@@ -76,8 +77,8 @@ struct TierPhase {
   std::vector<One> tiers;  // as TierSystem::tiers
   // The least time of all passes: tiers at once (sum over passes of the slowest tier's time), and one after another.
   std::optional<double> overlapped_s, serial_s;
-  // Least time / latency: the S-MBU of the whole system under either assumption. With everything in one tier without a link both
-  // are that tier's S-MBU. `overlapped` above 1 is impossible; `serial` above 1 shows that tiers did overlap.
+  // Least time / latency: the S-MBU of the whole system under either assumption. With everything in one tier without a link
+  // both are that tier's S-MBU. `overlapped` above 1 is impossible; `serial` above 1 shows that tiers did overlap.
   std::optional<double> s_mbu_overlapped, s_mbu_serial;
 };
 
@@ -89,6 +90,7 @@ struct TierUtilization {
 };
 
 // Bytes in the complete convention, on one device's worth of weights (no parallelism). Requires a valid system.
-TierUtilization ComputeTiers(const model::ModelSpec& model, std::span<const record::PassRecord> passes, const TierSystem& system);
+TierUtilization ComputeTiers(const model::ModelSpec& model, std::span<const record::PassRecord> passes,
+                             const TierSystem& system);
 
 }  // namespace moecap::metrics

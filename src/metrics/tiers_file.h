@@ -24,9 +24,9 @@ struct TiersFile {
   std::vector<TierParts> parts;  // as system.tiers
 };
 
-// A tier names a `device` or a `memory` of the catalogue (a DRAM channel or an SSD), or gives bandwidth_bytes_per_s; a link of the
-// catalogue in `copy_over`, or copy_bytes_per_s. What is not placed by any tier lies in the first one. Errors: kBadInput with
-// `file`, line, key and remedy; whatever Validate refuses.
+// A tier names a `device` or a `memory` of the catalogue (a DRAM channel or an SSD), or gives bandwidth_bytes_per_s; a link of
+// the catalogue in `copy_over`, or copy_bytes_per_s. What is not placed by any tier lies in the first one. Errors: kBadInput
+// with `file`, line, key and remedy; whatever Validate refuses.
 Result<TiersFile> ParseTiersFile(std::string_view text, const std::string& file, const hardware::Catalogue& catalogue);
 
 }  // namespace moecap::metrics

@@ -75,7 +75,8 @@ TEST(RunConfig, ReadsWhatTheRunIsPricedAs) {
   const std::string text = kPriced;
   EXPECT_THAT(ErrorOf(text + "    dram_gb: 5\n"),
               testing::AllOf(testing::HasSubstr("c.yaml:13:"), testing::HasSubstr("did you mean \"dram_gib\"?")));
-  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\ncost: {pay: loan}\n"), testing::HasSubstr("known: buy, rent"));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\ncost: {pay: loan}\n"),
+              testing::HasSubstr("known: buy, rent"));
 }
 
 TEST(RunConfig, SurvivesTheManifest) {

@@ -75,10 +75,10 @@ CostFigures::CostFigures(const cost::CostInputs& inputs, std::optional<cost::Pay
   if (!chosen) return;
   pay_ = *chosen;
   host.pay = cost::Name(pay_);
-  host.cost_inputs.push_back(fmt::format(
-      "result: {} USD per useful hour of this machine, {}",
-      InWords(pay_ == cost::Pay::kRent ? host.rent_usd_per_useful_h : host.own_usd_per_useful_h),
-      pay_ == cost::Pay::kRent ? "rented" : "owned"));
+  host.cost_inputs.push_back(
+      fmt::format("result: {} USD per useful hour of this machine, {}",
+                  InWords(pay_ == cost::Pay::kRent ? host.rent_usd_per_useful_h : host.own_usd_per_useful_h),
+                  pay_ == cost::Pay::kRent ? "rented" : "owned"));
 }
 
 cost::CostInputs CostFigures::WithMeasuredPower(double chips_j, double wall_s) const {
@@ -86,9 +86,9 @@ cost::CostInputs CostFigures::WithMeasuredPower(double chips_j, double wall_s) c
   if (inputs.measured_power_w || !(wall_s > 0)) return inputs;
   const double wall = inputs.wall_factor ? inputs.wall_factor->value : 1;
   const double chips_w = chips_j / wall_s;
-  inputs.measured_power_w =
-      cost::Input{chips_w * wall,
-                  fmt::format("{:.4g} W of the chips by {} x wall {:.3g}, which is an estimate", chips_w, energy_source_, wall), ""};
+  inputs.measured_power_w = cost::Input{
+      chips_w * wall,
+      fmt::format("{:.4g} W of the chips by {} x wall {:.3g}, which is an estimate", chips_w, energy_source_, wall), ""};
   return inputs;
 }
 

@@ -269,10 +269,14 @@ TEST_F(RunTest, MeasuredEnergyReplacesTheNameplate) {
   Manifest manifest = NewResults(experiment).manifest();
   manifest.energy_source = "RAPL: package-0";
   manifest.pay = cost::Pay::kBuy;
-  for (const auto& [key, value] : std::map<std::string, double>{{"cpu_usd", 8760},        {"life_years", 1},
-                                                                {"discount_rate", 0},     {"utilisation", 1},
-                                                                {"energy_usd_per_kwh", 1}, {"nameplate_w", 400},
-                                                                {"wall_factor", 1.5},     {"pue", 2},
+  for (const auto& [key, value] : std::map<std::string, double>{{"cpu_usd", 8760},
+                                                                {"life_years", 1},
+                                                                {"discount_rate", 0},
+                                                                {"utilisation", 1},
+                                                                {"energy_usd_per_kwh", 1},
+                                                                {"nameplate_w", 400},
+                                                                {"wall_factor", 1.5},
+                                                                {"pue", 2},
                                                                 {"grid_kg_co2_per_kwh", 0.5}}) {
     ASSERT_TRUE(cost::SetCostInput(manifest.cost, key, {value, "test", ""}).ok());
   }
@@ -300,7 +304,8 @@ TEST_F(RunTest, MeasuredEnergyReplacesTheNameplate) {
   EXPECT_NEAR(*cell.energy_wh, 18.0 / 3600, 1e-12);
   EXPECT_NEAR(*cell.kg_co2_per_million_tokens, 18.0 / 48 * 1e6 / 3.6e6 * 2 * 0.5, 1e-9);
   EXPECT_NEAR(*summary->host.power_w, 75, 1e-6);
-  EXPECT_THAT(summary->host.power_source, testing::AllOf(testing::HasSubstr("RAPL: package-0"), testing::HasSubstr("estimate")));
+  EXPECT_THAT(summary->host.power_source,
+              testing::AllOf(testing::HasSubstr("RAPL: package-0"), testing::HasSubstr("estimate")));
   // 1 USD/h of capital and 0.075 kW x 2 x 1 USD/kWh, over 0.24 s.
   EXPECT_NEAR(*cell.usd_per_request * 6, 1.15 * 0.24 / 3600, 1e-12);
   EXPECT_NEAR(*cell.usd_per_million_input_tokens * 30 + *cell.usd_per_million_output_tokens * 18,

@@ -267,8 +267,9 @@ void PrintTokens(const Costing& costing) {
       {"output tokens", Usd(tokens.usd_per_million_output_tokens), Usd(tokens.output_usd)},
       {"whole bill on output tokens", Usd(tokens.usd_per_million_output_tokens_all_in), Usd(tokens.bill_usd)},
       {"whole bill on all tokens", Usd(tokens.usd_per_million_tokens_all_in), Usd(tokens.bill_usd)}};
-  fmt::print("\n{}", RenderTable({{"", fmt::format("{:g} machine{}, {}", costing.machines, costing.machines == 1 ? "" : "s",
-                                                   costing.machine.pay == cost::Pay::kRent ? "rented" : "owned"),
+  fmt::print("\n{}", RenderTable({{"",
+                                   fmt::format("{:g} machine{}, {}", costing.machines, costing.machines == 1 ? "" : "s",
+                                               costing.machine.pay == cost::Pay::kRent ? "rented" : "owned"),
                                    Align::kLeft, true},
                                   {"", "USD per 1M"},
                                   {"", "USD per useful hour"}},

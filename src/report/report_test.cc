@@ -280,11 +280,14 @@ TEST(Csv, HeaderIsStable) {
           "request_rate_stderr_requests_per_s,prefill_passes,prefill_latency_s,prefill_tokens,prefill_bytes,prefill_kv_bytes,"
           "prefill_flops,prefill_s_mbu,prefill_s_mfu,prefill_s_mbu_paper,prefill_s_mfu_paper,prefill_mbu,prefill_mfu,"
           "decode_passes,"));
-  EXPECT_THAT(header, HasSubstr(",decode_distinct_experts_mean,experts,top_k,peak_flops_per_s,kv_mean_bytes,kv_max_bytes,"
-                                "accuracy,accuracy_stderr,answered,scored,"
-                                "usd_per_million_input_tokens,usd_per_million_output_tokens,joules_per_output_token,energy_is_"
-                                "measured,cap_cost_score,cap_accuracy_score,"
-                                "cap_performance_score,cap_class,valid,invalid_reasons"));
+  EXPECT_THAT(header,
+              HasSubstr(",decode_distinct_experts_mean,experts,top_k,peak_flops_per_s,kv_mean_bytes,kv_max_bytes,"
+                        "accuracy,accuracy_stderr,answered,scored,"
+                        "usd_per_million_input_tokens,usd_per_million_output_tokens,usd_per_million_output_tokens_all_in,"
+                        "usd_per_million_tokens_all_in,usd_per_request,energy_wh,joules_per_output_token,"
+                        "joules_per_token,joules_per_request,energy_is_measured,chip_joules_per_output_token,"
+                        "kg_co2_per_million_tokens,cap_cost_score,cap_accuracy_score,"
+                        "cap_performance_score,cap_class,valid,invalid_reasons"));
   EXPECT_EQ(Count(text, "\n"), 10u);
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_EQ(Count(line, ","), Count(header, ","));

@@ -193,14 +193,6 @@ std::vector<CsvColumn> Columns() {
   AddCell(columns, "joules_per_request", &C::joules_per_request);
   AddCell(columns, "chip_joules_per_output_token", &C::chip_joules_per_output_token);
   AddCell(columns, "kg_co2_per_million_tokens", &C::kg_co2_per_million_tokens);
-  AddCell(columns, "usd_per_million_output_tokens_all_in", &C::usd_per_million_output_tokens_all_in);
-  AddCell(columns, "usd_per_million_tokens_all_in", &C::usd_per_million_tokens_all_in);
-  AddCell(columns, "usd_per_request", &C::usd_per_request);
-  AddCell(columns, "energy_wh", &C::energy_wh);
-  AddCell(columns, "joules_per_token", &C::joules_per_token);
-  AddCell(columns, "joules_per_request", &C::joules_per_request);
-  AddCell(columns, "chip_joules_per_output_token", &C::chip_joules_per_output_token);
-  AddCell(columns, "kg_co2_per_million_tokens", &C::kg_co2_per_million_tokens);
   return columns;
 }
 

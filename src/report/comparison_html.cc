@@ -87,7 +87,7 @@ std::string HtmlOf(const Comparison& comparison, const ComparisonTable& table) {
   std::vector<size_t> words;
   for (const auto& column : table.columns) {
     head.push_back(column.group + (column.group.empty() ? "" : ", ") + column.header);
-    if (column.words) words.push_back(head.size() - 1);
+    if (column.header == "verdict") words.push_back(head.size() - 1);
   }
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < table.rows.size(); ++i) {

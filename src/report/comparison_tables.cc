@@ -128,10 +128,10 @@ std::vector<ComparisonTable> FigureTables(const Comparison& comparison) {
 
 ComparisonTable ScoreTable(const Comparison& comparison) {
   ComparisonTable table;
-  table.title = "CAP scores";
-  table.columns = {{"paper score", "cost"}, {"paper score", "acc"},   {"paper score", "perf"}, {"robust score", "cost"},
-                   {"robust score", "acc"}, {"robust score", "perf"}, {"class", "name", true}, {"class", "support %"},
-                   {"", "front", true},     {"volume", "share %"}};
+  table.title = "CAP scores, by the paper and robust";
+  table.columns = {{"paper", "cost"},   {"paper", "acc"},     {"paper", "perf"},       {"robust", "cost"},
+                   {"robust", "acc"},   {"robust", "perf"},   {"class", "name", true}, {"class", "support %"},
+                   {"", "front", true}, {"volume", "share %"}};
   for (const ComparedSystem& system : comparison.systems) {
     std::vector<std::string> row;
     for (size_t k = 0; k < 3; ++k) row.push_back(ScoreText(system.figures[k].paper_score));

@@ -88,14 +88,14 @@ const Error& YamlErrors::first() const {
 
 YamlMap::YamlMap(const YamlNode& node, std::string where, YamlErrors& errors)
     : node_(node), where_(std::move(where)), errors_(errors) {
-  if (node.kind != YamlNode::Kind::kMap)
-    errors_.Add(node.line, fmt::format("{} must be a mapping of keys to values", where_));
+  if (node.kind != YamlNode::Kind::kMap) errors_.Add(node.line, fmt::format("{} must be a mapping of keys to values", where_));
 }
 
 const YamlNode* YamlMap::Child(std::string_view key) {
   known_.emplace(key);
   if (node_.kind != YamlNode::Kind::kMap) return nullptr;
-  const auto found = std::find_if(node_.items.begin(), node_.items.end(), [&](const YamlNode& item) { return item.key == key; });
+  const auto found =
+      std::find_if(node_.items.begin(), node_.items.end(), [&](const YamlNode& item) { return item.key == key; });
   return found == node_.items.end() ? nullptr : &*found;
 }
 
@@ -173,7 +173,8 @@ std::optional<size_t> YamlMap::Choice(std::string_view key, std::initializer_lis
 
 int YamlMap::LineOf(std::string_view key) const {
   if (node_.kind != YamlNode::Kind::kMap) return node_.line;
-  const auto found = std::find_if(node_.items.begin(), node_.items.end(), [&](const YamlNode& item) { return item.key == key; });
+  const auto found =
+      std::find_if(node_.items.begin(), node_.items.end(), [&](const YamlNode& item) { return item.key == key; });
   return found == node_.items.end() ? node_.line : found->line;
 }
 
@@ -185,8 +186,8 @@ void YamlMap::RefuseUnknownKeys() const {
       errors_.Add(item.key_line, fmt::format("\"{}\" is given twice in {}", item.key, where_));
     } else if (!known_.contains(item.key)) {
       const std::string nearest = NearestWord(item.key, {known_.begin(), known_.end()});
-      const std::string remedy =
-          nearest.empty() ? fmt::format("known keys: {}", fmt::join(known_, ", ")) : fmt::format("did you mean \"{}\"?", nearest);
+      const std::string remedy = nearest.empty() ? fmt::format("known keys: {}", fmt::join(known_, ", "))
+                                                 : fmt::format("did you mean \"{}\"?", nearest);
       errors_.Add(item.key_line, fmt::format("unknown key \"{}\" in {}; {}", item.key, where_, remedy));
     }
   }

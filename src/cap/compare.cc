@@ -27,11 +27,11 @@ stats::Interval Central(std::vector<double> values, double confidence) {
 std::string NoiseInWords(const MeasuredSystem& system, AxisId axis, bool known) {
   switch (NoiseSourceOf(axis)) {
     case NoiseSource::kNone:
-      return axis == AxisId::kSMbu || axis == AxisId::kSMfu ? "noise not estimated" : "a fixed figure";
+      return axis == AxisId::kSMbu || axis == AxisId::kSMfu ? "not estimated" : "none, a fixed figure";
     case NoiseSource::kProblems:
-      return known ? fmt::format("{} problems", system.problems.size()) : "fewer than two problems";
+      return known ? fmt::format("{} problems", system.problems.size()) : "not known: fewer than two problems";
     case NoiseSource::kRequests: {
-      if (!known) return "fewer than two requests";
+      if (!known) return "not known: fewer than two requests";
       size_t requests = 0;
       for (const ProblemSample& problem : system.problems) requests += problem.e2e_s.size();
       return fmt::format("{} requests, {}", requests,
@@ -40,7 +40,7 @@ std::string NoiseInWords(const MeasuredSystem& system, AxisId axis, bool known) 
     }
     case NoiseSource::kRepeats:
       if (known) return fmt::format("{} repetitions", system.repeats.size());
-      return system.repeats.size() == 1 ? "one repetition" : "repetitions not known";
+      return system.repeats.size() == 1 ? "not known: one repetition" : "not known: no repetition with a time";
   }
   return "";
 }

@@ -38,7 +38,7 @@ struct ComparedFigure {
   std::optional<double> relative_difference;           // difference / baseline; null for a baseline of 0
   std::optional<double> p_value;                       // accuracy only: exact McNemar test, or sign flips
   Verdict verdict = Verdict::kNotKnown;
-  std::string noise;                   // where the interval comes from, or why there is none: "one repetition"
+  std::string noise;                   // where the interval comes from, or why there is none: "not known: one repetition"
   std::optional<double> paper_score;   // cost, accuracy and performance axis only
   std::optional<double> robust_score;  // 0..100
 };

@@ -110,7 +110,7 @@ TEST(CompareSystems, OneRepetitionLeavesTheNoiseOfCostUnknown) {
   EXPECT_FALSE(cost.interval.has_value());
   EXPECT_FALSE(cost.difference_interval.has_value());
   EXPECT_EQ(cost.verdict, Verdict::kNotKnown);
-  EXPECT_EQ(cost.noise, "one repetition");
+  EXPECT_EQ(cost.noise, "not known: one repetition");
   EXPECT_THAT(FigureOf(comparison, 2, AxisId::kTpot).noise, HasSubstr("one repetition: drift not known"));
 }
 

@@ -134,7 +134,7 @@ class Pricing {
       inputs.board_usd = HostShare();
     }
     if (processors_.empty()) inputs.cpu_usd = Input{0, "in the price of the host", ""};
-    AddLine("board", by_core ? "by core" : "host of the accelerators", nodes_, "", inputs.board_usd);
+    AddLine("board", by_core ? "by core" : processors_.empty() ? "host" : "rest of the host", nodes_, "", inputs.board_usd);
   }
 
   std::optional<Input> BoardByCore() const {

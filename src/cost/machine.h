@@ -53,13 +53,13 @@ struct PricedMachine {
   Pay pay = Pay::kBuy;  // as the spec says; without a word rent where a rate was given or the hardware has no price, else buy
 };
 
-// Host of the accelerators (processors that are not named, board, chassis, power supply): beside datacentre accelerators a share of
-// their price, less the named processors; beside named processors the board by core; else a workstation's. A unified-memory
-// machine is priced whole: processor, board and memory are in its price. Power: the TDPs, and where the price book has it of every
-// accelerator, the all-in power. A device whose price is not known leaves its whole part
-// unknown. Rent: the catalogue's rates of the accelerators, where all have one.
-// Errors: kBadInput for a device that the catalogue does not have (with the nearest), a processor among the accelerators or the
-// reverse, nothing at all, memory or processors beside a machine that is priced whole, or a value outside its range.
+// Host of the accelerators (processors that are not named, board, chassis, power supply): beside datacentre accelerators a
+// share of their price, less the named processors; beside named processors the board by core; else a workstation's. A
+// unified-memory machine is priced whole: processor, board and memory are in its price. Power: the TDPs, and where the price
+// book has it of every accelerator, the all-in power. A device whose price is not known leaves its whole part unknown. Rent:
+// the catalogue's rates of the accelerators, where all have one. Errors: kBadInput for a device that the catalogue does not
+// have (with the nearest), a processor among the accelerators or the reverse, nothing at all, memory or processors beside a
+// machine that is priced whole, or a value outside its range.
 Result<PricedMachine> PriceMachine(const MachineSpec& spec, const hardware::Catalogue& catalogue, const PriceBook& book);
 
 }  // namespace moecap::cost

@@ -45,8 +45,8 @@ Json ToJson(const MachineSpec& machine);
 // Errors: kBadInput naming the pool and the value: negative, a share above 1, shares that sum above 1, no machines.
 Status CheckRates(const PoolRates& rates);
 
-// An hour of the pool, at `usd_per_machine_h` for a useful hour of one machine. Requires CheckRates. Without a prefill share the
-// division is known only where one kind of token, input or output, is made.
+// An hour of the pool, at `usd_per_machine_h` for a useful hour of one machine. Requires CheckRates. Without a prefill share
+// the division is known only where one kind of token, input or output, is made.
 Pool HourOf(const PoolRates& rates, double usd_per_machine_h);
 
 // The cost inputs of a mapping with the keys of CostInputKeys(); other keys are left to the caller.

@@ -208,8 +208,9 @@ TEST(PriceMachine, RefusesWhatItCannotPrice) {
   EXPECT_THAT(ErrorOf(spec), HasSubstr("0 nodes"));
 }
 
-// MoE-CAP's own cost program, for comparison: it charges every run the whole purchase price x 1.25 and the energy x 1.2, so that
-// an hour and a second cost the same. Eight A100 at 19,000 USD and 400 W, one processor at 7,214 USD and 350 W, 0.15 USD/kWh.
+// MoE-CAP's own cost program, for comparison: it charges every run the whole purchase price x 1.25 and the energy x 1.2, so
+// that an hour and a second cost the same. Eight A100 at 19,000 USD and 400 W, one processor at 7,214 USD and 350 W, 0.15
+// USD/kWh.
 TEST(PriceMachine, SpreadsThePriceThatMoeCapChargesAtOnce) {
   const double capital = 8 * 19000 + 7214, kilowatts = (8 * 400 + 350) / 1000.0;
   EXPECT_NEAR(capital * 1.25 + kilowatts * 0.15 * 1.2, 199018.14, 0.005);
@@ -217,7 +218,7 @@ TEST(PriceMachine, SpreadsThePriceThatMoeCapChargesAtOnce) {
   MachineSpec spec;
   spec.accelerators = {{"a100-80-sxm", 8}};
   spec.dram_gib = spec.ssd_gb = 0;
-  spec.given = {{"accelerators_usd", 152000}, {"cpu_usd", 7214}, {"board_usd", 0}, {"life_years", 3},
+  spec.given = {{"accelerators_usd", 152000}, {"cpu_usd", 7214},  {"board_usd", 0},         {"life_years", 3},
                 {"discount_rate", 0},         {"utilisation", 1}, {"residual_fraction", 0}, {"opex_fraction_per_year", 0}};
   const auto hour = OwnedCostPerHour(Price(spec).inputs);
   ASSERT_TRUE(hour);
@@ -316,8 +317,8 @@ TEST(Examples, AreAllPriced) {
 }
 
 TEST(Examples, DeepSeeksDayGivesItsBill) {
-  const auto file = ParseMachineFile(*ReadFile(std::filesystem::path(MOECAP_SOURCE_DIR) / "examples/machines/deepseek-day6.yaml"),
-                                     "deepseek-day6.yaml");
+  const auto file = ParseMachineFile(
+      *ReadFile(std::filesystem::path(MOECAP_SOURCE_DIR) / "examples/machines/deepseek-day6.yaml"), "deepseek-day6.yaml");
   ASSERT_TRUE(file.ok()) << file.error().message;
   const PricedMachine machine = Price(file->machine);
   const auto hour = CostPerHour(machine.inputs, machine.pay);

@@ -76,7 +76,8 @@ Status SetCostInput(CostInputs& inputs, std::string_view key, Input input);
 const std::optional<Input>& GetCostInput(const CostInputs& inputs, std::string_view key);
 std::vector<std::string> CostInputKeys();
 
-// One line an input that is set: "energy price: 0.15 [0.06 to 0.18] USD/kWh (source, 2026-06)"; then one line for what is missing.
+// One line an input that is set: "energy price: 0.15 [0.06 to 0.18] USD/kWh (source, 2026-06)"; then one line for what is
+// missing.
 std::vector<std::string> DescribeInputs(const CostInputs& inputs);
 
 struct HardwareCost {
@@ -136,8 +137,8 @@ struct Power {
 // At the wall, under load. Null when neither a measurement nor a nameplate is known.
 std::optional<Power> PowerUnderLoad(const CostInputs& inputs);
 
-// kg of CO2 equivalents for `joules` at the wall: with the building's share (PUE) and the grid's factor. Null when the factor is
-// not known. Making the machine is not in it.
+// kg of CO2 equivalents for `joules` at the wall: with the building's share (PUE) and the grid's factor. Null when the factor
+// is not known. Making the machine is not in it.
 std::optional<double> KgCo2(const CostInputs& inputs, double joules);
 
 // Energy at the wall per token; the building's share (PUE) is not in it. Null unless tokens > 0.

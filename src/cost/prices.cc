@@ -109,7 +109,8 @@ Result<PriceBook> PriceBook::Parse(std::string_view text) {
       return Annotate(fmt::format("price {}", book.prices_.size() + 1), valid.error());
     }
     const auto same = [&](const Price& other) { return other.key == price->key; };
-    if (std::any_of(book.prices_.begin(), book.prices_.end(), same)) return BadInput(fmt::format("the price '{}' occurs twice", price->key));
+    if (std::any_of(book.prices_.begin(), book.prices_.end(), same))
+      return BadInput(fmt::format("the price '{}' occurs twice", price->key));
     book.prices_.push_back(*std::move(price));
   }
   return book;
@@ -180,7 +181,8 @@ CostInputs DefaultHostInputs(const hardware::HostInfo& host, const PriceBook& bo
   inputs.board_usd = PriceOf(book, cores, "cores", server ? "server_board_usd_per_core" : "desktop_board_usd_per_core");
   inputs.nameplate_w = PriceOf(book, cores, "cores", server ? "server_cpu_w_per_core" : "desktop_cpu_w_per_core");
   if (processor && processor->cores.value_or(0) > 0) {
-    if (auto share = ShareOf(*processor, cores, book.FindFor(*processor, "price_usd"), "USD")) inputs.cpu_usd = std::move(share);
+    if (auto share = ShareOf(*processor, cores, book.FindFor(*processor, "price_usd"), "USD"))
+      inputs.cpu_usd = std::move(share);
     std::optional<Input> tdp;
     if (processor->tdp_w) tdp = Input{*processor->tdp_w, processor->source, processor->date};
     if (auto share = ShareOf(*processor, cores, tdp, "W")) inputs.nameplate_w = std::move(share);

@@ -30,8 +30,8 @@ class PriceBook {
   // `text` is the content of catalog/prices/prices.json. Errors: kBadInput naming the entry and what is wrong with it.
   static Result<PriceBook> Parse(std::string_view text);
 
-  // This book with the entries of a user's own laid over it, key by key. Errors: as Parse, and keys that this book does not have
-  // and that name no device of `catalogue` (with the nearest known one).
+  // This book with the entries of a user's own laid over it, key by key. Errors: as Parse, and keys that this book does not
+  // have and that name no device of `catalogue` (with the nearest known one).
   Result<PriceBook> With(std::string_view text, const hardware::Catalogue& catalogue) const;
 
   // The book that ships with the program.

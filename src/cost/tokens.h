@@ -42,8 +42,8 @@ struct TokenCost {
   std::optional<double> usd_per_request;
 };
 
-// `usd_per_node_h`: for an hour of one node. Idle time is shared out like busy time. Storage without cached tokens is shared out
-// in the same way.
+// `usd_per_node_h`: for an hour of one node. Idle time is shared out like busy time. Storage without cached tokens is shared
+// out in the same way.
 TokenCost DivideBill(double usd_per_node_h, const NodeWork& work);
 
 // Nodes that do the same work, in disaggregated serving one phase only.

@@ -128,7 +128,8 @@ TEST(DivideBill, PartsAlwaysAddUp) {
     EXPECT_NEAR(Parts(cost), cost.bill_usd, 1e-9 * cost.bill_usd);
     // By another way: prices times tokens, where every part with money has tokens.
     if (work.input_tokens == 0 || work.output_tokens == 0) continue;
-    double sum = *cost.usd_per_million_input_tokens * work.input_tokens + *cost.usd_per_million_output_tokens * work.output_tokens;
+    double sum =
+        *cost.usd_per_million_input_tokens * work.input_tokens + *cost.usd_per_million_output_tokens * work.output_tokens;
     if (cost.usd_per_million_cached_tokens) sum += *cost.usd_per_million_cached_tokens * work.cached_tokens;
     EXPECT_NEAR(sum / 1e6, cost.bill_usd, 1e-9 * cost.bill_usd);
   }

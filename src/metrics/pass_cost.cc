@@ -140,20 +140,28 @@ double PassKvBytes(const ModelSpec& model, const PassRecord& pass, Convention co
   return elements * model.kv_bits / 8 + state_bytes;
 }
 
-std::optional<double> PassBytes(const ModelSpec& model, const PassRecord& pass, Convention convention,
-                                const Replication& replication) {
-  double bytes = PassKvBytes(model, pass, convention, replication);
+std::optional<std::vector<double>> PassRoutedBytes(const ModelSpec& model, const PassRecord& pass, Convention convention) {
+  std::vector<double> bytes;
   const int moe_layers = model.MoeLayers();
   int moe_layer = 0;
   for (const LayerSpec& layer : model.layers) {
-    const bool runs = Runs(layer, pass);
-    if (runs) bytes += FixedLayerBytes(layer, convention, replication);
     if (!layer.ffn.moe()) continue;
     const std::optional<double> distinct = convention == Convention::kVanilla ? std::optional<double>(layer.ffn.experts)
                                                                               : DistinctExperts(pass, moe_layer, moe_layers);
     ++moe_layer;
     if (!distinct) return std::nullopt;
-    if (runs) bytes += *distinct * RoutedExpertBytes(layer, convention);
+    bytes.push_back(Runs(layer, pass) ? *distinct * RoutedExpertBytes(layer, convention) : 0);
+  }
+  return bytes;
+}
+
+std::optional<double> PassBytes(const ModelSpec& model, const PassRecord& pass, Convention convention,
+                                const Replication& replication) {
+  const auto routed = PassRoutedBytes(model, pass, convention);
+  if (!routed) return std::nullopt;
+  double bytes = std::accumulate(routed->begin(), routed->end(), PassKvBytes(model, pass, convention, replication));
+  for (const LayerSpec& layer : model.layers) {
+    if (Runs(layer, pass)) bytes += FixedLayerBytes(layer, convention, replication);
   }
   if (convention != Convention::kPaper) bytes += EndBytes(model, Count(pass.NewTokens()), replication);
   return bytes;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "metrics/deployment.h"
 #include "model/model_spec.h"
@@ -30,6 +31,10 @@ std::optional<double> PassBytes(const model::ModelSpec& model, const record::Pas
 // The KV (and state) part of PassBytes; always known.
 double PassKvBytes(const model::ModelSpec& model, const record::PassRecord& pass, Convention convention,
                    const Replication& replication = {});
+
+// The routed-expert part of PassBytes, one entry a MoE layer (0 for one that does not run); null as there.
+std::optional<std::vector<double>> PassRoutedBytes(const model::ModelSpec& model, const record::PassRecord& pass,
+                                                   Convention convention);
 
 // How score and value FLOPs of MLA are counted: as the model defines them, with keys and values of each head, or in the latent
 // space, as engines with an absorbed up-projection execute them. Other attention has one form.

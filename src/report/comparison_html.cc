@@ -86,10 +86,8 @@ std::string HtmlOf(const Comparison& comparison, const ComparisonTable& table) {
   std::vector<std::string> head = {"system"};
   std::vector<size_t> words;
   for (const auto& column : table.columns) {
-    const bool broken = column.group.ends_with('-');
-    const std::string group = broken ? column.group.substr(0, column.group.size() - 1) : column.group;
-    head.push_back(group + (group.empty() || broken ? "" : ", ") + column.header);
-    if (column.words) words.push_back(head.size() - 1);
+    head.push_back(column.group + (column.group.empty() ? "" : ", ") + column.header);
+    if (column.header == "verdict") words.push_back(head.size() - 1);
   }
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < table.rows.size(); ++i) {

@@ -21,10 +21,7 @@ std::string TableText(const cap::Comparison& comparison, const ComparisonTable& 
   std::vector<std::string> head = {"system"};
   std::vector<std::string> rule = {"---"};
   for (const auto& column : table.columns) {
-    // A hyphen joins the halves of a word that is broken over two lines elsewhere.
-    const bool broken = column.group.ends_with('-');
-    const std::string group = broken ? column.group.substr(0, column.group.size() - 1) : column.group;
-    head.push_back(EscapeMarkdown(group + (group.empty() || broken ? "" : " ") + column.header));
+    head.push_back(EscapeMarkdown(column.group + (column.group.empty() ? "" : " ") + column.header));
     rule.emplace_back(column.words ? "---" : "--:");
   }
   std::string out = fmt::format("\n## {}\n\n{}{}", EscapeMarkdown(table.title), Row(head), Row(rule));

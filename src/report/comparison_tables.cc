@@ -128,10 +128,10 @@ std::vector<ComparisonTable> FigureTables(const Comparison& comparison) {
 
 ComparisonTable ScoreTable(const Comparison& comparison) {
   ComparisonTable table;
-  table.title = "CAP scores";
-  table.columns = {{"paper score", "cost"}, {"paper score", "acc"},   {"paper score", "perf"}, {"robust score", "cost"},
-                   {"robust score", "acc"}, {"robust score", "perf"}, {"", "class", true},     {"sup-", "port %"},
-                   {"", "front", true},     {"volume", "share %"}};
+  table.title = "CAP scores, by the paper and robust";
+  table.columns = {{"paper", "cost"},   {"paper", "acc"},     {"paper", "perf"},       {"robust", "cost"},
+                   {"robust", "acc"},   {"robust", "perf"},   {"class", "name", true}, {"class", "support %"},
+                   {"", "front", true}, {"volume", "share %"}};
   for (const ComparedSystem& system : comparison.systems) {
     std::vector<std::string> row;
     for (size_t k = 0; k < 3; ++k) row.push_back(ScoreText(system.figures[k].paper_score));
@@ -231,11 +231,11 @@ std::vector<std::string> MethodLines(const Comparison& comparison) {
     }
     const Axis& axis = cap::AxisOf(comparison.axes[k].axis);
     std::string line = fmt::format("{}: {}", axis.key, axis.definition);
-    if (!noises.empty()) line += fmt::format("; noise from {}", fmt::join(noises, " / "));
+    if (!noises.empty()) line += fmt::format("; noise: {}", fmt::join(noises, " / "));
     if (comparison.axes[k].limit) {
-      line += fmt::format("; robust score 100 at {} {} = {}, 0 at {} powers of ten from it",
-                          FormatSignificant(comparison.axes[k].limit->value, 3), axis.unit, comparison.axes[k].limit->source,
-                          FormatSignificant(axis.decades, 2));
+      line +=
+          fmt::format("; robust score 100 at {:.3g} {} = {}, 0 at {} powers of ten from it", comparison.axes[k].limit->value,
+                      axis.unit, comparison.axes[k].limit->source, FormatFixed(axis.decades, 0));
     } else if (!axis.log_scale) {
       line += "; robust score 100 x the share";
     }

@@ -181,6 +181,10 @@ std::vector<CsvColumn> Columns() {
   columns.push_back(
       {"cap_class_support", [](const Row& row) { return row.scores != nullptr ? Text(row.scores->class_support) : ""; }});
   AddRobustScores(columns);
+  columns.push_back({"pay", [](const Row& row) { return row.run.host.pay; }});
+  AddRange(columns, "own", &cap::HostSummary::own_usd_per_useful_h);
+  AddRange(columns, "rent", &cap::HostSummary::rent_usd_per_useful_h);
+  columns.push_back({"break_even_utilisation", [](const Row& row) { return Text(row.run.host.break_even_utilisation); }});
   AddCell(columns, "usd_per_million_output_tokens_all_in", &C::usd_per_million_output_tokens_all_in);
   AddCell(columns, "usd_per_million_tokens_all_in", &C::usd_per_million_tokens_all_in);
   AddCell(columns, "usd_per_request", &C::usd_per_request);
@@ -189,10 +193,6 @@ std::vector<CsvColumn> Columns() {
   AddCell(columns, "joules_per_request", &C::joules_per_request);
   AddCell(columns, "chip_joules_per_output_token", &C::chip_joules_per_output_token);
   AddCell(columns, "kg_co2_per_million_tokens", &C::kg_co2_per_million_tokens);
-  columns.push_back({"pay", [](const Row& row) { return row.run.host.pay; }});
-  AddRange(columns, "own", &cap::HostSummary::own_usd_per_useful_h);
-  AddRange(columns, "rent", &cap::HostSummary::rent_usd_per_useful_h);
-  columns.push_back({"break_even_utilisation", [](const Row& row) { return Text(row.run.host.break_even_utilisation); }});
   return columns;
 }
 

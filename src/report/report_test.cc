@@ -327,6 +327,10 @@ TEST(Csv, HeaderIsStable) {
                                 "goodput_mean_requests_per_s,goodput_min_requests_per_s,goodput_max_requests_per_s,"
                                 "goodput_stderr_requests_per_s,power_w,purchase_usd,cap_scenario,cap_class_support,"
                                 "robust_score_usd_per_million_output_tokens,"));
+  EXPECT_TRUE(header.ends_with(
+      ",usd_per_million_output_tokens_all_in,usd_per_million_tokens_all_in,usd_per_request,energy_wh,joules_per_token,"
+      "joules_per_request,chip_joules_per_output_token,kg_co2_per_million_tokens"))
+      << "new columns are appended";
   EXPECT_EQ(Count(text, "\n"), 10u);
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_EQ(Count(line, ","), Count(header, ","));

@@ -8,7 +8,6 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
-#include "base/fs.h"
 #include "base/json.h"
 #include "report/comparison_html.h"
 #include "report/comparison_json.h"
@@ -61,12 +60,15 @@ cap::ServiceLevel LevelOf(const Flags& flags) {
   return {limit(flags.limit_ttft_s), limit(flags.limit_tpot_s), limit(flags.limit_e2e_s)};
 }
 
-Status WriteFiles(const cap::Comparison& comparison, const std::filesystem::path& dir) {
-  RETURN_IF_ERROR(WriteFileAtomically(dir / "comparison.json", DumpJsonPretty(report::ComparisonToJson(comparison))));
-  RETURN_IF_ERROR(WriteFileAtomically(dir / "comparison.md", report::RenderComparisonMarkdown(comparison)));
-  if (const std::string radar = report::DrawComparisonRadar(comparison, report::SvgMode::kStandalone); !radar.empty())
-    RETURN_IF_ERROR(WriteFileAtomically(dir / "comparison-radar.svg", radar));
-  return WriteFileAtomically(dir / "comparison.html", report::RenderComparisonHtml(comparison));
+std::vector<report::NamedText> FilesOf(const cap::Comparison& comparison) {
+  std::vector<report::NamedText> files = {
+      {"comparison.json", DumpJsonPretty(report::ComparisonToJson(comparison))},
+      {"comparison.md", report::RenderComparisonMarkdown(comparison)},
+      {"comparison.html", report::RenderComparisonHtml(comparison)},
+  };
+  if (std::string radar = report::DrawComparisonRadar(comparison, report::SvgMode::kStandalone); !radar.empty())
+    files.push_back({"comparison-radar.svg", std::move(radar)});
+  return files;
 }
 
 Status Compare(const Flags& flags) {
@@ -79,7 +81,7 @@ Status Compare(const Flags& flags) {
     runs.push_back(std::move(run));
   }
   ASSIGN_OR_RETURN(const cap::Comparison comparison, run::CompareRuns(runs, options));
-  if (!flags.write_to.empty()) RETURN_IF_ERROR(WriteFiles(comparison, flags.write_to));
+  if (!flags.write_to.empty()) RETURN_IF_ERROR(WriteFiles(FilesOf(comparison), flags.write_to));
   for (const std::string& warning : comparison.warnings) std::fprintf(stderr, "moecap compare: WARNING: %s\n", warning.c_str());
   std::string text;
   if (flags.json) {

@@ -211,7 +211,7 @@ TableOptions Options() {
 void PrintBill(const Costing& costing) {
   std::vector<std::vector<std::string>> rows;
   for (const cost::BillLine& line : costing.machine.lines) {
-    rows.push_back({line.part, line.item, FormatSignificant(line.count, 6) + (line.unit.empty() ? "" : " " + line.unit),
+    rows.push_back({line.part, line.item, fmt::format("{:g}{}{}", line.count, line.unit.empty() ? "" : " ", line.unit),
                     Usd(line.usd.typical), Between(line.usd), line.date});
   }
   const cost::Range sum = cost::PurchaseUsd(costing.machine.inputs);
@@ -222,7 +222,7 @@ void PrintBill(const Costing& costing) {
                                 {"", "count"},
                                 {"", "USD"},
                                 {"", "low to high"},
-                                {"", "date", Align::kLeft}},
+                                {"", "as of", Align::kLeft}},
                                rows, Options()));
   const auto hardware = cost::PriceHardware(costing.machine.inputs);
   if (hardware && !hardware->missing.empty())
@@ -267,8 +267,9 @@ void PrintTokens(const Costing& costing) {
       {"output tokens", Usd(tokens.usd_per_million_output_tokens), Usd(tokens.output_usd)},
       {"whole bill on output tokens", Usd(tokens.usd_per_million_output_tokens_all_in), Usd(tokens.bill_usd)},
       {"whole bill on all tokens", Usd(tokens.usd_per_million_tokens_all_in), Usd(tokens.bill_usd)}};
-  fmt::print("\n{}", RenderTable({{"", fmt::format("{:g} machine{}, {}", costing.machines, costing.machines == 1 ? "" : "s",
-                                                   costing.machine.pay == cost::Pay::kRent ? "rented" : "owned"),
+  fmt::print("\n{}", RenderTable({{"",
+                                   fmt::format("{:g} machine{}, {}", costing.machines, costing.machines == 1 ? "" : "s",
+                                               costing.machine.pay == cost::Pay::kRent ? "rented" : "owned"),
                                    Align::kLeft, true},
                                   {"", "USD per 1M"},
                                   {"", "USD per useful hour"}},
@@ -281,9 +282,10 @@ void PrintTokens(const Costing& costing) {
   fmt::print("a day of this: {} USD\n", Usd(tokens.bill_usd * 24));
   const EnergyFigures energy = EnergyOf(costing);
   if (energy.joules_per_output_token)
-    fmt::print("energy: {} J per output token\n", FormatSignificant(*energy.joules_per_output_token, 3));
+    fmt::print("energy: {} J per output token at the wall{}\n", FormatSignificant(*energy.joules_per_output_token, 3),
+               costing.power->measured ? "" : " (estimate)");
   if (energy.kg_co2_per_million_tokens)
-    fmt::print("CO2: {} kg per 1M tokens\n", FormatSignificant(*energy.kg_co2_per_million_tokens, 3));
+    fmt::print("CO2: {} kg per 1M tokens, building included\n", FormatSignificant(*energy.kg_co2_per_million_tokens, 3));
 }
 
 Status Cost(const Flags& flags) {
@@ -296,7 +298,13 @@ Status Cost(const Flags& flags) {
   PrintHours(costing);
   PrintTokens(costing);
   fmt::print("\ninputs (everything not measured is an estimate; low to high takes all of them at one end):\n");
-  for (const std::string& line : cost::DescribeInputs(costing.machine.inputs)) fmt::print("  {}\n", line);
+  for (const std::string& line : cost::DescribeInputs(costing.machine.inputs)) {
+    const char* indent = "  ";
+    for (const std::string& piece : WrapText(line, TerminalWidth() - 4)) {
+      fmt::print("{}{}\n", indent, piece);
+      indent = "    ";
+    }
+  }
   return {};
 }
 

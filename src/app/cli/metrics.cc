@@ -10,6 +10,7 @@
 #include <set>
 
 #include "app/cli/cli.h"
+#include "app/cli/metrics_tiers.h"
 #include "app/cli/model_flags.h"
 #include "base/json.h"
 #include "base/table.h"
@@ -31,6 +32,7 @@ struct Flags {
   std::string mla_form = "expanded";
   double bandwidth = 0;  // bytes/s of one device; 0 = the catalogue's
   double flops = 0;
+  std::string tiers;  // file; empty = one memory
   bool json = false;
 };
 
@@ -67,8 +69,8 @@ Result<metrics::Peaks> PeaksOf(const Flags& flags, const model::ModelSpec& spec,
   }
   if (flags.bandwidth > 0) peaks.bandwidth_bytes_per_s = flags.bandwidth;
   if (flags.flops > 0) peaks.flops_per_s = flags.flops;
-  if (!peaks.bandwidth_bytes_per_s && !peaks.flops_per_s) {
-    return BadInput("no ceilings: give --device ID, or --bandwidth-bytes-per-s and --flops-per-s");
+  if (!peaks.bandwidth_bytes_per_s && !peaks.flops_per_s && flags.tiers.empty()) {
+    return BadInput("no ceilings: give --device ID, or --bandwidth-bytes-per-s and --flops-per-s, or --tiers FILE");
   }
   return peaks;
 }
@@ -179,6 +181,17 @@ void Print(const Utilization& utilization) {
   for (const std::string& reason : utilization.invalid) fmt::print("invalid: {}\n", reason);
 }
 
+// Null without --tiers. Without the context of a pass its KV bytes, and so the tiers' bytes, are not known.
+Result<std::optional<TierReport>> TiersOf(const Flags& flags, const model::ModelSpec& spec, const Passes& passes) {
+  if (flags.tiers.empty()) return std::optional<TierReport>();
+  if (flags.tensor || flags.expert || flags.pipeline || flags.data)
+    return BadInput("--tiers describes all memories together; leave out --tp, --ep, --pp and --dp");
+  if (!passes.without_context.empty())
+    return BadInput(fmt::format("{}: --tiers needs the context of every pass, which these records do not have", flags.passes));
+  ASSIGN_OR_RETURN(TierReport report, ReportTiers(flags.tiers, spec, passes.records));
+  return std::optional(std::move(report));
+}
+
 Status Metrics(const Flags& flags) {
   if (flags.devices.value_or(1) < 1) {
     return BadInput(fmt::format("--devices {} is not possible; use 1 or more", *flags.devices));
@@ -189,27 +202,31 @@ Status Metrics(const Flags& flags) {
   ASSIGN_OR_RETURN(const metrics::Peaks peaks, PeaksOf(flags, spec, devices));
   ASSIGN_OR_RETURN(Passes passes, ReadPassFile(flags.passes, spec));
   if (passes.records.empty()) return BadInput(fmt::format("{} holds no passes", flags.passes));
+  ASSIGN_OR_RETURN(const auto tiers, TiersOf(flags, spec, passes));
   Utilization utilization = metrics::ComputeUtilization(spec, passes.records, peaks, options);
   passes.notes.insert(passes.notes.end(), utilization.notes.begin(), utilization.notes.end());
   ForgetContextFigures(passes.without_context, utilization);
   if (flags.json) {
-    fmt::print("{}", DumpJsonPretty({{"model", spec.id},
-                                     {"device", flags.device},
-                                     {"devices", devices},
-                                     {"deployment", ToJson(options.deployment)},
-                                     {"mla_form", metrics::Name(options.mla_form)},
-                                     {"peak_bandwidth_bytes_per_s", Optional(peaks.bandwidth_bytes_per_s)},
-                                     {"peak_flops_per_s", Optional(peaks.flops_per_s)},
-                                     {"phases",
-                                      {{"prefill", ToJson(utilization.prefill)},
-                                       {"decode", ToJson(utilization.decode)},
-                                       {"mixed", ToJson(utilization.mixed)}}},
-                                     {"all", ToJson(utilization.all)},
-                                     {"invalid", utilization.invalid},
-                                     {"notes", passes.notes}}));
+    Json json = {{"model", spec.id},
+                 {"device", flags.device},
+                 {"devices", devices},
+                 {"deployment", ToJson(options.deployment)},
+                 {"mla_form", metrics::Name(options.mla_form)},
+                 {"peak_bandwidth_bytes_per_s", Optional(peaks.bandwidth_bytes_per_s)},
+                 {"peak_flops_per_s", Optional(peaks.flops_per_s)},
+                 {"phases",
+                  {{"prefill", ToJson(utilization.prefill)},
+                   {"decode", ToJson(utilization.decode)},
+                   {"mixed", ToJson(utilization.mixed)}}},
+                 {"all", ToJson(utilization.all)},
+                 {"invalid", utilization.invalid},
+                 {"notes", passes.notes}};
+    if (tiers) json["tiers"] = ToJson(*tiers);
+    fmt::print("{}", DumpJsonPretty(json));
   } else {
     PrintOptions(options);
     Print(utilization);
+    if (tiers) Print(*tiers);
     for (const std::string& note : passes.notes) fmt::print("note: {}\n", note);
   }
   return {};
@@ -234,6 +251,7 @@ Action AddMetrics(CLI::App& app, const Invocation&) {
   app.add_option("--kv", flags->model.kv, "type of the KV cache");
   app.add_option("--bandwidth-bytes-per-s", flags->bandwidth, "peak of one device, instead of the catalogue's");
   app.add_option("--flops-per-s", flags->flops, "dense peak of one device, instead of the catalogue's");
+  app.add_option("--tiers", flags->tiers, "YAML file of memory tiers (docs/metrics.md): HBM, DRAM, SSD and what lies in each");
   app.add_flag("--json", flags->json, "print JSON");
   app.footer("Example:\n  moecap metrics passes.jsonl --model Qwen/Qwen3-30B-A3B --device h100-sxm --json");
   return [flags] { return Metrics(*flags); };

@@ -242,6 +242,10 @@ TEST(UsdPerUsefulHour, IsOrderedAndNullWithoutInputs) {
   EXPECT_LT(*usd.typical, *usd.high);
   EXPECT_DOUBLE_EQ(*usd.typical, OwnedCostPerHour(host)->usd_per_useful_h);
   EXPECT_EQ(UsdPerUsefulHour(host, Pay::kRent), Range{});
+  CostInputs given = Fleet(30000, 10000, 700);
+  given.utilisation = Of(0.5);
+  EXPECT_TRUE(UsdPerUsefulHour(given, Pay::kBuy).typical.has_value());
+  EXPECT_EQ(UsdPerUsefulHour(given, Pay::kBuy).low, std::nullopt) << "nobody said how sure the prices are";
   const Range purchase = PurchaseUsd(host);
   EXPECT_LT(*purchase.low, *purchase.typical);
   EXPECT_LT(*purchase.typical, *purchase.high);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -100,6 +101,13 @@ CostInputs AtBound(const CostInputs& inputs, Bound bound) {
     input->value = end.value_or(input->value);
   }
   return result;
+}
+
+bool HasBounds(const CostInputs& inputs) {
+  return std::any_of(kFields.begin(), kFields.end(), [&](const Field& field) {
+    const auto& input = inputs.*field.input;
+    return input && (input->low || input->high);
+  });
 }
 
 std::vector<std::string> DescribeInputs(const CostInputs& inputs) {

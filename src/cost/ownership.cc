@@ -100,20 +100,29 @@ std::optional<HourlyCost> CostPerHour(const CostInputs& inputs, Pay pay) {
   return pay == Pay::kRent ? RentedCostPerHour(inputs) : OwnedCostPerHour(inputs);
 }
 
+namespace {
+
+// Without any bounds the ends are not known, rather than equal.
+template <typename Figure>
+Range RangeOf(const CostInputs& inputs, Figure figure) {
+  if (!HasBounds(inputs)) return {std::nullopt, figure(inputs), std::nullopt};
+  return {figure(AtBound(inputs, Bound::kLow)), figure(inputs), figure(AtBound(inputs, Bound::kHigh))};
+}
+
+}  // namespace
+
 Range UsdPerUsefulHour(const CostInputs& inputs, Pay pay) {
-  const auto at = [&](Bound bound) -> std::optional<double> {
-    const auto cost = CostPerHour(AtBound(inputs, bound), pay);
+  return RangeOf(inputs, [pay](const CostInputs& at) -> std::optional<double> {
+    const auto cost = CostPerHour(at, pay);
     return cost ? std::optional(cost->usd_per_useful_h) : std::nullopt;
-  };
-  return {at(Bound::kLow), at(Bound::kTypical), at(Bound::kHigh)};
+  });
 }
 
 Range PurchaseUsd(const CostInputs& inputs) {
-  const auto at = [&](Bound bound) -> std::optional<double> {
-    const auto cost = PriceHardware(AtBound(inputs, bound));
+  return RangeOf(inputs, [](const CostInputs& at) -> std::optional<double> {
+    const auto cost = PriceHardware(at);
     return cost ? std::optional(cost->known_usd) : std::nullopt;
-  };
-  return {at(Bound::kLow), at(Bound::kTypical), at(Bound::kHigh)};
+  });
 }
 
 std::optional<double> BreakEvenUtilisation(const CostInputs& inputs) {

@@ -118,8 +118,9 @@ std::optional<HourlyCost> CostPerHour(const CostInputs& inputs, Pay pay);
 // with a short life and little use. All at once is a bound and no confidence interval.
 enum class Bound { kLow, kTypical, kHigh };
 CostInputs AtBound(const CostInputs& inputs, Bound bound);
+bool HasBounds(const CostInputs& inputs);
 
-// USD per useful hour at each bound; all null when the typical one is not known.
+// USD per useful hour at each bound; all null when the typical one is not known, the ends where no input has bounds.
 Range UsdPerUsefulHour(const CostInputs& inputs, Pay pay);
 // Purchase price of the parts whose price is known.
 Range PurchaseUsd(const CostInputs& inputs);

@@ -189,6 +189,10 @@ TEST_F(Cli, BadInputIsOneLineWithARemedy) {
   ExpectRefused({"run", "missing.yaml"}, {"missing.yaml", "No such file"});
   Write("bad.yaml", Config("concurency: [1]\n"));
   ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:8", "concurency", "did you mean \"concurrency\"?"});
+  Write("bad.yaml", Config("cost: {machine: {accelerators: [{id: h100-xsm}]}}\n"));
+  ExpectRefused({"run", "bad.yaml"}, {"h100-xsm", "h100-sxm"});
+  Write("bad.yaml", Config("cost: {price_book: absent.json}\n"));
+  ExpectRefused({"run", "bad.yaml"}, {"absent.json", "No such file"});
   Write("bad.yaml", Config("max_output_tokens: lots\n"));
   ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:8", "max_output_tokens", "whole number"});
   Write("bad.yaml", "model: no.gguf\nsystems: [{}]\ndataset: {path: " + Dataset().string() + "}\n");

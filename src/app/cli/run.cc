@@ -54,7 +54,6 @@ Result<fs::path> ConfigPath(const std::string& given) {
 }
 
 Status AddCeilings(run::Manifest& manifest, const Clock& clock) {
-  manifest.host = hardware::DetectHost();
   ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, CacheDir()));
   manifest.ceilings = std::move(ceilings.ceilings);
   return {};
@@ -62,7 +61,6 @@ Status AddCeilings(run::Manifest& manifest, const Clock& clock) {
 
 Result<run::Results> NewResults(const run::RunConfig& config, const run::Experiment& experiment, const Invocation& invocation,
                                 const run::EnergyMeter* energy, const Clock& clock) {
-  RETURN_IF_ERROR(MakeWritableDir(config.results_dir));
   run::Manifest manifest;
   manifest.run_id = WallTimeCompact() + "-" + config.name;
   manifest.started_at = WallTimeIso8601();
@@ -71,12 +69,14 @@ Result<run::Results> NewResults(const run::RunConfig& config, const run::Experim
   manifest.config = config;
   manifest.problems = experiment.problems();
   manifest.systems = experiment.Systems();
-  fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
-  RETURN_IF_ERROR(AddCeilings(manifest, clock));
+  manifest.host = hardware::DetectHost();
   ASSIGN_OR_RETURN(run::ResolvedCost cost, run::ResolveCostInputs(manifest.host, config));
   manifest.cost = std::move(cost.inputs);
   manifest.pay = cost.pay;
   if (energy != nullptr) manifest.energy_source = energy->Describe();
+  RETURN_IF_ERROR(MakeWritableDir(config.results_dir));
+  fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
+  RETURN_IF_ERROR(AddCeilings(manifest, clock));
   return run::Results::Create(config.results_dir, std::move(manifest));
 }
 
@@ -114,10 +114,10 @@ Status Run(const Flags& flags, const Invocation& invocation) {
   ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, LlamaCppDriverFactory(clock), clock));
   std::string no_energy;
   const auto energy = run::OpenEnergyMeter(no_energy);
-  if (energy == nullptr) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
   if (!results) {
     ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, energy.get(), clock));
   }
+  if (energy == nullptr) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
   const Status executed = Execute(experiment, *results, energy.get(), clock);
   if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) return executed;
 

@@ -1,0 +1,139 @@
+// Claims about the memory bandwidth that a time per output token needs.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "metrics/batch_curve.h"
+#include "paper/evaluators.h"
+
+namespace moecap::paper {
+namespace {
+
+constexpr double kBitsPerByte = 8;
+
+// Every class of tensors stored in `bytes_per_param` a parameter.
+void SetUniformPrecision(model::ModelSpec& spec, double bytes_per_param) {
+  for (const model::TensorClass c : model::kTensorClasses)
+    model::SetWeightPrecision(spec, c, fmt::format("{:g} bit", kBitsPerByte * bytes_per_param), kBitsPerByte * bytes_per_param);
+}
+
+Figure BandwidthFigure(std::string quantity, const std::optional<Printed>& published, double computed) {
+  Figure figure;
+  figure.quantity = std::move(quantity);
+  figure.unit = Unit::kBytesPerS;
+  figure.published = published;
+  figure.computed = computed;
+  return figure;
+}
+
+// The catalogue's devices that have at least `needed` bytes a second alone, least power first.
+std::string DevicesAbove(double needed, const hardware::Catalogue& catalogue) {
+  std::vector<const hardware::Device*> enough;
+  for (const hardware::Device& device : catalogue.devices()) {
+    if (device.bandwidth_bytes_per_s.value_or(0) >= needed && device.tdp_w) enough.push_back(&device);
+  }
+  std::stable_sort(enough.begin(), enough.end(), [](const auto* a, const auto* b) { return *a->tdp_w < *b->tdp_w; });
+  if (enough.empty()) return "no single device of the catalogue reaches it";
+  constexpr size_t kNamed = 3;
+  std::string names;
+  for (size_t i = 0; i < std::min(kNamed, enough.size()); ++i)
+    names += fmt::format("{}{} ({:g} W)", i == 0 ? "" : ", ", enough[i]->name, *enough[i]->tdp_w);
+  return fmt::format("{} device{} of the catalogue reach{} it alone; of least power: {}", enough.size(),
+                     enough.size() == 1 ? "" : "s", enough.size() == 1 ? "es" : "", names);
+}
+
+Status AddDevice(const DeviceOnLine& row, const RequiredBandwidth& inputs, const Claim& claim, const Sources& sources,
+                 ClaimReport& report) {
+  ASSIGN_OR_RETURN(const hardware::Device device, FindDevice(row.device, claim, sources));
+  if (!device.bandwidth_bytes_per_s) return LacksValue(row.device, claim, "memory bandwidth");
+  const Printed& line = row.full_activation ? inputs.full_activation_bytes_per_s : inputs.batch_1_bytes_per_s;
+  Figure figure = BandwidthFigure(fmt::format("{}{}", row.devices > 1 ? fmt::format("{} x ", row.devices) : "", device.name),
+                                  line, static_cast<double>(row.devices) * *device.bandwidth_bytes_per_s);
+  figure.relation = Relation::kOver;
+  report.figures.push_back(std::move(figure));
+  return {};
+}
+
+// The devices of the rows keep `tpot_s` up to which of the batches? 0 = none of them.
+int64_t LargestBatch(const std::vector<metrics::BatchPoint>& curve, double bytes_per_s, double tpot_s) {
+  int64_t largest = 0;
+  for (const metrics::BatchPoint& point : curve) {
+    if (point.bytes_per_step / bytes_per_s <= tpot_s) largest = point.batch;
+  }
+  return largest;
+}
+
+}  // namespace
+
+Status Fill(const RequiredBandwidth& inputs, const Claim& claim, const Sources& sources, ClaimReport& report) {
+  ASSIGN_OR_RETURN(model::ModelSpec spec, FindModel(inputs.model, claim, sources));
+  const double per_param = inputs.bytes_per_param / inputs.tpot_s;  // bytes a second for each parameter
+  const double full = inputs.total_params * per_param;
+  const double single = inputs.active_params * per_param;
+  const double full_smbu = full / inputs.full_activation_bytes_per_s.value;
+  const double single_smbu = single / inputs.batch_1_bytes_per_s.value;
+  report.figures = {
+      BandwidthFigure("full activation, at the S-MBU of batch 1", inputs.full_activation_bytes_per_s, full / single_smbu),
+      BandwidthFigure("batch 1, at the S-MBU of full activation", inputs.batch_1_bytes_per_s, single / full_smbu),
+      BandwidthFigure("full activation, S-MBU 1", std::nullopt, full),
+      BandwidthFigure("batch 1, S-MBU 1", std::nullopt, single)};
+  report.reasons.push_back(
+      fmt::format("Parameters x {:g} byte / TPOT is {} with every expert and {} at batch 1; the published figures are those "
+                  "over an S-MBU that the "
+                  "publication does not name: {:.4f} and {:.4f}.",
+                  inputs.bytes_per_param, FormatFigure(full, Unit::kBytesPerS), FormatFigure(single, Unit::kBytesPerS),
+                  full_smbu, single_smbu));
+
+  SetUniformPrecision(spec, inputs.bytes_per_param);
+  const int64_t one = 1;
+  const double single_bytes = metrics::DecodeCurve(spec, {&one, 1}, {.context_tokens = 0}).front().bytes_per_step;
+  const double all_bytes = spec.WeightBytes() - spec.ends[model::TensorClass::kEmbedding].bytes;
+  report.figures.push_back(BandwidthFigure("ours, full activation, S-MBU 1", std::nullopt, all_bytes / inputs.tpot_s));
+  report.figures.push_back(BandwidthFigure("ours, batch 1, S-MBU 1", std::nullopt, single_bytes / inputs.tpot_s));
+  report.reasons.push_back(fmt::format(
+      "Ours: the complete convention (head, norms and router included, one row of the input embedding) at {:g} byte a "
+      "parameter, without KV cache: {} and {} a step.",
+      inputs.bytes_per_param, FormatBytes(all_bytes), FormatBytes(single_bytes)));
+  for (const DeviceOnLine& row : inputs.devices) RETURN_IF_ERROR(AddDevice(row, inputs, claim, sources, report));
+  report.reasons.push_back(
+      fmt::format("Full activation: {}.", DevicesAbove(inputs.full_activation_bytes_per_s.value, sources.devices)));
+  report.reasons.push_back(fmt::format("Batch 1: {}.", DevicesAbove(inputs.batch_1_bytes_per_s.value, sources.devices)));
+  return {};
+}
+
+Status Fill(const BatchLimit& inputs, const Claim& claim, const Sources& sources, ClaimReport& report) {
+  ASSIGN_OR_RETURN(model::ModelSpec spec, FindModel(inputs.model, claim, sources));
+  SetUniformPrecision(spec, inputs.bytes_per_param);
+  const double s_mbu = inputs.used_bytes_per_s / inputs.needed_bytes_per_s;
+  const auto curve = metrics::DecodeCurve(spec, inputs.batches, {.context_tokens = inputs.context_tokens});
+  for (const BatchLimit::Row& row : inputs.rows) {
+    ASSIGN_OR_RETURN(const hardware::Device device, FindDevice(row.device, claim, sources));
+    if (!device.bandwidth_bytes_per_s) return LacksValue(row.device, claim, "memory bandwidth");
+    Figure figure;
+    figure.quantity = fmt::format("largest batch on {}", device.name);
+    figure.published = row.batch;
+    figure.computed = static_cast<double>(LargestBatch(curve, s_mbu * *device.bandwidth_bytes_per_s, inputs.tpot_s));
+    figure.low = figure.computed;
+    figure.high = static_cast<double>(LargestBatch(curve, *device.bandwidth_bytes_per_s, inputs.tpot_s));
+    figure.estimated = true;
+    report.reasons.push_back(
+        fmt::format("{}: in {} it reads {} at S-MBU {:.3f} (largest batch {:g}) and {} at S-MBU 1 ({:g}).", device.name,
+                    FormatSeconds(inputs.tpot_s), FormatBytes(s_mbu * *device.bandwidth_bytes_per_s * inputs.tpot_s), s_mbu,
+                    *figure.computed, FormatBytes(*device.bandwidth_bytes_per_s * inputs.tpot_s), *figure.high));
+    if (device.memory_bytes && *device.memory_bytes < spec.WeightBytes()) {
+      report.reasons.push_back(
+          fmt::format("The weights ({}) do not fit into the {} of {}: the publication must have stored them in "
+                      "fewer bits, or reloaded them.",
+                      FormatBytes(spec.WeightBytes()), FormatBytes(*device.memory_bytes), device.name));
+    }
+    report.figures.push_back(std::move(figure));
+  }
+  report.reasons.push_back(fmt::format("A step reads an estimated {} at batch {} and {} at batch {}, of {} of weights.",
+                                       FormatBytes(curve.front().bytes_per_step), curve.front().batch,
+                                       FormatBytes(curve.back().bytes_per_step), curve.back().batch,
+                                       FormatBytes(spec.WeightBytes())));
+  return {};
+}
+
+}  // namespace moecap::paper

@@ -1,0 +1,22 @@
+// From claims to reports: every computed figure comes from the formulas of model/, routing/, metrics/, cap/ and cost/ applied
+// to the inputs of the claim and to the catalogues.
+#pragma once
+
+#include "base/result.h"
+#include "cost/prices.h"
+#include "hardware/catalogue.h"
+#include "model/catalogue.h"
+#include "paper/claim.h"
+
+namespace moecap::paper {
+
+struct Sources {
+  const model::ModelCatalogue& models;
+  const hardware::Catalogue& devices;
+  const cost::PriceBook& prices;
+};
+
+// Error kBadInput with file, line and the nearest known name when the catalogues do not have a model or device of the claim.
+Result<ClaimReport> Evaluate(const Claim& claim, const Sources& sources);
+
+}  // namespace moecap::paper

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "cap/compare.h"
+#include "cap/lead.h"
 
 namespace moecap::cap {
 namespace {
@@ -40,12 +40,14 @@ std::optional<double> ScoreOf(const CapInput& input, Dimension dimension, const 
   if (!value) return std::nullopt;
   const double scale = options.cost_at_baseline.value_or(range.max);
   switch (dimension) {
-    case kPerformance:
+    case Dimension::kPerformance:
       return Score(options.baseline, range.max - *value, range.max - range.min);
-    case kCost:
+    case Dimension::kCost:
       return Score(options.baseline, scale - std::min(*value, scale), scale);
-    case kAccuracy:
+    case Dimension::kAccuracy:
       return Score(options.baseline, *value - range.min, 1 - range.min);
+    case Dimension::kOther:
+      break;
   }
   return std::nullopt;
 }
@@ -93,39 +95,45 @@ std::string ErrorsInWords(const Lead& lead) {
 // `lead` compares with the other one.
 std::string InWords(Dimension dimension, const Lead& lead, bool ahead) {
   switch (dimension) {
-    case kCost:
+    case Dimension::kCost:
       if (!std::isfinite(lead.ratio)) return ahead ? "free of cost" : "not free of cost";
       if (ahead) return fmt::format("{:.0f} % cheaper", 100 * (1 - 1 / lead.ratio));
       return lead.ratio < 2 ? fmt::format("{:.0f} % dearer", 100 * (lead.ratio - 1))
                             : fmt::format("{:.1f}x the cost", lead.ratio);
-    case kPerformance:
+    case Dimension::kPerformance:
       return fmt::format("{:.{}f}x {}", lead.ratio, lead.ratio < 1.1 ? 2 : 1, ahead ? "faster" : "slower");
-    case kAccuracy:
+    case Dimension::kAccuracy:
       return fmt::format("{:.1f} points {} accurate{}", 100 * lead.difference, ahead ? "more" : "less", ErrorsInWords(lead));
+    case Dimension::kOther:
+      break;
   }
   return "";
 }
 
 std::string GivenUpInWords(Dimension dimension, const Lead& lead) {
   switch (dimension) {
-    case kCost:
-      return "cost: " + InWords(kCost, lead, false);
-    case kPerformance:
-      return "performance: " + InWords(kPerformance, lead, false);
-    case kAccuracy:
+    case Dimension::kCost:
+      return "cost: " + InWords(Dimension::kCost, lead, false);
+    case Dimension::kPerformance:
+      return "performance: " + InWords(Dimension::kPerformance, lead, false);
+    case Dimension::kAccuracy:
       return fmt::format("{:.1f} points of accuracy{}", 100 * lead.difference, ErrorsInWords(lead));
+    case Dimension::kOther:
+      break;
   }
   return "";
 }
 
 CapClass ClassWithout(Dimension sacrificed) {
   switch (sacrificed) {
-    case kCost:
+    case Dimension::kCost:
       return CapClass::kPerformanceAccuracy;
-    case kAccuracy:
+    case Dimension::kAccuracy:
       return CapClass::kPerformanceCost;
-    case kPerformance:
+    case Dimension::kPerformance:
       return CapClass::kCostAccuracy;
+    case Dimension::kOther:
+      break;
   }
   return CapClass::kUnknown;
 }
@@ -134,7 +142,7 @@ CapClass ClassWithout(Dimension sacrificed) {
 std::string ReasonFor(const CapInput& self, const CapInput& other, const Sacrifice& sacrifice, const ScoreOptions& options) {
   std::vector<std::string> gains;
   std::vector<std::string> further_losses;
-  for (const Dimension dimension : {kCost, kPerformance, kAccuracy}) {
+  for (const Dimension dimension : {Dimension::kCost, Dimension::kPerformance, Dimension::kAccuracy}) {
     if (dimension == sacrifice.dimension) continue;
     if (const auto gain = LeadOver(other, self, dimension, options)) gains.push_back(InWords(dimension, *gain, true));
     if (const auto loss = LeadOver(self, other, dimension, options)) further_losses.push_back(InWords(dimension, *loss, false));
@@ -151,9 +159,9 @@ std::string ReasonFor(const CapInput& self, const CapInput& other, const Sacrifi
 // What is not known of `input`, in words; empty when everything is.
 std::string MissingInWords(const CapInput& input) {
   std::vector<std::string_view> missing;
-  if (!ValueOf(input, kCost)) missing.emplace_back("cost");
-  if (!ValueOf(input, kAccuracy)) missing.emplace_back("accuracy");
-  if (!ValueOf(input, kPerformance)) missing.emplace_back("performance");
+  if (!ValueOf(input, Dimension::kCost)) missing.emplace_back("cost");
+  if (!ValueOf(input, Dimension::kAccuracy)) missing.emplace_back("accuracy");
+  if (!ValueOf(input, Dimension::kPerformance)) missing.emplace_back("performance");
   return missing.empty() ? "" : fmt::format("{} not known", fmt::join(missing, " and "));
 }
 
@@ -189,6 +197,8 @@ std::string CapClassName(CapClass value) {
       return "CA";
     case CapClass::kBalanced:
       return "balanced";
+    case CapClass::kDominated:
+      return "dominated";
     case CapClass::kUnknown:
       break;
   }
@@ -200,9 +210,9 @@ std::vector<CapScores> ScoreSystems(std::span<const CapInput> inputs, const Scor
   for (size_t i = 0; i < inputs.size(); ++i) {
     CapScores scores;
     scores.system = inputs[i].system;
-    scores.cost = ScoreOf(inputs[i], kCost, RangeOf(inputs, kCost), options);
-    scores.accuracy = ScoreOf(inputs[i], kAccuracy, RangeOf(inputs, kAccuracy), options);
-    scores.performance = ScoreOf(inputs[i], kPerformance, RangeOf(inputs, kPerformance), options);
+    scores.cost = ScoreOf(inputs[i], Dimension::kCost, RangeOf(inputs, Dimension::kCost), options);
+    scores.accuracy = ScoreOf(inputs[i], Dimension::kAccuracy, RangeOf(inputs, Dimension::kAccuracy), options);
+    scores.performance = ScoreOf(inputs[i], Dimension::kPerformance, RangeOf(inputs, Dimension::kPerformance), options);
     Classify(inputs, i, options, scores);
     result.push_back(std::move(scores));
   }

@@ -1,23 +1,29 @@
 // The CAP radar and the class of each system: what it optimises and what it gives up (MoE-CAP, sections 1 and 3).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "cap/axis.h"
 
 namespace moecap::cap {
 
 // What one system brings to the radar. Null = not known; such a system gets no score on that axis.
 struct CapInput {
   std::string system;
-  std::optional<double> cost;      // lower is better; unit named by the caller, e.g. USD per 1M output tokens
+  std::optional<double> cost;      // lower is better; unit of ScoreOptions::cost_axis
   std::optional<double> accuracy;  // 0..1
   std::optional<double> accuracy_stderr;
-  std::optional<double> performance;  // lower is better: TPOT in seconds
+  std::optional<double> performance;  // unit and direction of ScoreOptions::performance_axis: TPOT in seconds
   // Scores of the single problems, 0..1. Where two systems have equally many they answered the same problems in the same order,
   // and the error of their difference is computed from the pairs.
   std::vector<double> item_scores;
+  // The figures of bootstrap resamples (cap/resample.h), as many for every system, number i of all from the same problems.
+  // Empty: the noise of this figure is not known.
+  std::vector<double> cost_resamples, accuracy_resamples, performance_resamples;
 };
 
 // The difference in accuracy of two systems on the same problems.
@@ -32,19 +38,32 @@ struct AccuracyDifference {
 std::vector<AccuracyDifference> CompareAccuracies(std::span<const CapInput> inputs);
 
 // PA gives up cost, PC gives up accuracy, CA gives up performance.
-enum class CapClass { kPerformanceAccuracy, kPerformanceCost, kCostAccuracy, kBalanced, kUnknown };
+// kDominated: another system is nowhere behind and somewhere ahead, beyond noise.
+enum class CapClass { kPerformanceAccuracy, kPerformanceCost, kCostAccuracy, kBalanced, kDominated, kUnknown };
+
+struct ClassShare {
+  CapClass cap_class = CapClass::kUnknown;
+  double share = 0;  // 0..1 of the resamples
+};
 
 struct CapScores {
   std::string system;
   std::optional<double> cost, accuracy, performance;  // 0..100, outer is better
   CapClass cap_class = CapClass::kUnknown;
   std::string reason;  // one sentence with the figures
+  // The share of the resamples in which the class is the same, and the others that occur, most frequent first. Null: no
+  // figure's noise is known, or the class is unknown.
+  std::optional<double> class_support;
+  std::vector<ClassShare> class_alternatives;
+  std::vector<std::string> dominated_by;
 };
 
-// "PA", "PC", "CA", "balanced", "unknown".
+// "PA", "PC", "CA", "balanced", "dominated", "unknown".
 std::string CapClassName(CapClass value);
 
 struct ScoreOptions {
+  AxisId cost_axis = AxisId::kUsdPerMillionOutputTokens;
+  AxisId performance_axis = AxisId::kTpot;
   double baseline = 20;  // the score of the worst system in view, 0..100: the middle of the radar stays empty
   // The cost T that scores the baseline; dearer systems are cut to it. Null: the largest cost in view, so that none is cut and
   // no two costs look the same. Upstream takes the second-last tick of its cost axis (8000 for ticks 0..10000 by 2000).

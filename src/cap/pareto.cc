@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "base/check.h"
-#include "cap/compare.h"
+#include "cap/lead.h"
 
 namespace moecap::cap {
 namespace {

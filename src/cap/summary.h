@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "cap/axis.h"
 #include "cap/cap_scores.h"
+#include "cap/robust_score.h"
 #include "metrics/utilization.h"
 #include "stats/summary.h"
 
@@ -32,7 +34,8 @@ struct CellSummary {
   std::optional<double> usd_per_million_output_tokens;
   std::optional<double> joules_per_output_token;  // all energy, laid on the output tokens; estimate unless energy_is_measured
   bool energy_is_measured = false;
-  std::vector<std::string> invalid;  // validity gates that tripped; empty = valid
+  std::vector<std::string> invalid;                     // validity gates that tripped; empty = valid
+  std::optional<stats::Spread> goodput_requests_per_s;  // requests that kept RunSummary::service_level; null without one
 };
 
 struct SystemSummary {
@@ -65,7 +68,16 @@ struct HostSummary {
   std::string flops_kernel;                // "AVX-512 FMA, fp32"
   std::optional<double> power_w;
   std::string power_source;              // "nameplate x load (estimate)", "measured: RAPL"
+  std::optional<double> purchase_usd;    // of the whole machine; the parts whose price is known
   std::vector<std::string> cost_inputs;  // every input of the cost figures, in words: price, life, energy, with source and date
+};
+
+// What the systems of a run score on one axis, in the order of the systems.
+struct AxisScores {
+  AxisId axis = AxisId::kAccuracy;
+  std::optional<AxisLimit> limit;                   // anchor of the robust score; null = none known
+  std::vector<std::optional<double>> values;        // at the concurrency of the scores
+  std::vector<std::optional<double>> robust_score;  // 0..100, independent of the other systems
 };
 
 struct RunSummary {
@@ -84,6 +96,12 @@ struct RunSummary {
   int cap_concurrency = 0;
   std::vector<CapScores> cap;
   std::vector<AccuracyDifference> accuracy_differences;  // of every pair of systems, at the same concurrency
+  std::string cap_scenario;                              // cap/axis.h: "online"
+  AxisId cap_cost_axis = AxisId::kUsdPerMillionOutputTokens;
+  AxisId cap_performance_axis = AxisId::kTpot;
+  std::vector<AxisScores> cap_axes;  // cost, accuracy, performance, then those that the user asked for
+  int64_t cap_resamples = 0;         // behind CapScores::class_support; 0 = no noise known
+  ServiceLevel service_level;        // of the goodput
 };
 
 }  // namespace moecap::cap

@@ -6,6 +6,7 @@
 
 #include "base/table.h"
 #include "base/units.h"
+#include "report/plot_axis.h"
 #include "report/plots.h"
 
 namespace moecap::report {
@@ -18,25 +19,6 @@ constexpr double kBottom = kHeight - 44;
 constexpr double kLeft = 46;
 constexpr size_t kNameCells = 14;
 constexpr double kBold = 1.15;  // how much wider bold text is
-
-// A step of 1, 2, 2.5 or 5 times a power of ten that cuts [0, high] into about four.
-double TickStep(double high) {
-  const double rough = high / 4;
-  const double power = std::pow(10.0, std::floor(std::log10(rough)));
-  for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
-    if (factor * power >= rough * 0.999) return factor * power;
-  }
-  return 10 * power;
-}
-
-std::string TickText(double value, double step) {
-  if (step >= 1000) return FormatSignificant(value / 1000, 3) + "k";
-  for (int decimals = 0; decimals < 6; ++decimals) {
-    const double scaled = step * std::pow(10.0, decimals);
-    if (std::abs(scaled - std::round(scaled)) < 1e-9 * std::max(1.0, scaled)) return FormatFixed(value, decimals);
-  }
-  return FormatSignificant(value, 3);
-}
 
 std::string XText(double x) { return x == std::round(x) ? FormatFixed(x, 0) : FormatSignificant(x, 3); }
 
@@ -55,7 +37,7 @@ class LineDrawing {
     }
     for (const auto& reference : plot_.references) high_ = std::max(high_, reference.y);
     if (high_ < 1e-12) high_ = 1;
-    step_ = TickStep(high_);
+    step_ = RoundStep(high_, 4);
     high_ = std::ceil(high_ / step_ - 1e-9) * step_;
   }
 
@@ -81,7 +63,7 @@ class LineDrawing {
     for (int i = 0; i <= static_cast<int>(std::round(high_ / step_)); ++i) {
       const double y = i * step_;
       svg_.Line({kLeft, Y(y)}, {right_, Y(y)}, i == 0 ? "axis" : "grid");
-      svg_.Text({kLeft - 6, Y(y) + 4}, TickText(y, step_), "muted small", Anchor::kEnd);
+      svg_.Text({kLeft - 6, Y(y) + 4}, StepNumber(y, step_), "muted small", Anchor::kEnd);
     }
     double last = -100;
     for (const double x : xs_) {
@@ -148,16 +130,12 @@ class LineDrawing {
       if (!series.name.empty() && !series.points.empty()) labels.push_back({&series, Y(series.points.back().y)});
     }
     std::ranges::stable_sort(labels, {}, &Label::y);
-    constexpr double kGap = 14;
-    for (size_t i = 1; i < labels.size(); ++i) labels[i].y = std::max(labels[i].y, labels[i - 1].y + kGap);
-    double limit = kBottom;
-    for (size_t i = labels.size(); i > 0; --i) {
-      labels[i - 1].y = std::min(labels[i - 1].y, limit);
-      limit = labels[i - 1].y - kGap;
-    }
-    for (const auto& label : labels) {
-      svg_.Open(SystemClass(label.series->system));
-      svg_.Text({right_ + 2, label.y + 4}, Shorten(label.series->name, kNameCells), "name");
+    std::vector<double> wanted;
+    for (const auto& label : labels) wanted.push_back(label.y);
+    const std::vector<double> ys = SpreadApart(std::move(wanted), 14, kBottom);
+    for (size_t i = 0; i < labels.size(); ++i) {
+      svg_.Open(SystemClass(labels[i].series->system));
+      svg_.Text({right_ + 2, ys[i] + 4}, Shorten(labels[i].series->name, kNameCells), "name");
       svg_.Close();
     }
   }

@@ -18,6 +18,7 @@
 #include "report/plots.h"
 #include "report/sample_summary.h"
 #include "report/summary_json.h"
+#include "report/svg_inspect.h"
 #include "report/terminal.h"
 #include "report/words.h"
 
@@ -30,48 +31,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-
-// The first fault of `text` as XML: tags nest and close, attributes are quoted, no bare '<' or '&'. Empty when it is well
-// formed.
-std::string XmlFault(std::string text) {
-  if (text.starts_with("<!DOCTYPE html>")) text.erase(0, 15);
-  std::vector<std::string> open;
-  for (size_t at = 0; at < text.size();) {
-    if (text[at] == '&') {
-      const size_t end = text.find(';', at);
-      if (end == std::string::npos || end - at > 8) return "bare & at " + text.substr(at, 40);
-    }
-    if (text[at] != '<') {
-      ++at;
-      continue;
-    }
-    size_t end = at + 1;
-    bool quoted = false;
-    while (end < text.size() && (quoted || text[end] != '>')) {
-      if (text[end] == '"') quoted = !quoted;
-      if (text[end] == '<') return "bare < at " + text.substr(at, 40);
-      ++end;
-    }
-    if (end == text.size()) return "open tag at " + text.substr(at, 40);
-    const std::string tag = text.substr(at + 1, end - at - 1);
-    const std::string name = tag.substr(tag[0] == '/' ? 1 : 0, tag.find_first_of(" /", 1) - (tag[0] == '/' ? 1 : 0));
-    if (tag[0] == '/') {
-      if (open.empty() || open.back() != tag.substr(1)) return "</" + tag.substr(1) + "> closes nothing";
-      open.pop_back();
-    } else if (tag.back() != '/') {
-      if (open.size() > 100) return "too deep";
-      open.push_back(name);
-    }
-    at = end + 1;
-  }
-  return open.empty() ? "" : "<" + open.back() + "> is never closed";
-}
-
-size_t Count(const std::string& text, const std::string& what) {
-  size_t count = 0;
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + what.size())) ++count;
-  return count;
-}
 
 TEST(XmlFault, SeesFaults) {
   EXPECT_EQ(XmlFault("<a><b c=\"d\"/>&amp;</a>"), "");

@@ -82,6 +82,7 @@ void Fields(auto& archive, Of<cap::CellSummary> auto& value) {
   archive("joules_per_output_token", value.joules_per_output_token);
   archive("energy_is_measured", value.energy_is_measured);
   archive("invalid", value.invalid);
+  archive("goodput_requests_per_s", value.goodput_requests_per_s);
 }
 
 void Fields(auto& archive, Of<cap::SystemSummary> auto& value) {
@@ -112,7 +113,32 @@ void Fields(auto& archive, Of<cap::HostSummary> auto& value) {
   archive("flops_kernel", value.flops_kernel);
   archive("power_w", value.power_w);
   archive("power_source", value.power_source);
+  archive("purchase_usd", value.purchase_usd);
   archive("cost_inputs", value.cost_inputs);
+}
+
+void Fields(auto& archive, Of<cap::ClassShare> auto& value) {
+  archive("class", value.cap_class);
+  archive("share", value.share);
+}
+
+void Fields(auto& archive, Of<cap::AxisLimit> auto& value) {
+  archive("axis", value.axis);
+  archive("value", value.value);
+  archive("source", value.source);
+}
+
+void Fields(auto& archive, Of<cap::AxisScores> auto& value) {
+  archive("axis", value.axis);
+  archive("limit", value.limit);
+  archive("values", value.values);
+  archive("robust_scores", value.robust_score);
+}
+
+void Fields(auto& archive, Of<cap::ServiceLevel> auto& value) {
+  archive("ttft_s", value.ttft_s);
+  archive("tpot_s", value.tpot_s);
+  archive("e2e_s", value.e2e_s);
 }
 
 void Fields(auto& archive, Of<cap::CapScores> auto& value) {
@@ -122,6 +148,9 @@ void Fields(auto& archive, Of<cap::CapScores> auto& value) {
   archive("performance_score", value.performance);
   archive("class", value.cap_class);
   archive("reason", value.reason);
+  archive("class_support", value.class_support);
+  archive("class_alternatives", value.class_alternatives);
+  archive("dominated_by", value.dominated_by);
 }
 
 void Fields(auto& archive, Of<cap::AccuracyDifference> auto& value) {
@@ -147,10 +176,17 @@ void Fields(auto& archive, Of<cap::RunSummary> auto& value) {
   archive("cap_concurrency", value.cap_concurrency);
   archive("cap", value.cap);
   archive("accuracy_differences", value.accuracy_differences);
+  archive("cap_scenario", value.cap_scenario);
+  archive("cap_cost_axis", value.cap_cost_axis);
+  archive("cap_performance_axis", value.cap_performance_axis);
+  archive("cap_axes", value.cap_axes);
+  archive("cap_resamples", value.cap_resamples);
+  archive("service_level", value.service_level);
 }
 
 constexpr cap::CapClass kClasses[] = {cap::CapClass::kPerformanceAccuracy, cap::CapClass::kPerformanceCost,
-                                      cap::CapClass::kCostAccuracy, cap::CapClass::kBalanced, cap::CapClass::kUnknown};
+                                      cap::CapClass::kCostAccuracy,        cap::CapClass::kBalanced,
+                                      cap::CapClass::kDominated,           cap::CapClass::kUnknown};
 
 template <typename T>
 concept Scalar = std::is_arithmetic_v<T> || std::same_as<T, std::string>;
@@ -160,6 +196,7 @@ Json ToJson(const T& value) {
   return value;
 }
 Json ToJson(const cap::CapClass& value) { return cap::CapClassName(value); }
+Json ToJson(const cap::AxisId& value) { return cap::AxisOf(value).key; }
 template <typename T>
 Json ToJson(const std::optional<T>& value);
 template <typename T>
@@ -240,11 +277,18 @@ struct Reader {
         return;
       }
     }
-    Fail(where, "a CAP class (PA, PC, CA, balanced, unknown)", value);
+    Fail(where, "a CAP class (PA, PC, CA, balanced, dominated, unknown)", value);
+  }
+
+  void Read(const Json& value, const std::string& where, cap::AxisId& field) {
+    const auto axis = value.is_string() ? cap::FindAxis(value.get<std::string>()) : Result<cap::AxisId>(BadInput(""));
+    if (!axis.ok()) return Fail(where, "the key of an axis (docs/cap.md)", value);
+    field = *axis;
   }
 
   template <typename T>
   void Read(const Json& value, const std::string& where, std::optional<T>& field) {
+    if (value.is_null()) return field.reset();
     Read(value, where, field.emplace());
   }
 

@@ -178,6 +178,9 @@ stroke-width:1.5;stroke-dasharray:5 4;fill:none}
 .chart .thin{stroke:currentColor;stroke-width:1.25;fill:none}.chart .area{fill:currentColor;fill-opacity:.1}
 .chart .dot{fill:currentColor;stroke:var(--paper)}
 .chart .hollow{fill:var(--paper);stroke:currentColor;stroke-width:1.75}.chart .bar{fill:currentColor;fill-opacity:.82}
+.chart .band{fill:currentColor;fill-opacity:.16}.chart .roof{stroke:var(--ink);stroke-width:1.5;fill:none}
+.chart .step{stroke:var(--muted);stroke-width:1.25;fill:none}
+.chart .leader{stroke:var(--edge);fill:none}
 .chart .whisker{stroke:var(--ink);stroke-width:1.25}
 .h0{fill:var(--h0)}.h1{fill:var(--h1)}.h2{fill:var(--h2)}.h3{fill:var(--h3)}.h4{fill:var(--h4)}.h5{fill:var(--h5)}
 .h6{fill:var(--h6)}.h7{fill:var(--h7)}.h8{fill:var(--h8)}

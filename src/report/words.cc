@@ -74,6 +74,8 @@ std::string ClassMeaning(cap::CapClass value) {
       return "CA, optimises cost and accuracy, gives up performance";
     case cap::CapClass::kBalanced:
       return "balanced, gives up none of the three";
+    case cap::CapClass::kDominated:
+      return "dominated, another system is at least as good in everything";
     case cap::CapClass::kUnknown:
       break;
   }

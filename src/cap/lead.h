@@ -5,12 +5,13 @@
 #include <cstddef>
 #include <optional>
 
+#include "cap/axis.h"
 #include "cap/cap_scores.h"
 
 namespace moecap::cap {
 
-enum Dimension { kPerformance, kCost, kAccuracy };
-inline constexpr std::array kDimensions = {kPerformance, kCost, kAccuracy};  // in the order of the last tie-break
+// In the order of the last tie-break.
+inline constexpr std::array kDimensions = {Dimension::kPerformance, Dimension::kCost, Dimension::kAccuracy};
 
 // Null for a value that is not known or not finite.
 std::optional<double> ValueOf(const CapInput& input, Dimension dimension);

@@ -1,4 +1,4 @@
-#include "cap/compare.h"
+#include "cap/lead.h"
 
 #include <cmath>
 #include <limits>
@@ -44,12 +44,14 @@ std::vector<AccuracyDifference> CompareAccuracies(std::span<const CapInput> inpu
 
 std::optional<double> ValueOf(const CapInput& input, Dimension dimension) {
   switch (dimension) {
-    case kPerformance:
+    case Dimension::kPerformance:
       return Finite(input.performance);
-    case kCost:
+    case Dimension::kCost:
       return Finite(input.cost);
-    case kAccuracy:
+    case Dimension::kAccuracy:
       return Finite(input.accuracy);
+    case Dimension::kOther:
+      break;
   }
   return std::nullopt;
 }
@@ -59,9 +61,9 @@ std::optional<Lead> LeadOver(const CapInput& self, const CapInput& other, Dimens
   const auto theirs = ValueOf(other, dimension);
   if (!mine || !theirs) return std::nullopt;
   Lead lead;
-  lead.difference = dimension == kAccuracy ? *theirs - *mine : *mine - *theirs;
+  lead.difference = dimension == Dimension::kAccuracy ? *theirs - *mine : *mine - *theirs;
   if (lead.difference <= 0) return std::nullopt;
-  if (dimension != kAccuracy) {
+  if (dimension != Dimension::kAccuracy) {
     lead.ratio = RatioOf(*mine, *theirs);
     return lead.ratio > options.meaningful_ratio ? std::optional(lead) : std::nullopt;
   }

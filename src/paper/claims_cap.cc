@@ -22,6 +22,9 @@ void AddScore(const std::string& system, const char* axis, const std::optional<P
   report.figures.push_back(std::move(figure));
 }
 
+// Upstream's: the second-last tick of the cost axis.
+double CostAtBaseline(const CapRadar& inputs) { return inputs.cost_ticks_usd[inputs.cost_ticks_usd.size() - 2]; }
+
 enum class End { kLow, kTypical, kHigh };
 
 std::optional<double> At(End end, const std::optional<double>& low, const std::optional<double>& typical,
@@ -79,7 +82,7 @@ std::string DramRemark(const ServerCost& inputs, double computed_usd, double usd
 
 }  // namespace
 
-Status Fill(const CapRadar& inputs, const Claim&, const Sources&, ClaimReport& report) {
+std::vector<cap::CapScores> RadarScores(const CapRadar& inputs) {
   std::vector<cap::CapInput> systems;
   for (const CapRadar::Row& row : inputs.rows) {
     cap::CapInput system;
@@ -90,8 +93,12 @@ Status Fill(const CapRadar& inputs, const Claim&, const Sources&, ClaimReport& r
     systems.push_back(std::move(system));
   }
   cap::ScoreOptions options;
-  options.cost_at_baseline = inputs.cost_ticks_usd[inputs.cost_ticks_usd.size() - 2];
-  const std::vector<cap::CapScores> scores = cap::ScoreSystems(systems, options);
+  options.cost_at_baseline = CostAtBaseline(inputs);
+  return cap::ScoreSystems(systems, options);
+}
+
+Status Fill(const CapRadar& inputs, const Claim&, const Sources&, ClaimReport& report) {
+  const std::vector<cap::CapScores> scores = RadarScores(inputs);
   for (size_t i = 0; i < scores.size(); ++i) {
     const CapRadar::Row& row = inputs.rows[i];
     AddScore(row.system, "performance", row.performance_score, scores[i].performance, report);
@@ -105,9 +112,9 @@ Status Fill(const CapRadar& inputs, const Claim&, const Sources&, ClaimReport& r
       report.figures.push_back(std::move(figure));
     }
     report.reasons.push_back(fmt::format("{}: {}", row.system, scores[i].reason));
-    if (row.cost_usd > *options.cost_at_baseline) {
+    if (row.cost_usd > CostAtBaseline(inputs)) {
       report.reasons.push_back(fmt::format("{}: its {:g} USD are cut to {:g}, the second-last tick of the cost axis.",
-                                           row.system, row.cost_usd, *options.cost_at_baseline));
+                                           row.system, row.cost_usd, CostAtBaseline(inputs)));
     }
   }
   return {};

@@ -2,7 +2,10 @@
 // to the inputs of the claim and to the catalogues.
 #pragma once
 
+#include <vector>
+
 #include "base/result.h"
+#include "cap/cap_scores.h"
 #include "cost/prices.h"
 #include "hardware/catalogue.h"
 #include "model/catalogue.h"
@@ -18,5 +21,8 @@ struct Sources {
 
 // Error kBadInput with file, line and the nearest known name when the catalogues do not have a model or device of the claim.
 Result<ClaimReport> Evaluate(const Claim& claim, const Sources& sources);
+
+// The scores behind a radar claim, in the order of its rows: the paper's normalisation with the cost axis of the claim.
+std::vector<cap::CapScores> RadarScores(const CapRadar& inputs);
 
 }  // namespace moecap::paper

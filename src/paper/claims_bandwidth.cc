@@ -27,6 +27,14 @@ Figure BandwidthFigure(std::string quantity, const std::optional<Printed>& publi
   return figure;
 }
 
+Figure ShareFigure(std::string quantity, double computed) {
+  Figure figure;
+  figure.quantity = std::move(quantity);
+  figure.unit = Unit::kShare;
+  figure.computed = computed;
+  return figure;
+}
+
 // The catalogue's devices that have at least `needed` bytes a second alone, least power first.
 std::string DevicesAbove(double needed, const hardware::Catalogue& catalogue) {
   std::vector<const hardware::Device*> enough;
@@ -55,7 +63,20 @@ Status AddDevice(const DeviceOnLine& row, const RequiredBandwidth& inputs, const
   return {};
 }
 
-// The devices of the rows keep `tpot_s` up to which of the batches? 0 = none of them.
+// The ends of the estimate of distinct experts.
+constexpr double kUniformCv = 0;
+constexpr double kStrongCv = 1;
+
+// The S-MBU from which on the published batch is kept, if it was among those tried.
+std::string NeededSMbu(const std::vector<metrics::BatchPoint>& curve, const Printed& batch, double peak_bytes) {
+  for (const metrics::BatchPoint& point : curve) {
+    if (static_cast<double>(point.batch) == batch.value)
+      return fmt::format(" Batch {} would need S-MBU {:.3f}.", point.batch, point.bytes_per_step / peak_bytes);
+  }
+  return "";
+}
+
+// The largest batch of the curve whose step is read within `tpot_s`. 0 = none of them.
 int64_t LargestBatch(const std::vector<metrics::BatchPoint>& curve, double bytes_per_s, double tpot_s) {
   int64_t largest = 0;
   for (const metrics::BatchPoint& point : curve) {
@@ -73,11 +94,10 @@ Status Fill(const RequiredBandwidth& inputs, const Claim& claim, const Sources& 
   const double single = inputs.active_params * per_param;
   const double full_smbu = full / inputs.full_activation_bytes_per_s.value;
   const double single_smbu = single / inputs.batch_1_bytes_per_s.value;
-  report.figures = {
-      BandwidthFigure("full activation, at the S-MBU of batch 1", inputs.full_activation_bytes_per_s, full / single_smbu),
-      BandwidthFigure("batch 1, at the S-MBU of full activation", inputs.batch_1_bytes_per_s, single / full_smbu),
-      BandwidthFigure("full activation, S-MBU 1", std::nullopt, full),
-      BandwidthFigure("batch 1, S-MBU 1", std::nullopt, single)};
+  report.figures = {BandwidthFigure("all experts, S-MBU of batch 1", inputs.full_activation_bytes_per_s, full / single_smbu),
+                    BandwidthFigure("batch 1, S-MBU of all experts", inputs.batch_1_bytes_per_s, single / full_smbu),
+                    BandwidthFigure("all experts, S-MBU 1", std::nullopt, full),
+                    BandwidthFigure("batch 1, S-MBU 1", std::nullopt, single)};
   report.reasons.push_back(
       fmt::format("Parameters x {:g} byte / TPOT is {} with every expert and {} at batch 1; the published figures are those "
                   "over an S-MBU that the "
@@ -85,11 +105,14 @@ Status Fill(const RequiredBandwidth& inputs, const Claim& claim, const Sources& 
                   inputs.bytes_per_param, FormatFigure(full, Unit::kBytesPerS), FormatFigure(single, Unit::kBytesPerS),
                   full_smbu, single_smbu));
 
+  report.figures.push_back(ShareFigure("S-MBU implied, all experts", full_smbu));
+  report.figures.push_back(ShareFigure("S-MBU implied, batch 1", single_smbu));
+
   SetUniformPrecision(spec, inputs.bytes_per_param);
   const int64_t one = 1;
   const double single_bytes = metrics::DecodeCurve(spec, {&one, 1}, {.context_tokens = 0}).front().bytes_per_step;
   const double all_bytes = spec.WeightBytes() - spec.ends[model::TensorClass::kEmbedding].bytes;
-  report.figures.push_back(BandwidthFigure("ours, full activation, S-MBU 1", std::nullopt, all_bytes / inputs.tpot_s));
+  report.figures.push_back(BandwidthFigure("ours, all experts, S-MBU 1", std::nullopt, all_bytes / inputs.tpot_s));
   report.figures.push_back(BandwidthFigure("ours, batch 1, S-MBU 1", std::nullopt, single_bytes / inputs.tpot_s));
   report.reasons.push_back(fmt::format(
       "Ours: the complete convention (head, norms and router included, one row of the input embedding) at {:g} byte a "
@@ -107,20 +130,24 @@ Status Fill(const BatchLimit& inputs, const Claim& claim, const Sources& sources
   SetUniformPrecision(spec, inputs.bytes_per_param);
   const double s_mbu = inputs.used_bytes_per_s / inputs.needed_bytes_per_s;
   const auto curve = metrics::DecodeCurve(spec, inputs.batches, {.context_tokens = inputs.context_tokens});
+  const auto uniform = metrics::DecodeCurve(spec, inputs.batches, {.context_tokens = inputs.context_tokens, .cv = kUniformCv});
+  const auto strong = metrics::DecodeCurve(spec, inputs.batches, {.context_tokens = inputs.context_tokens, .cv = kStrongCv});
   for (const BatchLimit::Row& row : inputs.rows) {
     ASSIGN_OR_RETURN(const hardware::Device device, FindDevice(row.device, claim, sources));
     if (!device.bandwidth_bytes_per_s) return LacksValue(row.device, claim, "memory bandwidth");
     Figure figure;
-    figure.quantity = fmt::format("largest batch on {}", device.name);
+    figure.quantity = fmt::format("batch, {}", row.device.text);
     figure.published = row.batch;
-    figure.computed = static_cast<double>(LargestBatch(curve, s_mbu * *device.bandwidth_bytes_per_s, inputs.tpot_s));
-    figure.low = figure.computed;
-    figure.high = static_cast<double>(LargestBatch(curve, *device.bandwidth_bytes_per_s, inputs.tpot_s));
+    const double bytes_per_s = *device.bandwidth_bytes_per_s;
+    figure.computed = static_cast<double>(LargestBatch(curve, s_mbu * bytes_per_s, inputs.tpot_s));
+    figure.low = static_cast<double>(LargestBatch(uniform, s_mbu * bytes_per_s, inputs.tpot_s));
+    figure.high = static_cast<double>(LargestBatch(strong, s_mbu * bytes_per_s, inputs.tpot_s));
     figure.estimated = true;
-    report.reasons.push_back(
-        fmt::format("{}: in {} it reads {} at S-MBU {:.3f} (largest batch {:g}) and {} at S-MBU 1 ({:g}).", device.name,
-                    FormatSeconds(inputs.tpot_s), FormatBytes(s_mbu * *device.bandwidth_bytes_per_s * inputs.tpot_s), s_mbu,
-                    *figure.computed, FormatBytes(*device.bandwidth_bytes_per_s * inputs.tpot_s), *figure.high));
+    report.reasons.push_back(fmt::format(
+        "{}: in {} it reads {} at S-MBU {:.3f}, enough for batch {:g} ({:g} with uniform routing, {:g} "
+        "with popularity CV {:g}).{}",
+        device.name, FormatSeconds(inputs.tpot_s), FormatBytes(s_mbu * bytes_per_s * inputs.tpot_s), s_mbu, *figure.computed,
+        *figure.low, *figure.high, kStrongCv, NeededSMbu(curve, row.batch, bytes_per_s * inputs.tpot_s)));
     if (device.memory_bytes && *device.memory_bytes < spec.WeightBytes()) {
       report.reasons.push_back(
           fmt::format("The weights ({}) do not fit into the {} of {}: the publication must have stored them in "

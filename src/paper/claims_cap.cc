@@ -178,7 +178,7 @@ Status Fill(const DevicePower& inputs, const Claim& claim, const Sources& source
   figure.published = inputs.tdp_w;
   if (device.tdp_w) {
     figure.computed = static_cast<double>(inputs.devices) * *device.tdp_w;
-    report.reasons.push_back(fmt::format("Nameplate power of the accelerators alone ({}).", device.source));
+    report.reasons.push_back("Nameplate power of the accelerators alone.");
   } else {
     report.missing.push_back(fmt::format("the catalogue has no power of {}", device.name));
   }

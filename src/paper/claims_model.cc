@@ -48,21 +48,24 @@ void AddActiveParams(const model::ModelSpec& spec, const Printed& published, Cla
   figure.computed = static_cast<double>(spec.ActiveParams());
   figure.low = static_cast<double>(spec.ActiveParamsNoEmbeddings());
   figure.high = figure.computed;
-  report.reasons.push_back(
-      fmt::format("Active parameters are {} with the embedding and head tables, {} without the input embedding, {} without "
-                  "both; any of the "
-                  "three counts as agreement.",
-                  FormatFigure(*figure.computed, Unit::kParams),
-                  FormatFigure(static_cast<double>(spec.ActiveParamsNoInputEmbedding()), Unit::kParams),
-                  FormatFigure(*figure.low, Unit::kParams)));
-  if (Judge(figure) == Verdict::kDiffers && spec.ActiveParams() > 0) {
-    report.reasons.push_back(fmt::format("The published active count is {:.2f} times the largest of them.",
-                                         published.value / static_cast<double>(spec.ActiveParams())));
-  }
+  report.reasons.push_back(fmt::format(
+      "Active: {} with the embedding and head tables, {} without the input embedding, {} without both; each counts.",
+      FormatFigure(*figure.computed, Unit::kParams),
+      FormatFigure(static_cast<double>(spec.ActiveParamsNoInputEmbedding()), Unit::kParams),
+      FormatFigure(*figure.low, Unit::kParams)));
   report.figures.push_back(std::move(figure));
 }
 
-// What a share of activated parameters is taken of. The publication does not say.
+// total x k / E of the published figures: what would be active if all parameters were experts.
+void AddExpertShareRemark(const ModelParameters& inputs, ClaimReport& report) {
+  if (!inputs.total_params || !inputs.active_params || !inputs.experts || !inputs.top_k || inputs.experts->value <= 0) return;
+  const double share = inputs.total_params->value * inputs.top_k->value / inputs.experts->value;
+  if (std::abs(share - inputs.active_params->value) > inputs.active_params->half_digit) return;
+  report.reasons.push_back(fmt::format("The published active count is the published total x {:g} / {:g} = {}.",
+                                       inputs.top_k->value, inputs.experts->value, FormatFigure(share, Unit::kParams)));
+}
+
+// What a share of activated parameters is taken of. The first is the literal reading, and is judged.
 enum class Base { kWholeModel, kExperts, kRoutedExperts };
 struct BaseRow {
   Base base;
@@ -124,6 +127,7 @@ Status Fill(const ModelParameters& inputs, const Claim& claim, const Sources& so
     report.figures.push_back(std::move(total));
   }
   if (inputs.active_params) AddActiveParams(spec, *inputs.active_params, report);
+  AddExpertShareRemark(inputs, report);
   if (inputs.experts) report.figures.push_back(CountFigure("routed experts", inputs.experts, spec.Experts()));
   if (inputs.top_k) report.figures.push_back(CountFigure("experts per token", inputs.top_k, spec.TopK()));
   const model::LayerSpec* layer = FirstMoeLayer(spec);
@@ -143,7 +147,7 @@ Status Fill(const ActivatedShare& inputs, const Claim& claim, const Sources& sou
     Figure figure;
     figure.quantity = fmt::format("of the {}", row.name);
     figure.unit = Unit::kShare;
-    figure.published = inputs.activated_share;
+    if (row.base == Base::kWholeModel) figure.published = inputs.activated_share;
     figure.computed = ActivatedShareOf(spec, row.base, batch, routing::kDefaultPopularityCv);
     figure.low = ActivatedShareOf(spec, row.base, batch, kStrongCv);
     figure.high = ActivatedShareOf(spec, row.base, batch, kUniformCv);
@@ -157,7 +161,8 @@ Status Fill(const ActivatedShare& inputs, const Claim& claim, const Sources& sou
       effective += fmt::format("{}{:.1f} ({})", effective.empty() ? "" : ", ", *tokens, row.name);
   }
   report.reasons.push_back(
-      "The published share is traced on real prompts and its denominator is not named; ours is an estimate.");
+      "The published share is traced on real prompts; ours is an estimate. The denominator is not named: all parameters is the "
+      "literal reading.");
   if (!effective.empty()) {
     report.reasons.push_back(fmt::format(
         "Uniform routing activates the published share at an effective batch of {} instead of {}.", effective, inputs.batch));

@@ -121,15 +121,18 @@ void AddSMbu(const Utilisation& inputs, const model::ModelSpec& spec, double pea
   report.figures.push_back(std::move(figure));
 }
 
-// The number of tokens that the most rows allow within their rounding, and how many rows do.
-std::pair<double, size_t> CommonTokens(const std::vector<Range>& rows) {
-  std::pair<double, size_t> best{0, 0};
+// What as many rows as possible allow together within their rounding, and how many rows those are.
+std::pair<Range, size_t> CommonRange(const std::vector<Range>& rows) {
+  std::pair<Range, size_t> best;
   for (const Range& candidate : rows) {
-    for (const double tokens : {candidate.low, candidate.high}) {
-      const auto fits =
-          std::count_if(rows.begin(), rows.end(), [&](const Range& r) { return r.low <= tokens && tokens <= r.high; });
-      if (static_cast<size_t>(fits) > best.second) best = {tokens, static_cast<size_t>(fits)};
+    Range common{candidate.low, candidate.low, candidate.high};
+    size_t fits = 0;
+    for (const Range& row : rows) {
+      if (candidate.low < row.low || candidate.low > row.high) continue;
+      common = {common.value, std::max(common.low, row.low), std::min(common.high, row.high)};
+      ++fits;
     }
+    if (fits > best.second) best = {common, fits};
   }
   return best;
 }
@@ -147,11 +150,10 @@ Status Fill(const ErrorTable& inputs, const Claim&, const Sources&, ClaimReport&
         RangeFigure(fmt::format("relative error at batch {}", row.batch), Unit::kShare, inputs.most_relative, error));
   }
   report.figures.push_back(RangeFigure("largest difference, points", Unit::kShare, inputs.most_points, *points));
-  report.reasons.push_back(
-      fmt::format("Formula against profiler as printed: at most {} of the value, or {} percentage points; a figure agrees with "
-                  "a bound when its "
-                  "rounding allows it.",
-                  FormatPercent(relative->value, 1), FormatFixed(100 * points->value, 2)));
+  report.reasons.push_back(fmt::format(
+      "Formula against profiler as printed: at most {} of the value, or {} percentage points. Where only the rounding of "
+      "the printed digits would keep a bound, it is left open.",
+      FormatPercent(relative->value, 1), FormatFixed(100 * points->value, 2)));
   report.missing = inputs.flops ? std::vector<std::string>{"token throughput at each batch", "context lengths"}
                                 : std::vector<std::string>{"latency of a step at each batch", "context lengths",
                                                            "distinct experts of a step"};
@@ -185,14 +187,14 @@ Status Fill(const ProfilingOverhead& inputs, const Claim&, const Sources&, Claim
     ttft_s = ttft_s ? Largest(*ttft_s, ttft) : ttft;
     tpot_s = tpot_s ? Largest(*tpot_s, tpot) : tpot;
     if (!row.ttft_increase_s) continue;
-    Figure listed = RangeFigure(fmt::format("{}, TTFT", row.system), Unit::kSeconds, row.ttft_increase_s, ttft);
+    Figure listed = RangeFigure(fmt::format("{}, listed TTFT", row.system), Unit::kSeconds, row.ttft_increase_s, ttft);
     listed.relation = Relation::kEqual;
     report.figures.push_back(std::move(listed));
   }
   report.figures.push_back(RangeFigure("largest TTFT increase", Unit::kSeconds, inputs.most_ttft_increase_s, *ttft_s));
   report.figures.push_back(RangeFigure("largest TPOT increase", Unit::kSeconds, inputs.most_tpot_increase_s, *tpot_s));
   report.reasons.push_back(
-      "After / before - 1 of the printed times; a figure agrees with a bound when its rounding allows it.");
+      "After / before - 1 of the printed times; where only their rounding would keep a bound, it is left open.");
   return {};
 }
 
@@ -209,12 +211,11 @@ Status Fill(const PrefillTable& inputs, const Claim&, const Sources&, ClaimRepor
     figure.high = tokens.back().high;
     report.figures.push_back(std::move(figure));
   }
-  const auto [common, rows] = CommonTokens(tokens);
-  report.reasons.push_back(
-      fmt::format("TTFT x tokens/s is the number of tokens that one TTFT stands for. Within their rounding {} of {} rows stand "
-                  "for the same {:.0f} "
-                  "tokens, whatever their batch size and data set.",
-                  rows, inputs.rows.size(), common));
+  const auto [common, rows] = CommonRange(tokens);
+  report.reasons.push_back(fmt::format(
+      "TTFT x tokens/s is the number of tokens that one TTFT stands for. Within their rounding {} of {} rows stand for the "
+      "same number ({:.1f} to {:.1f}), whatever their batch size and data set.",
+      rows, inputs.rows.size(), common.low, common.high));
   report.missing = {"prompt lengths", "requests in a prefill pass"};
   return {};
 }

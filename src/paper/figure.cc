@@ -110,17 +110,19 @@ Verdict Judge(const Figure& figure) {
   const double published = figure.published->value;
   const double allowed =
       std::max(figure.published->half_digit, figure.tolerance * std::abs(published)) + kRounding * std::abs(published);
-  const double low = figure.low.value_or(*figure.computed);
-  const double high = figure.high.value_or(*figure.computed);
-  const bool not_below = high >= published - allowed;
-  const bool not_above = low <= published + allowed;
+  const double least = published - allowed, most = published + allowed;
+  const double low = figure.low.value_or(*figure.computed), high = figure.high.value_or(*figure.computed);
+  const auto bound = [](bool kept, bool possible) {
+    if (kept) return Verdict::kAgrees;
+    return possible ? Verdict::kNotComputable : Verdict::kDiffers;
+  };
   switch (figure.relation) {
     case Relation::kEqual:
-      return not_below && not_above ? Verdict::kAgrees : Verdict::kDiffers;
+      return high >= least && low <= most ? Verdict::kAgrees : Verdict::kDiffers;
     case Relation::kOver:
-      return not_below ? Verdict::kAgrees : Verdict::kDiffers;
+      return bound(*figure.computed >= least, high >= least);
     case Relation::kAtMost:
-      return not_above ? Verdict::kAgrees : Verdict::kDiffers;
+      return bound(*figure.computed <= most, low <= most);
   }
   CHECK(false);
 }

@@ -64,8 +64,9 @@ struct Figure {
   std::string published_text, computed_text;
 };
 
-// kAgrees: the published number, give or take half of its last digit and the tolerance, meets [low, high] (by default the
-// computed value alone) in its relation. Words agree when they are equal.
+// kAgrees: the published number, give or take half of its last digit and the tolerance, lies in [low, high] (by default the
+// computed value alone); for a bound, the computed value keeps it. A bound that only an end of [low, high] keeps is
+// kNotComputable: the printed inputs have too few digits to tell. Words agree when they are equal.
 Verdict Judge(const Figure& figure);
 
 // computed - published; null when either is missing.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -67,17 +68,34 @@ std::vector<std::string> Reasons(const ClaimReport& claim) {
   return lines;
 }
 
-std::vector<std::vector<std::string>> Rows(const FileReport& report, bool unicode) {
-  constexpr size_t kQuantityWidth = 30;
+constexpr const char* kIndent = "  ";
+
+std::vector<std::vector<std::string>> Rows(const FileReport& report) {
   std::vector<std::vector<std::string>> rows;
   for (const ClaimReport& claim : report.claims) {
     rows.push_back({PrintableText(claim.id), "", "", "", std::string(VerdictName(claim.Overall()))});
     for (const Figure& figure : claim.figures) {
-      rows.push_back({"  " + Shorten(PrintableText(figure.quantity), kQuantityWidth, unicode), PublishedText(figure),
-                      ComputedText(figure), DifferenceText(figure), std::string(VerdictName(Judge(figure)))});
+      rows.push_back({kIndent + PrintableText(figure.quantity), PublishedText(figure), ComputedText(figure),
+                      DifferenceText(figure), std::string(VerdictName(Judge(figure)))});
     }
   }
   return rows;
+}
+
+// Shortens the first column until the table fits.
+void FitWidth(const std::vector<TableColumn>& columns, size_t width, bool unicode,
+              std::vector<std::vector<std::string>>& rows) {
+  constexpr size_t kLeast = 16;
+  size_t longest = 0;
+  for (const auto& row : rows) longest = std::max(longest, DisplayWidth(row[0]));
+  const size_t whole = TableWidth(columns, rows);
+  if (whole <= width) return;
+  const size_t room = std::max(kLeast, longest - std::min(longest, whole - width));
+  for (auto& row : rows) {
+    const bool indented = row[0].starts_with(kIndent);
+    row[0] =
+        indented ? kIndent + Shorten(std::string_view(row[0]).substr(2), room - 2, unicode) : Shorten(row[0], room, unicode);
+  }
 }
 
 }  // namespace
@@ -115,30 +133,34 @@ std::string ComputedText(const Figure& figure) {
 
 std::string DifferenceText(const Figure& figure) {
   const auto difference = Difference(figure);
-  if (!difference || figure.relation != Relation::kEqual) return kNothing;
-  if (figure.unit == Unit::kScore || figure.unit == Unit::kCount) return fmt::format("{:+.4g}", *difference);
+  if (!difference || figure.relation == Relation::kAtMost) return kNothing;
+  if (*difference == 0) return "0";
+  if (figure.unit == Unit::kScore || figure.unit == Unit::kCount)
+    return std::floor(*difference) == *difference ? fmt::format("{:+.0f}", *difference) : fmt::format("{:+.1g}", *difference);
   const auto relative = RelativeDifference(figure);
   if (!relative) return kNothing;
   const double percent = 100 * *relative;
   return fmt::format("{}{} %", percent < 0 ? "-" : "+", FormatFixed(std::abs(percent), std::abs(percent) < 9.95 ? 2 : 1));
 }
 
-std::string Sentence(const Counts& counts, const char* what) {
-  return fmt::format("{} {} agree, {} differ, {} cannot be computed from what was published.", counts.agrees, what,
-                     counts.differs, counts.not_computable);
+std::string Sentence(const Counts& counts, std::string_view what) {
+  return fmt::format("{}{} agree, {} differ, {} cannot be computed here.", counts.agrees,
+                     what.empty() ? std::string() : fmt::format(" {}", what), counts.differs, counts.not_computable);
 }
 
 std::string RenderText(const FileReport& report, size_t width, bool unicode) {
   const std::vector<TableColumn> columns = {{"", "claim", Align::kLeft, true},
-                                            {"figure", "published"},
-                                            {"figure", "computed"},
-                                            {"figure", "difference"},
-                                            {"figure", "verdict", Align::kLeft}};
+                                            {"", "published"},
+                                            {"", "computed"},
+                                            {"", "difference"},
+                                            {"", "verdict", Align::kLeft}};
+  std::vector<std::vector<std::string>> rows = Rows(report);
+  FitWidth(columns, width, unicode, rows);
   TableOptions options;
   options.width = width;
   options.unicode = unicode;
   std::string text = fmt::format("{} ({})\n", PrintableText(report.title), PrintableText(report.publication));
-  text += RenderTable(columns, Rows(report, unicode), options);
+  text += RenderTable(columns, rows, options);
   for (const ClaimReport& claim : report.claims) {
     text += fmt::format("\n{} [{}]\n", PrintableText(claim.id), PrintableText(claim.source));
     for (const std::string& reason : Reasons(claim)) {
@@ -153,7 +175,7 @@ std::string RenderText(const FileReport& report, size_t width, bool unicode) {
 }
 
 std::string RenderMarkdown(const std::vector<FileReport>& reports) {
-  std::string text = "# Published against computed\n\n" + Sentence(CountClaims(reports), "claims") + " Of the single figures " +
+  std::string text = "# Published against computed\n\n" + Sentence(CountClaims(reports), "claims") + " Of their figures " +
                      Sentence(CountFigures(reports), "") + "\n`~` marks an estimate.\n";
   for (const FileReport& report : reports) {
     text += fmt::format("\n## {}\n\n{}\n\n| claim | published | computed | difference | verdict |\n|---|---:|---:|---:|---|\n",

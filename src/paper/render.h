@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -30,8 +31,8 @@ std::string DifferenceText(const Figure& figure);
 // Terminal text, no line wider than `width` cells: a table, then the reasons of each claim.
 std::string RenderText(const FileReport& report, size_t width, bool unicode);
 std::string RenderMarkdown(const std::vector<FileReport>& reports);
-// "12 claims agree, 3 differ, 4 cannot be computed from what was published".
-std::string Sentence(const Counts& counts, const char* what);
+// "12 claims agree, 3 differ, 4 cannot be computed here."; `what` may be empty.
+std::string Sentence(const Counts& counts, std::string_view what);
 
 // Keys in docs/paper.md.
 Json ToJson(const std::vector<FileReport>& reports);

@@ -83,8 +83,8 @@ Status WriteTo(const fs::path& dir, const Loaded& loaded, const paper::Sources& 
 void Print(const std::vector<paper::FileReport>& reports) {
   for (const paper::FileReport& report : reports)
     fmt::print("{}\n", paper::RenderText(report, TerminalWidth(), WantsUnicode()));
-  fmt::print("{}\nSingle figures: {}\n", paper::Sentence(paper::CountClaims(reports), "claims"),
-             paper::Sentence(paper::CountFigures(reports), "figures"));
+  fmt::print("{}\nOf their figures {}\n", paper::Sentence(paper::CountClaims(reports), "claims"),
+             paper::Sentence(paper::CountFigures(reports), ""));
 }
 
 Status Paper(const Flags& flags) {

@@ -99,7 +99,7 @@ Result<std::vector<PaperPicture>> DrawPaperPictures(const std::vector<paper::Cla
       }
     }
     if (curve.bands.empty()) continue;
-    const std::string name = FileName("sparsity-curve", "", taken);
+    const std::string name = FileName("sparsity-curve-", file.name, taken);
     curve.frame = {name, file.title, "parameters that a decode step activates, in percent; bands are estimates",
                    "Bands from uniform routing to popularity of CV 1; marks are the published shares."};
     curve.y_label = "activated parameters, %";

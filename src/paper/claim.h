@@ -170,6 +170,7 @@ struct Claim {
 };
 
 struct ClaimFile {
+  std::string name;         // of the file, without folder and extension
   std::string publication;  // "MoE-CAP, arXiv 2412.07067"
   std::string title;        // "Table 1: model characteristics"
   std::vector<Claim> claims;

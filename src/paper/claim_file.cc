@@ -279,6 +279,7 @@ Claim ReadClaim(YamlMap& map, const std::string& file) {
 ClaimFile ReadTop(const YAML::Node& root, const std::string& file, FirstError& errors) {
   YamlMap map(root, "the claim file", errors);
   ClaimFile result;
+  result.name = std::filesystem::path(file).stem().string();
   result.publication = map.Text("publication");
   result.title = map.Text("title");
   std::set<std::string> ids;

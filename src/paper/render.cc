@@ -159,10 +159,14 @@ std::string RenderText(const FileReport& report, size_t width, bool unicode) {
   TableOptions options;
   options.width = width;
   options.unicode = unicode;
-  std::string text = fmt::format("{} ({})\n", PrintableText(report.title), PrintableText(report.publication));
+  std::string text;
+  for (const std::string& line : WrapText(PrintableText(fmt::format("{} ({})", report.title, report.publication)), width))
+    text += line + "\n";
   text += RenderTable(columns, rows, options);
   for (const ClaimReport& claim : report.claims) {
-    text += fmt::format("\n{} [{}]\n", PrintableText(claim.id), PrintableText(claim.source));
+    text += "\n";
+    for (const std::string& line : WrapText(PrintableText(fmt::format("{} [{}]", claim.id, claim.source)), width))
+      text += line + "\n";
     for (const std::string& reason : Reasons(claim)) {
       const char* indent = "  - ";
       for (const std::string& line : WrapText(PrintableText(reason), width - 4)) {

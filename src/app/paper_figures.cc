@@ -73,8 +73,8 @@ Status AddShare(const paper::ActivatedShare& inputs, const paper::Sources& sourc
   report::ShareBand band{curve.bands.size(), name, {}};
   for (size_t i = 0; i < batches.size(); ++i)
     band.points.push_back({static_cast<double>(batches[i]), low[i].activated_share, high[i].activated_share});
-  curve.measured.push_back({band.system, name + ", published", static_cast<double>(inputs.batch), inputs.activated_share.value,
-                            std::nullopt, std::nullopt});
+  curve.measured.push_back(
+      {band.system, name, static_cast<double>(inputs.batch), inputs.activated_share.value, std::nullopt, std::nullopt});
   curve.bands.push_back(std::move(band));
   return {};
 }
@@ -100,7 +100,8 @@ Result<std::vector<PaperPicture>> DrawPaperPictures(const std::vector<paper::Cla
     }
     if (curve.bands.empty()) continue;
     const std::string name = FileName("sparsity-curve-", file.name, taken);
-    curve.frame = {name, file.title, "parameters that a decode step activates, in percent; bands are estimates",
+    curve.frame = {name, file.title,
+                   "share of the parameters that a decode step activates; bands: estimates, marks: traced by the paper",
                    "Bands from uniform routing to popularity of CV 1; marks are the published shares."};
     curve.y_label = "activated parameters, %";
     pictures.push_back({name, report::DrawSparsityCurve(curve, report::SvgMode::kStandalone)});

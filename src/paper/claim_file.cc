@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <set>
 
@@ -14,7 +15,13 @@ namespace {
 
 std::vector<int64_t> Batches(YamlMap& map) {
   std::vector<int64_t> batches;
-  for (const double batch : map.Ascending("batches", 1, 1)) batches.push_back(static_cast<int64_t>(batch));
+  for (const double batch : map.Ascending("batches", 1, 1)) {
+    if (batch != std::floor(batch) || batch > kMostCount) {
+      map.errors().Add(map.line(), fmt::format("\"batches\" must be whole numbers of at most {:g}", kMostCount));
+      return {1};
+    }
+    batches.push_back(static_cast<int64_t>(batch));
+  }
   return batches;
 }
 

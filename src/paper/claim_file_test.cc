@@ -79,6 +79,10 @@ TEST(ClaimFile, ValuesOutOfRange) {
       ErrorOf(start + "    kind: vanilla_overestimate\n    model: m\n    batches: [4, 2]\n    published: {overestimate: 2}\n"),
       HasSubstr("ascending order"));
   EXPECT_THAT(
+      ErrorOf(start +
+              "    kind: vanilla_overestimate\n    model: m\n    batches: [2, 1e300]\n    published: {overestimate: 2}\n"),
+      HasSubstr("whole numbers of at most 1e+09"));
+  EXPECT_THAT(
       ErrorOf(start + "    tolerance: 0.9\n    kind: ratio\n    numerator: 1\n    denominator: 2\n    published: {ratio: 2}\n"),
       HasSubstr("at most 0.5"));
   EXPECT_THAT(ErrorOf(start + "    kind: not_computable\n    published: x\n    missing: []\n"), HasSubstr("list of texts"));

@@ -76,6 +76,28 @@ std::string NeededSMbu(const std::vector<metrics::BatchPoint>& curve, const Prin
   return "";
 }
 
+// The S-MBUs with which every row would keep its published batch and not the next one that was tried. high: null = no limit.
+struct SMbuRange {
+  double low = 0;
+  std::optional<double> high;
+
+  void Narrow(const std::vector<metrics::BatchPoint>& curve, const Printed& batch, double peak_bytes) {
+    for (size_t i = 0; i < curve.size(); ++i) {
+      if (static_cast<double>(curve[i].batch) != batch.value) continue;
+      low = std::max(low, curve[i].bytes_per_step / peak_bytes);
+      if (i + 1 == curve.size()) continue;
+      const double next = curve[i + 1].bytes_per_step / peak_bytes;
+      high = std::min(high.value_or(next), next);
+    }
+  }
+};
+
+std::string SMbuRemark(const SMbuRange& range) {
+  if (!range.high) return fmt::format("Any S-MBU from {:.3f} on would give every published batch.", range.low);
+  if (*range.high <= range.low) return "No single S-MBU gives every published batch.";
+  return fmt::format("An S-MBU from {:.3f} to {:.3f} would give every published batch.", range.low, *range.high);
+}
+
 // The largest batch of the curve whose step is read within `tpot_s`. 0 = none of them.
 int64_t LargestBatch(const std::vector<metrics::BatchPoint>& curve, double bytes_per_s, double tpot_s) {
   int64_t largest = 0;
@@ -132,6 +154,7 @@ Status Fill(const BatchLimit& inputs, const Claim& claim, const Sources& sources
   const auto curve = metrics::DecodeCurve(spec, inputs.batches, {.context_tokens = inputs.context_tokens});
   const auto uniform = metrics::DecodeCurve(spec, inputs.batches, {.context_tokens = inputs.context_tokens, .cv = kUniformCv});
   const auto strong = metrics::DecodeCurve(spec, inputs.batches, {.context_tokens = inputs.context_tokens, .cv = kStrongCv});
+  SMbuRange fitting;
   for (const BatchLimit::Row& row : inputs.rows) {
     ASSIGN_OR_RETURN(const hardware::Device device, FindDevice(row.device, claim, sources));
     if (!device.bandwidth_bytes_per_s) return LacksValue(row.device, claim, "memory bandwidth");
@@ -143,6 +166,7 @@ Status Fill(const BatchLimit& inputs, const Claim& claim, const Sources& sources
     figure.low = static_cast<double>(LargestBatch(uniform, s_mbu * bytes_per_s, inputs.tpot_s));
     figure.high = static_cast<double>(LargestBatch(strong, s_mbu * bytes_per_s, inputs.tpot_s));
     figure.estimated = true;
+    fitting.Narrow(curve, row.batch, bytes_per_s * inputs.tpot_s);
     report.reasons.push_back(fmt::format(
         "{}: in {} it reads {} at S-MBU {:.3f}, enough for batch {:g} ({:g} with uniform routing, {:g} "
         "with popularity CV {:g}).{}",
@@ -156,6 +180,7 @@ Status Fill(const BatchLimit& inputs, const Claim& claim, const Sources& sources
     }
     report.figures.push_back(std::move(figure));
   }
+  report.reasons.push_back(SMbuRemark(fitting));
   report.reasons.push_back(fmt::format("A step reads an estimated {} at batch {} and {} at batch {}, of {} of weights.",
                                        FormatBytes(curve.front().bytes_per_step), curve.front().batch,
                                        FormatBytes(curve.back().bytes_per_step), curve.back().batch,

@@ -8,6 +8,7 @@
 #include "metrics/batch_curve.h"
 #include "paper/claim_file.h"
 #include "paper/evaluate.h"
+#include "routing/estimate.h"
 
 namespace moecap::paper {
 namespace {
@@ -143,6 +144,12 @@ TEST_F(Claims, RequiredBandwidthAndTheSMbuItImplies) {
   EXPECT_NEAR(*Find(report, "ours, all experts, S-MBU 1").computed, (671026419200.0 - 129280.0 * 7168) / 0.1, 1);
 }
 
+// A step of DeepSeek-V2-Lite in BF16, with the program's estimate of the distinct experts.
+double EstimatedBytes(double batch) {
+  const double distinct = routing::DistinctExpertsBetaBinomial(64, 6, batch), expert = 3.0 * 2048 * 1408;
+  return 2 * (15706484224 - 102400.0 * 2048 - 26 * (64 - distinct) * expert + batch * 2048 + batch * 27 * 576);
+}
+
 TEST_F(Claims, BatchLimitByHand) {
   // A step of DeepSeek-V2-Lite in BF16: everything but the input embedding and the experts that are not chosen; one embedding
   // row and 27 x 576 new cache elements a sequence.
@@ -163,6 +170,11 @@ TEST_F(Claims, BatchLimitByHand) {
       "    published: [{device: jetson-agx-orin-64, largest_batch: 16}, {device: jetson-orin-nx-16, largest_batch: 4}]\n");
   EXPECT_DOUBLE_EQ(*report.figures.at(0).low, static_cast<double>(by_hand));  // the low end is uniform routing
   EXPECT_EQ(Judge(report.figures.at(0)), Verdict::kDiffers);
+  // Published 16 and 4: each must be kept and the next batch, 32 and 8, must not.
+  const double low = std::max(EstimatedBytes(16) / 204.8e9, EstimatedBytes(4) / 102.4e9) / 0.25;
+  const double high = std::min(EstimatedBytes(32) / 204.8e9, EstimatedBytes(8) / 102.4e9) / 0.25;
+  EXPECT_THAT(report.reasons,
+              Contains(fmt::format("An S-MBU from {:.3f} to {:.3f} would give every published batch.", low, high)));
   EXPECT_THAT(report.reasons, Contains(HasSubstr("do not fit into the 17.2 GB of Jetson Orin NX 16GB")));
 }
 

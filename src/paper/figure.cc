@@ -32,6 +32,7 @@ const UnitRow& RowOf(Unit unit) {
 }
 
 constexpr int kShownDigits = 4;
+constexpr int kMostDigits = 15;
 // Decimal inputs have no exact binary form; sums of them may miss the edge of the allowed range by their last bits.
 constexpr double kRounding = 1e-9;
 
@@ -65,7 +66,9 @@ std::string_view UnitName(Unit unit) { return RowOf(unit).name; }
 std::string FormatFigure(double value, Unit unit) {
   const UnitRow& row = RowOf(unit);
   const double shown = value * row.scale;
-  const int digits = std::abs(shown) >= 1000 ? static_cast<int>(std::floor(std::log10(std::abs(shown)))) + 1 : kShownDigits;
+  const int whole_digits = std::abs(shown) >= 1 ? static_cast<int>(std::floor(std::log10(std::abs(shown)))) + 1 : 0;
+  if (whole_digits > kMostDigits) return fmt::format("{:.3g}{}", shown, row.label);
+  const int digits = std::max(kShownDigits, whole_digits);
   std::string text = FormatSignificant(shown, digits);
   if (text.find('.') != std::string::npos) {
     text.erase(text.find_last_not_of('0') + 1);

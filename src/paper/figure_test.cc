@@ -111,6 +111,7 @@ TEST(FormatFigure, ShowsUnitsAndNoEmptyDigits) {
   EXPECT_EQ(FormatFigure(18901e9, Unit::kBytesPerS), "18901 GB/s");
   EXPECT_EQ(FormatFigure(0.058, Unit::kSeconds), "58 ms");
   EXPECT_EQ(FormatFigure(0, Unit::kCount), "0");
+  EXPECT_EQ(FormatFigure(1e300, Unit::kWatts), "1e+300 W");
 }
 
 }  // namespace

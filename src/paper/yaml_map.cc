@@ -117,12 +117,11 @@ double YamlMap::Positive(const char* key) {
 
 std::optional<int64_t> YamlMap::OptionalInteger(const char* key, int64_t least) {
   if (!Has(key)) return std::nullopt;
-  constexpr double kMost = 1e12;
   const YAML::Node child = Child(key);
   const double value = Convert(child, key, static_cast<double>(least)).value;
-  if (value != std::floor(value) || value > kMost) {
+  if (value != std::floor(value) || value > kMostCount) {
     errors_->Add(LineOf(child),
-                 fmt::format("\"{}\" must be a whole number of at most {:g}, not {}", key, kMost, child.Scalar()));
+                 fmt::format("\"{}\" must be a whole number of at most {:g}, not {}", key, kMostCount, child.Scalar()));
     return least;
   }
   return static_cast<int64_t>(value);

@@ -15,6 +15,9 @@
 
 namespace moecap::paper {
 
+// The largest batch, context or number of devices: products of two of them still fit an int64_t.
+inline constexpr double kMostCount = 1e9;
+
 class FirstError {
  public:
   void Add(int line, std::string message);

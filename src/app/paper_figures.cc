@@ -59,16 +59,12 @@ std::string DrawMap(const paper::RequiredBandwidth& inputs, const std::string& n
   return report::DrawHardwareMap(map, report::SvgMode::kStandalone);
 }
 
-// The two ends of the estimate: uniform routing, and a popularity as skewed as is seen.
-constexpr double kUniformCv = 0;
-constexpr double kStrongCv = 1;
-
 Status AddShare(const paper::ActivatedShare& inputs, const paper::Sources& sources, report::SparsityCurve& curve) {
   ASSIGN_OR_RETURN(const model::CatalogueModel entry, sources.models.Find(inputs.model.text));
   ASSIGN_OR_RETURN(const model::ModelSpec spec, model::SpecOf(entry, inputs.model.text));
   const std::vector<int64_t> batches = {1, 2, 4, 8, 16, 32, 64, 128};
-  const auto high = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = kUniformCv});
-  const auto low = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = kStrongCv});
+  const auto high = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = paper::kUniformCv});
+  const auto low = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = paper::kStrongCv});
   const std::string name = inputs.model.text.substr(inputs.model.text.find('/') + 1);
   report::ShareBand band{curve.bands.size(), name, {}};
   for (size_t i = 0; i < batches.size(); ++i)

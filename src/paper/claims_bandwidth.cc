@@ -63,10 +63,6 @@ Status AddDevice(const DeviceOnLine& row, const RequiredBandwidth& inputs, const
   return {};
 }
 
-// The ends of the estimate of distinct experts.
-constexpr double kUniformCv = 0;
-constexpr double kStrongCv = 1;
-
 // The S-MBU from which on the published batch is kept, if it was among those tried.
 std::string NeededSMbu(const std::vector<metrics::BatchPoint>& curve, const Printed& batch, double peak_bytes) {
   for (const metrics::BatchPoint& point : curve) {

@@ -104,19 +104,6 @@ std::optional<double> EffectiveBatch(const model::ModelSpec& spec, Base base, do
   return low;
 }
 
-// Skews that bound the estimate: no skew, and the largest that is seen in practice.
-constexpr double kUniformCv = 0;
-constexpr double kStrongCv = 1;
-
-record::PassRecord DecodePass(int64_t batch) {
-  record::PassRecord pass;
-  pass.kind = record::PassKind::kDecode;
-  pass.latency_s = 1;
-  pass.sequences = {{0, 1, batch}};
-  pass.distinct_experts_source = record::Source::kEstimated;
-  return pass;
-}
-
 }  // namespace
 
 Status Fill(const ModelParameters& inputs, const Claim& claim, const Sources& sources, ClaimReport& report) {
@@ -178,7 +165,7 @@ Status Fill(const VanillaOverestimate& inputs, const Claim& claim, const Sources
   largest.published = inputs.overestimate;
   largest.relation = Relation::kOver;
   for (const int64_t batch : inputs.batches) {
-    record::PassRecord pass = DecodePass(batch);
+    record::PassRecord pass = DecodePass(batch, 0);
     pass.distinct_experts = metrics::EstimateDistinctExperts(spec, pass);
     const double vanilla = metrics::PassBytes(spec, pass, metrics::Convention::kVanilla).value();
     const double sparse = metrics::PassBytes(spec, pass, metrics::Convention::kComplete).value();

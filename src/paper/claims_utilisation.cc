@@ -53,15 +53,6 @@ Figure RangeFigure(std::string quantity, Unit unit, const std::optional<Printed>
   return figure;
 }
 
-record::PassRecord DecodePass(int64_t batch, int64_t context_tokens) {
-  record::PassRecord pass;
-  pass.kind = record::PassKind::kDecode;
-  pass.latency_s = 1;
-  pass.sequences = {{context_tokens, 1, batch}};
-  pass.distinct_experts_source = record::Source::kEstimated;
-  return pass;
-}
-
 double PaperFlopsPerToken(const model::ModelSpec& spec, int64_t context_tokens) {
   return metrics::PassFlops(spec, DecodePass(1, context_tokens), metrics::Convention::kPaper);
 }

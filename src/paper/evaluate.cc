@@ -21,6 +21,15 @@ Result<hardware::Device> FindDevice(const Name& name, const Claim& claim, const 
   return device;
 }
 
+record::PassRecord DecodePass(int64_t batch, int64_t context_tokens) {
+  record::PassRecord pass;
+  pass.kind = record::PassKind::kDecode;
+  pass.latency_s = 1;
+  pass.sequences = {{context_tokens, 1, batch}};
+  pass.distinct_experts_source = record::Source::kEstimated;
+  return pass;
+}
+
 Error LacksValue(const Name& name, const Claim& claim, std::string_view what) {
   return BadInput(fmt::format("{}:{}: the catalogue has no {} of {}; choose a device that has one", claim.file, name.line, what,
                               name.text));

@@ -13,6 +13,10 @@
 
 namespace moecap::paper {
 
+// The ends of an estimate of distinct experts: uniform routing, and expert popularity as skewed as is seen in practice.
+inline constexpr double kUniformCv = 0;
+inline constexpr double kStrongCv = 1;
+
 struct Sources {
   const model::ModelCatalogue& models;
   const hardware::Catalogue& devices;

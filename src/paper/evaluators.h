@@ -5,12 +5,15 @@
 #include "model/model_spec.h"
 #include "paper/claim.h"
 #include "paper/evaluate.h"
+#include "record/pass_record.h"
 
 namespace moecap::paper {
 
 // Errors name the claim's file and the line of the name.
 Result<model::ModelSpec> FindModel(const Name& name, const Claim& claim, const Sources& sources);
 Result<hardware::Device> FindDevice(const Name& name, const Claim& claim, const Sources& sources);
+// A decode step of `batch` sequences with `context_tokens` each; its experts are not filled in.
+record::PassRecord DecodePass(int64_t batch, int64_t context_tokens);
 // Error kBadInput: the catalogue has the device but not this value of it.
 Error LacksValue(const Name& name, const Claim& claim, std::string_view what);
 

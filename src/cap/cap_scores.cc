@@ -1,27 +1,27 @@
 #include "cap/cap_scores.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "cap/classify.h"
 #include "cap/lead.h"
+#include "cap/reason.h"
 
 namespace moecap::cap {
 namespace {
-
-constexpr double kNearTie = 0.1;  // of the way from best to worst
 
 struct Range {
   double min = std::numeric_limits<double>::infinity();
   double max = -std::numeric_limits<double>::infinity();
 };
 
-Range RangeOf(std::span<const CapInput> inputs, Dimension dimension) {
+Range RangeOf(std::span<const Values> values, Dimension dimension) {
   Range range;
-  for (const CapInput& input : inputs) {
-    const auto value = ValueOf(input, dimension);
+  for (const Values& system : values) {
+    const auto& value = system[static_cast<size_t>(dimension)];
     if (!value) continue;
     range.min = std::min(range.min, *value);
     range.max = std::max(range.max, *value);
@@ -35,13 +35,14 @@ double Score(double baseline, double numerator, double denominator) {
   return baseline + share * (100 - baseline);
 }
 
-std::optional<double> ScoreOf(const CapInput& input, Dimension dimension, const Range& range, const ScoreOptions& options) {
-  const auto value = ValueOf(input, dimension);
+std::optional<double> ScoreOf(std::optional<double> value, Dimension dimension, const Range& range,
+                              const ScoreOptions& options) {
   if (!value) return std::nullopt;
   const double scale = options.cost_at_baseline.value_or(range.max);
   switch (dimension) {
     case Dimension::kPerformance:
-      return Score(options.baseline, range.max - *value, range.max - range.min);
+      return Score(options.baseline, HigherIsBetter(dimension, options) ? *value - range.min : range.max - *value,
+                   range.max - range.min);
     case Dimension::kCost:
       return Score(options.baseline, scale - std::min(*value, scale), scale);
     case Dimension::kAccuracy:
@@ -52,137 +53,46 @@ std::optional<double> ScoreOf(const CapInput& input, Dimension dimension, const 
   return std::nullopt;
 }
 
-// The largest lead that any other system has over `self`.
-std::optional<Lead> LargestLead(std::span<const CapInput> inputs, size_t self, Dimension dimension,
-                                const ScoreOptions& options) {
-  std::optional<Lead> largest;
-  for (size_t other = 0; other < inputs.size(); ++other) {
-    auto lead = LeadOver(inputs[self], inputs[other], dimension, options);
-    if (!lead || (largest && lead->difference <= largest->difference)) continue;
-    largest = lead;
-    largest->other = other;
-  }
-  return largest;
-}
-
-struct Sacrifice {
-  Dimension dimension;
-  Lead lead;
-  double lag;  // 0..1
-};
-
-std::optional<Sacrifice> FindSacrifice(std::span<const CapInput> inputs, size_t self, const ScoreOptions& options) {
-  std::optional<Sacrifice> found;
-  for (const Dimension dimension : kDimensions) {
-    const auto lead = LargestLead(inputs, self, dimension, options);
-    if (!lead) continue;
-    const Range range = RangeOf(inputs, dimension);
-    const Sacrifice candidate{dimension, *lead, lead->difference / (range.max - range.min)};
-    const bool tie = found && std::abs(candidate.lag - found->lag) <= kNearTie;
-    const bool worse =
-        found && (tie ? candidate.lead.ratio > found->lead.ratio * options.meaningful_ratio : candidate.lag > found->lag);
-    if (!found || worse) found = candidate;
-  }
-  return found;
-}
-
-std::string ErrorsInWords(const Lead& lead) {
-  if (!lead.errors) return " (standard error not known)";
-  return std::isfinite(*lead.errors) ? fmt::format(" ({:.1f} standard errors)", *lead.errors) : "";
-}
-
-// "41 % cheaper", "1.4x slower", "6.2 points more accurate (2.1 standard errors)": how the one that is ahead or behind by
-// `lead` compares with the other one.
-std::string InWords(Dimension dimension, const Lead& lead, bool ahead) {
-  switch (dimension) {
-    case Dimension::kCost:
-      if (!std::isfinite(lead.ratio)) return ahead ? "free of cost" : "not free of cost";
-      if (ahead) return fmt::format("{:.0f} % cheaper", 100 * (1 - 1 / lead.ratio));
-      return lead.ratio < 2 ? fmt::format("{:.0f} % dearer", 100 * (lead.ratio - 1))
-                            : fmt::format("{:.1f}x the cost", lead.ratio);
-    case Dimension::kPerformance:
-      return fmt::format("{:.{}f}x {}", lead.ratio, lead.ratio < 1.1 ? 2 : 1, ahead ? "faster" : "slower");
-    case Dimension::kAccuracy:
-      return fmt::format("{:.1f} points {} accurate{}", 100 * lead.difference, ahead ? "more" : "less", ErrorsInWords(lead));
-    case Dimension::kOther:
-      break;
-  }
-  return "";
-}
-
-std::string GivenUpInWords(Dimension dimension, const Lead& lead) {
-  switch (dimension) {
-    case Dimension::kCost:
-      return "cost: " + InWords(Dimension::kCost, lead, false);
-    case Dimension::kPerformance:
-      return "performance: " + InWords(Dimension::kPerformance, lead, false);
-    case Dimension::kAccuracy:
-      return fmt::format("{:.1f} points of accuracy{}", 100 * lead.difference, ErrorsInWords(lead));
-    case Dimension::kOther:
-      break;
-  }
-  return "";
-}
-
-CapClass ClassWithout(Dimension sacrificed) {
-  switch (sacrificed) {
-    case Dimension::kCost:
-      return CapClass::kPerformanceAccuracy;
-    case Dimension::kAccuracy:
-      return CapClass::kPerformanceCost;
-    case Dimension::kPerformance:
-      return CapClass::kCostAccuracy;
-    case Dimension::kOther:
-      break;
-  }
-  return CapClass::kUnknown;
-}
-
-// "PC: 41 % cheaper and 1.4x faster than F16, gives up 6.2 points of accuracy (2.1 standard errors)".
-std::string ReasonFor(const CapInput& self, const CapInput& other, const Sacrifice& sacrifice, const ScoreOptions& options) {
-  std::vector<std::string> gains;
-  std::vector<std::string> further_losses;
-  for (const Dimension dimension : {Dimension::kCost, Dimension::kPerformance, Dimension::kAccuracy}) {
-    if (dimension == sacrifice.dimension) continue;
-    if (const auto gain = LeadOver(other, self, dimension, options)) gains.push_back(InWords(dimension, *gain, true));
-    if (const auto loss = LeadOver(self, other, dimension, options)) further_losses.push_back(InWords(dimension, *loss, false));
-  }
-  const std::string lost = GivenUpInWords(sacrifice.dimension, sacrifice.lead);
-  const std::string name = CapClassName(ClassWithout(sacrifice.dimension));
-  std::string reason =
-      gains.empty() ? fmt::format("{}: gives up {}, compared with {}, and gains nothing beyond noise", name, lost, other.system)
-                    : fmt::format("{}: {} than {}, gives up {}", name, fmt::join(gains, " and "), other.system, lost);
-  if (!further_losses.empty()) reason += fmt::format("; also {}", fmt::join(further_losses, " and "));
-  return reason;
-}
-
-// What is not known of `input`, in words; empty when everything is.
-std::string MissingInWords(const CapInput& input) {
+// What is not known, in words; empty when everything is.
+std::string MissingInWords(const Values& values) {
   std::vector<std::string_view> missing;
-  if (!ValueOf(input, Dimension::kCost)) missing.emplace_back("cost");
-  if (!ValueOf(input, Dimension::kAccuracy)) missing.emplace_back("accuracy");
-  if (!ValueOf(input, Dimension::kPerformance)) missing.emplace_back("performance");
+  for (const Dimension dimension : {Dimension::kCost, Dimension::kAccuracy, Dimension::kPerformance}) {
+    if (!values[static_cast<size_t>(dimension)]) missing.push_back(DimensionName(dimension));
+  }
   return missing.empty() ? "" : fmt::format("{} not known", fmt::join(missing, " and "));
 }
 
-void Classify(std::span<const CapInput> inputs, size_t self, const ScoreOptions& options, CapScores& scores) {
-  const auto complete = [](const CapInput& input) { return MissingInWords(input).empty(); };
-  if (!complete(inputs[self])) {
-    scores.reason = "unknown: " + MissingInWords(inputs[self]);
-    return;
+// The systems that dominate `self`, those that are dominated by none first.
+std::vector<size_t> Dominators(std::span<const Values> values, const Leads& leads, size_t self,
+                               const std::vector<CapClass>& classes) {
+  std::vector<size_t> winners;
+  for (size_t other = 0; other < values.size(); ++other) {
+    if (other != self && IsComplete(values[other]) && leads.Dominates(other, self)) winners.push_back(other);
   }
-  if (std::count_if(inputs.begin(), inputs.end(), complete) < 2) {
-    scores.reason = "unknown: no other system to compare with";
-    return;
+  std::stable_partition(winners.begin(), winners.end(), [&](size_t winner) { return classes[winner] != CapClass::kDominated; });
+  return winners;
+}
+
+void Explain(std::span<const CapInput> inputs, std::span<const Values> values, const Leads& leads,
+             const std::vector<CapClass>& classes, size_t self, const ScoreOptions& options, CapScores& scores) {
+  scores.cap_class = classes[self];
+  switch (scores.cap_class) {
+    case CapClass::kUnknown:
+      scores.reason =
+          "unknown: " + (IsComplete(values[self]) ? "no other system to compare with" : MissingInWords(values[self]));
+      return;
+    case CapClass::kBalanced:
+      scores.reason = "balanced: no system in view is cheaper, faster or more accurate beyond noise";
+      return;
+    case CapClass::kDominated: {
+      const auto winners = Dominators(values, leads, self, classes);
+      for (const size_t winner : winners) scores.dominated_by.push_back(inputs[winner].system);
+      scores.reason = DominatedReason(inputs, leads, self, winners, options);
+      return;
+    }
+    default:
+      scores.reason = SacrificeReason(inputs, leads, self, *FindSacrifice(values, leads, self, options), options);
   }
-  const auto sacrifice = FindSacrifice(inputs, self, options);
-  if (!sacrifice) {
-    scores.cap_class = CapClass::kBalanced;
-    scores.reason = "balanced: no system in view is cheaper, faster or more accurate beyond noise";
-    return;
-  }
-  scores.cap_class = ClassWithout(sacrifice->dimension);
-  scores.reason = ReasonFor(inputs[self], inputs[sacrifice->lead.other], *sacrifice, options);
 }
 
 }  // namespace
@@ -206,16 +116,25 @@ std::string CapClassName(CapClass value) {
 }
 
 std::vector<CapScores> ScoreSystems(std::span<const CapInput> inputs, const ScoreOptions& options) {
+  std::vector<Values> values;
+  for (const CapInput& input : inputs) values.push_back(ValuesOf(input));
+  const Noise noise(inputs, options);
+  const Leads leads(values, noise, options);
+  const std::vector<CapClass> classes = ClassifyAll(values, noise, options);
   std::vector<CapScores> result;
   for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto score = [&](Dimension dimension) {
+      return ScoreOf(values[i][static_cast<size_t>(dimension)], dimension, RangeOf(values, dimension), options);
+    };
     CapScores scores;
     scores.system = inputs[i].system;
-    scores.cost = ScoreOf(inputs[i], Dimension::kCost, RangeOf(inputs, Dimension::kCost), options);
-    scores.accuracy = ScoreOf(inputs[i], Dimension::kAccuracy, RangeOf(inputs, Dimension::kAccuracy), options);
-    scores.performance = ScoreOf(inputs[i], Dimension::kPerformance, RangeOf(inputs, Dimension::kPerformance), options);
-    Classify(inputs, i, options, scores);
+    scores.cost = score(Dimension::kCost);
+    scores.accuracy = score(Dimension::kAccuracy);
+    scores.performance = score(Dimension::kPerformance);
+    Explain(inputs, values, leads, classes, i, options, scores);
     result.push_back(std::move(scores));
   }
+  AddSupport(inputs, noise, options, result);
   return result;
 }
 

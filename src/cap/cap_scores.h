@@ -68,25 +68,32 @@ struct ScoreOptions {
   // The cost T that scores the baseline; dearer systems are cut to it. Null: the largest cost in view, so that none is cut and
   // no two costs look the same. Upstream takes the second-last tick of its cost axis (8000 for ticks 0..10000 by 2000).
   std::optional<double> cost_at_baseline;
-  // Costs and times within this ratio of each other count as equal.
+  // The margin: costs, times and rates within this ratio of each other count as equal, however certain they are.
   double meaningful_ratio = 1.05;
-  // Accuracies count as different from this many standard errors of their difference on ...
+  // Figures count as different from this many standard errors of their difference on: of accuracies, paired by problem where
+  // possible; of the logarithms of costs, times and rates, from their resamples. Where those have none, the margin decides ...
   double significant_errors = 2;
-  // ... and, where a standard error is not known, from this difference on (0.01 = one point).
+  // ... and, where the standard error of an accuracy is not known, this difference (0.01 = one point).
   double accuracy_step_without_error = 0.01;
+  // Smaller differences in accuracy never count, however certain they are.
+  double accuracy_margin = 0;
 };
 
 // Scores relative to the systems in view, and classes with reasons. With b the baseline:
 //   performance = b + (max - v) / (max - min) x (100 - b)     cost = b + (T - min(v, T)) / T x (100 - b)
 //   accuracy    = b + (v - min) / (1 - min) x (100 - b)
+// (with v - min in place of max - v for a performance axis on which higher is better, which the paper has not),
 // which is upstream's normalisation (draw_radar.py of MoE-CAP's leaderboard). Where it divides by zero (all times equal, T = 0,
 // least accuracy 1) no system is behind another one and all score 100. Values that are not finite count as not known.
 //
-// A system is behind in a dimension when another one beats it there beyond noise. Its class names the two dimensions that are
-// left when the one is taken away in which it lags most: the share of the way from the best to the worst in view. Near ties
-// go to the dimension with the larger ratio to the best (of times, of costs, of error rates), then to performance: on equal
-// hardware a token's cost follows from its time. kBalanced: behind in none. kUnknown: a value is missing, or nobody to compare
-// with. The result has the order of `inputs`.
+// A system is behind in a dimension when another one beats it there beyond noise. kDominated: one that is behind it nowhere is
+// ahead of it somewhere. Otherwise its class names the two dimensions that are left when the one is taken away in which it lags
+// most: the share of the way from the best to the worst in view. Near ties go to the dimension with the larger ratio to the
+// best (of times, of costs, of error rates), then to performance: on equal hardware a token's cost follows from its time.
+// kBalanced: behind in none. kUnknown: a value is missing, or nobody to compare with. The result has the order of `inputs`.
+//
+// The support of a class is the share of resamples in which the same rule, with the same standard errors, gives the same class.
+// Requires as many resamples wherever there are any.
 std::vector<CapScores> ScoreSystems(std::span<const CapInput> inputs, const ScoreOptions& options = {});
 
 }  // namespace moecap::cap

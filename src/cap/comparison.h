@@ -53,7 +53,7 @@ struct ComparedSystem {
   CapScores scores;                     // paper's normalisation, class, support
   std::optional<bool> on_front;         // null: a value is not known
   std::vector<std::string> dominated_by;
-  std::optional<double> hypervolume_share;  // of the comparison's hypervolume, what only this system contributes
+  std::optional<double> hypervolume_share;  // 0..1 of the comparison's hypervolume: what only this system dominates
 };
 
 struct ComparedRun {
@@ -69,6 +69,14 @@ struct Mismatch {
   bool intended = false;            // named with --by; otherwise it was forced
 };
 
+// The front in two of the three dimensions.
+struct PlaneFront {
+  AxisId x = AxisId::kAccuracy;
+  AxisId y = AxisId::kTpot;
+  std::vector<std::string> systems;  // labels
+  std::optional<double> area;        // between front and reference, in robust scores, share of the square [0, 100]^2
+};
+
 struct Comparison {
   std::vector<ComparedRun> runs;
   std::vector<Mismatch> mismatches;
@@ -80,8 +88,11 @@ struct Comparison {
   size_t baseline = 0;             // index in systems
   std::vector<ComparedSystem> systems;
   int64_t resamples = 0;
-  double margin_ratio = 1.05;         // ScoreOptions::meaningful_ratio
-  std::optional<double> hypervolume;  // of the front in robust scores, share of the cube [0, 100]^3
+  double margin_ratio = 1.05;  // ScoreOptions::meaningful_ratio
+  // Between the systems and the reference point, a score of 0 on all three axes, in robust scores; share of the cube
+  // [0, 100]^3. Null when no system has all three scores.
+  std::optional<double> hypervolume;
+  std::vector<PlaneFront> planes;  // cost and performance, cost and accuracy, accuracy and performance
   DecisionAdvice advice;
   std::vector<std::string> warnings;  // loud: forced mismatches, incomplete runs
   std::vector<std::string> notes;

@@ -25,27 +25,34 @@ struct DecisionMatrix {
   std::vector<DecisionRow> rows;
 };
 
-// What ships with the program (catalog/decision_matrix.json).
-Result<DecisionMatrix> BuiltinDecisionMatrix();
-// Error: kBadInput naming the key.
+// Error: kBadInput naming the row and the key.
 Result<DecisionMatrix> ParseDecisionMatrix(std::string_view json);
-
-// The rows for a tier, a batch size and a primary goal, best fit first: all three fit, then those whose goal is only secondary.
-std::vector<DecisionRow> FindDecisions(const DecisionMatrix& matrix, std::string_view tier, int batch, std::string_view goal);
-
-// The paper's advice beside what was measured.
-struct DecisionAdvice {
-  std::string source;
-  std::string tier;  // of the hardware; empty: not known
-  int batch = 0;
-  std::string goal;
-  std::vector<DecisionRow> recommended;
-  std::vector<std::string> measured_ranking;  // labels, best first on the goal's axis
-  std::string sentence;                       // "the paper recommends ...; measured here: ..."
-};
+// What ships with the program: catalog/decision_matrix.json.
+const std::string& BuiltinDecisionMatrixText();
+DecisionMatrix BuiltinDecisionMatrix();
 
 // "latency" for times, "throughput" for rates, "cost", "power", "accuracy": the matrix' word for an axis; empty where it has
 // none.
 std::string_view GoalOf(AxisId axis);
+
+// The rows for a tier and a batch size, those whose primary goal is `goal` first, then those with it as the secondary one. A
+// batch size that two rows share belongs to both. Empty for a tier that the matrix lacks.
+std::vector<DecisionRow> FindDecisions(const DecisionMatrix& matrix, std::string_view tier, int batch, std::string_view goal);
+
+// One row beside what was measured.
+struct Advice {
+  DecisionRow row;
+  AxisId axis = AxisId::kAccuracy;            // on which the systems were ranked
+  std::vector<std::string> measured_ranking;  // labels, best first; those without a figure are left out
+  std::string sentence;                       // "latency: the paper recommends ...; measured here: ..."
+};
+
+struct DecisionAdvice {
+  std::string source;
+  std::string tier;         // empty: not known
+  std::string tier_source;  // why this one
+  int batch = 0;            // the concurrency of the comparison
+  std::vector<Advice> rows;
+};
 
 }  // namespace moecap::cap

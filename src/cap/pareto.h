@@ -28,8 +28,19 @@ struct ParetoEntry {
   std::vector<std::string> dominated_by;  // systems that lose nowhere and win somewhere
 };
 
-// The front in cost, accuracy and performance, where differences within noise count as equal (ScoreOptions says what noise is).
-// Same order as `inputs`.
-std::vector<ParetoEntry> CapFront(std::span<const CapInput> inputs, const ScoreOptions& options = {});
+inline constexpr Dimension kCapDimensions[] = {Dimension::kCost, Dimension::kAccuracy, Dimension::kPerformance};
+
+// The front in cost, accuracy and performance, or in some of them, where differences within noise count as equal (ScoreOptions
+// says what noise is). Same order as `inputs`.
+std::vector<ParetoEntry> CapFront(std::span<const CapInput> inputs, const ScoreOptions& options = {},
+                                  std::span<const Dimension> dimensions = kCapDimensions);
+
+// The area or volume that lies between `points` and `reference`: what they dominate, up to the reference. Exact, in two or
+// three dimensions (CHECKed); lower is better. A point that is not below the reference in every coordinate adds nothing, nor
+// does a dominated one. O(n log n) and O(n^2 log n).
+double Hypervolume(std::span<const ParetoPoint> points, const ParetoPoint& reference);
+
+// What the hypervolume loses without each point: what only that point dominates. Of two equal points neither has any.
+std::vector<double> HypervolumeContributions(std::span<const ParetoPoint> points, const ParetoPoint& reference);
 
 }  // namespace moecap::cap

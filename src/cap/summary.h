@@ -10,6 +10,7 @@
 #include "cap/axis.h"
 #include "cap/cap_scores.h"
 #include "cap/robust_score.h"
+#include "cost/ownership.h"
 #include "metrics/utilization.h"
 #include "stats/summary.h"
 
@@ -32,8 +33,19 @@ struct CellSummary {
   // The bill of the measured time, divided between input and output tokens by the node time of prefill and decode.
   std::optional<double> usd_per_million_input_tokens;
   std::optional<double> usd_per_million_output_tokens;
-  std::optional<double> joules_per_output_token;  // all energy, laid on the output tokens; estimate unless energy_is_measured
+  std::optional<double> usd_per_million_output_tokens_all_in;  // the whole bill laid on the output tokens
+  std::optional<double> usd_per_million_tokens_all_in;         // and on input and output tokens alike
+  std::optional<double> usd_per_request;
+  // Energy at the wall of the measured time (energy_wh), laid on the output tokens, on all tokens, on the requests that ended
+  // well.
+  std::optional<double> energy_wh;
+  std::optional<double> joules_per_output_token;
+  std::optional<double> joules_per_token;
+  std::optional<double> joules_per_request;
+  // True: from a meter at the wall, or from the chips' counters x the wall factor, which remains an estimate. False: nameplate.
   bool energy_is_measured = false;
+  std::optional<double> chip_joules_per_output_token;   // what the counters saw and nothing else; null without counters
+  std::optional<double> kg_co2_per_million_tokens;      // of input and output, with the building's share (PUE)
   std::vector<std::string> invalid;                     // validity gates that tripped; empty = valid
   std::optional<stats::Spread> goodput_requests_per_s;  // requests that kept RunSummary::service_level; null without one
 };
@@ -70,6 +82,11 @@ struct HostSummary {
   std::string power_source;              // "nameplate x load (estimate)", "measured: RAPL"
   std::optional<double> purchase_usd;    // of the whole machine; the parts whose price is known
   std::vector<std::string> cost_inputs;  // every input of the cost figures, in words: price, life, energy, with source and date
+  // Of the machine that the run is priced as. The figures of the cells rest on the typical value of what `pay` names.
+  std::string pay;                   // "buy" or "rent"; empty when neither can be priced
+  cost::Range own_usd_per_useful_h;  // all inputs at their cheap, typical and dear end
+  cost::Range rent_usd_per_useful_h;
+  std::optional<double> break_even_utilisation;  // above it owning is cheaper than renting; above 1: never
 };
 
 // What the systems of a run score on one axis, in the order of the systems.

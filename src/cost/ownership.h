@@ -20,6 +20,13 @@ struct Input {
   std::string date;    // "2026-06" or "2026-06-04"; empty where it does not age (a measured quantity of this machine)
 };
 
+// A figure with its bounds; null where it cannot be known.
+struct Range {
+  std::optional<double> low, typical, high;
+
+  friend bool operator==(const Range&, const Range&) = default;
+};
+
 // All inputs for one machine (a node). Null = not known; a price that is not known is listed as missing, and the figures cover
 // the rest. The names are the keys of config files (SetCostInput).
 struct CostInputs {

@@ -15,15 +15,10 @@ namespace {
 // A point of a curve, or nothing when the figure is not known.
 using PointGetter = std::function<std::optional<PlotPoint>(const SystemSummary&, const CellSummary&)>;
 
-// What can be drawn: no NaN, no infinity, nothing that no measurement yields.
-bool Drawable(double value) { return value >= 0 && value < 1e15; }
-
-std::optional<double> DrawableScore(std::optional<double> score) { return score && Drawable(*score) ? score : std::nullopt; }
-
 std::vector<PlotSeries> Curves(const RunSummary& summary, const PointGetter& get) {
   std::vector<PlotSeries> all;
   for (size_t i = 0; i < summary.systems.size(); ++i) {
-    PlotSeries series{i, summary.systems[i].name, {}, false};
+    PlotSeries series{i, summary.systems[i].name, {}, false, ""};
     for (const auto& cell : summary.systems[i].cells) {
       if (cell.concurrency <= 0) continue;
       if (auto point = get(summary.systems[i], cell); point && Drawable(point->y)) {
@@ -45,12 +40,17 @@ PointGetter Plain(const Getter& get, double scale) {
   };
 }
 
-void Add(std::vector<Chart>& charts, std::string name, std::string svg, std::string reading) {
-  if (!svg.empty()) charts.push_back({std::move(name), std::move(svg), std::move(reading), 0});
+Chart Lines(const std::string& name, const LinePlot& plot, SvgMode mode, std::string reading) {
+  return {name, DrawLines(plot, mode), std::move(reading), 0, TableOf(plot)};
 }
 
-Chart Lines(const std::string& name, const LinePlot& plot, SvgMode mode, std::string reading) {
-  return {name, DrawLines(plot, mode), std::move(reading), 0};
+Chart Bars(const BarPlot& plot, SvgMode mode, std::string reading) {
+  return {plot.frame.id, DrawBars(plot, mode), std::move(reading), 0, TableOf(plot)};
+}
+
+std::vector<Chart> WithoutEmpty(std::vector<Chart> charts) {
+  std::erase_if(charts, [](const Chart& chart) { return chart.svg.empty(); });
+  return charts;
 }
 
 constexpr const char* kConcurrencyAxis = "concurrent requests (log scale)";
@@ -93,10 +93,12 @@ Chart BandwidthUse(const RunSummary& summary, SvgMode mode) {
       {}};
   auto vanilla =
       Curves(summary, Plain([](const SystemSummary&, const CellSummary& cell) { return cell.utilization.decode.mbu; }, 100));
+  for (auto& series : plot.series) series.long_name = series.name + ", S-MBU";
   for (auto& series : vanilla) {
     // A dense model has one curve: S-MBU and MBU are the same.
     if (summary.systems[series.system].moe_layers == 0) continue;
     series.dashed = true;
+    series.long_name = series.name + ", MBU";
     series.name.clear();
     plot.series.push_back(std::move(series));
   }
@@ -124,7 +126,7 @@ Chart DistinctExperts(const RunSummary& summary, SvgMode mode) {
 }
 
 // One bar a system at the concurrency of the CAP scores.
-std::vector<Bar> Bars(const RunSummary& summary, const std::function<std::optional<Bar>(const CellSummary&)>& make) {
+std::vector<Bar> SystemBars(const RunSummary& summary, const std::function<std::optional<Bar>(const CellSummary&)>& make) {
   std::vector<Bar> bars;
   for (size_t i = 0; i < summary.systems.size(); ++i) {
     const auto* cell = FindCell(summary.systems[i], summary.cap_concurrency);
@@ -140,84 +142,60 @@ std::vector<Bar> Bars(const RunSummary& summary, const std::function<std::option
   return bars;
 }
 
-std::string AccuracyBars(const RunSummary& summary, SvgMode mode) {
+Chart AccuracyBars(const RunSummary& summary, SvgMode mode) {
   BarPlot plot{
       {"accuracy", "Accuracy", fmt::format("% correct at concurrency {}; whiskers ± 1 standard error", summary.cap_concurrency),
        ReadAccuracy(summary)},
-      Bars(summary,
-           [](const CellSummary& cell) -> std::optional<Bar> {
-             if (!cell.accuracy) return std::nullopt;
-             Bar bar{.value = *cell.accuracy * 100, .text = FormatFixed(*cell.accuracy * 100, 1)};
-             if (cell.accuracy_stderr) {
-               const double error = *cell.accuracy_stderr * 100;
-               bar.low = bar.value - error;
-               bar.high = bar.value + error;
-               bar.text += " ± " + FormatFixed(error, 1);
-             }
-             return bar;
-           }),
+      SystemBars(summary,
+                 [](const CellSummary& cell) -> std::optional<Bar> {
+                   if (!cell.accuracy) return std::nullopt;
+                   Bar bar{.value = *cell.accuracy * 100, .text = FormatFixed(*cell.accuracy * 100, 1)};
+                   if (cell.accuracy_stderr) {
+                     const double error = *cell.accuracy_stderr * 100;
+                     bar.low = bar.value - error;
+                     bar.high = bar.value + error;
+                     bar.text += " ± " + FormatFixed(error, 1);
+                   }
+                   return bar;
+                 }),
       100};
-  return DrawBars(plot, mode);
+  return Bars(plot, mode, ReadAccuracy(summary));
 }
 
-std::string CostBars(const RunSummary& summary, SvgMode mode) {
+Chart CostBars(const RunSummary& summary, SvgMode mode) {
   BarPlot plot{{"cost", "Cost", fmt::format("USD per 1M output tokens at concurrency {}", summary.cap_concurrency), ""},
-               Bars(summary,
-                    [](const CellSummary& cell) -> std::optional<Bar> {
-                      if (!cell.usd_per_million_output_tokens) return std::nullopt;
-                      const double usd = *cell.usd_per_million_output_tokens;
-                      return Bar{.value = usd, .text = (cell.energy_is_measured ? "" : "~") + FormatSignificant(usd, 3)};
-                    }),
+               SystemBars(summary,
+                          [](const CellSummary& cell) -> std::optional<Bar> {
+                            if (!cell.usd_per_million_output_tokens) return std::nullopt;
+                            const double usd = *cell.usd_per_million_output_tokens;
+                            return Bar{.value = usd, .text = (cell.energy_is_measured ? "" : "~") + FormatSignificant(usd, 3)};
+                          }),
                {}};
-  return DrawBars(plot, mode);
+  return Bars(plot, mode, ReadCostBars(summary));
 }
 
-std::string TpotBars(const RunSummary& summary, SvgMode mode) {
+Chart TpotBars(const RunSummary& summary, SvgMode mode) {
   BarPlot plot{
       {"tpot", "Performance", fmt::format("mean TPOT at concurrency {}, shorter is better", summary.cap_concurrency), ""},
-      Bars(summary,
-           [](const CellSummary& cell) -> std::optional<Bar> {
-             if (!cell.tpot_s) return std::nullopt;
-             return Bar{.value = cell.tpot_s->mean, .text = FormatSeconds(cell.tpot_s->mean)};
-           }),
+      SystemBars(summary,
+                 [](const CellSummary& cell) -> std::optional<Bar> {
+                   if (!cell.tpot_s) return std::nullopt;
+                   return Bar{.value = cell.tpot_s->mean, .text = FormatSeconds(cell.tpot_s->mean)};
+                 }),
       {}};
-  return DrawBars(plot, mode);
+  return Bars(plot, mode, ReadTpotBars(summary));
 }
 
 }  // namespace
 
-std::vector<Chart> RadarCharts(const RunSummary& summary, SvgMode mode) {
-  RadarPlot plot{
-      {"cap-radar", "CAP radar", fmt::format("scores at concurrency {}, outer is better", summary.cap_concurrency), ""},
-      {"Accuracy", "Performance", "Cost"},
-      {}};
-  bool any = false;
-  for (size_t i = 0; i < summary.cap.size(); ++i) {
-    const auto& scores = summary.cap[i];
-    any = any || scores.accuracy || scores.performance || scores.cost;
-    plot.series.push_back(
-        {i, scores.system, {DrawableScore(scores.accuracy), DrawableScore(scores.performance), DrawableScore(scores.cost)}});
-    plot.frame.description += fmt::format("{}: {}. ", scores.system, ClassMeaning(scores.cap_class));
-  }
-  std::vector<Chart> charts;
-  if (any) Add(charts, "cap-radar", DrawRadar(plot, mode), ReadRadar(summary));
-  return charts;
-}
-
 std::vector<Chart> BarCharts(const RunSummary& summary, SvgMode mode) {
-  std::vector<Chart> charts;
-  Add(charts, "accuracy", AccuracyBars(summary, mode), ReadAccuracy(summary));
-  Add(charts, "cost", CostBars(summary, mode), ReadCostBars(summary));
-  Add(charts, "tpot", TpotBars(summary, mode), ReadTpotBars(summary));
-  return charts;
+  return WithoutEmpty({AccuracyBars(summary, mode), CostBars(summary, mode), TpotBars(summary, mode)});
 }
 
 std::vector<Chart> CurveCharts(const RunSummary& summary, SvgMode mode) {
   if (std::ranges::all_of(summary.systems, [](const SystemSummary& system) { return system.cells.size() < 2; })) return {};
-  std::vector<Chart> charts = {Throughput(summary, mode), TpotCurve(summary, mode), BandwidthUse(summary, mode),
-                               DistinctExperts(summary, mode)};
-  std::erase_if(charts, [](const Chart& chart) { return chart.svg.empty(); });
-  return charts;
+  return WithoutEmpty(
+      {Throughput(summary, mode), TpotCurve(summary, mode), BandwidthUse(summary, mode), DistinctExperts(summary, mode)});
 }
 
 std::vector<Chart> ExpertCharts(const RunSummary& summary, SvgMode mode) {
@@ -234,7 +212,7 @@ std::vector<Chart> ExpertCharts(const RunSummary& summary, SvgMode mode) {
     for (auto& layer : map.ratios) {
       for (double& share : layer) share *= static_cast<double>(layer.size());
     }
-    Chart chart{name, DrawHeatMap(map, mode), map.frame.description, i};
+    Chart chart{name, DrawHeatMap(map, mode), map.frame.description, i, TableOf(map)};
     if (!chart.svg.empty()) charts.push_back(std::move(chart));
   }
   return charts;
@@ -242,8 +220,8 @@ std::vector<Chart> ExpertCharts(const RunSummary& summary, SvgMode mode) {
 
 std::vector<Chart> AllCharts(const RunSummary& summary, SvgMode mode) {
   std::vector<Chart> charts;
-  for (auto& group :
-       {RadarCharts(summary, mode), BarCharts(summary, mode), CurveCharts(summary, mode), ExpertCharts(summary, mode)}) {
+  for (auto& group : {RadarCharts(summary, mode), BarCharts(summary, mode), ParetoCharts(summary, mode),
+                      RooflineCharts(summary, mode), CurveCharts(summary, mode), ExpertCharts(summary, mode)}) {
     charts.insert(charts.end(), group.begin(), group.end());
   }
   return charts;

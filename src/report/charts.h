@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cap/summary.h"
+#include "report/plot_table.h"
 #include "report/svg.h"
 
 namespace moecap::report {
@@ -15,10 +16,19 @@ struct Chart {
   std::string svg;
   std::string reading;  // one line generated from the figures; may be empty
   size_t system = 0;    // the system that an expert chart is about
+  PlotTable table;      // the figures that are drawn
 };
 
-// "cap-radar"; empty when no system has a score.
+// "cap-radar" by the paper's scores, and "cap-radar-robust" where at least three axes have robust ones; a radar without a score
+// is left out.
 std::vector<Chart> RadarCharts(const cap::RunSummary& summary, SvgMode mode);
+
+// "pareto-cost-accuracy", "pareto-performance-accuracy", "pareto-cost-performance": two of the CAP axes each at the concurrency
+// of the scores, with the front in these two; none with fewer than two systems.
+std::vector<Chart> ParetoCharts(const cap::RunSummary& summary, SvgMode mode);
+
+// "roofline": decode and prefill of each system at the concurrency of the scores, under the ceilings of the run.
+std::vector<Chart> RooflineCharts(const cap::RunSummary& summary, SvgMode mode);
 
 // "accuracy", "cost", "tpot": bars at the concurrency of the CAP scores.
 std::vector<Chart> BarCharts(const cap::RunSummary& summary, SvgMode mode);

@@ -21,6 +21,7 @@ std::string Text(std::optional<double> value) { return value && std::isfinite(*v
 
 struct Row {
   const RunSummary& run;
+  size_t index;  // of the system
   const SystemSummary& system;
   const CellSummary& cell;
   const cap::CapScores* scores;  // only at the concurrency they hold for
@@ -114,6 +115,28 @@ void AddCap(std::vector<CsvColumn>& columns) {
       {"cap_class", [](const Row& row) { return row.scores != nullptr ? cap::CapClassName(row.scores->cap_class) : ""; }});
 }
 
+void AddRange(std::vector<CsvColumn>& columns, const std::string& name, cost::Range cap::HostSummary::*range) {
+  for (const auto& [end, value] :
+       {std::pair("low", &cost::Range::low), {"typical", &cost::Range::typical}, {"high", &cost::Range::high}}) {
+    columns.push_back({fmt::format("{}_{}_usd_per_useful_h", name, end),
+                       [range, value](const Row& row) { return Text((row.run.host.*range).*value); }});
+  }
+}
+
+// A column an axis, whether or not this run shows it, so that the header stays the same.
+void AddRobustScores(std::vector<CsvColumn>& columns) {
+  for (const cap::Axis& axis : cap::Axes()) {
+    columns.push_back({fmt::format("robust_score_{}", axis.key), [id = axis.id](const Row& row) -> std::string {
+                         if (row.scores == nullptr) return "";
+                         for (const auto& scores : row.run.cap_axes) {
+                           if (scores.axis == id && row.index < scores.robust_score.size())
+                             return Text(scores.robust_score[row.index]);
+                         }
+                         return "";
+                       }});
+  }
+}
+
 std::vector<CsvColumn> Columns() {
   using C = CellSummary;
   using U = metrics::Utilization;
@@ -151,25 +174,50 @@ std::vector<CsvColumn> Columns() {
   columns.push_back({"valid", [](const Row& row) { return IsValid(row.cell) ? "true" : "false"; }});
   columns.push_back(
       {"invalid_reasons", [](const Row& row) { return fmt::format("{}", fmt::join(InvalidReasons(row.cell), "; ")); }});
+  AddSpread(columns, "goodput", "_requests_per_s", &C::goodput_requests_per_s);
+  columns.push_back({"power_w", [](const Row& row) { return Text(row.run.host.power_w); }});
+  columns.push_back({"purchase_usd", [](const Row& row) { return Text(row.run.host.purchase_usd); }});
+  columns.push_back({"cap_scenario", [](const Row& row) { return row.scores != nullptr ? row.run.cap_scenario : ""; }});
+  columns.push_back(
+      {"cap_class_support", [](const Row& row) { return row.scores != nullptr ? Text(row.scores->class_support) : ""; }});
+  AddRobustScores(columns);
+  AddCell(columns, "usd_per_million_output_tokens_all_in", &C::usd_per_million_output_tokens_all_in);
+  AddCell(columns, "usd_per_million_tokens_all_in", &C::usd_per_million_tokens_all_in);
+  AddCell(columns, "usd_per_request", &C::usd_per_request);
+  AddCell(columns, "energy_wh", &C::energy_wh);
+  AddCell(columns, "joules_per_token", &C::joules_per_token);
+  AddCell(columns, "joules_per_request", &C::joules_per_request);
+  AddCell(columns, "chip_joules_per_output_token", &C::chip_joules_per_output_token);
+  AddCell(columns, "kg_co2_per_million_tokens", &C::kg_co2_per_million_tokens);
+  columns.push_back({"pay", [](const Row& row) { return row.run.host.pay; }});
+  AddRange(columns, "own", &cap::HostSummary::own_usd_per_useful_h);
+  AddRange(columns, "rent", &cap::HostSummary::rent_usd_per_useful_h);
+  columns.push_back({"break_even_utilisation", [](const Row& row) { return Text(row.run.host.break_even_utilisation); }});
   return columns;
+}
+
+void AppendRun(const RunSummary& summary, const std::vector<CsvColumn>& columns, std::string& out) {
+  for (size_t i = 0; i < summary.systems.size(); ++i) {
+    for (const auto& cell : summary.systems[i].cells) {
+      const bool scored_here = cell.concurrency == summary.cap_concurrency && i < summary.cap.size();
+      const Row row{summary, i, summary.systems[i], cell, scored_here ? &summary.cap[i] : nullptr};
+      for (size_t c = 0; c < columns.size(); ++c) {
+        if (c > 0) out += ',';
+        out += Quote(columns[c].text(row));
+      }
+      out += '\n';
+    }
+  }
 }
 
 }  // namespace
 
-std::string RenderCsv(const RunSummary& summary) {
+std::string RenderCsv(std::span<const cap::RunSummary> runs) {
   const std::vector<CsvColumn> columns = Columns();
   std::string out;
   for (const auto& column : columns) out += (out.empty() ? "" : ",") + column.name;
   out += "\n";
-  for (size_t i = 0; i < summary.systems.size(); ++i) {
-    for (const auto& cell : summary.systems[i].cells) {
-      const bool scored_here = cell.concurrency == summary.cap_concurrency && i < summary.cap.size();
-      const Row row{summary, summary.systems[i], cell, scored_here ? &summary.cap[i] : nullptr};
-      std::string line;
-      for (size_t c = 0; c < columns.size(); ++c) line += (c == 0 ? "" : ",") + Quote(columns[c].text(row));
-      out += line + "\n";
-    }
-  }
+  for (const auto& summary : runs) AppendRun(summary, columns, out);
   return out;
 }
 

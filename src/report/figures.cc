@@ -126,6 +126,12 @@ std::vector<std::string> FormatColumn(const RunSummary& summary, const Column& c
 
 bool EnergyIsEstimate(const CellSummary& cell) { return !cell.energy_is_measured; }
 
+bool HasGoodput(const RunSummary& summary) {
+  return std::ranges::any_of(summary.systems, [](const SystemSummary& system) {
+    return std::ranges::any_of(system.cells, [](const CellSummary& cell) { return cell.goodput_requests_per_s.has_value(); });
+  });
+}
+
 std::vector<Column> PerformanceColumns(const RunSummary& summary) {
   using C = CellSummary;
   using D = Distribution;
@@ -135,7 +141,7 @@ std::vector<Column> PerformanceColumns(const RunSummary& summary) {
   });
   const bool seconds = longest_ttft_s >= 10;  // queueing can make it long
   const std::string ttft = seconds ? "TTFT (s)" : "TTFT (ms)";
-  return {
+  std::vector<Column> columns = {
       {{ttft, "p50"}, seconds ? 1 : 1e3, OfDistribution(&C::ttft_s, &D::p50)},
       {{ttft, "p99"}, seconds ? 1 : 1e3, OfDistribution(&C::ttft_s, &D::p99)},
       {{"TPOT (ms)", "mean"}, 1e3, OfDistribution(&C::tpot_s, &D::mean)},
@@ -145,6 +151,8 @@ std::vector<Column> PerformanceColumns(const RunSummary& summary) {
       {{"output", "tok/s"}, 1, OfSpread(&C::output_tokens_per_s), ErrorOfSpread(&C::output_tokens_per_s)},
       {{"", "req/s"}, 1, OfSpread(&C::requests_per_s)},
   };
+  if (HasGoodput(summary)) columns.push_back({{"goodput", "req/s"}, 1, OfSpread(&C::goodput_requests_per_s)});
+  return columns;
 }
 
 bool HasMixedPasses(const RunSummary& summary) {
@@ -181,6 +189,32 @@ std::vector<Column> CostColumns() {
       {{"USD per 1M tok", "output"}, 1, OfCell(&C::usd_per_million_output_tokens), nullptr, EnergyIsEstimate},
       {{"J per", "output tok"}, 1, OfCell(&C::joules_per_output_token), nullptr, EnergyIsEstimate},
   };
+}
+
+// What a machine hour comes to for each unit of work; the table of accuracy and cost has the two figures that are compared
+// most.
+std::vector<Column> UnitCostColumns() {
+  using C = CellSummary;
+  return {
+      {{"all-in USD per 1M", "out tok"}, 1, OfCell(&C::usd_per_million_output_tokens_all_in), nullptr, EnergyIsEstimate},
+      {{"all-in USD per 1M", "tok"}, 1, OfCell(&C::usd_per_million_tokens_all_in), nullptr, EnergyIsEstimate},
+      {{"mUSD per", "request"}, 1e3, OfCell(&C::usd_per_request), nullptr, EnergyIsEstimate},
+      {{"energy", "Wh"}, 1, OfCell(&C::energy_wh), nullptr, EnergyIsEstimate},
+      {{"J per", "tok"}, 1, OfCell(&C::joules_per_token), nullptr, EnergyIsEstimate},
+      {{"J per", "request"}, 1, OfCell(&C::joules_per_request), nullptr, EnergyIsEstimate},
+      {{"chips, J", "/out tok"}, 1, OfCell(&C::chip_joules_per_output_token)},
+      {{"kg CO2", "/1M tok"}, 1, OfCell(&C::kg_co2_per_million_tokens), nullptr, EnergyIsEstimate},
+  };
+}
+
+// Columns that hold a value somewhere.
+std::vector<Column> WithValues(const RunSummary& summary, std::vector<Column> columns) {
+  std::erase_if(columns, [&summary](const Column& column) {
+    bool any = false;
+    ForEachCell(summary, [&](const SystemSummary& system, const CellSummary& cell) { any = any || column.get(system, cell); });
+    return !any;
+  });
+  return columns;
 }
 
 std::vector<FigureRow> EmptyRows(const RunSummary& summary) {
@@ -246,6 +280,9 @@ std::vector<FigureTable> BuildTables(const RunSummary& summary) {
   });
   InsertColumn(summary, tables.back(), 5, {"failed of", "requests"},
                [](const SystemSummary&, const CellSummary& cell) { return fmt::format("{}/{}", cell.failed, cell.requests); });
+  if (const auto columns = WithValues(summary, UnitCostColumns()); !columns.empty())
+    tables.push_back(MakeTable(summary, "Cost and energy of each unit of work", columns));
+  if (!summary.cap_axes.empty()) tables.push_back(BuildAxisTable(summary));
   return tables;
 }
 
@@ -268,6 +305,8 @@ std::vector<SystemRow> DescribeSystems(const RunSummary& summary) {
   }
   return rows;
 }
+
+bool Drawable(double value) { return value >= 0 && value < 1e15; }
 
 std::optional<double> MeanDistinctExperts(const CellSummary& cell) {
   const auto& layers = cell.utilization.decode.mean_distinct_experts;
@@ -297,7 +336,8 @@ RunSummary Printable(RunSummary summary) {
                                      &summary.host.device_id,
                                      &summary.host.peaks_source,
                                      &summary.host.flops_kernel,
-                                     &summary.host.power_source};
+                                     &summary.host.power_source,
+                                     &summary.host.pay};
   for (auto& text : summary.host.cost_inputs) texts.push_back(&text);
   for (auto& system : summary.systems) {
     for (auto* text : {&system.name, &system.description, &system.model_id, &system.weight_type, &system.peak_flops_kernel})
@@ -310,7 +350,13 @@ RunSummary Printable(RunSummary summary) {
   for (auto& scores : summary.cap) {
     texts.push_back(&scores.system);
     texts.push_back(&scores.reason);
+    for (auto& other : scores.dominated_by) texts.push_back(&other);
   }
+  for (auto& axis : summary.cap_axes) {
+    if (axis.limit) texts.push_back(&axis.limit->source);
+  }
+  for (auto& note : summary.notes) texts.push_back(&note);
+  texts.push_back(&summary.cap_scenario);
   for (auto* text : texts) *text = PrintableText(*text);
   return summary;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cap/summary.h"
+#include "report/plot_table.h"
 
 namespace moecap::report {
 
@@ -39,8 +40,12 @@ struct FigureTable {
   std::vector<FigureRow> rows;
 };
 
-// Performance; utilisation; accuracy, cost and energy.
+// Performance; utilisation; accuracy, cost and energy; the cost and energy of each unit of work; the CAP axes. The last two
+// only where they have a figure.
 std::vector<FigureTable> BuildTables(const RunSummary& summary);
+
+// Value and robust score of each system on each CAP axis, at the concurrency of the scores; no columns without axes.
+FigureTable BuildAxisTable(const RunSummary& summary);
 
 // One row a system: weights, parameters, experts, and the compute ceiling of its S-MFU (empty when it has none of its own).
 struct SystemRow {
@@ -49,6 +54,17 @@ struct SystemRow {
   std::string weights, parameters, active, size, experts, ceiling;
 };
 std::vector<SystemRow> DescribeSystems(const RunSummary& summary);
+
+// What an hour of the machine costs by each way to pay for it: head and rows of low, typical and high; empty when no price is
+// known.
+PlotTable HourlyCosts(const RunSummary& summary);
+
+// The paper's decision matrix beside the measured ranking on each row's goal; no rows with fewer than two systems.
+struct Advice {
+  std::string source;
+  PlotTable table;
+};
+Advice BuildAdvice(const RunSummary& summary);
 
 // The reasons of every gate that tripped in the cell, each once.
 std::vector<std::string> InvalidReasons(const CellSummary& cell);
@@ -63,6 +79,9 @@ std::vector<std::string> MissingNotes(const RunSummary& summary);
 // What the marks in the tables mean; only the marks that occur.
 std::vector<std::string> LegendNotes(const RunSummary& summary);
 
+// What the axes mean and where their limits come from.
+std::vector<std::string> AxisNotes(const RunSummary& summary);
+
 // The cell of `system` at `concurrency`, or null.
 const CellSummary* FindCell(const SystemSummary& system, int concurrency);
 
@@ -74,6 +93,9 @@ RunSummary Printable(RunSummary summary);
 
 // Figures that more than one renderer needs. All null-propagating.
 using Getter = std::function<std::optional<double>(const SystemSummary&, const CellSummary&)>;
+
+// What can be drawn: no NaN, no infinity, nothing that no measurement yields.
+bool Drawable(double value);
 
 // Mean over the MoE layers of the distinct experts of a decode pass.
 std::optional<double> MeanDistinctExperts(const CellSummary& cell);

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "base/units.h"
 #include "report/charts.h"
 #include "report/figures.h"
+#include "report/html_parts.h"
 #include "report/svg.h"
 #include "report/words.h"
 
@@ -14,13 +17,6 @@ namespace {
 
 // Heat maps of very large models are the only part that can grow without bound.
 constexpr size_t kHeatMapBudget = 1'400'000;  // bytes
-
-std::string Items(const char* css, const std::vector<std::string>& items) {
-  if (items.empty()) return "";
-  std::string out = fmt::format("<ul class=\"{}\">\n", css);
-  for (const auto& item : items) out += "<li>" + EscapeXml(item) + "</li>\n";
-  return out + "</ul>\n";
-}
 
 // The part of a finding before its first colon in bold.
 std::string Finding(const std::string& text) {
@@ -42,52 +38,6 @@ std::string Header(const RunSummary& summary) {
     out += fmt::format("<dt>{}</dt><dd>{}</dd>\n", EscapeXml(label), EscapeXml(text));
   }
   return out + "</dl>\n</header>\n";
-}
-
-std::string Figure(const Chart& chart) {
-  const std::string caption = chart.reading.empty() ? "" : "<figcaption>" + EscapeXml(chart.reading) + "</figcaption>\n";
-  return "<figure>\n" + chart.svg + caption + "</figure>\n";
-}
-
-std::string Figures(const char* css, const std::vector<Chart>& charts) {
-  if (charts.empty()) return "";
-  std::string out = fmt::format("<div class=\"{}\">\n", css);
-  for (const auto& chart : charts) out += Figure(chart);
-  return out + "</div>\n";
-}
-
-std::string Card(const RunSummary& summary, size_t index) {
-  const auto& scores = summary.cap[index];
-  const auto score = [](std::optional<double> value) { return value ? FormatFixed(*value, 0) : std::string("–"); };
-  std::string out = fmt::format("<div class=\"card\">\n<h3>{}<span>{}</span><span class=\"tag\">{}</span>", MarkerIcon(index),
-                                EscapeXml(scores.system), EscapeXml(cap::CapClassName(scores.cap_class)));
-  if (ScoresAreInvalid(summary, index)) out += "<span class=\"tag failed\">not valid</span>";
-  out += fmt::format("<span class=\"scores\">cost {} · accuracy {} · performance {}</span></h3>\n", score(scores.cost),
-                     score(scores.accuracy), score(scores.performance));
-  const std::string reason = CapReason(scores);
-  if (scores.cap_class != cap::CapClass::kUnknown) {
-    // The class itself stands in the tag.
-    std::string meaning = ClassMeaning(scores.cap_class);
-    meaning.erase(0, meaning.find(", ") + 2);
-    meaning[0] = static_cast<char>(meaning[0] - 'a' + 'A');
-    out += "<p>" + EscapeXml(meaning) + ".</p>\n";
-  } else if (reason.empty()) {
-    out += "<p>A figure is missing.</p>\n";
-  }
-  if (!reason.empty()) out += "<p class=\"lead\">" + EscapeXml(reason) + "</p>\n";
-  return out + "</div>\n";
-}
-
-std::string CapSection(const RunSummary& summary) {
-  std::string out = "<h2 id=\"cap\">Cost, accuracy, performance</h2>\n";
-  if (!summary.cap.empty()) {
-    out += "<p class=\"lead\">" + EscapeXml(CapScaleNote(summary)) + "</p>\n<div class=\"pair\">\n";
-    for (const auto& chart : RadarCharts(summary, SvgMode::kFragment)) out += Figure(chart);
-    out += "<div>\n";
-    for (size_t i = 0; i < summary.cap.size(); ++i) out += Card(summary, i);
-    out += "</div>\n</div>\n";
-  }
-  return out + Figures("grid3", BarCharts(summary, SvgMode::kFragment));
 }
 
 std::string SystemsTable(const RunSummary& summary) {
@@ -134,12 +84,13 @@ std::string TableHead(const FigureTable& table) {
   return "<thead>\n" + top + "</tr>\n" + bottom + "</tr>\n</thead>\n";
 }
 
-std::string TableRow(const RunSummary& summary, const FigureRow& row) {
+std::string TableRow(const RunSummary& summary, const FigureTable& table, const FigureRow& row) {
   const auto& system = summary.systems[row.system];
   std::string out = fmt::format("<tr class=\"{}{}\">", row.first_of_system ? "first" : "", row.valid ? "" : " bad");
   if (row.first_of_system) {
-    out += fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\" class=\"sys\">{} {}</th>", system.cells.size(),
-                       MarkerIcon(row.system), EscapeXml(system.name));
+    out += fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\" class=\"sys\">{} {}</th>",
+                       std::ranges::count(table.rows, row.system, &FigureRow::system), MarkerIcon(row.system),
+                       EscapeXml(system.name));
   }
   if (row.valid) {
     out += fmt::format("<td class=\"conc\">{}</td>", row.concurrency);
@@ -159,12 +110,12 @@ std::string ResultsSection(const RunSummary& summary) {
   for (const auto& table : BuildTables(summary)) {
     out +=
         "<div class=\"scroll\"><table>\n<caption>" + EscapeXml(table.title) + "</caption>\n" + TableHead(table) + "<tbody>\n";
-    for (const auto& row : table.rows) out += TableRow(summary, row);
+    for (const auto& row : table.rows) out += TableRow(summary, table, row);
     out += "</tbody>\n</table></div>\n";
   }
   std::vector<std::string> notes = LegendNotes(summary);
   for (auto& note : ConventionNotes()) notes.push_back(std::move(note));
-  return out + Items("notes", notes);
+  return out + HtmlItems("notes", notes);
 }
 
 std::string CurveSection(const RunSummary& summary) {
@@ -174,7 +125,7 @@ std::string CurveSection(const RunSummary& summary) {
          "<p class=\"lead\">More concurrent requests make larger batches: a pass touches more of the experts, and each expert "
          "serves more tokens. "
          "Points marked ! did not pass a validity gate.</p>\n" +
-         Figures("grid2", charts);
+         HtmlFigures("grid2", charts);
 }
 
 std::string ExpertSection(const RunSummary& summary) {
@@ -196,7 +147,8 @@ std::string ExpertSection(const RunSummary& summary) {
     used += chart.svg.size();
     out += fmt::format("<details{}><summary>{}</summary>\n<figure><div class=\"scroll\"><div class=\"heat\">\n",
                        first ? " open=\"open\"" : "", EscapeXml(system.name));
-    out += chart.svg + "</div></div>\n<figcaption>" + EscapeXml(chart.reading) + "</figcaption></figure></details>\n";
+    out += chart.svg + "</div></div>\n<figcaption>" + EscapeXml(chart.reading) + "</figcaption>\n";
+    out += HtmlFigureTable(chart) + "</figure></details>\n";
     first = false;
   }
   if (!left_out.empty()) {
@@ -238,7 +190,7 @@ std::string MethodSection(const RunSummary& summary) {
 
 std::string HardwareSection(const RunSummary& summary) {
   const auto& host = summary.host;
-  std::string out = "<h2 id=\"hardware\">Hardware and cost inputs</h2>\n<dl>\n";
+  std::string out = "<h2 id=\"hardware\">Hardware</h2>\n<dl>\n";
   const auto row = [&out](const char* label, const std::string& text) {
     if (!text.empty()) out += fmt::format("<dt>{}</dt><dd>{}</dd>\n", label, EscapeXml(text));
   };
@@ -251,9 +203,7 @@ std::string HardwareSection(const RunSummary& summary) {
   row("source of peaks", host.peaks_source);
   row("power", host.power_w ? FormatSignificant(*host.power_w, 3) + " W" : "not known");
   row("source of power", host.power_source);
-  out += "</dl>\n";
-  return out + (host.cost_inputs.empty() ? "<p class=\"lead\">No cost inputs are known.</p>\n"
-                                         : "<h3>Cost inputs</h3>\n" + Items("notes", host.cost_inputs));
+  return out + "</dl>\n";
 }
 
 std::string ValiditySection(const RunSummary& summary) {
@@ -263,7 +213,8 @@ std::string ValiditySection(const RunSummary& summary) {
   if (invalid.empty()) {
     out += "<p>Every measurement passed its validity gates.</p>\n";
   } else {
-    out += "<p>These measurements tripped a gate. They are shown, but must not be used:</p>\n" + Items("notes failed", invalid);
+    out += "<p>These measurements tripped a gate. They are shown, but must not be used:</p>\n" +
+           HtmlItems("notes failed", invalid);
   }
   int64_t failed = 0;
   int64_t requests = 0;
@@ -275,7 +226,7 @@ std::string ValiditySection(const RunSummary& summary) {
   }
   out += fmt::format("<p>{} of {} requests failed.</p>\n", failed, requests);
   const auto missing = MissingNotes(summary);
-  return missing.empty() ? out : out + "<h3>Not measured</h3>\n" + Items("notes", missing);
+  return missing.empty() ? out : out + "<h3>Not measured</h3>\n" + HtmlItems("notes", missing);
 }
 
 }  // namespace
@@ -291,7 +242,8 @@ std::string RenderHtml(const RunSummary& original) {
   out += ChartStyle();
   out += PageStyle();
   out += "</style>\n</head>\n<body>\n" + Header(summary) + "<main>\n";
-  out += CapSection(summary) + ResultsSection(summary) + CurveSection(summary) + ExpertSection(summary);
+  out += HtmlCapSection(summary) + HtmlTradeOffSection(summary) + ResultsSection(summary);
+  out += CurveSection(summary) + ExpertSection(summary) + HtmlDecisionSection(summary) + HtmlCostSection(summary);
   out += MethodSection(summary) + HardwareSection(summary) + ValiditySection(summary);
   out += fmt::format("</main>\n<footer>moecap {}, run {}, {}</footer>\n</body>\n</html>\n", EscapeXml(summary.moecap_version),
                      EscapeXml(summary.run_id), EscapeXml(summary.started_at));

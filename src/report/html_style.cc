@@ -70,6 +70,11 @@ th.left{text-align:left}
 .failed{color:var(--bad)}
 details{margin:14px 0;border-top:1px solid var(--line);padding-top:10px}
 summary{cursor:pointer;font-weight:600}
+.narrow table{width:auto;min-width:24em}
+.data{margin:6px 0 0;padding:0;border:0;font-size:13px}
+.data summary{width:max-content;color:var(--link);font-weight:400;font-size:12.5px}
+.data .scroll{margin:6px 0 0}.data table{width:auto;min-width:60%;font-size:12.5px;border-bottom-width:1px}
+.data thead tr:first-child th{border-top-width:1px}
 .heat{min-width:620px;margin-top:10px}
 code{font:0.92em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .formula{margin:10px 0;padding:10px 14px;background:var(--soft);border-radius:4px;overflow-x:auto;white-space:nowrap;
@@ -83,7 +88,12 @@ dl,.meta{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}.sys{max-width:7.5
 .card h3{flex-wrap:wrap}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none;padding:0}h1{font-size:18pt}h2{margin-top:22pt;
 break-after:avoid}
-.scroll{overflow:visible}table{font-size:8pt}th,td{padding:2pt 4pt}.heat{min-width:0}.pair{grid-template-columns:1fr 1fr}
+.scroll{overflow:visible}table{font-size:8pt}th,td{padding:2pt 4pt}.narrow table{width:auto;min-width:24em}
+.data{margin:6px 0 0;padding:0;border:0;font-size:13px}
+.data summary{width:max-content;color:var(--link);font-weight:400;font-size:12.5px}
+.data .scroll{margin:6px 0 0}.data table{width:auto;min-width:60%;font-size:12.5px;border-bottom-width:1px}
+.data thead tr:first-child th{border-top-width:1px}
+.heat{min-width:0}.pair{grid-template-columns:1fr 1fr}
 .grid2{grid-template-columns:1fr 1fr}
 .grid3{grid-template-columns:1fr 1fr 1fr}.sys{position:static}a{color:inherit;text-decoration:none}}
 )css";

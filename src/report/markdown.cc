@@ -4,6 +4,7 @@
 
 #include "base/table.h"
 #include "base/units.h"
+#include "report/charts.h"
 #include "report/figures.h"
 #include "report/words.h"
 
@@ -66,8 +67,9 @@ std::string CapText(const RunSummary& summary) {
       Row({"system", "cost", "accuracy", "performance", "class", "reason"}) + Row({"---", "--:", "--:", "--:", "---", "---"});
   const auto score = [](std::optional<double> value) { return value ? FormatFixed(*value, 0) : kMissing; };
   for (const auto& scores : summary.cap) {
+    const std::string support = ClassSupport(scores, summary.cap_resamples);
     out += Row({Escape(scores.system), score(scores.cost), score(scores.accuracy), score(scores.performance),
-                cap::CapClassName(scores.cap_class), Escape(CapReason(scores))});
+                cap::CapClassName(scores.cap_class), Escape(CapReason(scores) + (support.empty() ? "" : " " + support))});
   }
   return out + "\n" + CapScaleNote(summary) + "\n";
 }
@@ -77,6 +79,37 @@ std::string List(const std::string& title, const std::vector<std::string>& items
   std::string out = "\n" + (title.empty() ? "" : "**" + title + "**\n\n");
   for (const auto& item : items) out += "- " + Escape(item) + "\n";
   return out;
+}
+
+std::string GridText(const std::string& title, const std::string& lead, const PlotTable& table) {
+  if (table.rows.empty()) return "";
+  std::vector<std::string> head;
+  for (const auto& name : table.head) head.push_back(Escape(name));
+  std::string out = fmt::format("\n## {}\n\n{}{}{}", title, lead.empty() ? "" : Escape(lead) + "\n\n", Row(head),
+                                Row(std::vector<std::string>(head.size(), "---")));
+  for (const auto& row : table.rows) {
+    std::vector<std::string> cells;
+    for (const auto& cell : row) cells.push_back(Escape(cell));
+    out += Row(cells);
+  }
+  return out;
+}
+
+std::string AdviceText(const RunSummary& summary) {
+  const Advice advice = BuildAdvice(summary);
+  return GridText("The paper's advice beside what was measured", advice.source, advice.table);
+}
+
+// What each chart of the page says in a line.
+PlotTable TradeOffs(const RunSummary& summary) {
+  PlotTable table{{"picture", "reading"}, {}};
+  for (const auto& charts : {ParetoCharts(summary, SvgMode::kFragment), RooflineCharts(summary, SvgMode::kFragment),
+                             CurveCharts(summary, SvgMode::kFragment)}) {
+    for (const auto& chart : charts) {
+      if (!chart.reading.empty()) table.rows.push_back({chart.name, chart.reading});
+    }
+  }
+  return table;
 }
 
 }  // namespace
@@ -91,8 +124,10 @@ std::string RenderMarkdown(const RunSummary& original) {
   out += fmt::format("- moecap: {}\n", Escape(summary.moecap_version));
   out += CapText(summary) + SystemsText(summary);
   for (const auto& table : BuildTables(summary)) out += TableText(summary, table);
-  out += List("Marks", LegendNotes(summary)) + List("Conventions", ConventionNotes());
+  out += List("Marks", LegendNotes(summary)) + List("CAP axes", AxisNotes(summary)) + List("Conventions", ConventionNotes());
   out += List("Not valid", InvalidNotes(summary)) + List("Not measured", MissingNotes(summary));
+  out += GridText("Trade-offs", "", TradeOffs(summary)) + AdviceText(summary);
+  out += GridText("Machine hour, USD", "", HourlyCosts(summary)) + List("Cost basis", CostNotes(summary));
   return out + List("Cost inputs", summary.host.cost_inputs);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "report/figures.h"
+#include "report/words.h"
 
 namespace moecap::report {
 namespace {
@@ -159,6 +160,7 @@ std::vector<std::string> LegendNotes(const RunSummary& summary) {
     notes.push_back("~ estimate: energy is not metered" + (source.empty() ? "" : "; power is " + source));
   }
   if (missing) notes.emplace_back("- not measured or not applicable, see below");
+  if (const std::string level = ServiceLevelNote(summary.service_level); !level.empty()) notes.push_back(level);
   notes.insert(notes.end(), summary.notes.begin(), summary.notes.end());
   if (invalid) notes.emplace_back("! a validity gate tripped, the figures must not be used; reasons below");
   return notes;

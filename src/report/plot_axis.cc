@@ -151,6 +151,18 @@ bool LabelPlacer::Free(const PlotBox& box) const {
   return inside && std::ranges::none_of(taken_, [&box](const PlotBox& other) { return box.Overlaps(other); });
 }
 
+bool LabelPlacer::CrossesLabel(SvgPoint from, SvgPoint to) const {
+  constexpr int kSteps = 12;
+  for (int i = 0; i <= kSteps; ++i) {
+    const SvgPoint at{from.x + i * (to.x - from.x) / kSteps, from.y + i * (to.y - from.y) / kSteps};
+    const bool inside = std::ranges::any_of(labels_, [&at](const PlotBox& box) {
+      return at.x > box.left && at.x < box.right && at.y > box.top && at.y < box.bottom;
+    });
+    if (inside) return true;
+  }
+  return false;
+}
+
 std::optional<LabelPlacer::Place> LabelPlacer::FindAlong(double y, double from_x, double to_x, double width, double height) {
   const double step = from_x < to_x ? 8 : -8;
   for (double x = from_x; step > 0 ? x + width <= to_x : x - width >= to_x; x += step) {
@@ -158,6 +170,7 @@ std::optional<LabelPlacer::Place> LabelPlacer::FindAlong(double y, double from_x
       const PlotBox box{step > 0 ? x : x - width, top, step > 0 ? x + width : x, top + height};
       if (!Free(box)) continue;
       Block(box);
+      labels_.push_back(box);
       return Place{{x, top + height * 0.82}, step > 0 ? Anchor::kStart : Anchor::kEnd, std::nullopt};
     }
   }
@@ -180,10 +193,14 @@ std::optional<LabelPlacer::Place> LabelPlacer::Find(SvgPoint mark, double radius
       box.left -= shift;
       box.right -= shift;
       if (!Free(box)) continue;
-      Block(box);
       Place place{{middle.x, middle.y + height * 0.32}, side.anchor, std::nullopt};
-      if (distance > radius + 8)
+      if (distance > radius + 8) {
         place.leader = SvgPoint{middle.x - side.x * 2, middle.y - (side.x == 0 ? side.y * height / 2 : 0)};
+        if (CrossesLabel(mark, *place.leader)) continue;
+        BlockLine(mark, *place.leader);
+      }
+      Block(box);
+      labels_.push_back(box);
       return place;
     }
   }

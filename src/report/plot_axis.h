@@ -80,9 +80,11 @@ class LabelPlacer {
 
  private:
   bool Free(const PlotBox& box) const;
+  bool CrossesLabel(SvgPoint from, SvgPoint to) const;
 
   PlotBox area_;
-  std::vector<PlotBox> taken_;
+  std::vector<PlotBox> taken_;   // by anything
+  std::vector<PlotBox> labels_;  // of them, those that were placed
 };
 
 // `wanted` coordinates, ascending, pushed apart to `gap` where they are closer, none above `limit`.

@@ -75,8 +75,7 @@ class MapDrawing {
     }
     // After all lines are known, so that no label lies on one.
     for (const auto& requirement : map_.requirements) {
-      const std::string text =
-          fmt::format("{}: {:.5g} GB/s", requirement.label, requirement.bandwidth_bytes_per_s * 1e-9);
+      const std::string text = fmt::format("{}: {:.5g} GB/s", requirement.label, requirement.bandwidth_bytes_per_s * 1e-9);
       const auto place = placer_.FindAlong(y_.At(requirement.bandwidth_bytes_per_s * 1e-9), kArea.left + 4, kArea.right,
                                            TextWidth(text) * 10 / 12, kTextHeight);
       if (place) svg.Text(place->at, text, "muted tiny halo", place->anchor);

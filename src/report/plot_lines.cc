@@ -104,7 +104,7 @@ class LineDrawing {
     for (const auto& point : series.points) {
       const SvgPoint at{X(point.x), Y(point.y)};
       if (point.low && point.high && *point.high > *point.low) Whisker(at.x, Y(*point.low), Y(*point.high));
-      const std::string tip = fmt::format("{} at {}: {}{}", series.name.empty() ? plot_.frame.title : series.name,
+      const std::string tip = fmt::format("{} at {}: {}{}", series.long_name.empty() ? series.name : series.long_name,
                                           XText(point.x), FormatSignificant(point.y, 3), point.valid ? "" : " (not valid)");
       // A dashed curve accompanies a solid one and needs no marks of its own.
       svg_.Marker(series.system, at, series.dashed ? 1.8 : 4 + 2 * hidden, !point.valid && !series.dashed, tip);

@@ -29,6 +29,7 @@ struct PlotSeries {
   std::string name;   // written beside the last point; empty = no label
   std::vector<PlotPoint> points;
   bool dashed = false;
+  std::string long_name;  // in tables and tooltips; empty = name
 };
 
 struct ReferenceLine {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sstream>
 
 #include "base/json.h"
@@ -38,6 +39,8 @@ TEST(XmlFault, SeesFaults) {
   EXPECT_NE(XmlFault("<a>x & y</a>"), "");
   EXPECT_NE(XmlFault("<a"), "");
 }
+
+std::string Csv(const cap::RunSummary& summary) { return RenderCsv(std::span(&summary, 1)); }
 
 TEST(SummaryJson, RoundTripsEveryField) {
   for (const auto& summary : {SampleSummary(), AwkwardSummary()}) {
@@ -136,10 +139,11 @@ TEST(Charts, LeaveOutWhatHasNoData) {
   summary.systems[0].cells.resize(1);
   summary.systems[0].expert_share.clear();
   summary.cap.clear();
+  summary.cap_axes.clear();
   summary.cap_concurrency = 1;
   std::vector<std::string> names;
   for (const auto& chart : AllCharts(summary, SvgMode::kFragment)) names.push_back(chart.name);
-  EXPECT_THAT(names, ElementsAre("accuracy", "cost", "tpot"));
+  EXPECT_THAT(names, ElementsAre("accuracy", "cost", "tpot", "roofline"));
 }
 
 TEST(Charts, LargeHeatMapsStaySmall) {
@@ -223,7 +227,7 @@ TEST(Markdown, HasTablesAndEscapes) {
 }
 
 TEST(Csv, HeaderIsStable) {
-  const std::string text = RenderCsv(SampleSummary());
+  const std::string text = Csv(SampleSummary());
   const std::string header = text.substr(0, text.find('\n'));
   EXPECT_THAT(
       header,
@@ -243,14 +247,17 @@ TEST(Csv, HeaderIsStable) {
                                 "accuracy,accuracy_stderr,answered,scored,"
                                 "usd_per_million_input_tokens,usd_per_million_output_tokens,joules_per_output_token,energy_is_"
                                 "measured,cap_cost_score,cap_accuracy_score,"
-                                "cap_performance_score,cap_class,valid,invalid_reasons"));
+                                "cap_performance_score,cap_class,valid,invalid_reasons,"
+                                "goodput_mean_requests_per_s,goodput_min_requests_per_s,goodput_max_requests_per_s,"
+                                "goodput_stderr_requests_per_s,power_w,purchase_usd,cap_scenario,cap_class_support,"
+                                "robust_score_usd_per_million_output_tokens,"));
   EXPECT_EQ(Count(text, "\n"), 10u);
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_EQ(Count(line, ","), Count(header, ","));
 }
 
 TEST(Csv, QuotesAndLeavesNullsEmpty) {
-  const std::string text = RenderCsv(AwkwardSummary());
+  const std::string text = Csv(AwkwardSummary());
   EXPECT_THAT(text, HasSubstr("\"a|b <c> & \"\"d\"\"\""));
   EXPECT_THAT(text, HasSubstr(",1,1,4,4,,,,"));
   EXPECT_THAT(text, HasSubstr("client lag of 12 ms exceeds 10 % of TPOT; decode S-MBU"));
@@ -274,7 +281,7 @@ TEST(Renderers, SurviveFiguresThatNoMeasurementYields) {
     ASSERT_TRUE(summary.ok());
     EXPECT_EQ(XmlFault(RenderHtml(*summary)), "");
     EXPECT_THAT(RenderTerminal(*summary, {}), Not(IsEmpty()));
-    EXPECT_THAT(RenderCsv(*summary) + RenderMarkdown(*summary), Not(IsEmpty()));
+    EXPECT_THAT(Csv(*summary) + RenderMarkdown(*summary), Not(IsEmpty()));
   }
   for (const double number : {1e308, -1e308, 1e-308, 1e14, 1e-13, std::numeric_limits<double>::infinity(), std::nan("")}) {
     cap::RunSummary summary = SampleSummary();
@@ -296,7 +303,7 @@ TEST(Renderers, SurviveFiguresThatNoMeasurementYields) {
     EXPECT_THAT(page, Not(HasSubstr("=\"nan"))) << number;
     std::istringstream lines(RenderTerminal(summary, {}));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(DisplayWidth(line), 80u) << line;
-    EXPECT_THAT(RenderCsv(summary) + RenderMarkdown(summary), Not(IsEmpty()));
+    EXPECT_THAT(Csv(summary) + RenderMarkdown(summary), Not(IsEmpty()));
   }
 }
 

@@ -51,7 +51,11 @@ cap::CellSummary Cell(int concurrency, double speed, double bytes, double accura
   const double touched = 1 - std::pow(1 - 2.0 / 16, concurrency * 0.9);
   cell.utilization.decode =
       Phase(0.92 * speed * bytes * (0.3 + 0.7 * touched) / std::sqrt(load), 0.031 * speed * concurrency / load, touched);
+  cell.utilization.decode.flops = *cell.utilization.decode.bytes * 0.9 * std::sqrt(concurrency) / bytes;
+  cell.utilization.decode.latency_s = *cell.utilization.decode.bytes / (*cell.utilization.decode.s_mbu * 2.31e10);
   cell.utilization.prefill = Phase(0.11 * speed * bytes, 0.34 * speed, 0.999);
+  cell.utilization.prefill.flops = *cell.utilization.prefill.bytes * 19 / bytes;
+  cell.utilization.prefill.latency_s = *cell.utilization.prefill.bytes / (*cell.utilization.prefill.s_mbu * 2.31e10);
   cell.utilization.all = Phase(0.4 * speed * bytes, 0.1 * speed, touched);
   cell.kv_bytes_mean = 1.1e6 * concurrency;
   cell.kv_bytes_max = 1.9e6 * concurrency;
@@ -62,6 +66,13 @@ cap::CellSummary Cell(int concurrency, double speed, double bytes, double accura
   cell.usd_per_million_output_tokens = 62.0 / rate;
   cell.usd_per_million_input_tokens = 4.1 / rate;
   cell.joules_per_output_token = 48.0 / rate;
+  cell.usd_per_million_output_tokens_all_in = 69.0 / rate;
+  cell.usd_per_million_tokens_all_in = 25.0 / rate;
+  cell.usd_per_request = 0.0055 / rate;
+  cell.energy_wh = 640.0 / rate;
+  cell.joules_per_token = 17.3 / rate;
+  cell.joules_per_request = 3840.0 / rate;
+  cell.kg_co2_per_million_tokens = 1.9 / rate;
   return cell;
 }
 
@@ -107,6 +118,26 @@ cap::HostSummary Host() {
   return host;
 }
 
+// The three CAP axes and one more at the concurrency of the scores, with made-up limits.
+void AddAxes(cap::RunSummary& run) {
+  using cap::AxisId;
+  const std::pair<AxisId, std::optional<cap::AxisLimit>> axes[] = {
+      {AxisId::kUsdPerMillionOutputTokens,
+       cap::AxisLimit{AxisId::kUsdPerMillionOutputTokens, 0.02, "the bytes of a step at the bandwidth of this host"}},
+      {AxisId::kAccuracy, std::nullopt},
+      {AxisId::kTpot, cap::AxisLimit{AxisId::kTpot, 0.0016, "37 MB of active weights at 23.1 GB/s"}},
+      {AxisId::kMemoryBytes, std::nullopt}};
+  for (const auto& [id, limit] : axes) {
+    cap::AxisScores scores{id, limit, {}, {}};
+    for (const auto& system : run.systems) {
+      const auto& cell = system.cells[1];
+      scores.values.push_back(cap::AxisOf(id).value(run.host, system, cell));
+      scores.robust_score.push_back(cap::RobustScore(cap::AxisOf(id), scores.values.back(), limit ? &*limit : nullptr));
+    }
+    run.cap_axes.push_back(std::move(scores));
+  }
+}
+
 }  // namespace
 
 cap::RunSummary SampleSummary() {
@@ -129,6 +160,23 @@ cap::RunSummary SampleSummary() {
        "CA: 9.0 points more accurate (2.4 standard errors) than Q4_0, gives up performance: 1.4x slower; also 43 % dearer"},
       {"Q4_0", 65.4, 20, 100, Class::kPerformanceCost,
        "PC: 57 % cheaper and 2.3x faster than F16, gives up 9.5 points of accuracy (2.6 standard errors)"}};
+  for (auto& scores : run.cap) {
+    scores.class_support = 0.972;
+    scores.class_alternatives = {{Class::kBalanced, 0.02}, {Class::kPerformanceAccuracy, 0.008}};
+  }
+  run.cap_scenario = "online";
+  run.cap_resamples = 2000;
+  run.service_level.ttft_s = 0.5;
+  run.service_level.tpot_s = 0.05;
+  run.host.purchase_usd = 2400;
+  run.host.pay = "buy";
+  run.host.own_usd_per_useful_h = {0.112, 0.223, 0.41};
+  run.host.rent_usd_per_useful_h = {0.3, 0.48, 0.9};
+  run.host.break_even_utilisation = 0.37;
+  for (auto& system : run.systems) {
+    for (auto& cell : system.cells) cell.goodput_requests_per_s = Rate(0.9 * cell.requests_per_s->mean, 0.01);
+  }
+  AddAxes(run);
   return run;
 }
 
@@ -163,6 +211,7 @@ cap::RunSummary AwkwardSummary() {
     cell.usd_per_million_output_tokens.reset();
     cell.usd_per_million_input_tokens.reset();
     cell.joules_per_output_token.reset();
+    cell.usd_per_request.reset();
     cell.output_tokens_per_s->stderr_of_mean.reset();
   }
   run.systems = {moe, dense};

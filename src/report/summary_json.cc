@@ -79,8 +79,16 @@ void Fields(auto& archive, Of<cap::CellSummary> auto& value) {
   archive("scored", value.scored);
   archive("usd_per_million_input_tokens", value.usd_per_million_input_tokens);
   archive("usd_per_million_output_tokens", value.usd_per_million_output_tokens);
+  archive("usd_per_million_output_tokens_all_in", value.usd_per_million_output_tokens_all_in);
+  archive("usd_per_million_tokens_all_in", value.usd_per_million_tokens_all_in);
+  archive("usd_per_request", value.usd_per_request);
+  archive("energy_wh", value.energy_wh);
   archive("joules_per_output_token", value.joules_per_output_token);
+  archive("joules_per_token", value.joules_per_token);
+  archive("joules_per_request", value.joules_per_request);
   archive("energy_is_measured", value.energy_is_measured);
+  archive("chip_joules_per_output_token", value.chip_joules_per_output_token);
+  archive("kg_co2_per_million_tokens", value.kg_co2_per_million_tokens);
   archive("invalid", value.invalid);
   archive("goodput_requests_per_s", value.goodput_requests_per_s);
 }
@@ -102,6 +110,12 @@ void Fields(auto& archive, Of<cap::SystemSummary> auto& value) {
   archive("expert_share", value.expert_share);
 }
 
+void Fields(auto& archive, Of<cost::Range> auto& value) {
+  archive("low", value.low);
+  archive("typical", value.typical);
+  archive("high", value.high);
+}
+
 void Fields(auto& archive, Of<cap::HostSummary> auto& value) {
   archive("cpu_model", value.cpu_model);
   archive("cores", value.cores);
@@ -115,6 +129,10 @@ void Fields(auto& archive, Of<cap::HostSummary> auto& value) {
   archive("power_source", value.power_source);
   archive("purchase_usd", value.purchase_usd);
   archive("cost_inputs", value.cost_inputs);
+  archive("pay", value.pay);
+  archive("own_usd_per_useful_h", value.own_usd_per_useful_h);
+  archive("rent_usd_per_useful_h", value.rent_usd_per_useful_h);
+  archive("break_even_utilisation", value.break_even_utilisation);
 }
 
 void Fields(auto& archive, Of<cap::ClassShare> auto& value) {

@@ -137,7 +137,12 @@ class Page {
   void Notes() {
     Line("");
     for (const auto& note : LegendNotes(summary_)) Labelled("", 0, note);
+    for (const auto& note : AxisNotes(summary_)) Labelled("", 0, note);
     for (const auto& note : ConventionNotes()) Labelled("", 0, note);
+    if (const auto notes = CostNotes(summary_); !notes.empty()) {
+      Title("Cost basis");
+      for (const auto& note : notes) Labelled("- ", 2, note);
+    }
     if (const auto notes = InvalidNotes(summary_); !notes.empty()) {
       Title("Not valid");
       for (const auto& note : notes) Labelled(Style("!", "1;31") + " ", 2, note);
@@ -152,6 +157,11 @@ class Page {
     return score ? FormatFixed(std::clamp(*score, -999.0, 999.0), 0) : Style(kMissing, "2");
   }
 
+  // How sure the class is.
+  static std::string Support(const cap::CapScores& scores) {
+    return scores.class_support ? " " + FormatFixed(*scores.class_support * 100, 0) + "%" : "";
+  }
+
   std::string ScoreTable() const {
     const std::vector<TableColumn> columns = {{"", "system", Align::kLeft, true},
                                               {"score", "cost"},
@@ -161,9 +171,10 @@ class Page {
     std::vector<std::vector<std::string>> rows;
     for (size_t i = 0; i < summary_.cap.size(); ++i) {
       const auto& scores = summary_.cap[i];
-      rows.push_back({Mark(i) + " " + Name(scores.system, kNameWidth), Score(scores.cost), Score(scores.accuracy),
-                      Score(scores.performance),
-                      cap::CapClassName(scores.cap_class) + (ScoresAreInvalid(summary_, i) ? Style("!", "1;31") : "")});
+      rows.push_back(
+          {Mark(i) + " " + Name(scores.system, kNameWidth), Score(scores.cost), Score(scores.accuracy),
+           Score(scores.performance),
+           cap::CapClassName(scores.cap_class) + Support(scores) + (ScoresAreInvalid(summary_, i) ? Style("!", "1;31") : "")});
     }
     return RenderTable(columns, rows, Options());
   }
@@ -199,7 +210,14 @@ class Page {
     }
     Line("");
     for (size_t i = 0; i < summary_.cap.size(); ++i) Reason(i);
-    Labelled("", 0, CapScaleNote(summary_) + " PA gives up cost, PC accuracy, CA performance.", "2");
+    Labelled("", 0,
+             CapScaleNote(summary_) + " PA gives up cost, PC accuracy, CA performance." +
+                 (HasSupport() ? " The share beside a class is that of the resamples in which it holds." : ""),
+             "2");
+  }
+
+  bool HasSupport() const {
+    return std::ranges::any_of(summary_.cap, [](const cap::CapScores& scores) { return scores.class_support.has_value(); });
   }
 
   void Reason(size_t i) {

@@ -85,7 +85,7 @@ TEST(TerminalRadar, KeepsItsWidthAndMarksEverySystem) {
 
 TEST(Figures, MarksEstimatesNullsAndInvalidCells) {
   const auto tables = BuildTables(AwkwardSummary());
-  ASSERT_EQ(tables.size(), 3u);
+  ASSERT_EQ(tables.size(), 4u);
   EXPECT_THAT(tables[0].rows[0].values, Contains(kMissing));
   EXPECT_FALSE(tables[0].rows[1].valid);
   EXPECT_THAT(tables[2].rows[1].values, Contains(testing::StartsWith("~")));

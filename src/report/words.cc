@@ -93,11 +93,15 @@ std::string CapReason(const cap::CapScores& scores) {
 }
 
 std::string CapScaleNote(const RunSummary& summary) {
+  const cap::Axis& cost = cap::AxisOf(summary.cap_cost_axis);
+  const cap::Axis& performance = cap::AxisOf(summary.cap_performance_axis);
+  const std::string scenario = summary.cap_scenario.empty() ? "" : fmt::format(" (scenario {})", summary.cap_scenario);
+  const std::string cost_unit = cost.unit.empty() ? std::string(cost.name) : std::string(cost.unit);
   return fmt::format(
-      "Scores run from 0 to 100, outer is better, relative to the systems in view: cost is USD per 1M output tokens, accuracy "
-      "the "
-      "share of correct answers, performance the mean TPOT, all at concurrency {}.",
-      summary.cap_concurrency);
+      "Scores run from 0 to 100, outer is better, relative to the systems in view{}: cost is {}, accuracy the share of correct "
+      "answers, performance the {}{}, all at concurrency {}.",
+      scenario, cost.name == "cost" ? cost_unit : fmt::format("{}, {}", cost.name, cost_unit),
+      performance.unit == "s" ? "mean " : "", performance.name, summary.cap_concurrency);
 }
 
 std::vector<std::string> ConventionNotes() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cap/summary.h"
+#include "report/plots.h"
 
 namespace moecap::report {
 
@@ -20,6 +21,15 @@ std::string ClassMeaning(cap::CapClass value);
 
 // The reason of the class without the class in front of it, as a sentence; empty when there is none.
 std::string CapReason(const cap::CapScores& scores);
+
+// How sure the class is: "The class holds in 97.2 % of 2000 resamples ...; else PA 2.8 %." Empty when that is not known.
+std::string ClassSupport(const cap::CapScores& scores, int64_t resamples);
+
+// "goodput counts the requests that kept ..."; empty without a service level.
+std::string ServiceLevelNote(const cap::ServiceLevel& level);
+
+// Which way of paying the cost figures rest on, and from which utilisation on owning is cheaper; a sentence each.
+std::vector<std::string> CostNotes(const cap::RunSummary& summary);
 
 // What the scores of the radar stand for.
 std::string CapScaleNote(const cap::RunSummary& summary);
@@ -36,6 +46,11 @@ Verdict MakeVerdict(const cap::RunSummary& summary);
 
 // One-line readings of the charts.
 std::string ReadRadar(const cap::RunSummary& summary);
+std::string ReadRobustRadar(const cap::RunSummary& summary);
+std::string ReadPareto(const ParetoPlot& plot);
+std::string ReadRoofline(const RooflinePlot& plot);
+std::string ReadHardwareMap(const HardwareMap& map);
+std::string ReadSparsityCurve(const SparsityCurve& curve);
 std::string ReadCostBars(const cap::RunSummary& summary);
 std::string ReadTpotBars(const cap::RunSummary& summary);
 std::string ReadThroughput(const cap::RunSummary& summary);

@@ -1,6 +1,7 @@
 #include "run/config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -160,11 +161,64 @@ std::map<std::string, double> ParseCost(const YAML::Node& node) {
   return cost;
 }
 
+cap::AxisId ParseAxis(const std::string& key, int line, std::optional<cap::Dimension> dimension) {
+  const auto axis = cap::FindAxis(key, dimension);
+  if (!axis.ok()) throw ConfigError{line, axis.error().message};
+  return *axis;
+}
+
+// Limits of the service level, in seconds.
+std::optional<double> ParseLimit(Mapping& map, const char* key, const YAML::Node& node) {
+  const auto limit = map.Get<double>(key, "a number of seconds");
+  if (limit && !(*limit > 0)) throw ConfigError{LineOf(node[key]), fmt::format("\"{}\" must be above 0", key)};
+  return limit;
+}
+
+void ParseCap(const YAML::Node& node, RunConfig& config) {
+  Mapping map(node, "cap");
+  if (const auto name = map.String("scenario")) {
+    const auto scenario = cap::FindScenario(*name);
+    if (!scenario.ok()) throw ConfigError{LineOf(node["scenario"]), scenario.error().message};
+    config.cap.scenario = *name;
+  }
+  if (const auto key = map.String("cost")) config.cap.cost = ParseAxis(*key, LineOf(node["cost"]), cap::Dimension::kCost);
+  if (const auto key = map.String("performance"))
+    config.cap.performance = ParseAxis(*key, LineOf(node["performance"]), cap::Dimension::kPerformance);
+  if (const auto concurrency = map.Integer("concurrency", 1, 256)) config.cap.concurrency = static_cast<int>(*concurrency);
+  if (const YAML::Node axes = map.Child("axes")) {
+    if (!axes.IsSequence()) throw ConfigError{LineOf(axes), "\"axes\" must be a list of axes, e.g. [s_mbu, ttft_s]"};
+    for (const YAML::Node& axis : axes)
+      config.cap.more_axes.push_back(ParseAxis(axis.IsScalar() ? axis.Scalar() : "", LineOf(axis), std::nullopt));
+  }
+  if (const YAML::Node level = map.Child("service_level")) {
+    Mapping limits(level, "service_level");
+    config.service_level = {ParseLimit(limits, "ttft_s", level), ParseLimit(limits, "tpot_s", level),
+                            ParseLimit(limits, "e2e_s", level)};
+    limits.RefuseUnknownKeys();
+  }
+  map.RefuseUnknownKeys();
+}
+
 void RefuseRepeatedNames(const RunConfig& config, int line) {
   std::set<std::string> names;
   for (const SystemConfig& system : config.systems) {
     if (!names.insert(system.name).second)
       throw ConfigError{line, fmt::format("two systems are named \"{}\"; names must differ", system.name)};
+  }
+}
+
+// What of the scores' view the experiment would not measure.
+void CheckCap(const RunConfig& config, const YAML::Node& root) {
+  const cap::CapChoice& choice = config.cap;
+  if (choice.concurrency && !std::count(config.concurrency.begin(), config.concurrency.end(), *choice.concurrency)) {
+    throw ConfigError{LineOf(root["cap"]["concurrency"]),
+                      fmt::format("cap: concurrency {} is not measured; choose one of the list \"concurrency\": {}",
+                                  *choice.concurrency, fmt::join(config.concurrency, ", "))};
+  }
+  const cap::CapView view = cap::ResolveView(choice);
+  if (std::count(view.axes.begin(), view.axes.end(), cap::AxisId::kGoodput) != 0 && config.service_level.empty()) {
+    throw ConfigError{LineOf(root["cap"]),
+                      "cap: goodput needs limits to keep; give service_level: {ttft_s: ..., tpot_s: ..., e2e_s: ...}"};
   }
 }
 
@@ -185,6 +239,7 @@ RunConfig ParseTop(const YAML::Node& root, const fs::path& base_dir) {
   if (!dataset) throw ConfigError{map.line(), "\"dataset\" is missing; give dataset: {path: FILE.jsonl, problems: N}"};
   ParseDataset(dataset, base_dir, config);
   if (const YAML::Node cost = map.Child("cost")) config.cost = ParseCost(cost);
+  if (const YAML::Node cap = map.Child("cap")) ParseCap(cap, config);
 
   const auto concurrency = map.Integers("concurrency", 1, 256);
   if (!concurrency.empty()) config.concurrency.assign(concurrency.begin(), concurrency.end());
@@ -197,6 +252,7 @@ RunConfig ParseTop(const YAML::Node& root, const fs::path& base_dir) {
   config.batch_tokens = static_cast<int>(map.Integer("batch_tokens", 1, kMaxTokens).value_or(config.batch_tokens));
   if (const auto dir = map.String("results_dir")) config.results_dir = *dir;
   map.RefuseUnknownKeys();
+  CheckCap(config, root);
   return config;
 }
 
@@ -208,6 +264,38 @@ Json Optional(const std::optional<T>& value) {
 template <typename T>
 void Read(const Json& json, const char* key, std::optional<T>& value) {
   if (json.contains(key) && !json[key].is_null()) value = json[key].get<T>();
+}
+
+Json CapToJson(const cap::CapChoice& choice, const cap::ServiceLevel& level) {
+  const auto key = [](const std::optional<cap::AxisId>& axis) { return axis ? Json(cap::AxisOf(*axis).key) : Json(nullptr); };
+  Json axes = Json::array();
+  for (const cap::AxisId axis : choice.more_axes) axes.push_back(cap::AxisOf(axis).key);
+  return {{"scenario", choice.scenario},
+          {"cost", key(choice.cost)},
+          {"performance", key(choice.performance)},
+          {"concurrency", Optional(choice.concurrency)},
+          {"axes", std::move(axes)},
+          {"service_level",
+           {{"ttft_s", Optional(level.ttft_s)}, {"tpot_s", Optional(level.tpot_s)}, {"e2e_s", Optional(level.e2e_s)}}}};
+}
+
+void ReadCap(const Json& json, RunConfig& config) {
+  cap::CapChoice& choice = config.cap;
+  json.at("scenario").get_to(choice.scenario);
+  if (!choice.scenario.empty() && !cap::FindScenario(choice.scenario).ok())
+    throw ConfigError{0, fmt::format("unknown scenario \"{}\"", choice.scenario)};
+  std::optional<std::string> key;
+  Read(json, "cost", key);
+  if (key) choice.cost = ParseAxis(*key, 0, cap::Dimension::kCost);
+  key.reset();
+  Read(json, "performance", key);
+  if (key) choice.performance = ParseAxis(*key, 0, cap::Dimension::kPerformance);
+  Read(json, "concurrency", choice.concurrency);
+  for (const Json& axis : json.at("axes")) choice.more_axes.push_back(ParseAxis(axis.get<std::string>(), 0, std::nullopt));
+  const Json& level = json.at("service_level");
+  Read(level, "ttft_s", config.service_level.ttft_s);
+  Read(level, "tpot_s", config.service_level.tpot_s);
+  Read(level, "e2e_s", config.service_level.e2e_s);
 }
 
 Json SystemToJson(const SystemConfig& system) {
@@ -259,7 +347,8 @@ Json ToJson(const RunConfig& config) {
           {"context_tokens", config.context_tokens},
           {"batch_tokens", config.batch_tokens},
           {"results_dir", config.results_dir.string()},
-          {"cost", config.cost}};
+          {"cost", config.cost},
+          {"cap", CapToJson(config.cap, config.service_level)}};
 }
 
 Result<RunConfig> RunConfigFromJson(const Json& json) {
@@ -284,6 +373,7 @@ Result<RunConfig> RunConfigFromJson(const Json& json) {
     json.at("batch_tokens").get_to(config.batch_tokens);
     config.results_dir = json.at("results_dir").get<std::string>();
     json.at("cost").get_to(config.cost);
+    if (json.contains("cap")) ReadCap(json["cap"], config);  // added in 0.2
     return config;
   } catch (const Json::exception& error) {
     return BadInput(fmt::format("the stored configuration is not complete: {}", error.what()));

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "cap/axis.h"
 
 namespace moecap::run {
 
@@ -41,6 +42,10 @@ struct RunConfig {
   std::filesystem::path results_dir = "results";
   // Replace what the price catalogue says of this host; keys of cost::CostInputKeys().
   std::map<std::string, double> cost;
+  // The axes and the concurrency of the scores, and the limits that a request must keep to count into the goodput. They change
+  // no measurement.
+  cap::CapChoice cap;
+  cap::ServiceLevel service_level;
 };
 
 // Paths in `text` are relative to `base_dir`, except results_dir, which is relative to the working directory. Errors: kBadInput

@@ -24,6 +24,7 @@ CostFigures::CostFigures(const cost::CostInputs& inputs, cap::HostSummary& host)
     host.power_w = power_->watts;
     host.power_source = power_->words;
   }
+  if (const auto hardware = cost::PriceHardware(inputs)) host.purchase_usd = hardware->known_usd;
   host.cost_inputs = cost::DescribeInputs(inputs);
   if (hourly)
     host.cost_inputs.push_back(fmt::format("result: {:.4f} USD per useful hour of this machine", hourly->usd_per_useful_h));

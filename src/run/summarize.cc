@@ -7,7 +7,11 @@
 #include <utility>
 
 #include "base/units.h"
+#include "cap/compare.h"
+#include "run/axis_limits.h"
 #include "run/cost_figures.h"
+#include "run/measured_system.h"
+#include "run/request_figures.h"
 
 namespace moecap::run {
 namespace {
@@ -40,11 +44,11 @@ CellFacts SelectCell(const std::string& system, int concurrency, std::span<const
 void FillLatencies(const CellFacts& facts, CellSummary& cell) {
   std::vector<double> ttft, tpot, itl, e2e, input, output;
   for (const auto* request : facts.requests) {
-    if (!request->ok() || request->token_s.empty()) continue;
+    if (!Counts(*request)) continue;
     const std::vector<double>& times = request->token_s;
-    ttft.push_back(times.front() - request->send_s);
-    e2e.push_back(times.back() - request->send_s);
-    if (times.size() > 1) tpot.push_back((times.back() - times.front()) / static_cast<double>(times.size() - 1));
+    ttft.push_back(*TtftOf(*request));
+    e2e.push_back(*E2eOf(*request));
+    if (const auto value = TpotOf(*request)) tpot.push_back(*value);
     for (size_t i = 1; i < times.size(); ++i) itl.push_back(times[i] - times[i - 1]);
     input.push_back(static_cast<double>(request->input_tokens));
     output.push_back(static_cast<double>(request->output_tokens));
@@ -57,39 +61,18 @@ void FillLatencies(const CellFacts& facts, CellSummary& cell) {
   cell.output_tokens = stats::Describe(output);
 }
 
-// What finished in one repetition, between its first send and its last token: ramp-up and drain included.
-struct RepeatTotals {
-  double first_send_s = 0, last_token_s = 0;
-  double input_tokens = 0, output_tokens = 0, requests = 0;
-
-  double Seconds() const { return requests > 0 ? last_token_s - first_send_s : 0; }
-};
-
-std::map<int, RepeatTotals> TotalsByRepeat(const CellFacts& facts) {
-  std::map<int, RepeatTotals> repeats;
-  for (const auto* request : facts.requests) {
-    const auto [entry, is_new] = repeats.try_emplace(request->cell.repeat);
-    RepeatTotals& totals = entry->second;
-    totals.first_send_s = is_new ? request->send_s : std::min(totals.first_send_s, request->send_s);
-    if (!request->ok() || request->token_s.empty()) continue;
-    totals.last_token_s = std::max(totals.last_token_s, request->token_s.back());
-    totals.input_tokens += static_cast<double>(request->input_tokens);
-    totals.output_tokens += static_cast<double>(request->output_tokens);
-    totals.requests += 1;
-  }
-  return repeats;
-}
-
-void FillThroughput(const std::map<int, RepeatTotals>& repeats, CellSummary& cell) {
-  std::vector<double> token_rates, request_rates;
+void FillThroughput(const std::map<int, RepeatTotals>& repeats, const cap::ServiceLevel& level, CellSummary& cell) {
+  std::vector<double> token_rates, request_rates, good_rates;
   for (const auto& [repeat, totals] : repeats) {
     if (totals.Seconds() <= 0) continue;
     token_rates.push_back(totals.output_tokens / totals.Seconds());
     request_rates.push_back(totals.requests / totals.Seconds());
+    good_rates.push_back(totals.good_requests / totals.Seconds());
   }
   cell.repeats = static_cast<int64_t>(repeats.size());
   cell.output_tokens_per_s = stats::DescribeRepeats(token_rates);
   cell.requests_per_s = stats::DescribeRepeats(request_rates);
+  if (!level.empty()) cell.goodput_requests_per_s = stats::DescribeRepeats(good_rates);
 }
 
 // Accuracy over the problems of the first repetition: greedy decoding makes the others copies of it, which is checked.
@@ -145,15 +128,15 @@ void FillCost(const CostFigures& cost, const std::map<int, RepeatTotals>& repeat
 }
 
 CellSummary SummarizeCell(const SystemDescription& system, int concurrency, const CellFacts& facts, const metrics::Peaks& peaks,
-                          const CostFigures& cost) {
+                          const CostFigures& cost, const cap::ServiceLevel& level) {
   CellSummary cell;
   cell.concurrency = concurrency;
   cell.requests = static_cast<int64_t>(facts.requests.size());
   cell.failed = std::count_if(facts.requests.begin(), facts.requests.end(),
                               [](const auto* request) { return request->finish == record::FinishReason::kError; });
   FillLatencies(facts, cell);
-  const auto repeats = TotalsByRepeat(facts);
-  FillThroughput(repeats, cell);
+  const auto repeats = TotalsByRepeat(facts.requests, level);
+  FillThroughput(repeats, level, cell);
   FillAccuracy(facts, cell);
   cell.utilization = metrics::ComputeUtilization(system.model, facts.passes, peaks);
   FillKvBytes(system.model, facts, cell);
@@ -240,36 +223,48 @@ std::vector<std::string> CacheNotes(const Manifest& manifest) {
       names, FormatBytes(manifest.host.last_level_cache_bytes))};
 }
 
-// Scores of the first repetition, in the order of the problems; empty unless every problem was scored.
-std::vector<double> ItemScores(const std::string& system, int concurrency, int64_t problems,
-                               std::span<const record::RequestRecord> requests) {
-  std::vector<double> scores;
-  for (const auto& request : requests) {
-    if (request.cell == record::CellId{system, concurrency, 0} && request.score) scores.push_back(*request.score);
-  }
-  return static_cast<int64_t>(scores.size()) == problems ? scores : std::vector<double>{};
+cap::AxisLimits LimitsOf(const Manifest& manifest) {
+  std::vector<const model::ModelSpec*> models;
+  for (const SystemDescription& system : manifest.systems) models.push_back(&system.model);
+  return models.empty() ? cap::AxisLimits{} : BuiltinAxisLimits(CommonWork(models));
 }
 
-// Scores at the largest concurrency. A cell that tripped a gate brings no figures.
-void ScoreCap(std::span<const record::RequestRecord> requests, cap::RunSummary& summary) {
-  std::vector<cap::CapInput> inputs;
-  for (const SystemSummary& system : summary.systems) {
-    if (system.cells.empty()) continue;
-    const CellSummary& cell = system.cells.back();
-    summary.cap_concurrency = cell.concurrency;
-    cap::CapInput input;
-    input.system = system.name;
-    inputs.push_back(input);
-    if (!cell.invalid.empty() || !cell.utilization.invalid.empty()) continue;
-    input.cost = cell.usd_per_million_output_tokens;
-    input.accuracy = cell.accuracy;
-    input.accuracy_stderr = cell.accuracy_stderr;
-    if (cell.tpot_s) input.performance = cell.tpot_s->mean;
-    input.item_scores = ItemScores(system.name, cell.concurrency, summary.problems, requests);
-    inputs.back() = std::move(input);
+// What every system scores on each axis of the view, by limits that do not depend on the systems.
+std::vector<cap::AxisScores> ScoreAxes(std::span<const cap::MeasuredSystem> systems, const cap::CapView& view,
+                                       const cap::AxisLimits& limits) {
+  std::vector<cap::AxisScores> scores;
+  for (const cap::AxisId axis : view.axes) {
+    const cap::AxisLimit* limit = cap::FindLimit(limits, axis);
+    cap::AxisScores entry{axis, limit != nullptr ? std::optional(*limit) : std::nullopt, {}, {}};
+    for (const cap::MeasuredSystem& system : systems) {
+      entry.values.push_back(system.Figure(axis));
+      entry.robust_score.push_back(cap::RobustScore(cap::AxisOf(axis), system.Figure(axis), limit));
+    }
+    scores.push_back(std::move(entry));
   }
-  summary.cap = cap::ScoreSystems(inputs);
-  summary.accuracy_differences = cap::CompareAccuracies(inputs);
+  return scores;
+}
+
+// Scores, classes and their support as the configuration wants them. A cell that tripped a gate brings no figures.
+void ScoreCap(const Manifest& manifest, std::span<const record::RequestRecord> requests, cap::RunSummary& summary) {
+  const cap::CapView view = cap::ResolveView(manifest.config.cap);
+  const cap::RunSummary* runs[] = {&summary};
+  summary.cap_scenario = view.scenario;
+  summary.cap_cost_axis = view.cost;
+  summary.cap_performance_axis = view.performance;
+  summary.cap_concurrency = ChooseConcurrency(runs, view);
+  std::vector<cap::MeasuredSystem> systems;
+  for (const SystemSummary& system : summary.systems)
+    systems.push_back(MeasureSystem(summary, system, FindCell(system, summary.cap_concurrency), requests));
+  const stats::ResamplingOptions resampling;
+  const cap::ScoredInputs scored = cap::MakeCapInputs(systems, view, resampling);
+  cap::ScoreOptions options;
+  options.cost_axis = view.cost;
+  options.performance_axis = view.performance;
+  summary.cap = cap::ScoreSystems(scored.inputs, options);
+  summary.cap_resamples = resampling.resamples;
+  summary.cap_axes = ScoreAxes(systems, view, LimitsOf(manifest));
+  summary.accuracy_differences = cap::CompareAccuracies(scored.inputs);
 }
 
 }  // namespace
@@ -285,6 +280,7 @@ cap::RunSummary Summarize(const Manifest& manifest, std::span<const record::Requ
   summary.problems = manifest.problems;
   summary.scoring_contract = ScoringName(manifest.config.scoring);
   summary.complete = manifest.complete;
+  summary.service_level = manifest.config.service_level;
   summary.host = DescribeHost(manifest);
   summary.notes = CacheNotes(manifest);
 
@@ -295,12 +291,12 @@ cap::RunSummary Summarize(const Manifest& manifest, std::span<const record::Requ
     for (const int concurrency : manifest.config.concurrency) {
       const CellFacts facts = SelectCell(system.name, concurrency, requests, passes);
       if (facts.requests.empty()) continue;  // not measured (yet)
-      entry.cells.push_back(SummarizeCell(system, concurrency, facts, peaks, cost));
+      entry.cells.push_back(SummarizeCell(system, concurrency, facts, peaks, cost, summary.service_level));
     }
     if (entry.moe_layers > 0) entry.expert_share = ExpertShare(system.name, passes);
     summary.systems.push_back(std::move(entry));
   }
-  ScoreCap(requests, summary);
+  ScoreCap(manifest, requests, summary);
   return summary;
 }
 

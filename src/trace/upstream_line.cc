@@ -37,9 +37,10 @@ error_code ReadText(const dom::element& value, std::string& out) {
   return simdjson::SUCCESS;
 }
 
-// An id may be text or a number.
+// An id may be text or a number; null where the writer had none.
 error_code ReadId(const dom::element& value, std::string& out) {
   int64_t number = 0;
+  if (value.is_null()) return simdjson::SUCCESS;
   if (value.is_string()) return ReadText(value, out);
   if (const error_code error = value.get_int64().get(number)) return error;
   out = fmt::format_int(number).str();

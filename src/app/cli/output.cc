@@ -1,5 +1,6 @@
 #include "app/cli/output.h"
 
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
 
 #include "base/fs.h"
@@ -19,6 +21,14 @@
 #include "report/terminal.h"
 
 namespace moecap::app {
+namespace {
+
+constexpr std::pair<ReportFormat, const char*> kFormats[] = {
+    {ReportFormat::kTerminal, "terminal"}, {ReportFormat::kHtml, "html"}, {ReportFormat::kMarkdown, "markdown"},
+    {ReportFormat::kCsv, "csv"},           {ReportFormat::kJson, "json"}, {ReportFormat::kSvg, "svg"},
+    {ReportFormat::kUpstream, "upstream"}};
+
+}  // namespace
 
 size_t TerminalWidth() {
   winsize size{};
@@ -48,28 +58,78 @@ std::filesystem::path RunDir(const std::string& id_or_dir) {
   return std::filesystem::exists(dir / "manifest.json") ? dir : "results" / dir;
 }
 
-void PrintSummary(const cap::RunSummary& summary, bool json) {
-  std::string text;
-  if (json) {
-    text = DumpJsonPretty(report::SummaryToJson(summary));
-  } else {
-    report::TerminalOptions options;
-    options.width = TerminalWidth();
-    options.color = WantsColor(STDOUT_FILENO);
-    options.unicode = WantsUnicode();
-    text = report::RenderTerminal(summary, options);
+Result<ReportFormat> FindReportFormat(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& [format, known] : kFormats) {
+    if (name == known) return format;
+    names.emplace_back(known);
   }
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  const std::string nearest = NearestWord(name, names);
+  const std::string hint = nearest.empty() ? "" : fmt::format("did you mean \"{}\"? ", nearest);
+  return BadInput(fmt::format("--format {}: not a format; {}there are {}", name, hint, ReportFormatNames()));
+}
+
+std::string ReportFormatNames() {
+  std::string names;
+  for (const auto& [format, name] : kFormats) names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
+}
+
+std::string TerminalText(const cap::RunSummary& summary) {
+  report::TerminalOptions options;
+  options.width = TerminalWidth();
+  options.color = WantsColor(STDOUT_FILENO);
+  options.unicode = WantsUnicode();
+  return report::RenderTerminal(summary, options);
+}
+
+void PrintText(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void PrintSummary(const cap::RunSummary& summary, bool json) {
+  PrintText(json ? DumpJsonPretty(report::SummaryToJson(summary)) : TerminalText(summary));
+}
+
+std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, ReportFormat format) {
+  std::vector<report::NamedText> files;
+  switch (format) {
+    case ReportFormat::kTerminal:
+      return {{"report.txt", report::RenderTerminal(summary, {})}};
+    case ReportFormat::kHtml:
+      return {{"report.html", report::RenderHtml(summary)}};
+    case ReportFormat::kMarkdown:
+      return {{"report.md", report::RenderMarkdown(summary)}};
+    case ReportFormat::kCsv:
+      return {{"report.csv", report::RenderCsv(std::span(&summary, 1))}};
+    case ReportFormat::kJson:
+      return {{"summary.json", DumpJsonPretty(report::SummaryToJson(summary))}};
+    case ReportFormat::kSvg:
+      for (auto& chart : report::AllCharts(summary, report::SvgMode::kStandalone))
+        files.push_back({chart.name + ".svg", std::move(chart.svg)});
+      return files;
+    case ReportFormat::kUpstream:
+      break;
+  }
+  return files;
+}
+
+Status WriteFiles(const std::vector<report::NamedText>& files, const std::filesystem::path& dir) {
+  RETURN_IF_ERROR(MakeWritableDir(dir));
+  for (const auto& file : files) {
+    const std::filesystem::path path = dir / file.path;
+    if (path.parent_path() != dir) RETURN_IF_ERROR(MakeWritableDir(path.parent_path()));
+    RETURN_IF_ERROR(WriteFileAtomically(path, file.text));
+  }
+  return {};
 }
 
 Status WriteReports(const cap::RunSummary& summary, const std::filesystem::path& dir) {
-  RETURN_IF_ERROR(WriteFileAtomically(dir / "summary.json", DumpJsonPretty(report::SummaryToJson(summary))));
-  RETURN_IF_ERROR(WriteFileAtomically(dir / "report.html", report::RenderHtml(summary)));
-  for (const report::Chart& chart : report::RadarCharts(summary, report::SvgMode::kStandalone)) {
-    RETURN_IF_ERROR(WriteFileAtomically(dir / (chart.name + ".svg"), chart.svg));
+  std::vector<report::NamedText> files;
+  for (const ReportFormat format : {ReportFormat::kJson, ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv}) {
+    for (auto& file : ReportFiles(summary, format)) files.push_back(std::move(file));
   }
-  RETURN_IF_ERROR(WriteFileAtomically(dir / "report.md", report::RenderMarkdown(summary)));
-  return WriteFileAtomically(dir / "report.csv", report::RenderCsv(summary));
+  for (auto& chart : report::RadarCharts(summary, report::SvgMode::kStandalone))
+    files.push_back({chart.name + ".svg", std::move(chart.svg)});
+  return WriteFiles(files, dir);
 }
 
 }  // namespace moecap::app

@@ -3,20 +3,37 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cap/summary.h"
+#include "report/upstream_files.h"
 
 namespace moecap::app {
 
 // The folder of a stored run that was named by its folder or by its id below results/.
 std::filesystem::path RunDir(const std::string& id_or_dir);
 
-// The report on stdout: the terminal form at the terminal's width, or the JSON form.
-void PrintSummary(const cap::RunSummary& summary, bool json);
+// What a report can be rendered to, by the names of --format.
+enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstream };
+// Error: kBadInput with the nearest name.
+Result<ReportFormat> FindReportFormat(const std::string& name);
+// "terminal, html, ..." for help texts.
+std::string ReportFormatNames();
 
-// summary.json, report.html, cap-radar.svg, report.md and report.csv into `dir`, each atomically.
+// The report as it stands on stdout: the terminal form at the terminal's width and in its colours, or the JSON form.
+std::string TerminalText(const cap::RunSummary& summary);
+void PrintSummary(const cap::RunSummary& summary, bool json);
+void PrintText(const std::string& text);
+
+// The files of one run in one format, relative to the folder of its reports. kUpstream needs the facts: it is not among them.
+std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, ReportFormat format);
+
+// summary.json, report.html, cap-radar*.svg, report.md and report.csv into `dir`, each atomically.
 Status WriteReports(const cap::RunSummary& summary, const std::filesystem::path& dir);
+
+// Makes the folders that the paths need below `dir` and writes each file atomically.
+Status WriteFiles(const std::vector<report::NamedText>& files, const std::filesystem::path& dir);
 
 // Columns of the terminal on stdout, 60 to 132; 80 when it is no terminal.
 size_t TerminalWidth();

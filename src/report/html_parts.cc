@@ -1,0 +1,67 @@
+#include "report/html_parts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report/svg.h"
+
+namespace moecap::report {
+namespace {
+
+std::string Cell(const std::string& value) {
+  return value == kMissing || value.empty() ? std::string("<td class=\"none\">–</td>") : "<td>" + EscapeXml(value) + "</td>";
+}
+
+}  // namespace
+
+std::string HtmlItems(const char* css, const std::vector<std::string>& items) {
+  if (items.empty()) return "";
+  std::string out = fmt::format("<ul class=\"{}\">\n", css);
+  for (const auto& item : items) out += "<li>" + EscapeXml(item) + "</li>\n";
+  return out + "</ul>\n";
+}
+
+std::string HtmlTable(std::string_view caption, const std::vector<std::string>& head,
+                      const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& words) {
+  std::string out = "<div class=\"scroll\"><table>\n";
+  if (!caption.empty()) out += "<caption>" + EscapeXml(caption) + "</caption>\n";
+  const auto is_words = [&words](size_t column) { return std::ranges::find(words, column) != words.end(); };
+  out += "<thead><tr>";
+  for (size_t i = 0; i < head.size(); ++i) {
+    out += fmt::format("<th scope=\"col\"{}>{}</th>",
+                       i == 0        ? " class=\"sys left\""
+                       : is_words(i) ? " class=\"w\""
+                                     : "",
+                       EscapeXml(head[i]));
+  }
+  out += "</tr></thead>\n<tbody>\n";
+  for (const auto& row : rows) {
+    out += "<tr><th scope=\"row\" class=\"sys\">" + EscapeXml(row.front()) + "</th>";
+    for (size_t i = 1; i < row.size(); ++i)
+      out += is_words(i) ? "<td class=\"w\">" + EscapeXml(row[i]) + "</td>" : Cell(row[i]);
+    out += "</tr>\n";
+  }
+  return out + "</tbody>\n</table></div>\n";
+}
+
+std::string HtmlFigureTable(const Chart& chart) {
+  if (chart.table.rows.empty()) return "";
+  return "<details class=\"data\"><summary>figures</summary>" + HtmlTable("", chart.table.head, chart.table.rows) +
+         "</details>\n";
+}
+
+std::string HtmlFigure(const Chart& chart) {
+  std::string out = "<figure>\n" + chart.svg;
+  if (!chart.reading.empty()) out += "<figcaption>" + EscapeXml(chart.reading) + "</figcaption>\n";
+  return out + HtmlFigureTable(chart) + "</figure>\n";
+}
+
+std::string HtmlFigures(const char* css, const std::vector<Chart>& charts) {
+  if (charts.empty()) return "";
+  std::string out = fmt::format("<div class=\"{}\">\n", css);
+  for (const auto& chart : charts) out += HtmlFigure(chart);
+  return out + "</div>\n";
+}
+
+}  // namespace moecap::report

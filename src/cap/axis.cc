@@ -19,15 +19,6 @@ Figure MeanOf(const std::optional<stats::Distribution>& distribution) {
 }
 Figure MeanOf(const std::optional<stats::Spread>& spread) { return spread ? Figure(spread->mean) : std::nullopt; }
 
-// The whole bill over all tokens, from its two parts.
-Figure UsdPerMillionTokens(const HostSummary&, const SystemSummary&, const CellSummary& cell) {
-  const Figure input = MeanOf(cell.input_tokens);
-  const Figure output = MeanOf(cell.output_tokens);
-  if (!cell.usd_per_million_input_tokens || !cell.usd_per_million_output_tokens || !input || !output || *input + *output <= 0)
-    return std::nullopt;
-  return (*cell.usd_per_million_input_tokens * *input + *cell.usd_per_million_output_tokens * *output) / (*input + *output);
-}
-
 #define CELL [](const HostSummary&, const SystemSummary&, const CellSummary& cell) -> Figure
 #define HOST [](const HostSummary& host, const SystemSummary&, const CellSummary&) -> Figure
 
@@ -36,19 +27,13 @@ constexpr Axis kAxes[] = {{AxisId::kUsdPerMillionOutputTokens, "usd_per_million_
                            Dimension::kCost, false, true, 5, CELL{return cell.usd_per_million_output_tokens;
 }  // namespace
 }  // namespace moecap::cap
-,
-    {AxisId::kUsdPerMillionTokens,
-     "usd_per_million_tokens",
-     "cost of all tokens",
-     "USD per 1M tokens",
-     "the whole bill over input and output tokens",
-     Dimension::kCost,
-     false,
-     true,
-     5,
-     &UsdPerMillionTokens},
-    {AxisId::kPurchaseUsd, "purchase_usd", "purchase price", "USD", "the machine's price, its parts with a known price",
-     Dimension::kCost, false, true, 4, HOST{return host.purchase_usd;
+, {AxisId::kUsdPerMillionTokens, "usd_per_million_tokens", "cost of all tokens", "USD per 1M tokens",
+   "the whole bill over input and output tokens", Dimension::kCost, false, true, 5,
+   CELL{return cell.usd_per_million_tokens_all_in;
+}
+}
+, {AxisId::kPurchaseUsd, "purchase_usd", "purchase price", "USD", "the machine's price, its parts with a known price",
+   Dimension::kCost, false, true, 4, HOST{return host.purchase_usd;
 }
 }
 , {AxisId::kPowerW, "power_w", "power", "W", "at the wall under load", Dimension::kCost, false, true, 4,

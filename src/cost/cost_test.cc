@@ -126,38 +126,6 @@ TEST(BreakEvenUtilisation, IsWhereOwningAndRentingMeet) {
   EXPECT_FALSE(BreakEvenUtilisation(inputs).has_value());
 }
 
-// DeepSeek's published day: nodes of 8 x H800 at 2 USD per GPU and hour, 73.7k input tokens/s in a prefill node and 14.8k
-// output tokens/s in a decode node; 608 G input tokens and 168 G output tokens; 226.75 nodes: 87,072 USD.
-TEST(DisaggregatedPools, PartsAddUpToDeepSeeksBill) {
-  const auto input = UsdPerMillionTokens(16, 73.7e3);
-  const auto output = UsdPerMillionTokens(16, 14.8e3);
-  ASSERT_TRUE(input && output);
-  EXPECT_NEAR(*input, 0.0603, 5e-5);
-  EXPECT_NEAR(*output, 0.300, 5e-4);
-  const double bill = 608e3 * *input + 168e3 * *output;
-  EXPECT_NEAR(bill, 226.75 * 8 * 2 * 24, 87072 * 0.005);
-  EXPECT_FALSE(UsdPerMillionTokens(16, 0).has_value());
-}
-
-TEST(DivideBill, PartsAddUpToTheBill) {
-  const NodeWork work{7200, 600, 3000, 5e6, 2e6, 1000};
-  const TokenCost cost = DivideBill(3, work);
-  EXPECT_DOUBLE_EQ(cost.bill_usd, 6);
-  EXPECT_DOUBLE_EQ(*cost.usd_per_million_input_tokens * 5 + *cost.usd_per_million_output_tokens * 2, 6);
-  EXPECT_DOUBLE_EQ(*cost.usd_per_million_input_tokens, 0.2);  // 1 USD of the 6 goes to prefill
-  EXPECT_DOUBLE_EQ(*cost.usd_per_million_output_tokens_all_in, 3);
-  EXPECT_DOUBLE_EQ(*cost.usd_per_request, 0.006);
-}
-
-TEST(DivideBill, IsNullWhereThereIsNothingToDivideBy) {
-  const TokenCost cost = DivideBill(3, NodeWork{3600, std::nullopt, 100, 10, 0, 0});
-  EXPECT_DOUBLE_EQ(cost.bill_usd, 3);
-  EXPECT_FALSE(cost.usd_per_million_input_tokens.has_value());
-  EXPECT_FALSE(cost.usd_per_million_output_tokens.has_value());
-  EXPECT_FALSE(cost.usd_per_million_output_tokens_all_in.has_value());
-  EXPECT_FALSE(cost.usd_per_request.has_value());
-}
-
 TEST(PowerUnderLoad, PrefersTheMeasurement) {
   CostInputs inputs;
   EXPECT_FALSE(PowerUnderLoad(inputs).has_value());
@@ -191,6 +159,8 @@ TEST(SetCostInput, ChecksKeyAndRange) {
   EXPECT_FALSE(SetCostInput(inputs, "utilisation", {0, "", ""}).ok());
   EXPECT_FALSE(SetCostInput(inputs, "utilisation", {1.5, "", ""}).ok());
   EXPECT_FALSE(SetCostInput(inputs, "cpu_usd", {-1, "", ""}).ok());
+  EXPECT_FALSE(SetCostInput(inputs, "life_years", {0, "", ""}).ok());
+  EXPECT_FALSE(SetCostInput(inputs, "cpu_usd", {1, "", "", -1.0, 2.0}).ok()) << "the bounds obey the limits too";
   EXPECT_EQ(inputs.pue->value, 1.1);
   for (const std::string& key : CostInputKeys()) EXPECT_TRUE(SetCostInput(inputs, key, {1, "", ""}).ok()) << key;
 }
@@ -198,9 +168,9 @@ TEST(SetCostInput, ChecksKeyAndRange) {
 TEST(DescribeInputs, NamesSourceAndDateAndWhatIsMissing) {
   CostInputs inputs;
   inputs.energy_usd_per_kwh = Input{0.15, "a tariff", "2026-01"};
-  inputs.cpu_usd = Input{13000, "a shop", ""};
+  inputs.cpu_usd = Input{13000, "a shop", "", 9999, std::nullopt};
   EXPECT_THAT(DescribeInputs(inputs),
-              ElementsAre("processors: 13000 USD (a shop)", "energy price: 0.15 USD/kWh (a tariff, 2026-01)",
+              ElementsAre("processors: 13000 [9999 to 13000] USD (a shop)", "energy price: 0.15 USD/kWh (a tariff, 2026-01)",
                           "not included, price not known: accelerators, board, network, DRAM, SSD"));
 }
 
@@ -247,6 +217,45 @@ TEST(DefaultHostInputs, AVirtualMachinePaysItsShare) {
   EXPECT_EQ(inputs.pue->value, 1.3);
 }
 
+TEST(AtBound, TakesTheCheapOrTheDearEndOfEachInput) {
+  CostInputs inputs;
+  inputs.cpu_usd = Input{10, "", "", 8, 15};
+  inputs.life_years = Input{4, "", "", 3, 5};
+  inputs.utilisation = Input{0.5, "", "", 0.2, std::nullopt};
+  inputs.energy_usd_per_kwh = Of(0.1);
+  const CostInputs low = AtBound(inputs, Bound::kLow), high = AtBound(inputs, Bound::kHigh);
+  EXPECT_EQ(low.cpu_usd->value, 8);
+  EXPECT_EQ(high.cpu_usd->value, 15);
+  EXPECT_EQ(low.life_years->value, 5) << "a long life is cheap";
+  EXPECT_EQ(high.life_years->value, 3);
+  EXPECT_EQ(low.utilisation->value, 0.5) << "no upper bound is known";
+  EXPECT_EQ(high.utilisation->value, 0.2);
+  EXPECT_EQ(low.energy_usd_per_kwh->value, 0.1);
+  EXPECT_EQ(AtBound(inputs, Bound::kTypical).cpu_usd->value, 10);
+}
+
+TEST(UsdPerUsefulHour, IsOrderedAndNullWithoutInputs) {
+  const CostInputs host = DefaultHostInputs(Host("AMD EPYC 9755 128-Core Processor", 128, 768), Book());
+  const Range usd = UsdPerUsefulHour(host, Pay::kBuy);
+  ASSERT_TRUE(usd.low && usd.typical && usd.high);
+  EXPECT_LT(*usd.low, *usd.typical);
+  EXPECT_LT(*usd.typical, *usd.high);
+  EXPECT_DOUBLE_EQ(*usd.typical, OwnedCostPerHour(host)->usd_per_useful_h);
+  EXPECT_EQ(UsdPerUsefulHour(host, Pay::kRent), Range{});
+  const Range purchase = PurchaseUsd(host);
+  EXPECT_LT(*purchase.low, *purchase.typical);
+  EXPECT_LT(*purchase.typical, *purchase.high);
+}
+
+TEST(KgCo2, IsEnergyOfTheBuildingTimesTheGrid) {
+  CostInputs inputs;
+  EXPECT_FALSE(KgCo2(inputs, 3.6e6).has_value());
+  inputs.grid_kg_co2_per_kwh = Of(0.5);
+  EXPECT_DOUBLE_EQ(*KgCo2(inputs, 7.2e6), 1);  // 2 kWh
+  inputs.pue = Of(1.5);
+  EXPECT_DOUBLE_EQ(*KgCo2(inputs, 7.2e6), 1.5);
+}
+
 TEST(DefaultHostInputs, AProcessorOfTheCatalogueIsPricedAsSuch) {
   const auto catalogue = hardware::Catalogue::Builtin();
   ASSERT_TRUE(catalogue.ok());
@@ -276,6 +285,53 @@ TEST(PriceBook, RefusesUnsourcedOrContradictoryPrices) {
       PriceBook::Parse(
           R"({"prices":[{"key":"a","typical":1,"date":"d","source":"s"},{"key":"a","typical":1,"date":"d","source":"s"}]})")
           .ok());
+}
+
+TEST(PriceBook, RefusesWhatNoPriceCanBe) {
+  const auto message = [](const std::string& entry) {
+    const auto book = PriceBook::Parse(R"({"prices":[{"date":"2026-01","source":"s",)" + entry + "}]}");
+    EXPECT_FALSE(book.ok()) << entry;
+    return book.ok() ? "" : book.error().message;
+  };
+  EXPECT_THAT(message(R"("key":"a","typcial":1)"), HasSubstr("unknown key 'typcial'"));
+  EXPECT_THAT(message(R"("key":"life_years","typical":0)"), testing::AllOf(HasSubstr("price 1"), HasSubstr("above 0")));
+  EXPECT_THAT(message(R"("key":"life_years","low":0,"typical":4)"), HasSubstr("'life_years' is 0"));
+  EXPECT_THAT(message(R"("key":"server_pue","typical":0.9)"), HasSubstr("pue"));
+  EXPECT_THAT(message(R"("key":"cpu_usd","typical":"10")"), HasSubstr("not a number"));
+}
+
+TEST(PriceBook, AUsersBookLiesOverTheBuiltInOne) {
+  const auto catalogue = *hardware::Catalogue::Builtin();
+  const PriceBook book = Book();
+  const auto with = [&](const std::string& entry) {
+    return book.With(R"({"prices":[{"date":"2026-09","source":"my quote",)" + entry + "}]}", catalogue);
+  };
+  const auto mine = with(R"("key":"energy_usd_per_kwh","typical":0.3)");
+  ASSERT_TRUE(mine.ok()) << mine.error().message;
+  EXPECT_EQ(mine->Find("energy_usd_per_kwh")->value, 0.3);
+  EXPECT_EQ(mine->Find("energy_usd_per_kwh")->low, std::nullopt) << "the old range does not fit the new value";
+  EXPECT_EQ(mine->Find("duty")->value, book.Find("duty")->value);
+  const auto card = with(R"("key":"rtx-3090.price_usd","typical":1000)");
+  ASSERT_TRUE(card.ok()) << card.error().message;
+  EXPECT_EQ(card->FindFor(*catalogue.FindDevice("rtx-3090"), "price_usd")->value, 1000);
+  EXPECT_EQ(book.FindFor(*catalogue.FindDevice("rtx-3090"), "price_usd")->value, 1500);
+  EXPECT_THAT(with(R"("key":"energy_usd_per_kw","typical":1)").error().message, HasSubstr("did you mean 'energy_usd_per_kwh'"));
+  EXPECT_THAT(with(R"("key":"rtx-3091.price_usd","typical":1)").error().message, HasSubstr("rtx-3090"));
+  EXPECT_THAT(with(R"("key":"rtx-3090.price_eur","typical":1)").error().message, HasSubstr("price_usd, rent_usd_per_h"));
+  EXPECT_THAT(with(R"("key":"rtx-3090.price_usd","typical":-1)").error().message, HasSubstr("negative"));
+}
+
+TEST(PriceBook, BuiltinDevicesAreInTheCatalogue) {
+  const auto catalogue = *hardware::Catalogue::Builtin();
+  const PriceBook book = Book();
+  int devices = 0;
+  for (const Price& price : book.prices()) {
+    const size_t dot = price.key.find('.');
+    if (dot == std::string::npos) continue;
+    ++devices;
+    EXPECT_TRUE(catalogue.FindDevice(price.key.substr(0, dot)).ok()) << price.key;
+  }
+  EXPECT_GE(devices, 9);
 }
 
 TEST(PriceBook, AKeyWithoutTypicalValueIsNotKnown) {

@@ -17,6 +17,7 @@ struct Field {
   std::optional<Input> CostInputs::*input;
   double min;
   double max;
+  bool saves = false;  // more of it makes an hour cheaper
 };
 
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
@@ -31,21 +32,33 @@ constexpr std::array kFields = {
     Field{"dram_usd_per_gib", "DRAM price", "USD/GiB", &CostInputs::dram_usd_per_gib, 0, kNoLimit},
     Field{"ssd_gb", "SSD", "GB", &CostInputs::ssd_gb, 0, kNoLimit},
     Field{"ssd_usd_per_gb", "SSD price", "USD/GB", &CostInputs::ssd_usd_per_gb, 0, kNoLimit},
-    Field{"life_years", "life", "years", &CostInputs::life_years, kAlmostZero, 100},
+    Field{"life_years", "life", "years", &CostInputs::life_years, kAlmostZero, 100, true},
     Field{"discount_rate", "discount rate", "a year", &CostInputs::discount_rate, 0, 10},
-    Field{"residual_fraction", "residual value", "of the price", &CostInputs::residual_fraction, 0, 1},
+    Field{"residual_fraction", "residual value", "of the price", &CostInputs::residual_fraction, 0, 1, true},
     Field{"opex_fraction_per_year", "operation", "of the price a year", &CostInputs::opex_fraction_per_year, 0, 10},
-    Field{"utilisation", "utilisation", "of all hours", &CostInputs::utilisation, kAlmostZero, 1},
+    Field{"utilisation", "utilisation", "of all hours", &CostInputs::utilisation, kAlmostZero, 1, true},
     Field{"colocation_usd_per_month", "colocation", "USD/month", &CostInputs::colocation_usd_per_month, 0, kNoLimit},
     Field{"rent_usd_per_h", "rent", "USD/h", &CostInputs::rent_usd_per_h, 0, kNoLimit},
     Field{"rent_extra_fraction", "extras on the rent", "of the rate", &CostInputs::rent_extra_fraction, 0, 100},
     Field{"measured_power_w", "power under load, measured", "W", &CostInputs::measured_power_w, 0, kNoLimit},
+    Field{"all_in_w", "power under load with the building's share", "W", &CostInputs::all_in_w, 0, kNoLimit},
     Field{"nameplate_w", "nameplate power", "W", &CostInputs::nameplate_w, 0, kNoLimit},
     Field{"load_factor", "power under load", "of the nameplate", &CostInputs::load_factor, 0, 2},
     Field{"wall_factor", "power at the wall", "x the chips' power", &CostInputs::wall_factor, 1, 10},
     Field{"duty", "mean power over all hours", "of the power under load", &CostInputs::duty, 0, 1},
     Field{"pue", "energy of the building (PUE)", "x the machine's", &CostInputs::pue, 1, 10},
-    Field{"energy_usd_per_kwh", "energy price", "USD/kWh", &CostInputs::energy_usd_per_kwh, 0, kNoLimit}};
+    Field{"energy_usd_per_kwh", "energy price", "USD/kWh", &CostInputs::energy_usd_per_kwh, 0, kNoLimit},
+    Field{"grid_kg_co2_per_kwh", "CO2 of the grid", "kg/kWh", &CostInputs::grid_kg_co2_per_kwh, 0, 10}};
+
+// Four digits tell all that a price knows, and 1.35 stays 1.35.
+std::string Amount(double value) { return value >= 10000 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value); }
+
+Status CheckRange(const Field& field, double value) {
+  if (std::isfinite(value) && value >= field.min && value <= field.max) return {};
+  const std::string low = field.min == kAlmostZero ? "above 0" : fmt::format("at least {:g}", field.min);
+  const std::string high = std::isfinite(field.max) ? fmt::format(" and at most {:g}", field.max) : "";
+  return BadInput(fmt::format("the cost input '{}' is {:g}; it must be {}{} ({})", field.key, value, low, high, field.unit));
+}
 
 }  // namespace
 
@@ -58,11 +71,8 @@ std::vector<std::string> CostInputKeys() {
 Status SetCostInput(CostInputs& inputs, std::string_view key, Input input) {
   for (const Field& field : kFields) {
     if (field.key != key) continue;
-    if (!std::isfinite(input.value) || input.value < field.min || input.value > field.max) {
-      const std::string low = field.min == kAlmostZero ? "above 0" : fmt::format("at least {:g}", field.min);
-      const std::string high = std::isfinite(field.max) ? fmt::format(" and at most {:g}", field.max) : "";
-      return BadInput(
-          fmt::format("the cost input '{}' is {:g}; it must be {}{} ({})", key, input.value, low, high, field.unit));
+    for (const std::optional<double>& value : {std::optional(input.value), input.low, input.high}) {
+      if (value) RETURN_IF_ERROR(CheckRange(field, *value));
     }
     inputs.*field.input = std::move(input);
     return {};
@@ -80,14 +90,28 @@ const std::optional<Input>& GetCostInput(const CostInputs& inputs, std::string_v
   CHECK(false);
 }
 
+CostInputs AtBound(const CostInputs& inputs, Bound bound) {
+  CostInputs result = inputs;
+  if (bound == Bound::kTypical) return result;
+  for (const Field& field : kFields) {
+    auto& input = result.*field.input;
+    if (!input) continue;
+    const auto& end = (bound == Bound::kHigh) != field.saves ? input->high : input->low;
+    input->value = end.value_or(input->value);
+  }
+  return result;
+}
+
 std::vector<std::string> DescribeInputs(const CostInputs& inputs) {
   std::vector<std::string> lines;
   for (const Field& field : kFields) {
     const auto& input = inputs.*field.input;
     if (!input) continue;
-    // Four digits tell all that a price knows, and 1.35 stays 1.35.
-    std::string line = fmt::format("{}: {:.4g} {}", field.words, input->value, field.unit);
-    if (input->value >= 10000) line = fmt::format("{}: {:.0f} {}", field.words, input->value, field.unit);
+    std::string range;
+    if (input->low || input->high) {
+      range = fmt::format(" [{} to {}]", Amount(input->low.value_or(input->value)), Amount(input->high.value_or(input->value)));
+    }
+    std::string line = fmt::format("{}: {}{} {}", field.words, Amount(input->value), range, field.unit);
     if (!input->source.empty() || !input->date.empty()) {
       line += fmt::format(" ({}{}{})", input->source, input->source.empty() || input->date.empty() ? "" : ", ", input->date);
     }

@@ -10,8 +10,7 @@ namespace {
 constexpr double kHoursPerYear = 8760;
 constexpr double kMonthsPerYear = 12;
 constexpr double kWattsPerKilowatt = 1000;
-constexpr double kSecondsPerHour = 3600;
-constexpr double kMillion = 1e6;
+constexpr double kJoulesPerKilowattHour = 3.6e6;
 
 std::optional<double> Product(const std::optional<Input>& left, const std::optional<Input>& right) {
   // None of something costs nothing, whatever its price.
@@ -95,6 +94,28 @@ std::optional<HourlyCost> RentedCostPerHour(const CostInputs& inputs) {
   return cost;
 }
 
+std::string_view Name(Pay pay) { return pay == Pay::kRent ? "rent" : "buy"; }
+
+std::optional<HourlyCost> CostPerHour(const CostInputs& inputs, Pay pay) {
+  return pay == Pay::kRent ? RentedCostPerHour(inputs) : OwnedCostPerHour(inputs);
+}
+
+Range UsdPerUsefulHour(const CostInputs& inputs, Pay pay) {
+  const auto at = [&](Bound bound) -> std::optional<double> {
+    const auto cost = CostPerHour(AtBound(inputs, bound), pay);
+    return cost ? std::optional(cost->usd_per_useful_h) : std::nullopt;
+  };
+  return {at(Bound::kLow), at(Bound::kTypical), at(Bound::kHigh)};
+}
+
+Range PurchaseUsd(const CostInputs& inputs) {
+  const auto at = [&](Bound bound) -> std::optional<double> {
+    const auto cost = PriceHardware(AtBound(inputs, bound));
+    return cost ? std::optional(cost->known_usd) : std::nullopt;
+  };
+  return {at(Bound::kLow), at(Bound::kTypical), at(Bound::kHigh)};
+}
+
 std::optional<double> BreakEvenUtilisation(const CostInputs& inputs) {
   const auto owned = OwnedCostPerHour(inputs);
   const auto rented = RentedCostPerHour(inputs);
@@ -108,6 +129,11 @@ std::optional<double> BreakEvenUtilisation(const CostInputs& inputs) {
 std::optional<Power> PowerUnderLoad(const CostInputs& inputs) {
   if (inputs.measured_power_w)
     return Power{inputs.measured_power_w->value, true, "measured: " + inputs.measured_power_w->source};
+  if (inputs.all_in_w) {
+    const double pue = ValueOr(inputs.pue, 1);
+    return Power{inputs.all_in_w->value / pue, false,
+                 fmt::format("estimate: all-in power {:.4g} W / PUE {:.3g}", inputs.all_in_w->value, pue)};
+  }
   if (!inputs.nameplate_w) return std::nullopt;
   const double load = ValueOr(inputs.load_factor, 1);
   const double wall = ValueOr(inputs.wall_factor, 1);
@@ -115,22 +141,9 @@ std::optional<Power> PowerUnderLoad(const CostInputs& inputs) {
                fmt::format("estimate: nameplate {:.4g} W x load {:.3g} x wall {:.3g}", inputs.nameplate_w->value, load, wall)};
 }
 
-TokenCost DivideBill(double usd_per_node_h, const NodeWork& work) {
-  TokenCost cost;
-  cost.bill_usd = usd_per_node_h * work.node_s / kSecondsPerHour;
-  cost.usd_per_million_output_tokens_all_in = Ratio(cost.bill_usd * kMillion, work.output_tokens);
-  cost.usd_per_request = Ratio(cost.bill_usd, work.requests);
-  if (!work.prefill_s || !work.decode_s) return cost;
-  // Idle time is shared out like busy time, so that the parts add up to the bill.
-  const auto prefill_share = Ratio(*work.prefill_s, *work.prefill_s + *work.decode_s);
-  if (!prefill_share) return cost;
-  cost.usd_per_million_input_tokens = Ratio(cost.bill_usd * *prefill_share * kMillion, work.input_tokens);
-  cost.usd_per_million_output_tokens = Ratio(cost.bill_usd * (1 - *prefill_share) * kMillion, work.output_tokens);
-  return cost;
-}
-
-std::optional<double> UsdPerMillionTokens(double usd_per_node_h, double tokens_per_s) {
-  return Ratio(usd_per_node_h * kMillion, tokens_per_s * kSecondsPerHour);
+std::optional<double> KgCo2(const CostInputs& inputs, double joules) {
+  if (!inputs.grid_kg_co2_per_kwh) return std::nullopt;
+  return joules / kJoulesPerKilowattHour * ValueOr(inputs.pue, 1) * inputs.grid_kg_co2_per_kwh->value;
 }
 
 std::optional<double> JoulesPerToken(double watts, double seconds, double tokens) { return Ratio(watts * seconds, tokens); }

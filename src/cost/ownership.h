@@ -18,6 +18,9 @@ struct Input {
   double value = 0;
   std::string source;  // where the value comes from, in words; "estimate" belongs in it where it is one
   std::string date;    // "2026-06" or "2026-06-04"; empty where it does not age (a measured quantity of this machine)
+  // What bounds the value, where the source tells: low <= value <= high. A value that somebody gave has none.
+  std::optional<double> low = std::nullopt;
+  std::optional<double> high = std::nullopt;
 };
 
 // A figure with its bounds; null where it cannot be known.
@@ -26,6 +29,11 @@ struct Range {
 
   friend bool operator==(const Range&, const Range&) = default;
 };
+
+// How a machine is paid for.
+enum class Pay { kBuy, kRent };
+// "buy", "rent".
+std::string_view Name(Pay pay);
 
 // All inputs for one machine (a node). Null = not known; a price that is not known is listed as missing, and the figures cover
 // the rest. The names are the keys of config files (SetCostInput).
@@ -49,14 +57,16 @@ struct CostInputs {
   // Rent.
   std::optional<Input> rent_usd_per_h;
   std::optional<Input> rent_extra_fraction;  // storage, network, support on top of the rate
-  // Energy. Power under load = measured_power_w, else nameplate_w x load_factor x wall_factor.
+  // Energy. Power at the wall under load = measured_power_w, else all_in_w / pue, else nameplate_w x load_factor x wall_factor.
   std::optional<Input> measured_power_w;  // at the wall, under this load
+  std::optional<Input> all_in_w;          // under load, with the building's share: what a datacentre has to provide
   std::optional<Input> nameplate_w;       // sum of the TDPs of accelerators and processors
   std::optional<Input> load_factor;       // power drawn under this load / nameplate
   std::optional<Input> wall_factor;       // power at the wall / power of accelerators and processors
   std::optional<Input> duty;              // mean power over all hours / power under load: idle hours draw less, not nothing
   std::optional<Input> pue;               // energy of the building / energy of the machine
   std::optional<Input> energy_usd_per_kwh;
+  std::optional<Input> grid_kg_co2_per_kwh;  // CO2 equivalents of the electricity
 };
 
 // Sets the field named `key` ("pue"). Errors: kBadInput for an unknown key (with the nearest known one) or a value outside
@@ -66,7 +76,7 @@ Status SetCostInput(CostInputs& inputs, std::string_view key, Input input);
 const std::optional<Input>& GetCostInput(const CostInputs& inputs, std::string_view key);
 std::vector<std::string> CostInputKeys();
 
-// One line an input that is set: "energy price: 0.15 USD/kWh (source, 2026-06)"; then one line for what is missing.
+// One line an input that is set: "energy price: 0.15 [0.06 to 0.18] USD/kWh (source, 2026-06)"; then one line for what is missing.
 std::vector<std::string> DescribeInputs(const CostInputs& inputs);
 
 struct HardwareCost {
@@ -101,6 +111,18 @@ std::optional<HourlyCost> OwnedCostPerHour(const CostInputs& inputs);
 // rate x (1 + extras), useful hours by the utilisation of what is billed. Null without a rate or a utilisation.
 std::optional<HourlyCost> RentedCostPerHour(const CostInputs& inputs);
 
+std::optional<HourlyCost> CostPerHour(const CostInputs& inputs, Pay pay);
+
+// Every input at the end that makes the cost of an hour low, or high: cheap prices with a long life and much use, or dear ones
+// with a short life and little use. All at once is a bound and no confidence interval.
+enum class Bound { kLow, kTypical, kHigh };
+CostInputs AtBound(const CostInputs& inputs, Bound bound);
+
+// USD per useful hour at each bound; all null when the typical one is not known.
+Range UsdPerUsefulHour(const CostInputs& inputs, Pay pay);
+// Purchase price of the parts whose price is known.
+Range PurchaseUsd(const CostInputs& inputs);
+
 // The utilisation at which owning costs as much per useful hour as renting billed hours only: above it owning is cheaper.
 // Null when either side is not known or renting is cheaper than the energy alone. May exceed 1: then never.
 std::optional<double> BreakEvenUtilisation(const CostInputs& inputs);
@@ -114,30 +136,9 @@ struct Power {
 // At the wall, under load. Null when neither a measurement nor a nameplate is known.
 std::optional<Power> PowerUnderLoad(const CostInputs& inputs);
 
-// The work of a node, or of a pool of equal nodes, during a run.
-struct NodeWork {
-  double node_s = 0;                // seconds of node time paid for: nodes x wall time
-  std::optional<double> prefill_s;  // node time that went into prefill and into decode; null = not known
-  std::optional<double> decode_s;
-  double input_tokens = 0;  // computed, without those served from a prefix cache
-  double output_tokens = 0;
-  double requests = 0;
-};
-
-// The bill and its division. Input and output prices split the bill by node time and add up to it:
-// input price x input tokens + output price x output tokens = bill. Null where there is nothing to divide by.
-struct TokenCost {
-  double bill_usd = 0;
-  std::optional<double> usd_per_million_input_tokens;
-  std::optional<double> usd_per_million_output_tokens;
-  std::optional<double> usd_per_million_output_tokens_all_in;  // the whole bill laid on the output tokens
-  std::optional<double> usd_per_request;
-};
-
-TokenCost DivideBill(double usd_per_node_h, const NodeWork& work);
-
-// USD per 1M tokens of a pool that does one phase only (disaggregated serving). Null unless tokens_per_s > 0.
-std::optional<double> UsdPerMillionTokens(double usd_per_node_h, double tokens_per_s);
+// kg of CO2 equivalents for `joules` at the wall: with the building's share (PUE) and the grid's factor. Null when the factor is
+// not known. Making the machine is not in it.
+std::optional<double> KgCo2(const CostInputs& inputs, double joules);
 
 // Energy at the wall per token; the building's share (PUE) is not in it. Null unless tokens > 0.
 std::optional<double> JoulesPerToken(double watts, double seconds, double tokens);

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "cost/ownership.h"
+#include "hardware/catalogue.h"
 #include "hardware/device.h"
 #include "hardware/host.h"
 
@@ -21,17 +22,26 @@ struct Price {
   std::string date;  // "2026-06"
 };
 
+// Keys are cost inputs (CostInputKeys) and prices by core, GiB and GB, each ending in its unit; beside them
+// "<device id>.price_usd", ".rent_usd_per_h" and ".all_in_w" speak of one device of the catalogue and go before what that says.
+// all_in_w is the power of the device with its share of the node and of the building's losses.
 class PriceBook {
  public:
   // `text` is the content of catalog/prices/prices.json. Errors: kBadInput naming the entry and what is wrong with it.
   static Result<PriceBook> Parse(std::string_view text);
 
+  // This book with the entries of a user's own laid over it, key by key. Errors: as Parse, and keys that this book does not have
+  // and that name no device of `catalogue` (with the nearest known one).
+  Result<PriceBook> With(std::string_view text, const hardware::Catalogue& catalogue) const;
+
   // The book that ships with the program.
   static const std::string& BuiltinText();
 
   const std::vector<Price>& prices() const { return prices_; }
-  // The typical value as a cost input; null for an unknown key or one without a typical value.
+  // The typical value with its range as a cost input; null for an unknown key or one without a typical value.
   std::optional<Input> Find(std::string_view key) const;
+  // Of a device of the catalogue; null when neither knows it. Keys: "price_usd", "rent_usd_per_h", "all_in_w".
+  std::optional<Input> FindFor(const hardware::Device& device, std::string_view key) const;
 
  private:
   std::vector<Price> prices_;
@@ -43,6 +53,15 @@ class PriceBook {
 // price and power by core with those of that model, where it has them.
 CostInputs DefaultHostInputs(const hardware::HostInfo& host, const PriceBook& book,
                              const std::optional<hardware::Device>& processor = std::nullopt);
+
+// Life, discount, residual value, operation, utilisation, duty, energy, grid and PUE from the book.
+void SetPlanningValues(const PriceBook& book, bool server, CostInputs& inputs);
+
+// `input` times `factor`, range included, with `source` in place of its own.
+Input Scaled(const Input& input, double factor, std::string source);
+
+// Whether `model` names a server processor (EPYC, Xeon, Neoverse, ...).
+bool IsServerProcessor(std::string_view model);
 
 // True for server processors (EPYC, Xeon, Neoverse, ...) and for any virtual machine.
 bool IsServer(const hardware::HostInfo& host);

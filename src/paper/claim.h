@@ -117,7 +117,7 @@ struct ProfilingOverhead {
   std::vector<Row> rows;
 };
 
-// What a server costs to buy.
+// What a server costs to buy (cost/machine.h prices it).
 struct ServerCost {
   Name device, processor;
   int64_t devices = 1, processors = 1;

@@ -1,10 +1,12 @@
 // Claims about scores, classes, money and power, and those that are plain arithmetic.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/units.h"
 #include "cap/cap_scores.h"
+#include "cost/machine.h"
 #include "cost/ownership.h"
 #include "paper/evaluators.h"
 
@@ -25,57 +27,8 @@ void AddScore(const std::string& system, const char* axis, const std::optional<P
 // Upstream's: the second-last tick of the cost axis.
 double CostAtBaseline(const CapRadar& inputs) { return inputs.cost_ticks_usd[inputs.cost_ticks_usd.size() - 2]; }
 
-enum class End { kLow, kTypical, kHigh };
-
-std::optional<double> At(End end, const std::optional<double>& low, const std::optional<double>& typical,
-                         const std::optional<double>& high) {
-  if (end == End::kLow && low) return low;
-  if (end == End::kHigh && high) return high;
-  return typical;
-}
-
-std::optional<double> At(End end, const hardware::PriceRange& range) { return At(end, range.low, range.typical, range.high); }
-
-std::optional<double> At(End end, const cost::PriceBook& book, std::string_view key) {
-  const auto& prices = book.prices();
-  const auto found = std::find_if(prices.begin(), prices.end(), [&](const cost::Price& price) { return price.key == key; });
-  if (found == prices.end()) return std::nullopt;
-  return At(end, found->low, found->typical, found->high);
-}
-
-constexpr const char* kBoardKey = "server_board_usd_per_core";
-constexpr const char* kDramKey = "server_dram_usd_per_gib";
-
-// Null prices stay unset: PriceHardware lists them as missing.
-Result<cost::CostInputs> MachineAt(End end, const ServerCost& inputs, const hardware::Device& device,
-                                   const hardware::Device& processor, const Sources& sources) {
-  cost::CostInputs machine;
-  const auto set = [&](const char* key, const std::optional<double>& each, double count, std::string source, std::string date) {
-    if (!each) return Status();
-    return cost::SetCostInput(machine, key, {*each * count, std::move(source), std::move(date)});
-  };
-  const auto processors = static_cast<double>(inputs.processors);
-  RETURN_IF_ERROR(set("accelerators_usd", At(end, device.price_usd), static_cast<double>(inputs.devices),
-                      fmt::format("{} x {}", inputs.devices, device.name), device.date));
-  RETURN_IF_ERROR(set("cpu_usd", At(end, processor.price_usd), processors,
-                      fmt::format("{} x {}", inputs.processors, processor.name), processor.date));
-  if (processor.cores)
-    RETURN_IF_ERROR(
-        set("board_usd", At(end, sources.prices, kBoardKey), processors * *processor.cores, "price book, by core", ""));
-  RETURN_IF_ERROR(set("dram_gib", inputs.dram_gib, 1, "published", ""));
-  const auto dram = sources.prices.Find(kDramKey);
-  RETURN_IF_ERROR(set("dram_usd_per_gib", At(end, sources.prices, kDramKey), 1, "price book", dram ? dram->date : ""));
-  return machine;
-}
-
-std::optional<double> KnownUsd(const cost::CostInputs& machine) {
-  const auto priced = cost::PriceHardware(machine);
-  return priced ? std::optional(priced->known_usd) : std::nullopt;
-}
-
 // What a GiB would have to cost for the sum to be the published one.
 std::string DramRemark(const ServerCost& inputs, double computed_usd, double usd_per_gib) {
-  if (inputs.dram_gib <= 0) return "";
   const double fitting = usd_per_gib + (inputs.cost_usd.value - computed_usd) / inputs.dram_gib;
   return fmt::format("With DRAM at {:.1f} USD/GiB instead of {:g} the sum would be the published one.", fitting, usd_per_gib);
 }
@@ -121,26 +74,34 @@ Status Fill(const CapRadar& inputs, const Claim&, const Sources&, ClaimReport& r
 }
 
 Status Fill(const ServerCost& inputs, const Claim& claim, const Sources& sources, ClaimReport& report) {
-  ASSIGN_OR_RETURN(const hardware::Device device, FindDevice(inputs.device, claim, sources));
-  ASSIGN_OR_RETURN(const hardware::Device processor, FindDevice(inputs.processor, claim, sources));
-  ASSIGN_OR_RETURN(const cost::CostInputs typical, MachineAt(End::kTypical, inputs, device, processor, sources));
-  ASSIGN_OR_RETURN(const cost::CostInputs low, MachineAt(End::kLow, inputs, device, processor, sources));
-  ASSIGN_OR_RETURN(const cost::CostInputs high, MachineAt(End::kHigh, inputs, device, processor, sources));
+  cost::MachineSpec machine;
+  machine.accelerators = {{inputs.device.text, inputs.devices}};
+  machine.processors = {{inputs.processor.text, inputs.processors}};
+  machine.dram_gib = inputs.dram_gib;
+  const auto priced = cost::PriceMachine(machine, sources.devices, sources.prices);
+  if (!priced.ok()) return Annotate(fmt::format("{}:{}", claim.file, inputs.device.line), priced.error());
+  const cost::Range usd = cost::PurchaseUsd(priced->inputs);
   Figure figure;
   figure.quantity = "purchase";
   figure.unit = Unit::kUsd;
   figure.published = inputs.cost_usd;
-  figure.computed = KnownUsd(typical);
-  figure.low = KnownUsd(low);
-  figure.high = KnownUsd(high);
+  figure.computed = usd.typical;
+  figure.low = usd.low;
+  figure.high = usd.high;
   figure.estimated = true;
-  if (figure.computed) {
+  if (usd.typical && usd.low && usd.high) {
     report.reasons.push_back(fmt::format("At the catalogue's low and high prices: {} to {}.",
-                                         FormatFigure(*figure.low, Unit::kUsd), FormatFigure(*figure.high, Unit::kUsd)));
-    if (typical.dram_usd_per_gib)
-      report.reasons.push_back(DramRemark(inputs, *figure.computed, typical.dram_usd_per_gib->value));
-    for (const std::string& line : cost::DescribeInputs(typical)) report.reasons.push_back(line);
+                                         FormatFigure(*usd.low, Unit::kUsd), FormatFigure(*usd.high, Unit::kUsd)));
   }
+  if (usd.typical && inputs.dram_gib > 0 && priced->inputs.dram_usd_per_gib)
+    report.reasons.push_back(DramRemark(inputs, *usd.typical, priced->inputs.dram_usd_per_gib->value));
+  for (const cost::BillLine& line : priced->lines) {
+    const std::string amount = line.usd.typical ? FormatFigure(*line.usd.typical, Unit::kUsd) : "price not known, left out";
+    report.reasons.push_back(
+        fmt::format("{}{}: {}", line.part, line.item.empty() ? "" : fmt::format(" ({})", line.item), amount));
+  }
+  if (const auto hardware = cost::PriceHardware(priced->inputs); hardware && !hardware->missing.empty())
+    report.reasons.push_back(fmt::format("Left out, price or size not known: {}.", fmt::join(hardware->missing, ", ")));
   report.figures.push_back(std::move(figure));
   return {};
 }

@@ -294,8 +294,10 @@ TEST_F(Claims, ServerCostIsTheSumOfPublishedPrices) {
                                        "    dram_gib: 2048\n    published: {cost_usd: 176000}\n");
   const auto typical = [&](const char* key) { return prices_.Find(key)->value; };
   const hardware::Device gpu = devices_.FindDevice("a100-80-sxm").value(), cpu = devices_.FindDevice("epyc-9654").value();
-  const double by_hand = 8 * *gpu.price_usd.typical + 2 * *cpu.price_usd.typical +
-                         2 * 96 * typical("server_board_usd_per_core") + 2048 * typical("server_dram_usd_per_gib");
+  // The rest of the host beside named processors makes up a share of the accelerators' price.
+  const double host = typical("accelerator_host_fraction") * 8 * *gpu.price_usd.typical;
+  ASSERT_GT(host, 2 * *cpu.price_usd.typical);
+  const double by_hand = 8 * *gpu.price_usd.typical + host + 2048 * typical("server_dram_usd_per_gib");
   const Figure& purchase = report.figures.at(0);
   EXPECT_NEAR(*purchase.computed, by_hand, 1e-6);
   EXPECT_LT(*purchase.low, *purchase.computed);

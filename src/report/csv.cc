@@ -168,8 +168,16 @@ std::vector<CsvColumn> Columns() {
   columns.push_back({"scored", [](const Row& row) { return std::to_string(row.cell.scored); }});
   AddCell(columns, "usd_per_million_input_tokens", &C::usd_per_million_input_tokens);
   AddCell(columns, "usd_per_million_output_tokens", &C::usd_per_million_output_tokens);
+  AddCell(columns, "usd_per_million_output_tokens_all_in", &C::usd_per_million_output_tokens_all_in);
+  AddCell(columns, "usd_per_million_tokens_all_in", &C::usd_per_million_tokens_all_in);
+  AddCell(columns, "usd_per_request", &C::usd_per_request);
+  AddCell(columns, "energy_wh", &C::energy_wh);
   AddCell(columns, "joules_per_output_token", &C::joules_per_output_token);
+  AddCell(columns, "joules_per_token", &C::joules_per_token);
+  AddCell(columns, "joules_per_request", &C::joules_per_request);
   columns.push_back({"energy_is_measured", [](const Row& row) { return row.cell.energy_is_measured ? "true" : "false"; }});
+  AddCell(columns, "chip_joules_per_output_token", &C::chip_joules_per_output_token);
+  AddCell(columns, "kg_co2_per_million_tokens", &C::kg_co2_per_million_tokens);
   AddCap(columns);
   columns.push_back({"valid", [](const Row& row) { return IsValid(row.cell) ? "true" : "false"; }});
   columns.push_back(

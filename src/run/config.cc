@@ -1,18 +1,16 @@
 #include "run/config.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
 #include "base/fs.h"
-#include "cost/ownership.h"
+#include "base/yaml.h"
+#include "cost/machine_file.h"
 
 namespace moecap::run {
 namespace fs = std::filesystem;
@@ -21,230 +19,100 @@ namespace {
 constexpr std::array kScorings{std::pair{Scoring::kGsm8kStrictMatch, "gsm8k-strict-match"},
                                std::pair{Scoring::kGsm8kFlexibleExtract, "gsm8k-flexible-extract"}};
 
-// Thrown inside this file only; ParseRunConfig turns it into an Error.
-struct ConfigError {
-  int line = 0;  // 0 = no place
-  std::string message;
-};
-
-int LineOf(const YAML::Node& node) { return node.Mark().line + 1; }
-
-// One mapping of the file: hands out values by key and complains about keys that nobody asked for.
-class Mapping {
- public:
-  Mapping(const YAML::Node& node, std::string where) : node_(node), where_(std::move(where)) {
-    if (!node.IsMap()) throw ConfigError{LineOf(node), fmt::format("{} must be a mapping of keys to values", where_)};
-  }
-
-  // Null when the key is absent.
-  template <typename T>
-  std::optional<T> Get(const char* key, const char* type_name) {
-    const YAML::Node value = Child(key);
-    if (!value) return std::nullopt;
-    return Convert<T>(value, key, type_name);
-  }
-  std::optional<std::string> String(const char* key) { return Get<std::string>(key, "text"); }
-  std::optional<int64_t> Integer(const char* key, int64_t least, int64_t most) {
-    const auto value = Get<int64_t>(key, "a whole number");
-    if (value) CheckRange(node_[key], key, *value, least, most);
-    return value;
-  }
-  std::vector<int64_t> Integers(const char* key, int64_t least, int64_t most) {
-    const YAML::Node value = Child(key);
-    std::vector<int64_t> result;
-    if (!value) return result;
-    if (!value.IsSequence() || value.size() == 0) {
-      throw ConfigError{LineOf(value), fmt::format("\"{}\" must be a list of whole numbers, e.g. [1, 4, 16]", key)};
-    }
-    for (const YAML::Node& entry : value) {
-      result.push_back(Convert<int64_t>(entry, key, "a list of whole numbers"));
-      CheckRange(entry, key, result.back(), least, most);
-    }
-    return result;
-  }
-  YAML::Node Child(const char* key) {
-    known_.insert(key);
-    return node_[key];
-  }
-  int line() const { return LineOf(node_); }
-
-  // Call after every key was asked for. Refuses repeated keys too, of which the parser would silently take the first.
-  void RefuseUnknownKeys() const {
-    std::set<std::string> seen;
-    for (const auto& entry : node_) {
-      const auto key = entry.first.as<std::string>();
-      if (!seen.insert(key).second)
-        throw ConfigError{LineOf(entry.first), fmt::format("\"{}\" is given twice in {}", key, where_)};
-      if (known_.contains(key)) continue;
-      const std::string nearest = NearestWord(key, {known_.begin(), known_.end()});
-      throw ConfigError{LineOf(entry.first), fmt::format("unknown key \"{}\" in {}; {}", key, where_,
-                                                         nearest.empty() ? fmt::format("known keys: {}", KnownKeys())
-                                                                         : fmt::format("did you mean \"{}\"?", nearest))};
-    }
-  }
-
- private:
-  template <typename T>
-  static T Convert(const YAML::Node& value, const char* key, const char* type_name) {
-    try {
-      if (value.IsScalar()) return value.as<T>();
-    } catch (const YAML::Exception&) {
-    }
-    throw ConfigError{LineOf(value), fmt::format("\"{}\" must be {}", key, type_name) +
-                                         (value.IsScalar() ? fmt::format(", not \"{}\"", value.Scalar()) : std::string())};
-  }
-  static void CheckRange(const YAML::Node& node, const char* key, int64_t value, int64_t least, int64_t most) {
-    if (value >= least && value <= most) return;
-    throw ConfigError{LineOf(node), fmt::format("\"{}\" is {}; it must be between {} and {}", key, value, least, most)};
-  }
-  std::string KnownKeys() const {
-    std::string keys;
-    for (const std::string& key : known_) keys += (keys.empty() ? "" : ", ") + key;
-    return keys;
-  }
-
-  YAML::Node node_;
-  std::string where_;
-  std::set<std::string> known_;
-};
-
 constexpr int64_t kMaxTokens = 1 << 24;
 
-Scoring ParseScoring(const std::string& name, int line) {
+Result<Scoring> FindScoring(const std::string& name) {
   std::string choices;
   for (const auto& [scoring, known] : kScorings) {
     if (name == known) return scoring;
     choices += fmt::format("{}{}", choices.empty() ? "" : ", ", known);
   }
-  throw ConfigError{line, fmt::format("unknown scoring \"{}\"; known: {}", name, choices)};
+  return BadInput(fmt::format("unknown scoring \"{}\"; known: {}", name, choices));
 }
 
-SystemConfig ParseSystem(const YAML::Node& node, const std::optional<fs::path>& default_model, int default_threads,
-                         const fs::path& base_dir) {
-  Mapping map(node, "a system");
+Scoring ReadScoring(YamlMap& map) {
+  const auto name = map.String("scoring");
+  if (!name) return RunConfig().scoring;
+  const auto scoring = FindScoring(*name);
+  if (scoring.ok()) return *scoring;
+  map.Complain("scoring", scoring.error().message);
+  return RunConfig().scoring;
+}
+
+SystemConfig ReadSystem(const YamlNode& node, const std::optional<fs::path>& default_model, int default_threads,
+                        const fs::path& base_dir, YamlErrors& errors) {
+  YamlMap map(node, "a system", errors);
   SystemConfig system;
   system.weights = map.String("weights");
   const auto model = map.String("model");
   if (!model && !default_model)
-    throw ConfigError{map.line(), "\"model\" is missing; give it here or once at the top, e.g. model: my-moe.gguf"};
-  system.model = model ? (base_dir / *model).lexically_normal() : *default_model;
+    errors.Add(map.line(), "\"model\" is missing; give it here or once at the top, e.g. model: my-moe.gguf");
+  system.model = model ? (base_dir / *model).lexically_normal() : default_model.value_or(fs::path());
   system.name = map.String("name").value_or(system.weights.value_or(system.model.stem().string()));
   system.threads = static_cast<int>(map.Integer("threads", 1, 4096).value_or(default_threads));
   map.RefuseUnknownKeys();
   return system;
 }
 
-void ParseDataset(const YAML::Node& node, const fs::path& base_dir, RunConfig& config) {
-  Mapping map(node, "dataset");
+void ReadDataset(const YamlNode& node, const fs::path& base_dir, YamlErrors& errors, RunConfig& config) {
+  YamlMap map(node, "dataset", errors);
   const auto path = map.String("path");
-  if (!path) throw ConfigError{map.line(), "\"path\" is missing in dataset; give a JSON-lines file with question and answer"};
-  config.dataset = (base_dir / *path).lexically_normal();
+  if (!path) errors.Add(map.line(), "\"path\" is missing in dataset; give a JSON-lines file with question and answer");
+  config.dataset = (base_dir / path.value_or("")).lexically_normal();
   config.problems = map.Integer("problems", 1, INT64_MAX).value_or(0);
   if (const auto seed = map.Integer("seed", 0, INT64_MAX)) config.dataset_seed = static_cast<uint64_t>(*seed);
-  if (const auto scoring = map.String("scoring")) config.scoring = ParseScoring(*scoring, LineOf(node["scoring"]));
+  config.scoring = ReadScoring(map);
   map.RefuseUnknownKeys();
 }
 
-std::map<std::string, double> ParseCost(const YAML::Node& node) {
-  Mapping map(node, "cost");
-  std::map<std::string, double> cost;
-  cost::CostInputs checked;
-  for (const std::string& key : cost::CostInputKeys()) {
-    const auto value = map.Get<double>(key.c_str(), "a number");
-    if (!value) continue;
-    if (const Status valid = cost::SetCostInput(checked, key, {*value, "", ""}); !valid.ok()) {
-      throw ConfigError{LineOf(node[key]), valid.error().message};
-    }
-    cost[key] = *value;
-  }
-  map.RefuseUnknownKeys();
-  return cost;
-}
-
-cap::AxisId ParseAxis(const std::string& key, int line, std::optional<cap::Dimension> dimension) {
-  const auto axis = cap::FindAxis(key, dimension);
-  if (!axis.ok()) throw ConfigError{line, axis.error().message};
-  return *axis;
-}
-
-// Limits of the service level, in seconds.
-std::optional<double> ParseLimit(Mapping& map, const char* key, const YAML::Node& node) {
-  const auto limit = map.Get<double>(key, "a number of seconds");
-  if (limit && !(*limit > 0)) throw ConfigError{LineOf(node[key]), fmt::format("\"{}\" must be above 0", key)};
-  return limit;
-}
-
-void ParseCap(const YAML::Node& node, RunConfig& config) {
-  Mapping map(node, "cap");
-  if (const auto name = map.String("scenario")) {
-    const auto scenario = cap::FindScenario(*name);
-    if (!scenario.ok()) throw ConfigError{LineOf(node["scenario"]), scenario.error().message};
-    config.cap.scenario = *name;
-  }
-  if (const auto key = map.String("cost")) config.cap.cost = ParseAxis(*key, LineOf(node["cost"]), cap::Dimension::kCost);
-  if (const auto key = map.String("performance"))
-    config.cap.performance = ParseAxis(*key, LineOf(node["performance"]), cap::Dimension::kPerformance);
-  if (const auto concurrency = map.Integer("concurrency", 1, 256)) config.cap.concurrency = static_cast<int>(*concurrency);
-  if (const YAML::Node axes = map.Child("axes")) {
-    if (!axes.IsSequence()) throw ConfigError{LineOf(axes), "\"axes\" must be a list of axes, e.g. [s_mbu, ttft_s]"};
-    for (const YAML::Node& axis : axes)
-      config.cap.more_axes.push_back(ParseAxis(axis.IsScalar() ? axis.Scalar() : "", LineOf(axis), std::nullopt));
-  }
-  if (const YAML::Node level = map.Child("service_level")) {
-    Mapping limits(level, "service_level");
-    config.service_level = {ParseLimit(limits, "ttft_s", level), ParseLimit(limits, "tpot_s", level),
-                            ParseLimit(limits, "e2e_s", level)};
-    limits.RefuseUnknownKeys();
-  }
+void ReadCost(const YamlNode& node, const fs::path& base_dir, YamlErrors& errors, RunConfig& config) {
+  YamlMap map(node, "cost", errors);
+  config.cost = cost::ReadCostInputs(map);
+  if (const YamlNode* machine = map.Child("machine")) config.machine = cost::ReadMachine(*machine, errors);
+  if (const auto file = map.String("price_book")) config.price_book = (base_dir / *file).lexically_normal();
+  if (const auto pay = map.Choice("pay", {"buy", "rent"})) config.pay = *pay == 0 ? cost::Pay::kBuy : cost::Pay::kRent;
   map.RefuseUnknownKeys();
 }
 
-void RefuseRepeatedNames(const RunConfig& config, int line) {
+void RefuseRepeatedNames(const RunConfig& config, int line, YamlErrors& errors) {
   std::set<std::string> names;
   for (const SystemConfig& system : config.systems) {
     if (!names.insert(system.name).second)
-      throw ConfigError{line, fmt::format("two systems are named \"{}\"; names must differ", system.name)};
+      errors.Add(line, fmt::format("two systems are named \"{}\"; names must differ", system.name));
   }
 }
 
-// What of the scores' view the experiment would not measure.
-void CheckCap(const RunConfig& config, const YAML::Node& root) {
-  const cap::CapChoice& choice = config.cap;
-  if (choice.concurrency && !std::count(config.concurrency.begin(), config.concurrency.end(), *choice.concurrency)) {
-    throw ConfigError{LineOf(root["cap"]["concurrency"]),
-                      fmt::format("cap: concurrency {} is not measured; choose one of the list \"concurrency\": {}",
-                                  *choice.concurrency, fmt::join(config.concurrency, ", "))};
-  }
-  const cap::CapView view = cap::ResolveView(choice);
-  if (std::count(view.axes.begin(), view.axes.end(), cap::AxisId::kGoodput) != 0 && config.service_level.empty()) {
-    throw ConfigError{LineOf(root["cap"]),
-                      "cap: goodput needs limits to keep; give service_level: {ttft_s: ..., tpot_s: ..., e2e_s: ...}"};
-  }
-}
-
-RunConfig ParseTop(const YAML::Node& root, const fs::path& base_dir) {
-  Mapping map(root, "the configuration");
-  RunConfig config;
-  config.name = map.String("name").value_or(config.name);
+void ReadSystems(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, RunConfig& config) {
   const auto model = map.String("model");
   const auto default_model = model ? std::optional((base_dir / *model).lexically_normal()) : std::nullopt;
   const int threads = static_cast<int>(map.Integer("threads", 1, 4096).value_or(0));
-  const YAML::Node systems = map.Child("systems");
-  if (!systems || !systems.IsSequence() || systems.size() == 0) {
-    throw ConfigError{systems ? LineOf(systems) : map.line(), "\"systems\" must be a list with at least one system"};
+  const YamlNode* systems = map.Child("systems");
+  if (systems == nullptr || systems->kind != YamlNode::Kind::kList || systems->items.empty()) {
+    errors.Add(map.LineOf("systems"), "\"systems\" must be a list with at least one system");
+    return;
   }
-  for (const YAML::Node& system : systems) config.systems.push_back(ParseSystem(system, default_model, threads, base_dir));
-  RefuseRepeatedNames(config, LineOf(systems));
-  const YAML::Node dataset = map.Child("dataset");
-  if (!dataset) throw ConfigError{map.line(), "\"dataset\" is missing; give dataset: {path: FILE.jsonl, problems: N}"};
-  ParseDataset(dataset, base_dir, config);
-  if (const YAML::Node cost = map.Child("cost")) config.cost = ParseCost(cost);
-  if (const YAML::Node cap = map.Child("cap")) ParseCap(cap, config);
+  for (const YamlNode& system : systems->items)
+    config.systems.push_back(ReadSystem(system, default_model, threads, base_dir, errors));
+  RefuseRepeatedNames(config, systems->line, errors);
+}
+
+RunConfig ReadTop(const YamlNode& root, const fs::path& base_dir, YamlErrors& errors) {
+  YamlMap map(root, "the configuration", errors);
+  RunConfig config;
+  config.name = map.String("name").value_or(config.name);
+  ReadSystems(map, base_dir, errors, config);
+  if (const YamlNode* dataset = map.Child("dataset")) {
+    ReadDataset(*dataset, base_dir, errors, config);
+  } else {
+    errors.Add(map.line(), "\"dataset\" is missing; give dataset: {path: FILE.jsonl, problems: N}");
+  }
+  if (const YamlNode* cost = map.Child("cost")) ReadCost(*cost, base_dir, errors, config);
 
   const auto concurrency = map.Integers("concurrency", 1, 256);
   if (!concurrency.empty()) config.concurrency.assign(concurrency.begin(), concurrency.end());
   std::sort(config.concurrency.begin(), config.concurrency.end());
   config.concurrency.erase(std::unique(config.concurrency.begin(), config.concurrency.end()), config.concurrency.end());
+  if (const YamlNode* cap = map.Child("cap")) config.cap = ReadCap(*cap, config.concurrency, errors);
   config.repeats = static_cast<int>(map.Integer("repeats", 1, 1000).value_or(config.repeats));
   config.warmup_requests = static_cast<int>(map.Integer("warmup_requests", 0, 100000).value_or(config.warmup_requests));
   config.max_output_tokens = map.Integer("max_output_tokens", 1, kMaxTokens).value_or(config.max_output_tokens);
@@ -252,7 +120,6 @@ RunConfig ParseTop(const YAML::Node& root, const fs::path& base_dir) {
   config.batch_tokens = static_cast<int>(map.Integer("batch_tokens", 1, kMaxTokens).value_or(config.batch_tokens));
   if (const auto dir = map.String("results_dir")) config.results_dir = *dir;
   map.RefuseUnknownKeys();
-  CheckCap(config, root);
   return config;
 }
 
@@ -266,43 +133,24 @@ void Read(const Json& json, const char* key, std::optional<T>& value) {
   if (json.contains(key) && !json[key].is_null()) value = json[key].get<T>();
 }
 
-Json CapToJson(const cap::CapChoice& choice, const cap::ServiceLevel& level) {
-  const auto key = [](const std::optional<cap::AxisId>& axis) { return axis ? Json(cap::AxisOf(*axis).key) : Json(nullptr); };
-  Json axes = Json::array();
-  for (const cap::AxisId axis : choice.more_axes) axes.push_back(cap::AxisOf(axis).key);
-  return {{"scenario", choice.scenario},
-          {"cost", key(choice.cost)},
-          {"performance", key(choice.performance)},
-          {"concurrency", Optional(choice.concurrency)},
-          {"axes", std::move(axes)},
-          {"service_level",
-           {{"ttft_s", Optional(level.ttft_s)}, {"tpot_s", Optional(level.tpot_s)}, {"e2e_s", Optional(level.e2e_s)}}}};
-}
-
-void ReadCap(const Json& json, RunConfig& config) {
-  cap::CapChoice& choice = config.cap;
-  json.at("scenario").get_to(choice.scenario);
-  if (!choice.scenario.empty() && !cap::FindScenario(choice.scenario).ok())
-    throw ConfigError{0, fmt::format("unknown scenario \"{}\"", choice.scenario)};
-  std::optional<std::string> key;
-  Read(json, "cost", key);
-  if (key) choice.cost = ParseAxis(*key, 0, cap::Dimension::kCost);
-  key.reset();
-  Read(json, "performance", key);
-  if (key) choice.performance = ParseAxis(*key, 0, cap::Dimension::kPerformance);
-  Read(json, "concurrency", choice.concurrency);
-  for (const Json& axis : json.at("axes")) choice.more_axes.push_back(ParseAxis(axis.get<std::string>(), 0, std::nullopt));
-  const Json& level = json.at("service_level");
-  Read(level, "ttft_s", config.service_level.ttft_s);
-  Read(level, "tpot_s", config.service_level.tpot_s);
-  Read(level, "e2e_s", config.service_level.e2e_s);
-}
-
 Json SystemToJson(const SystemConfig& system) {
   return {{"name", system.name},
           {"model", system.model.string()},
           {"weights", Optional(system.weights)},
           {"threads", system.threads}};
+}
+
+// Runs of older versions have none of these keys.
+Status CostFromJson(const Json& json, RunConfig& config) {
+  if (json.contains("price_book") && !json["price_book"].is_null()) config.price_book = json["price_book"].get<std::string>();
+  if (json.contains("pay") && !json["pay"].is_null())
+    config.pay = json["pay"].get<std::string>() == "rent" ? cost::Pay::kRent : cost::Pay::kBuy;
+  if (!json.contains("machine") || json["machine"].is_null()) return {};
+  // JSON is YAML, so that the keys have one reader.
+  ASSIGN_OR_RETURN(const YamlNode node, ParseYaml(DumpJson(json["machine"]), "the stored machine"));
+  YamlErrors errors("the stored machine");
+  config.machine = cost::ReadMachine(node, errors);
+  return errors.empty() ? Status() : Status(errors.first());
 }
 
 }  // namespace
@@ -315,15 +163,12 @@ std::string_view ScoringName(Scoring scoring) {
 }
 
 Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& file, const fs::path& base_dir) {
-  try {
-    const YAML::Node root = YAML::Load(std::string(text));
-    if (!root || root.IsNull()) return BadInput(fmt::format("{}: the configuration is empty", file));
-    return ParseTop(root, base_dir);
-  } catch (const ConfigError& error) {
-    return BadInput(fmt::format("{}:{}: {}", file, error.line, error.message));
-  } catch (const YAML::Exception& error) {
-    return BadInput(fmt::format("{}:{}: not valid YAML: {}", file, error.mark.line + 1, error.msg));
-  }
+  ASSIGN_OR_RETURN(const YamlNode root, ParseYaml(text, file));
+  if (root.kind == YamlNode::Kind::kNull) return BadInput(fmt::format("{}: the configuration is empty", file));
+  YamlErrors errors(file);
+  RunConfig config = ReadTop(root, base_dir, errors);
+  if (!errors.empty()) return errors.first();
+  return config;
 }
 
 Result<RunConfig> ReadRunConfig(const fs::path& file) {
@@ -348,7 +193,10 @@ Json ToJson(const RunConfig& config) {
           {"batch_tokens", config.batch_tokens},
           {"results_dir", config.results_dir.string()},
           {"cost", config.cost},
-          {"cap", CapToJson(config.cap, config.service_level)}};
+          {"machine", config.machine ? cost::ToJson(*config.machine) : Json(nullptr)},
+          {"price_book", config.price_book ? Json(config.price_book->string()) : Json(nullptr)},
+          {"pay", config.pay ? Json(cost::Name(*config.pay)) : Json(nullptr)},
+          {"cap", ToJson(config.cap)}};
 }
 
 Result<RunConfig> RunConfigFromJson(const Json& json) {
@@ -364,7 +212,7 @@ Result<RunConfig> RunConfigFromJson(const Json& json) {
     config.dataset = json.at("dataset").get<std::string>();
     json.at("problems").get_to(config.problems);
     Read(json, "dataset_seed", config.dataset_seed);
-    config.scoring = ParseScoring(json.at("scoring").get<std::string>(), 0);
+    ASSIGN_OR_RETURN(config.scoring, FindScoring(json.at("scoring").get<std::string>()));
     json.at("concurrency").get_to(config.concurrency);
     json.at("repeats").get_to(config.repeats);
     json.at("warmup_requests").get_to(config.warmup_requests);
@@ -373,12 +221,13 @@ Result<RunConfig> RunConfigFromJson(const Json& json) {
     json.at("batch_tokens").get_to(config.batch_tokens);
     config.results_dir = json.at("results_dir").get<std::string>();
     json.at("cost").get_to(config.cost);
-    if (json.contains("cap")) ReadCap(json["cap"], config);  // added in 0.2
+    RETURN_IF_ERROR(CostFromJson(json, config));
+    if (json.contains("cap")) {  // runs of older versions have none
+      ASSIGN_OR_RETURN(config.cap, CapConfigFromJson(json["cap"], config.concurrency));
+    }
     return config;
   } catch (const Json::exception& error) {
     return BadInput(fmt::format("the stored configuration is not complete: {}", error.what()));
-  } catch (const ConfigError& error) {
-    return BadInput("the stored configuration: " + error.message);
   }
 }
 

@@ -11,7 +11,8 @@
 
 #include "base/json.h"
 #include "base/result.h"
-#include "cap/axis.h"
+#include "cost/machine.h"
+#include "run/cap_config.h"
 
 namespace moecap::run {
 
@@ -42,10 +43,11 @@ struct RunConfig {
   std::filesystem::path results_dir = "results";
   // Replace what the price catalogue says of this host; keys of cost::CostInputKeys().
   std::map<std::string, double> cost;
-  // The axes and the concurrency of the scores, and the limits that a request must keep to count into the goodput. They change
-  // no measurement.
-  cap::CapChoice cap;
-  cap::ServiceLevel service_level;
+  // What the run is priced as; null = this host.
+  std::optional<cost::MachineSpec> machine;
+  std::optional<std::filesystem::path> price_book;  // laid over the built-in price book
+  std::optional<cost::Pay> pay;  // null = as the machine says; without one, rent where a rate is given, else buy
+  CapConfig cap;
 };
 
 // Paths in `text` are relative to `base_dir`, except results_dir, which is relative to the working directory. Errors: kBadInput

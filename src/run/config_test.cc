@@ -47,6 +47,38 @@ TEST(RunConfig, ReadsEveryPart) {
   EXPECT_EQ(config->cost.at("pue"), 1.2);
 }
 
+constexpr const char* kPriced = R"(model: m
+systems: [{}]
+dataset: {path: d}
+cost:
+  utilisation: 0.5
+  pay: rent
+  price_book: prices.json
+  machine:
+    name: two kinds
+    accelerators: [{id: h100-sxm, count: 4}, {id: l40s}]
+    dram_gib: 1024
+    cost: {rent_usd_per_h: 12.5}
+)";
+
+TEST(RunConfig, ReadsWhatTheRunIsPricedAs) {
+  const auto config = ParseRunConfig(kPriced, "c.yaml", "/base");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->pay, cost::Pay::kRent);
+  EXPECT_EQ(config->price_book, "/base/prices.json");
+  ASSERT_TRUE(config->machine.has_value());
+  EXPECT_EQ(config->machine->accelerators.at(1).id, "l40s");
+  EXPECT_EQ(config->machine->given.at("rent_usd_per_h"), 12.5);
+  const auto again = RunConfigFromJson(ToJson(*config));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(ToJson(*again), ToJson(*config));
+  const std::string text = kPriced;
+  EXPECT_THAT(ErrorOf(text + "    dram_gb: 5\n"),
+              testing::AllOf(testing::HasSubstr("c.yaml:13:"), testing::HasSubstr("did you mean \"dram_gib\"?")));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\ncost: {pay: loan}\n"),
+              testing::HasSubstr("known: buy, rent"));
+}
+
 TEST(RunConfig, SurvivesTheManifest) {
   const auto config = ParseRunConfig(kGood, "c.yaml", "/base");
   const auto again = RunConfigFromJson(ToJson(*config));

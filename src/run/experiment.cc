@@ -10,6 +10,8 @@
 namespace moecap::run {
 namespace {
 
+constexpr int64_t kEnergyReadIntervalNs = 60'000'000'000;
+
 std::vector<load::RequestSpec> MakeRequests(const std::vector<workload::Problem>& problems, const RunConfig& config) {
   std::vector<load::RequestSpec> requests;
   requests.reserve(problems.size());
@@ -92,10 +94,11 @@ Status Experiment::Execute(Results& results, const ExperimentHooks& hooks) {
 Status Experiment::ExecuteUnit(SystemDriver& driver, const record::CellId& cell, Results& results,
                                const ExperimentHooks& hooks) {
   ASSIGN_OR_RETURN(const auto instance, driver.Start(cell.concurrency));
-  ASSIGN_OR_RETURN(load::LoadResult unit, Measure(*instance, cell, hooks));
+  ASSIGN_OR_RETURN(Measured measured, Measure(*instance, cell, hooks));
+  load::LoadResult& unit = measured.records;
   Score(unit.requests);
   if (unit.interrupted) {
-    RETURN_IF_ERROR(results.AppendUnit(unit, cell));
+    RETURN_IF_ERROR(results.AppendUnit(unit, cell, measured.energy_j));
     return Error{ErrorKind::kInterrupted, "interrupted; what was measured is kept"};
   }
   const bool is_moe = driver.description().model.MoeLayers() > 0;
@@ -103,11 +106,11 @@ Status Experiment::ExecuteUnit(SystemDriver& driver, const record::CellId& cell,
   if (is_moe && (reference == nullptr || !ShareRouting(*reference, unit))) RETURN_IF_ERROR(instance->AddRouting(unit.passes));
   if (reference == nullptr) references_.push_back({cell, TokenIds(unit.requests), unit.passes});
   requests_done_ += static_cast<int64_t>(requests_.size());
-  return results.AppendUnit(unit, cell);
+  return results.AppendUnit(unit, cell, measured.energy_j);
 }
 
-Result<load::LoadResult> Experiment::Measure(SystemInstance& instance, const record::CellId& cell,
-                                             const ExperimentHooks& hooks) {
+Result<Experiment::Measured> Experiment::Measure(SystemInstance& instance, const record::CellId& cell,
+                                                 const ExperimentHooks& hooks) {
   load::ClosedLoopOptions options;
   options.clients = cell.concurrency;
   options.cell = cell;
@@ -122,9 +125,21 @@ Result<load::LoadResult> Experiment::Measure(SystemInstance& instance, const rec
   if (warm.interrupted) return Error{ErrorKind::kInterrupted, "interrupted; what was measured is kept"};
 
   options.cell = cell;
-  options.on_progress = [&](int64_t done) { Report(hooks, cell, done); };
+  int64_t last_read_ns = clock_->NowNs();
+  options.on_progress = [&](int64_t done) {
+    // Reading takes a system call or a few: often enough for counters that wrap, too seldom to cost anything.
+    if (hooks.energy != nullptr && clock_->NowNs() - last_read_ns > kEnergyReadIntervalNs) {
+      (void)hooks.energy->JoulesSinceBegin();
+      last_read_ns = clock_->NowNs();
+    }
+    Report(hooks, cell, done);
+  };
   instance.BeginMeasurement();
-  return RunClosedLoop(instance.system(), requests_, options, *clock_);
+  if (hooks.energy != nullptr) hooks.energy->Begin();
+  Measured measured;
+  ASSIGN_OR_RETURN(measured.records, RunClosedLoop(instance.system(), requests_, options, *clock_));
+  if (hooks.energy != nullptr) measured.energy_j = hooks.energy->JoulesSinceBegin();
+  return measured;
 }
 
 void Experiment::Score(std::vector<record::RequestRecord>& requests) const {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "run/energy_meter.h"
 #include "run/results.h"
 #include "run/system_driver.h"
 #include "workload/dataset.h"
@@ -26,6 +27,7 @@ struct ProgressUpdate {
 struct ExperimentHooks {
   std::function<bool()> stop_requested;                    // may be empty
   std::function<void(const ProgressUpdate&)> on_progress;  // may be empty
+  EnergyMeter* energy = nullptr;                           // null: energy is not measured
 };
 
 // An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.
@@ -45,7 +47,12 @@ class Experiment {
 
   Status CheckPrompts();
   Status ExecuteUnit(SystemDriver& driver, const record::CellId& cell, Results& results, const ExperimentHooks& hooks);
-  Result<load::LoadResult> Measure(SystemInstance& instance, const record::CellId& cell, const ExperimentHooks& hooks);
+  // The timed part of a unit.
+  struct Measured {
+    load::LoadResult records;
+    std::optional<double> energy_j;
+  };
+  Result<Measured> Measure(SystemInstance& instance, const record::CellId& cell, const ExperimentHooks& hooks);
   void Score(std::vector<record::RequestRecord>& requests) const;
   void Report(const ExperimentHooks& hooks, const record::CellId& cell, int64_t done_in_unit) const;
 

@@ -46,7 +46,11 @@ Json CostToJson(const cost::CostInputs& inputs) {
   Json result = Json::object();
   for (const std::string& key : cost::CostInputKeys()) {
     const auto& input = cost::GetCostInput(inputs, key);
-    if (input) result[key] = {{"value", input->value}, {"source", input->source}, {"date", input->date}};
+    if (!input) continue;
+    Json entry = {{"value", input->value}, {"source", input->source}, {"date", input->date}};
+    if (input->low) entry["low"] = *input->low;
+    if (input->high) entry["high"] = *input->high;
+    result[key] = std::move(entry);
   }
   return result;
 }
@@ -56,14 +60,21 @@ Result<cost::CostInputs> CostFromJson(const Json& json) {
   for (const auto& [key, entry] : json.items()) {
     cost::Input input{entry.at("value").get<double>(), entry.at("source").get<std::string>(),
                       entry.at("date").get<std::string>()};
+    if (entry.contains("low")) input.low = entry["low"].get<double>();
+    if (entry.contains("high")) input.high = entry["high"].get<double>();
     RETURN_IF_ERROR(cost::SetCostInput(inputs, key, std::move(input)));
   }
   return inputs;
 }
 
 Json UnitToJson(const Unit& unit) {
-  return {{"system", unit.cell.system}, {"concurrency", unit.cell.concurrency},    {"repeat", unit.cell.repeat},
-          {"complete", unit.complete},  {"requests_end_bytes", unit.requests_end}, {"passes_end_bytes", unit.passes_end}};
+  return {{"system", unit.cell.system},
+          {"concurrency", unit.cell.concurrency},
+          {"repeat", unit.cell.repeat},
+          {"complete", unit.complete},
+          {"requests_end_bytes", unit.requests_end},
+          {"passes_end_bytes", unit.passes_end},
+          {"energy_j", unit.energy_j ? Json(*unit.energy_j) : Json(nullptr)}};
 }
 
 Unit UnitFromJson(const Json& json) {
@@ -74,6 +85,8 @@ Unit UnitFromJson(const Json& json) {
   json.at("complete").get_to(unit.complete);
   json.at("requests_end_bytes").get_to(unit.requests_end);
   json.at("passes_end_bytes").get_to(unit.passes_end);
+  // Older versions measured no energy.
+  if (json.contains("energy_j") && !json["energy_j"].is_null()) unit.energy_j = json["energy_j"].get<double>();
   return unit;
 }
 
@@ -93,6 +106,8 @@ Json ManifestToJson(const Manifest& manifest) {
           {"host", ToJson(manifest.host)},
           {"ceilings", manifest.ceilings ? ToJson(*manifest.ceilings) : Json(nullptr)},
           {"cost_inputs", CostToJson(manifest.cost)},
+          {"pay", manifest.pay ? Json(cost::Name(*manifest.pay)) : Json(nullptr)},
+          {"energy_source", manifest.energy_source.empty() ? Json(nullptr) : Json(manifest.energy_source)},
           {"units", std::move(units)},
           {"systems", std::move(systems)}};
 }
@@ -115,6 +130,10 @@ Result<Manifest> ManifestFromJson(const Json& json) {
       ASSIGN_OR_RETURN(manifest.ceilings, hardware::CeilingsFromJson(json.at("ceilings")));
     }
     ASSIGN_OR_RETURN(manifest.cost, CostFromJson(json.at("cost_inputs")));
+    if (json.contains("pay") && !json["pay"].is_null())
+      manifest.pay = json["pay"].get<std::string>() == "rent" ? cost::Pay::kRent : cost::Pay::kBuy;
+    if (json.contains("energy_source") && !json["energy_source"].is_null())
+      json["energy_source"].get_to(manifest.energy_source);
     for (const Json& unit : json.at("units")) manifest.units.push_back(UnitFromJson(unit));
     for (const Json& entry : json.at("systems")) {
       ASSIGN_OR_RETURN(SystemDescription system, SystemFromJson(entry));
@@ -192,11 +211,12 @@ Status Results::PrepareResume() {
   return WriteManifest();
 }
 
-Status Results::AppendUnit(const load::LoadResult& records, const record::CellId& cell) {
+Status Results::AppendUnit(const load::LoadResult& records, const record::CellId& cell, std::optional<double> energy_j) {
   const Unit last = manifest_.units.empty() ? Unit{} : manifest_.units.back();
   Unit unit;
   unit.cell = cell;
   unit.complete = !records.interrupted;
+  unit.energy_j = energy_j;
   ASSIGN_OR_RETURN(unit.requests_end, AppendAt(dir_ / "requests.jsonl", last.requests_end, Lines(records.requests)));
   ASSIGN_OR_RETURN(unit.passes_end, AppendAt(dir_ / "passes.jsonl", last.passes_end, Lines(records.passes)));
   manifest_.units.push_back(std::move(unit));

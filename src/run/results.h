@@ -21,9 +21,10 @@ namespace moecap::run {
 
 struct Unit {
   record::CellId cell;
-  bool complete = true;       // false: interrupted; measured again by a resume
-  uint64_t requests_end = 0;  // bytes of requests.jsonl up to and with this unit
-  uint64_t passes_end = 0;    // bytes of passes.jsonl
+  bool complete = true;            // false: interrupted; measured again by a resume
+  uint64_t requests_end = 0;       // bytes of requests.jsonl up to and with this unit
+  uint64_t passes_end = 0;         // bytes of passes.jsonl
+  std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, during the timed part
 };
 
 struct Manifest {
@@ -35,7 +36,9 @@ struct Manifest {
   int64_t problems = 0;  // of one repetition
   hardware::HostInfo host;
   std::optional<hardware::Ceilings> ceilings;
-  cost::CostInputs cost;  // what the price catalogue and the configuration gave when the run started
+  cost::CostInputs cost;         // what the price catalogue and the configuration gave when the run started
+  std::optional<cost::Pay> pay;  // how the machine is paid for; null in runs of older versions: rent where a rate is set
+  std::string energy_source;     // the counters behind Unit::energy_j: "RAPL: package-0, dram"; empty = none
   std::vector<SystemDescription> systems;
   std::vector<Unit> units;
   bool complete = false;
@@ -51,7 +54,7 @@ class Results {
   // Drops an unfinished unit and what lies behind the last whole one, so that measuring can go on.
   Status PrepareResume();
   // Appends the records of one unit, then the manifest that counts them.
-  Status AppendUnit(const load::LoadResult& records, const record::CellId& cell);
+  Status AppendUnit(const load::LoadResult& records, const record::CellId& cell, std::optional<double> energy_j = std::nullopt);
   Status MarkComplete();
 
   bool HasCompleteUnit(const record::CellId& cell) const;

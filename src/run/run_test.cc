@@ -247,6 +247,118 @@ TEST_F(RunTest, SummaryEqualsHandComputation) {
                                    testing::DoubleNear(1.0 / 3, 1e-12)));
 }
 
+// 50 W of chips; the counter stands at 1000 J when it is opened.
+class ScriptedMeter final : public EnergyMeter {
+ public:
+  explicit ScriptedMeter(FakeClock& clock) : clock_(clock) {}
+  void Begin() override { begin_j_ = Joules(); }
+  std::optional<double> JoulesSinceBegin() override { return broken ? std::nullopt : std::optional(Joules() - begin_j_); }
+  std::string Describe() const override { return "RAPL: package-0"; }
+  bool broken = false;
+
+ private:
+  double Joules() const { return 1000 + 50 * static_cast<double>(clock_.NowNs()) * 1e-9; }
+  FakeClock& clock_;
+  double begin_j_ = 0;
+};
+
+TEST_F(RunTest, MeasuredEnergyReplacesTheNameplate) {
+  config_.systems.resize(1);
+  config_.concurrency = {1};
+  Experiment experiment = Prepare();
+  Manifest manifest = NewResults(experiment).manifest();
+  manifest.energy_source = "RAPL: package-0";
+  manifest.pay = cost::Pay::kBuy;
+  for (const auto& [key, value] : std::map<std::string, double>{{"cpu_usd", 8760},
+                                                                {"life_years", 1},
+                                                                {"discount_rate", 0},
+                                                                {"utilisation", 1},
+                                                                {"energy_usd_per_kwh", 1},
+                                                                {"nameplate_w", 400},
+                                                                {"wall_factor", 1.5},
+                                                                {"pue", 2},
+                                                                {"grid_kg_co2_per_kwh", 0.5}}) {
+    ASSERT_TRUE(cost::SetCostInput(manifest.cost, key, {value, "test", ""}).ok());
+  }
+  auto results = Results::Create(dir_ / "measured", manifest);
+  ASSERT_TRUE(results.ok());
+  ScriptedMeter meter(clock_);
+  ExperimentHooks hooks;
+  hooks.energy = &meter;
+  ASSERT_TRUE(experiment.Execute(*results, hooks).ok());
+  // Three requests of 40 ms a repetition; the warm-up and the replay are not in it.
+  for (const Unit& unit : results->manifest().units) EXPECT_NEAR(unit.energy_j.value(), 50 * 0.12, 1e-9);
+
+  const auto reopened = Results::Open(results->dir());
+  ASSERT_TRUE(reopened.ok()) << reopened.error().message;
+  EXPECT_EQ(reopened->manifest().energy_source, "RAPL: package-0");
+  const auto summary = SummarizeStored(*reopened);
+  ASSERT_TRUE(summary.ok());
+  const cap::CellSummary& cell = summary->systems[0].cells.at(0);
+  // 12 J of chips, 18 J at the wall, 18 output and 30 input tokens, 6 requests.
+  EXPECT_TRUE(cell.energy_is_measured);
+  EXPECT_NEAR(*cell.chip_joules_per_output_token, 12.0 / 18, 1e-9);
+  EXPECT_NEAR(*cell.joules_per_output_token, 18.0 / 18, 1e-9);
+  EXPECT_NEAR(*cell.joules_per_token, 18.0 / 48, 1e-9);
+  EXPECT_NEAR(*cell.joules_per_request, 3, 1e-9);
+  EXPECT_NEAR(*cell.energy_wh, 18.0 / 3600, 1e-12);
+  EXPECT_NEAR(*cell.kg_co2_per_million_tokens, 18.0 / 48 * 1e6 / 3.6e6 * 2 * 0.5, 1e-9);
+  EXPECT_NEAR(*summary->host.power_w, 75, 1e-6);
+  EXPECT_THAT(summary->host.power_source,
+              testing::AllOf(testing::HasSubstr("RAPL: package-0"), testing::HasSubstr("estimate")));
+  // 1 USD/h of capital and 0.075 kW x 2 x 1 USD/kWh, over 0.24 s.
+  EXPECT_NEAR(*cell.usd_per_request * 6, 1.15 * 0.24 / 3600, 1e-12);
+  EXPECT_NEAR(*cell.usd_per_million_input_tokens * 30 + *cell.usd_per_million_output_tokens * 18,
+              *cell.usd_per_request * 6 * 1e6, 1e-6);
+  EXPECT_EQ(summary->host.pay, "buy");
+  EXPECT_NEAR(*summary->host.own_usd_per_useful_h.typical, 1.15, 1e-6);
+  EXPECT_EQ(summary->host.rent_usd_per_useful_h.typical, std::nullopt);
+}
+
+TEST_F(RunTest, WithoutCountersTheNameplateStandsAndSaysSo) {
+  config_.systems.resize(1);
+  config_.concurrency = {1};
+  Experiment experiment = Prepare();
+  Manifest manifest = NewResults(experiment).manifest();
+  ASSERT_TRUE(cost::SetCostInput(manifest.cost, "nameplate_w", {400, "test", ""}).ok());
+  auto results = Results::Create(dir_ / "estimated", manifest);
+  ScriptedMeter meter(clock_);
+  meter.broken = true;
+  ExperimentHooks hooks;
+  hooks.energy = &meter;
+  ASSERT_TRUE(experiment.Execute(*results, hooks).ok());
+  const auto summary = SummarizeStored(*results);
+  const cap::CellSummary& cell = summary->systems[0].cells.at(0);
+  EXPECT_FALSE(cell.energy_is_measured);
+  EXPECT_FALSE(cell.chip_joules_per_output_token.has_value());
+  EXPECT_NEAR(*cell.joules_per_output_token, 400 * 0.24 / 18, 1e-9);
+  EXPECT_FALSE(cell.kg_co2_per_million_tokens.has_value()) << "no factor is known";
+  EXPECT_EQ(summary->host.pay, "");
+}
+
+// What a version without energy, machine and pay wrote.
+TEST_F(RunTest, ManifestsOfOlderVersionsLoad) {
+  Experiment experiment = Prepare();
+  const Results results = NewResults(experiment);
+  auto json = *ParseJson(*ReadFile(results.dir() / "manifest.json"));
+  json.erase("pay");
+  json.erase("energy_source");
+  for (const char* key : {"machine", "price_book", "pay"}) json["config"].erase(key);
+  json["cost_inputs"] = {{"rent_usd_per_h", {{"value", 2.0}, {"source", "s"}, {"date", ""}}},
+                         {"utilisation", {{"value", 1.0}, {"source", "s"}, {"date", ""}}}};
+  json["units"] = {{{"system", "A"},
+                    {"concurrency", 1},
+                    {"repeat", 0},
+                    {"complete", true},
+                    {"requests_end_bytes", 0},
+                    {"passes_end_bytes", 0}}};
+  ASSERT_TRUE(WriteFileAtomically(results.dir() / "manifest.json", DumpJson(json)).ok());
+  const auto old = Results::Open(results.dir());
+  ASSERT_TRUE(old.ok()) << old.error().message;
+  EXPECT_FALSE(old->manifest().units.at(0).energy_j.has_value());
+  EXPECT_EQ(Summarize(old->manifest(), {}, {}).host.pay, "rent") << "a rate that is set is what is paid";
+}
+
 TEST_F(RunTest, AnInterruptedRunIsKeptAndFinishedByAResume) {
   Experiment experiment = Prepare();
   Results results = NewResults(experiment);

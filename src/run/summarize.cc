@@ -116,19 +116,32 @@ void FillKvBytes(const model::ModelSpec& model, const CellFacts& facts, CellSumm
   cell.kv_bytes_max = largest;
 }
 
-void FillCost(const CostFigures& cost, const std::map<int, RepeatTotals>& repeats, CellSummary& cell) {
-  RepeatTotals sum;
-  double wall_s = 0;
-  for (const auto& [repeat, totals] : repeats) {
-    wall_s += totals.Seconds();
-    sum.input_tokens += totals.input_tokens;
-    sum.output_tokens += totals.output_tokens;
+// Null unless every repetition that brought requests was measured.
+std::optional<double> MeasuredJoules(const Manifest& manifest, const std::string& system, int concurrency) {
+  double joules = 0;
+  bool any = false;
+  for (const Unit& unit : manifest.units) {
+    if (unit.cell.system != system || unit.cell.concurrency != concurrency) continue;
+    if (!unit.energy_j) return std::nullopt;
+    joules += *unit.energy_j;
+    any = true;
   }
-  cost.Fill(wall_s, sum.input_tokens, sum.output_tokens, cell);
+  return any ? std::optional(joules) : std::nullopt;
+}
+
+CellWork WorkOf(const std::map<int, RepeatTotals>& repeats) {
+  CellWork work;
+  for (const auto& [repeat, totals] : repeats) {
+    work.wall_s += totals.Seconds();
+    work.input_tokens += totals.input_tokens;
+    work.output_tokens += totals.output_tokens;
+    work.requests += totals.requests;
+  }
+  return work;
 }
 
 CellSummary SummarizeCell(const SystemDescription& system, int concurrency, const CellFacts& facts, const metrics::Peaks& peaks,
-                          const CostFigures& cost, const cap::ServiceLevel& level) {
+                          const CostFigures& cost, std::optional<double> chips_j, const cap::ServiceLevel& level) {
   CellSummary cell;
   cell.concurrency = concurrency;
   cell.requests = static_cast<int64_t>(facts.requests.size());
@@ -140,9 +153,25 @@ CellSummary SummarizeCell(const SystemDescription& system, int concurrency, cons
   FillAccuracy(facts, cell);
   cell.utilization = metrics::ComputeUtilization(system.model, facts.passes, peaks);
   FillKvBytes(system.model, facts, cell);
-  FillCost(cost, repeats, cell);
+  CellWork work = WorkOf(repeats);
+  work.chips_j = chips_j;
+  cost.Fill(work, cell);
   if (cell.failed > 0) cell.invalid.push_back(fmt::format("{} of {} requests failed", cell.failed, cell.requests));
   return cell;
+}
+
+// What the counters saw in all cells whose energy was measured; null when there are none.
+std::optional<CellEnergy> EnergyOfRun(const Manifest& manifest, std::span<const record::RequestRecord> requests) {
+  CellEnergy energy;
+  for (const SystemDescription& system : manifest.systems) {
+    for (const int concurrency : manifest.config.concurrency) {
+      const auto joules = MeasuredJoules(manifest, system.name, concurrency);
+      if (!joules) continue;
+      energy.chips_j += *joules;
+      energy.wall_s += WorkOf(TotalsByRepeat(SelectCell(system.name, concurrency, requests, {}).requests, {})).wall_s;
+    }
+  }
+  return energy.wall_s > 0 ? std::optional(energy) : std::nullopt;
 }
 
 // Share of each layer's routed tokens that each expert received, over the decode and prefill passes of the whole run.
@@ -247,7 +276,7 @@ std::vector<cap::AxisScores> ScoreAxes(std::span<const cap::MeasuredSystem> syst
 
 // Scores, classes and their support as the configuration wants them. A cell that tripped a gate brings no figures.
 void ScoreCap(const Manifest& manifest, std::span<const record::RequestRecord> requests, cap::RunSummary& summary) {
-  const cap::CapView view = cap::ResolveView(manifest.config.cap);
+  const cap::CapView view = cap::ResolveView(manifest.config.cap.choice);
   const cap::RunSummary* runs[] = {&summary};
   summary.cap_scenario = view.scenario;
   summary.cap_cost_axis = view.cost;
@@ -280,18 +309,19 @@ cap::RunSummary Summarize(const Manifest& manifest, std::span<const record::Requ
   summary.problems = manifest.problems;
   summary.scoring_contract = ScoringName(manifest.config.scoring);
   summary.complete = manifest.complete;
-  summary.service_level = manifest.config.service_level;
+  summary.service_level = manifest.config.cap.service_level;
   summary.host = DescribeHost(manifest);
   summary.notes = CacheNotes(manifest);
 
-  const CostFigures cost(manifest.cost, summary.host);
+  const CostFigures cost(manifest.cost, manifest.pay, manifest.energy_source, EnergyOfRun(manifest, requests), summary.host);
   for (const SystemDescription& system : manifest.systems) {
     SystemSummary entry = DescribeSystem(system, manifest);
     const metrics::Peaks peaks{summary.host.peak_bandwidth_bytes_per_s, entry.peak_flops_per_s, 1};
     for (const int concurrency : manifest.config.concurrency) {
       const CellFacts facts = SelectCell(system.name, concurrency, requests, passes);
       if (facts.requests.empty()) continue;  // not measured (yet)
-      entry.cells.push_back(SummarizeCell(system, concurrency, facts, peaks, cost, summary.service_level));
+      const auto chips_j = MeasuredJoules(manifest, system.name, concurrency);
+      entry.cells.push_back(SummarizeCell(system, concurrency, facts, peaks, cost, chips_j, summary.service_level));
     }
     if (entry.moe_layers > 0) entry.expert_share = ExpertShare(system.name, passes);
     summary.systems.push_back(std::move(entry));

@@ -17,6 +17,7 @@ constexpr Verb kVerbs[] = {
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
     {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
+    {"cost", "what an hour and a million tokens cost on a machine, bought and rented", AddCost},
     {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},

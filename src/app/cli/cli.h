@@ -31,6 +31,7 @@ Action AddRun(CLI::App& app, const Invocation& invocation);
 Action AddReport(CLI::App& app, const Invocation& invocation);
 Action AddModel(CLI::App& app, const Invocation& invocation);
 Action AddMetrics(CLI::App& app, const Invocation& invocation);
+Action AddCost(CLI::App& app, const Invocation& invocation);
 Action AddHardware(CLI::App& app, const Invocation& invocation);
 Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);

@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "hardware/probe/probe.h"
 #include "run/cost_figures.h"
+#include "run/energy_meter.h"
 #include "run/experiment.h"
 #include "run/summarize.h"
 
@@ -60,7 +61,7 @@ Status AddCeilings(run::Manifest& manifest, const Clock& clock) {
 }
 
 Result<run::Results> NewResults(const run::RunConfig& config, const run::Experiment& experiment, const Invocation& invocation,
-                                const Clock& clock) {
+                                const run::EnergyMeter* energy, const Clock& clock) {
   RETURN_IF_ERROR(MakeWritableDir(config.results_dir));
   run::Manifest manifest;
   manifest.run_id = WallTimeCompact() + "-" + config.name;
@@ -72,7 +73,10 @@ Result<run::Results> NewResults(const run::RunConfig& config, const run::Experim
   manifest.systems = experiment.Systems();
   fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
   RETURN_IF_ERROR(AddCeilings(manifest, clock));
-  ASSIGN_OR_RETURN(manifest.cost, run::ResolveCostInputs(manifest.host, config.cost));
+  ASSIGN_OR_RETURN(run::ResolvedCost cost, run::ResolveCostInputs(manifest.host, config));
+  manifest.cost = std::move(cost.inputs);
+  manifest.pay = cost.pay;
+  if (energy != nullptr) manifest.energy_source = energy->Describe();
   return run::Results::Create(config.results_dir, std::move(manifest));
 }
 
@@ -84,11 +88,12 @@ Result<run::Results> StoredResults(const std::string& id_or_dir) {
   return results;
 }
 
-Status Execute(run::Experiment& experiment, run::Results& results, const Clock& clock) {
+Status Execute(run::Experiment& experiment, run::Results& results, run::EnergyMeter* energy, const Clock& clock) {
   const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
   Progress progress(clock, stderr, is_terminal, "requests");
   run::ExperimentHooks hooks;
   hooks.stop_requested = [] { return interrupted.load(); };
+  hooks.energy = energy;
   hooks.on_progress = [&](const run::ProgressUpdate& update) { progress.Update(update.done, update.total, update.activity); };
   return experiment.Execute(results, hooks);
 }
@@ -107,10 +112,13 @@ Status Run(const Flags& flags, const Invocation& invocation) {
     if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
   }
   ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, LlamaCppDriverFactory(clock), clock));
+  std::string no_energy;
+  const auto energy = run::OpenEnergyMeter(no_energy);
+  if (energy == nullptr) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
   if (!results) {
-    ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, clock));
+    ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, energy.get(), clock));
   }
-  const Status executed = Execute(experiment, *results, clock);
+  const Status executed = Execute(experiment, *results, energy.get(), clock);
   if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) return executed;
 
   ASSIGN_OR_RETURN(const cap::RunSummary summary, run::SummarizeStored(*results));

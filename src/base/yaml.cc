@@ -1,0 +1,195 @@
+#include "base/yaml.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/fs.h"
+
+namespace moecap {
+namespace {
+
+// Thrown and caught in this file.
+struct Place {
+  int line;
+  std::string message;
+};
+
+int LineOf(const YAML::Node& node) { return node.Mark().line + 1; }
+
+// Our own tree, because yaml-cpp's headers would cost every file that reads a setting a second of compilation.
+class Copier {
+ public:
+  YamlNode Copy(const YAML::Node& from, int depth) {
+    if (++count_ > kMostYamlNodes) throw Place{LineOf(from), fmt::format("more than {} values", kMostYamlNodes)};
+    if (depth > kMostYamlDepth) throw Place{LineOf(from), fmt::format("nests deeper than {}", kMostYamlDepth)};
+    YamlNode to;
+    to.line = LineOf(from);
+    if (from.IsScalar()) {
+      to.kind = YamlNode::Kind::kScalar;
+      to.scalar = from.Scalar();
+    } else if (from.IsSequence()) {
+      to.kind = YamlNode::Kind::kList;
+      for (const YAML::Node& item : from) to.items.push_back(Copy(item, depth + 1));
+    } else if (from.IsMap()) {
+      to.kind = YamlNode::Kind::kMap;
+      for (const auto& entry : from) {
+        if (!entry.first.IsScalar()) throw Place{LineOf(entry.first), "a key must be text"};
+        YamlNode value = Copy(entry.second, depth + 1);
+        value.key = entry.first.Scalar();
+        value.key_line = LineOf(entry.first);
+        to.items.push_back(std::move(value));
+      }
+    }
+    return to;
+  }
+
+ private:
+  int count_ = 0;
+};
+
+std::optional<int64_t> ParseInteger(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<double> ParseNumber(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+Result<YamlNode> ParseYaml(std::string_view text, const std::string& file) {
+  try {
+    return Copier().Copy(YAML::Load(std::string(text)), 0);
+  } catch (const Place& place) {
+    return BadInput(fmt::format("{}:{}: {}", file, place.line, place.message));
+  } catch (const YAML::Exception& error) {
+    return BadInput(fmt::format("{}:{}: not valid YAML: {}", file, error.mark.line + 1, error.msg));
+  }
+}
+
+void YamlErrors::Add(int line, const std::string& message) {
+  if (!first_) first_ = BadInput(fmt::format("{}:{}: {}", file_, line, message));
+}
+
+const Error& YamlErrors::first() const {
+  CHECK(first_.has_value());
+  return *first_;
+}
+
+YamlMap::YamlMap(const YamlNode& node, std::string where, YamlErrors& errors)
+    : node_(node), where_(std::move(where)), errors_(errors) {
+  if (node.kind != YamlNode::Kind::kMap)
+    errors_.Add(node.line, fmt::format("{} must be a mapping of keys to values", where_));
+}
+
+const YamlNode* YamlMap::Child(std::string_view key) {
+  known_.emplace(key);
+  if (node_.kind != YamlNode::Kind::kMap) return nullptr;
+  const auto found = std::find_if(node_.items.begin(), node_.items.end(), [&](const YamlNode& item) { return item.key == key; });
+  return found == node_.items.end() ? nullptr : &*found;
+}
+
+const YamlNode* YamlMap::Scalar(std::string_view key, std::string_view type_name) {
+  const YamlNode* value = Child(key);
+  if (value == nullptr || value->kind == YamlNode::Kind::kScalar) return value;
+  errors_.Add(value->line, fmt::format("\"{}\" must be {}", key, type_name));
+  return nullptr;
+}
+
+std::optional<std::string> YamlMap::String(std::string_view key) {
+  const YamlNode* value = Scalar(key, "text");
+  return value != nullptr ? std::optional(value->scalar) : std::nullopt;
+}
+
+std::optional<double> YamlMap::Number(std::string_view key) {
+  const YamlNode* value = Scalar(key, "a number");
+  if (value == nullptr) return std::nullopt;
+  const auto number = ParseNumber(value->scalar);
+  if (!number) errors_.Add(value->line, fmt::format("\"{}\" must be a number, not \"{}\"", key, value->scalar));
+  return number;
+}
+
+std::optional<int64_t> YamlMap::Integer(std::string_view key, int64_t least, int64_t most) {
+  const YamlNode* value = Scalar(key, "a whole number");
+  if (value == nullptr) return std::nullopt;
+  const auto number = ParseInteger(value->scalar);
+  if (!number) {
+    errors_.Add(value->line, fmt::format("\"{}\" must be a whole number, not \"{}\"", key, value->scalar));
+  } else if (*number < least || *number > most) {
+    errors_.Add(value->line, fmt::format("\"{}\" is {}; it must be between {} and {}", key, *number, least, most));
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::optional<bool> YamlMap::Boolean(std::string_view key) {
+  const YamlNode* value = Scalar(key, "true or false");
+  if (value == nullptr) return std::nullopt;
+  if (value->scalar == "true") return true;
+  if (value->scalar == "false") return false;
+  errors_.Add(value->line, fmt::format("\"{}\" must be true or false, not \"{}\"", key, value->scalar));
+  return std::nullopt;
+}
+
+std::vector<int64_t> YamlMap::Integers(std::string_view key, int64_t least, int64_t most) {
+  const YamlNode* list = Child(key);
+  if (list == nullptr) return {};
+  if (list->kind != YamlNode::Kind::kList || list->items.empty()) {
+    errors_.Add(list->line, fmt::format("\"{}\" must be a list of whole numbers, e.g. [1, 4, 16]", key));
+    return {};
+  }
+  std::vector<int64_t> values;
+  for (const YamlNode& item : list->items) {
+    const auto number = item.kind == YamlNode::Kind::kScalar ? ParseInteger(item.scalar) : std::nullopt;
+    if (!number) {
+      errors_.Add(item.line, fmt::format("\"{}\" must be a list of whole numbers", key));
+    } else if (*number < least || *number > most) {
+      errors_.Add(item.line, fmt::format("\"{}\" is {}; it must be between {} and {}", key, *number, least, most));
+    } else {
+      values.push_back(*number);
+    }
+  }
+  return values;
+}
+
+std::optional<size_t> YamlMap::Choice(std::string_view key, std::initializer_list<std::string_view> choices) {
+  const YamlNode* value = Scalar(key, fmt::format("one of {}", fmt::join(choices, ", ")));
+  if (value == nullptr) return std::nullopt;
+  const auto found = std::find(choices.begin(), choices.end(), value->scalar);
+  if (found != choices.end()) return static_cast<size_t>(found - choices.begin());
+  errors_.Add(value->line, fmt::format("\"{}\" is \"{}\"; known: {}", key, value->scalar, fmt::join(choices, ", ")));
+  return std::nullopt;
+}
+
+int YamlMap::LineOf(std::string_view key) const {
+  if (node_.kind != YamlNode::Kind::kMap) return node_.line;
+  const auto found = std::find_if(node_.items.begin(), node_.items.end(), [&](const YamlNode& item) { return item.key == key; });
+  return found == node_.items.end() ? node_.line : found->line;
+}
+
+void YamlMap::RefuseUnknownKeys() const {
+  if (node_.kind != YamlNode::Kind::kMap) return;
+  std::set<std::string_view> seen;
+  for (const YamlNode& item : node_.items) {
+    if (!seen.insert(item.key).second) {
+      errors_.Add(item.key_line, fmt::format("\"{}\" is given twice in {}", item.key, where_));
+    } else if (!known_.contains(item.key)) {
+      const std::string nearest = NearestWord(item.key, {known_.begin(), known_.end()});
+      const std::string remedy =
+          nearest.empty() ? fmt::format("known keys: {}", fmt::join(known_, ", ")) : fmt::format("did you mean \"{}\"?", nearest);
+      errors_.Add(item.key_line, fmt::format("unknown key \"{}\" in {}; {}", item.key, where_, remedy));
+    }
+  }
+}
+
+}  // namespace moecap

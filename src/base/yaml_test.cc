@@ -1,0 +1,100 @@
+#include "base/yaml.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace moecap {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+YamlNode Parse(const std::string& text) {
+  auto node = ParseYaml(text, "f.yaml");
+  EXPECT_TRUE(node.ok()) << node.error().message;
+  return *std::move(node);
+}
+
+TEST(ParseYaml, KeepsKindsOrderAndLines) {
+  const YamlNode node = Parse("a: 1\nb:\n  - x\n  - {c: ~}\n");
+  ASSERT_EQ(node.kind, YamlNode::Kind::kMap);
+  ASSERT_EQ(node.items.size(), 2u);
+  EXPECT_EQ(node.items[0].key, "a");
+  EXPECT_EQ(node.items[0].scalar, "1");
+  EXPECT_EQ(node.items[1].key_line, 2);
+  EXPECT_EQ(node.items[1].items[0].scalar, "x");
+  EXPECT_EQ(node.items[1].items[1].line, 4);
+  EXPECT_EQ(node.items[1].items[1].items[0].kind, YamlNode::Kind::kNull);
+}
+
+TEST(ParseYaml, RefusesWhatIsNoYamlOrTooMuchOfIt) {
+  EXPECT_THAT(ParseYaml("a: [1\n", "f.yaml").error().message, AllOf(HasSubstr("f.yaml:"), HasSubstr("not valid YAML")));
+  EXPECT_THAT(ParseYaml("? [1]\n: 2\n", "f.yaml").error().message, HasSubstr("a key must be text"));
+  EXPECT_THAT(ParseYaml(std::string(40, '[') + std::string(40, ']'), "f.yaml").error().message, HasSubstr("deeper than 32"));
+  std::string bomb = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n";
+  for (int i = 1; i < 6; ++i) {
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int j = 0; j < 10; ++j) bomb += (j == 0 ? "*a" : ",*a") + std::to_string(i - 1);
+    bomb += "]\n";
+  }
+  EXPECT_THAT(ParseYaml(bomb, "f.yaml").error().message, HasSubstr("more than 20000 values"));
+}
+
+TEST(YamlMap, HandsOutTypedValues) {
+  const YamlNode node = Parse("s: text\nd: 2.5e3\ni: -3\nb: true\nl: [1, 2]\nc: two\n");
+  YamlErrors errors("f.yaml");
+  YamlMap map(node, "the file", errors);
+  EXPECT_EQ(map.String("s"), "text");
+  EXPECT_EQ(map.Number("d"), 2500);
+  EXPECT_EQ(map.Integer("i", -5, 5), -3);
+  EXPECT_EQ(map.Boolean("b"), true);
+  EXPECT_THAT(map.Integers("l", 0, 9), ElementsAre(1, 2));
+  EXPECT_EQ(map.Choice("c", {"one", "two"}), 1u);
+  EXPECT_EQ(map.String("absent"), std::nullopt);
+  map.RefuseUnknownKeys();
+  EXPECT_TRUE(errors.empty());
+}
+
+std::string Complaint(const std::string& text, void (*read)(YamlMap&)) {
+  const YamlNode node = Parse(text);
+  YamlErrors errors("f.yaml");
+  YamlMap map(node, "the file", errors);
+  read(map);
+  map.RefuseUnknownKeys();
+  EXPECT_FALSE(errors.empty()) << text;
+  return errors.empty() ? "" : errors.first().message;
+}
+
+TEST(YamlMap, ComplaintsNameLineKeyAndRemedy) {
+  const auto read = [](YamlMap& map) {
+    map.Number("price");
+    map.Integer("count", 1, 8);
+    map.Boolean("flag");
+    map.Choice("pay", {"buy", "rent"});
+    map.Integers("list", 0, 3);
+  };
+  EXPECT_EQ(Complaint("price: x\n", read), "f.yaml:1: \"price\" must be a number, not \"x\"");
+  EXPECT_EQ(Complaint("\nprice: [1]\n", read), "f.yaml:2: \"price\" must be a number");
+  EXPECT_THAT(Complaint("price: .inf\n", read), HasSubstr("must be a number"));
+  EXPECT_THAT(Complaint("count: 9\n", read), HasSubstr("must be between 1 and 8"));
+  EXPECT_THAT(Complaint("count: 1.5\n", read), HasSubstr("whole number"));
+  EXPECT_THAT(Complaint("flag: 1\n", read), HasSubstr("true or false"));
+  EXPECT_THAT(Complaint("pay: steal\n", read), HasSubstr("known: buy, rent"));
+  EXPECT_THAT(Complaint("list: [7]\n", read), HasSubstr("between 0 and 3"));
+  EXPECT_THAT(Complaint("list: []\n", read), HasSubstr("e.g. [1, 4, 16]"));
+  EXPECT_EQ(Complaint("prize: 1\n", read), "f.yaml:1: unknown key \"prize\" in the file; did you mean \"price\"?");
+  EXPECT_THAT(Complaint("price: 1\nprice: 2\n", read), HasSubstr("f.yaml:2: \"price\" is given twice"));
+  EXPECT_THAT(Complaint("- 1\n", read), HasSubstr("the file must be a mapping"));
+}
+
+TEST(YamlErrors, KeepsTheFirst) {
+  YamlErrors errors("f");
+  EXPECT_TRUE(errors.empty());
+  errors.Add(3, "one");
+  errors.Add(1, BadInput("two"));
+  EXPECT_EQ(errors.first().message, "f:3: one");
+}
+
+}  // namespace
+}  // namespace moecap

@@ -129,7 +129,9 @@ Status Fill(const RequiredBandwidth& inputs, const Claim& claim, const Sources& 
   SetUniformPrecision(spec, inputs.bytes_per_param);
   const int64_t one = 1;
   const double single_bytes = metrics::DecodeCurve(spec, {&one, 1}, {.context_tokens = 0}).front().bytes_per_step;
-  const double all_bytes = spec.WeightBytes() - spec.ends[model::TensorClass::kEmbedding].bytes;
+  // An input embedding of its own is not read as a whole; a tied one is the head.
+  const double unread = spec.tied_embedding ? 0 : spec.ends[model::TensorClass::kEmbedding].bytes;
+  const double all_bytes = spec.WeightBytes() - unread;
   report.figures.push_back(BandwidthFigure("ours, all experts, S-MBU 1", std::nullopt, all_bytes / inputs.tpot_s));
   report.figures.push_back(BandwidthFigure("ours, batch 1, S-MBU 1", std::nullopt, single_bytes / inputs.tpot_s));
   report.reasons.push_back(fmt::format(

@@ -74,6 +74,7 @@ Status Fill(const CapRadar& inputs, const Claim&, const Sources&, ClaimReport& r
 }
 
 Status Fill(const ServerCost& inputs, const Claim& claim, const Sources& sources, ClaimReport& report) {
+  if (const auto processor = FindDevice(inputs.processor, claim, sources); !processor.ok()) return processor.error();
   cost::MachineSpec machine;
   machine.accelerators = {{inputs.device.text, inputs.devices}};
   machine.processors = {{inputs.processor.text, inputs.processors}};

@@ -151,6 +151,14 @@ double EstimatedBytes(double batch) {
   return 2 * (15706484224 - 102400.0 * 2048 - 26 * (64 - distinct) * expert + batch * 2048 + batch * 27 * 576);
 }
 
+TEST_F(Claims, ATiedEmbeddingIsReadAsTheHead) {
+  std::string claim = kBandwidthClaim;
+  claim.replace(claim.find("deepseek-ai/DeepSeek-R1"), 23, "xai-org/grok-1");
+  const ClaimReport report = Evaluated("required_bandwidth", claim);
+  EXPECT_NEAR(*Find(report, "ours, all experts, S-MBU 1").computed,
+              static_cast<double>(Spec("xai-org/grok-1").TotalParams()) / 0.1, 1);
+}
+
 TEST_F(Claims, BatchLimitByHand) {
   // A step of DeepSeek-V2-Lite in BF16: everything but the input embedding and the experts that are not chosen; one embedding
   // row and 27 x 576 new cache elements a sequence.
@@ -354,6 +362,10 @@ TEST_F(Claims, UnknownNamesArePointedAt) {
   ASSERT_FALSE(device.ok());
   EXPECT_THAT(device.error().message, HasSubstr("f.yaml:8: "));
   EXPECT_THAT(device.error().message, HasSubstr("rtx-409"));
+  const auto processor =
+      TryEvaluate("server_cost", "    device: h20\n    processor: epyc-9645\n    dram_gib: 8\n    published: {cost_usd: 1}\n");
+  ASSERT_FALSE(processor.ok());
+  EXPECT_THAT(processor.error().message, HasSubstr("f.yaml:8: "));
 }
 
 }  // namespace

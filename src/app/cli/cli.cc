@@ -22,6 +22,7 @@ constexpr Verb kVerbs[] = {
     {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
+    {"paper", "published figures of the MoE-CAP paper against the same figures computed here", AddPaper},
     {"validate", "how far the formulas are from what the engine touches; what recording costs", AddValidate},
 };
 

@@ -40,6 +40,18 @@ class EntryReader {
     for (const Json& item : *value) out.push_back(item.get<std::string>());
   }
 
+  // "10de:2335": four small hexadecimal digits each.
+  void PciIds(const char* key, std::vector<std::string>& out) {
+    std::vector<std::string> ids;
+    Texts(key, ids);
+    for (const std::string& id : ids) {
+      const bool sound = id.size() == 9 && id[4] == ':' && id.find_first_not_of("0123456789abcdef:") == std::string::npos &&
+                         std::count(id.begin(), id.end(), ':') == 1;
+      if (!sound) return Fail(key, fmt::format("has '{}'; a PCI number is written like 10de:2335", id));
+    }
+    out = std::move(ids);
+  }
+
   // The value times `factor`: from the file's unit to the SI base unit.
   void Number(const char* key, std::optional<double>& out, double factor = 1) {
     const Json* value = Get(key, false);
@@ -170,6 +182,7 @@ Result<Device> DeviceFromJson(const Json& json) {
   reader.Text("name", device.name);
   reader.Text("class", device.device_class);
   reader.Texts("aliases", device.aliases);
+  reader.PciIds("pci_ids", device.pci_ids);
   std::optional<int> year;
   reader.Integer("year", year);
   device.year = year.value_or(0);
@@ -217,13 +230,9 @@ Result<Link> LinkFromJson(const Json& json) {
 }
 
 Json ToJson(const Device& device) {
-  Json json = {{"id", device.id},
-               {"vendor", device.vendor},
-               {"name", device.name},
-               {"class", device.device_class},
-               {"aliases", device.aliases},
-               {"year", device.year},
-               {"memory_type", device.memory_type}};
+  Json json = {
+      {"id", device.id},           {"vendor", device.vendor},   {"name", device.name}, {"class", device.device_class},
+      {"aliases", device.aliases}, {"pci_ids", device.pci_ids}, {"year", device.year}, {"memory_type", device.memory_type}};
   PutIfKnown(json, "memory_bytes", device.memory_bytes);
   PutIfKnown(json, "bandwidth_bytes_per_s", device.bandwidth_bytes_per_s);
   PutIfKnown(json, "cores", device.cores);

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "hardware/probe/cgroup.h"
 #include "hardware/probe/probe.h"
+#include "hardware/probe/sysfs.h"
 
 namespace moecap::hardware {
 namespace fs = std::filesystem;
@@ -27,12 +28,6 @@ std::string Trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\n");
   if (begin == std::string_view::npos) return "";
   return std::string(text.substr(begin, text.find_last_not_of(" \t\n") - begin + 1));
-}
-
-// First line of a small file; empty when it cannot be read.
-std::string ReadWord(const fs::path& path) {
-  const auto lines = ReadLines(path);
-  return lines && !lines->empty() ? Trim(lines->front()) : "";
 }
 
 int ToInt(std::string_view text, int fallback) {

@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "hardware/host.h"
+#include "hardware/machine.h"
+#include "hardware/probe/nvml.h"
 
 namespace moecap::hardware {
 
@@ -18,6 +20,13 @@ HostInfo DetectHost();
 
 // The same from a copy of the files under `root` (tests), for a process that may run on `allowed_cpus`.
 HostInfo DetectHostAt(const std::filesystem::path& root, const std::vector<int>& allowed_cpus);
+
+// The host with everything built into it. Catalogue ids are not filled in (MatchCatalogue). Never fails: what cannot be read is
+// null, with a note where the user can help.
+MachineInfo DetectMachine();
+
+// The same from a copy of the files under `root`, with the GPUs of `gpus` (null = none).
+MachineInfo DetectMachineAt(const std::filesystem::path& root, const std::vector<int>& allowed_cpus, GpuManager* gpus);
 
 struct CeilingOptions {
   int threads = 0;             // 0 = HostInfo::UsableThreads()

@@ -38,6 +38,15 @@ Ceilings HigherOf(const Ceilings& older, Ceilings newer) {
       newer.*figure = older.*figure;
     }
   }
+  return KeepProbe(older, std::move(newer));
+}
+
+Ceilings KeepProbe(const Ceilings& older, Ceilings newer) {
+  if (newer.probed_at.empty()) newer.probed_at = older.probed_at;
+  if (newer.by_threads.empty()) newer.by_threads = older.by_threads;
+  if (newer.caches.empty()) newer.caches = older.caches;
+  if (!newer.disk) newer.disk = older.disk;
+  if (newer.gpus.empty()) newer.gpus = older.gpus;
   return newer;
 }
 

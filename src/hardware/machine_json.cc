@@ -1,14 +1,10 @@
 #include <nlohmann/json.hpp>
 
+#include "hardware/json_fields.h"
 #include "hardware/machine.h"
 
 namespace moecap::hardware {
 namespace {
-
-template <typename T>
-Json OrNull(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 

@@ -17,7 +17,7 @@ constexpr Verb kVerbs[] = {
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
     {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
-    {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},
+    {"hardware", "the device catalogue, what this machine is, and its measured ceilings", AddHardware},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
     {"validate", "how far the formulas are from what the engine touches; what recording costs", AddValidate},

@@ -106,7 +106,9 @@ std::vector<Disk> ReadDisks(const fs::path& root) {
     if (IsVirtualDisk(disk.name) || disk.bytes <= 0) continue;
     disk.model = ReadWord(block / "device/model");
     disk.transport = Transport(disk.name);
-    if (const auto rotational = ReadNumber(block / "queue/rotational")) disk.rotational = *rotational != 0;
+    // A virtio disk says that it rotates, whatever the host keeps it on.
+    const auto rotational = disk.transport == "virtio" ? std::nullopt : ReadNumber(block / "queue/rotational");
+    if (rotational) disk.rotational = *rotational != 0;
     // nvme0n1/device is the controller, whose own device is the PCI function.
     if (disk.transport == "nvme") disk.pcie = ReadPcieLink(block / "device/device");
     disks.push_back(std::move(disk));

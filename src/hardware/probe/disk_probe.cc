@@ -15,7 +15,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -98,7 +97,7 @@ class DiskMeasurement {
         options_(options),
         host_(host),
         clock_(clock),
-        pattern_(std::random_device{}()) {
+        pattern_(static_cast<uint64_t>(clock.NowNs()) ^ (static_cast<uint64_t>(::getpid()) << 40)) {
     for (int thread = 0; thread < kPageThreads; ++thread) {
       memory_.push_back(MakeBlock());
       random_.emplace_back(static_cast<uint64_t>(thread));
@@ -222,7 +221,7 @@ double DescribeDisk(const fs::path& folder, const DiskOptions& options, DiskCeil
     limit = PcieBytesPerS(known.pcie.max_generation, known.pcie.max_lanes).value_or(limit);
     if (known.transport == "virtio")
       disk.notes.emplace_back("a virtual disk: the host may hold parts of it in its memory, or limit its rate");
-    if (known.rotational == true && known.transport != "virtio") disk.notes.emplace_back("a rotating disk");
+    if (known.rotational == true) disk.notes.emplace_back("a rotating disk");
   }
   return limit;
 }

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "hardware/probe/probe.h"
+#include "hardware/probe/scratch_file.h"
 
 namespace moecap::hardware {
 namespace fs = std::filesystem;
@@ -125,6 +126,9 @@ Result<CachedCeilings> LoadOrProbe(const HostInfo& host, const ProbeOptions& opt
                                    const fs::path& cache_dir, double max_age_s) {
   const fs::path folder = options.disk_folder.empty() ? cache_dir : options.disk_folder;
   const std::vector<int> thread_counts = ThreadCounts(host, options);
+  if (options.measure_disk && !options.disk_folder.empty()) {  // seconds earlier than MeasureDisk would tell
+    if (const auto usable = ScratchFile::Create(folder); !usable) return usable.error();
+  }
   options.on_step("memory bandwidth and arithmetic of all threads");
   ASSIGN_OR_RETURN(CachedCeilings result, LoadOrMeasureCeilings(host, options.ceilings, clock, cache_dir, max_age_s));
   Ceilings& ceilings = result.ceilings;

@@ -111,6 +111,7 @@ class DiskMeasurement {
         std::max<uint64_t>(1, static_cast<uint64_t>(kWriteShare * static_cast<double>(blocks_)) / kBlockThreads);
     const uint64_t per_repetition = per_thread * kBlockThreads;
     std::vector<uint64_t> done(kBlockThreads, 0);
+    std::atomic<int> finished = 0;  // the last one of a repetition makes the data safe
     const Team team(kBlockThreads, host_, clock_);
     const auto times = team.Time(
         options_.figure_s, 1,
@@ -122,7 +123,7 @@ class DiskMeasurement {
             pattern_.Stamp(block, kBlock, offset);
             Check(::pwrite(file_.fd(), block, kBlock, static_cast<off_t>(offset)), kBlock);
           }
-          Check(::fdatasync(file_.fd()), 0);
+          if (++finished % kBlockThreads == 0) Check(::fdatasync(file_.fd()), 0);
         },
         static_cast<int>(blocks_ / per_repetition));
     if (error_ != 0) return IoError("writing");

@@ -1,11 +1,14 @@
 // Reading what a machine is built of, from copies of its files, and measuring disks.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "base/fs.h"
+#include "hardware/probe/async_reads.h"
 #include "hardware/probe/disk_probe.h"
 #include "hardware/probe/probe.h"
 
@@ -292,6 +295,29 @@ TEST_F(MachineTest, SaysWhatKeepsADiskFromBeingMeasured) {
     EXPECT_FALSE(memory->sequential_read_bytes_per_s.has_value());
     EXPECT_THAT(memory->notes, Contains(HasSubstr("in memory")));
   }
+}
+
+TEST_F(MachineTest, AsynchronousReadsDeliverEveryPieceOnce) {
+  constexpr size_t kPiece = 512;
+  std::string content;
+  for (int i = 0; i < 100; ++i) content += std::string(kPiece, static_cast<char>(i));
+  Put("pieces", content);
+  auto reads = AsyncReads::Create(8);
+  if (!reads) GTEST_SKIP() << "no asynchronous I/O here";
+  const int fd = ::open((root_ / "pieces").c_str(), O_RDONLY);
+  ASSERT_GE(fd, 0);
+  std::vector<char> memory(8 * kPiece);
+  std::vector<int> seen(100, 0);
+  uint64_t next = 0;
+  const auto offset = [&] { return next++ * kPiece; };
+  const auto count = [&](const char* data, uint64_t at) {
+    const auto piece = static_cast<int>(at / kPiece);
+    if (data[0] == static_cast<char>(piece) && data[kPiece - 1] == static_cast<char>(piece)) ++seen[static_cast<size_t>(piece)];
+  };
+  EXPECT_EQ(reads->Run(fd, memory.data(), kPiece, 100, offset, count), 0);
+  EXPECT_THAT(seen, testing::Each(1));
+  EXPECT_EQ(reads->Run(fd, memory.data(), kPiece, 1, offset, count), ENODATA);  // behind the end
+  ::close(fd);
 }
 
 class ProbeCacheTest : public MachineTest {

@@ -54,6 +54,9 @@ struct Ceiling {
 
   // (best - worst) / best, 0..1; near 0 on a quiet machine.
   double Spread() const { return best > 0 ? (best - worst) / best : 0; }
+
+  // Whether other load shared the machine: the median repetition is more than a quarter below the best one.
+  bool Noisy() const { return median < 0.75 * best; }
 };
 
 // Memory bandwidth with so many threads; figures as in Ceilings.

@@ -154,11 +154,15 @@ std::string DiskText(const hardware::DiskCeilings& disk, size_t width, bool unic
   std::string out =
       fmt::format("Disk {}{}, file of {}, measured {}\n", disk.disk.empty() ? "(not told)" : disk.disk,
                   disk.model.empty() ? "" : " " + PrintableText(disk.model), FormatBytes(disk.file_bytes), disk.measured_at);
-  out += FigureTable({{"read in order", disk.sequential_read_bytes_per_s, "B/s", {}},
-                      {"random 1 MiB", disk.random_1mib_read_bytes_per_s, "B/s", {}},
-                      {"random 4 KiB", disk.random_4kib_read_bytes_per_s, "B/s", {}},
-                      {"write in order", disk.sequential_write_bytes_per_s, "B/s", {}}},
-                     width, unicode);
+  const bool measured = disk.sequential_read_bytes_per_s || disk.sequential_write_bytes_per_s ||
+                        disk.random_1mib_read_bytes_per_s || disk.random_4kib_read_bytes_per_s;
+  if (measured) {
+    out += FigureTable({{"read in order", disk.sequential_read_bytes_per_s, "B/s", {}},
+                        {"random 1 MiB", disk.random_1mib_read_bytes_per_s, "B/s", {}},
+                        {"random 4 KiB", disk.random_4kib_read_bytes_per_s, "B/s", {}},
+                        {"write in order", disk.sequential_write_bytes_per_s, "B/s", {}}},
+                       width, unicode);
+  }
   for (const std::string& note : disk.notes) Line(out, "note", note, width);
   return out;
 }

@@ -60,6 +60,11 @@ void Store(const Ceilings& ceilings, const fs::path& file) {
   if (MakeWritableDir(file.parent_path()).ok()) (void)WriteFileAtomically(file, DumpJsonPretty(ToJson(ceilings))).ok();
 }
 
+// Notes of an earlier probe stay in the file: each is said once.
+void AddNote(Ceilings& ceilings, const std::string& note) {
+  if (std::find(ceilings.notes.begin(), ceilings.notes.end(), note) == ceilings.notes.end()) ceilings.notes.push_back(note);
+}
+
 std::vector<int> ThreadCounts(const HostInfo& host, const ProbeOptions& options) {
   if (!options.thread_counts.empty()) return options.thread_counts;
   std::vector<int> counts;
@@ -86,7 +91,7 @@ Status ProbeDisk(const HostInfo& host, const ProbeOptions& options, const fs::pa
   if (!named) (void)MakeWritableDir(folder).ok();
   auto disk = MeasureDisk(folder, options.disk, host, clock);
   if (!disk && named) return disk.error();
-  if (!disk) ceilings.notes.push_back(disk.error().message);
+  if (!disk) AddNote(ceilings, disk.error().message);
   if (disk) ceilings.disk = *std::move(disk);
   return {};
 }
@@ -98,7 +103,7 @@ void ProbeGpus(const ProbeOptions& options, Ceilings& ceilings) {
   auto gpus = MeasureGpus(options.gpu, manager.get());
   ceilings.gpus = gpus ? *std::move(gpus) : std::vector<GpuCeilings>();
   // Most machines have no driver because they have no GPU.
-  if (!gpus && manager != nullptr) ceilings.notes.push_back(fmt::format("GPUs: {}", gpus.error().message));
+  if (!gpus && manager != nullptr) AddNote(ceilings, fmt::format("GPUs: {}", gpus.error().message));
 }
 
 }  // namespace
@@ -141,6 +146,11 @@ Result<CachedCeilings> LoadOrProbe(const HostInfo& host, const ProbeOptions& opt
     ASSIGN_OR_RETURN(ThreadBandwidth point, MeasureBandwidth(host, threads, point_options, clock));
     ceilings.by_threads.push_back(std::move(point));
   }
+  const bool noisy = std::any_of(ceilings.by_threads.begin(), ceilings.by_threads.end(), [](const ThreadBandwidth& point) {
+    return point.read_bytes_per_s.Noisy() || point.copy_bytes_per_s.Noisy();
+  });
+  if (noisy)
+    AddNote(ceilings, "other load shared this machine while the bandwidth by threads was measured: repeat it with --fresh");
   options.on_step("caches");
   ASSIGN_OR_RETURN(ceilings.caches, MeasureCaches(host, ReadCacheLevels("/", host.allowed_cpus), options.point_s, clock));
   if (options.measure_disk) RETURN_IF_ERROR(ProbeDisk(host, options, folder, clock, ceilings));

@@ -124,6 +124,26 @@ size_t LongestName(const Device& device, const std::vector<std::string>& words) 
   return longest;
 }
 
+// The nearest id by letters, then those that share a telling word with `name`; at most three.
+std::vector<std::string> NearestIds(const std::vector<Device>& devices, std::string_view name) {
+  constexpr size_t kMost = 3;
+  std::vector<std::string> ids;
+  for (const Device& device : devices) ids.push_back(device.id);
+  std::vector<std::string> near;
+  if (std::string nearest = NearestWord(name, ids); !nearest.empty()) near.push_back(std::move(nearest));
+  const std::vector<std::string> words = TellingWords(name);
+  for (const Device& device : devices) {
+    const std::vector<std::string> own = TellingWords(device.name + " " + device.id);
+    const bool shares = std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+      const bool numbered = std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+      return numbered && std::find(own.begin(), own.end(), word) != own.end();
+    });
+    const bool is_new = std::find(near.begin(), near.end(), device.id) == near.end();
+    if (shares && is_new && near.size() < kMost) near.push_back(device.id);
+  }
+  return near;
+}
+
 double MemoryDistance(const Device& device, std::optional<double> memory_bytes) {
   if (!memory_bytes || !device.memory_bytes || *device.memory_bytes <= 0) return 0;
   return std::abs(*memory_bytes / *device.memory_bytes - 1);
@@ -183,15 +203,30 @@ Result<Catalogue> Catalogue::BuiltinWith(const CatalogueLayer& user) {
 
 Result<Device> Catalogue::FindDevice(std::string_view name) const {
   const std::string wanted = Normalized(name);
-  std::vector<std::string> ids;
   for (const Device& device : devices_) {
     if (HasName(device, wanted)) return device;
-    ids.push_back(device.id);
   }
-  const std::string near = NearestWord(name, ids);
+  if (const auto device = MatchPciId(name, std::nullopt)) return *device;
+  const std::vector<std::string> near = NearestIds(devices_, name);
   return BadInput(
-      fmt::format("no device '{}' in the catalogue{}; `moecap hardware` lists all, and a file of your own can add one", name,
-                  near.empty() ? "" : fmt::format(", did you mean '{}'?", near)));
+      fmt::format("no device '{}' in the catalogue{}; `moecap hardware list` shows all, `moecap hardware probe` measures this "
+                  "machine, and an "
+                  "entry in a file of your own adds a device (docs/hardware.md)",
+                  name, near.empty() ? "" : fmt::format(", did you mean '{}'?", fmt::join(near, "', '"))));
+}
+
+std::vector<Device> Catalogue::Search(std::string_view words) const {
+  const std::vector<std::string> wanted = Words(words);
+  std::vector<Device> found;
+  for (const Device& device : devices_) {
+    std::string text = Normalized(device.vendor);
+    for (const std::string_view name : NamesOf(device)) text += " " + Normalized(name);
+    for (const std::string& id : device.pci_ids) text += " " + Normalized(id);
+    const bool fits = std::all_of(wanted.begin(), wanted.end(),
+                                  [&](const std::string& word) { return text.find(word) != std::string::npos; });
+    if (fits && !wanted.empty()) found.push_back(device);
+  }
+  return found;
 }
 
 Result<Link> Catalogue::FindLink(std::string_view id) const {
@@ -223,6 +258,18 @@ std::optional<Device> Catalogue::MatchAccelerator(std::string_view name, std::op
     found = nearest([&](const Device& device) { return LongestName(device, words) == words.size(); });
   }
   return found == nullptr ? std::nullopt : std::optional(*found);
+}
+
+std::optional<Device> Catalogue::MatchPciId(std::string_view pci_id, std::optional<double> memory_bytes) const {
+  std::vector<const Device*> found;
+  for (const Device& device : devices_) {
+    const bool has = std::find(device.pci_ids.begin(), device.pci_ids.end(), pci_id) != device.pci_ids.end();
+    if (has && MemoryDistance(device, memory_bytes) <= kMemoryTolerance) found.push_back(&device);
+  }
+  if (found.empty() || (found.size() > 1 && !memory_bytes)) return std::nullopt;
+  return **std::min_element(found.begin(), found.end(), [&](const Device* a, const Device* b) {
+    return MemoryDistance(*a, memory_bytes) < MemoryDistance(*b, memory_bytes);
+  });
 }
 
 std::optional<Device> Catalogue::MatchProcessor(std::string_view cpu_model) const {

@@ -35,9 +35,11 @@ class Catalogue {
   const std::vector<Device>& devices() && = delete;  // would dangle
   const std::vector<Link>& links() && = delete;
 
-  // By id, name or alias; letter case, spaces and punctuation do not matter ("H100 SXM" finds h100-sxm).
-  // Error: kBadInput with the nearest known ids.
+  // By id, name, alias or PCI number; letter case, spaces and punctuation do not matter ("H100 SXM" finds h100-sxm).
+  // Error: kBadInput with the nearest known ids, and how to measure the machine or to add the device.
   Result<Device> FindDevice(std::string_view name) const;
+  // Devices of which some name (id, name, alias, vendor, PCI number) holds every word of `words` as a part, in catalogue order.
+  std::vector<Device> Search(std::string_view words) const;
   // By id.
   Result<Link> FindLink(std::string_view id) const;
 
@@ -45,6 +47,10 @@ class Catalogue {
   // name or alias first; then a device whose name has all the telling words of the report, in order; among several the one
   // whose memory is nearest. Null when nothing fits, or when the memory differs by more than a quarter.
   std::optional<Device> MatchAccelerator(std::string_view name, std::optional<double> memory_bytes) const;
+
+  // The device with the PCI number `pci_id` ("10de:2335"). Several boards may share one: then the one whose memory is nearest,
+  // and null when the memory is not given; null too when it differs by more than a quarter.
+  std::optional<Device> MatchPciId(std::string_view pci_id, std::optional<double> memory_bytes) const;
 
   // The processor whose model number stands in `cpu_model` (/proc/cpuinfo). Null when it is not in the catalogue or the
   // string was shortened, as clouds do.

@@ -40,6 +40,18 @@ class EntryReader {
     for (const Json& item : *value) out.push_back(item.get<std::string>());
   }
 
+  // "10de:2335": four small hexadecimal digits each.
+  void PciIds(const char* key, std::vector<std::string>& out) {
+    std::vector<std::string> ids;
+    Texts(key, ids);
+    for (const std::string& id : ids) {
+      const bool sound = id.size() == 9 && id[4] == ':' && id.find_first_not_of("0123456789abcdef:") == std::string::npos &&
+                         std::count(id.begin(), id.end(), ':') == 1;
+      if (!sound) return Fail(key, fmt::format("has '{}'; a PCI number is written like 10de:2335", id));
+    }
+    out = std::move(ids);
+  }
+
   // The value times `factor`: from the file's unit to the SI base unit.
   void Number(const char* key, std::optional<double>& out, double factor = 1) {
     const Json* value = Get(key, false);
@@ -138,8 +150,8 @@ class EntryReader {
 };
 
 template <typename T>
-void PutIfKnown(Json& json, const char* key, const std::optional<T>& value) {
-  if (value) json[key] = *value;
+void PutOrNull(Json& json, const char* key, const std::optional<T>& value) {
+  json[key] = value ? Json(*value) : Json(nullptr);
 }
 
 Json RangeToJson(const PriceRange& range) {
@@ -170,6 +182,7 @@ Result<Device> DeviceFromJson(const Json& json) {
   reader.Text("name", device.name);
   reader.Text("class", device.device_class);
   reader.Texts("aliases", device.aliases);
+  reader.PciIds("pci_ids", device.pci_ids);
   std::optional<int> year;
   reader.Integer("year", year);
   device.year = year.value_or(0);
@@ -217,28 +230,24 @@ Result<Link> LinkFromJson(const Json& json) {
 }
 
 Json ToJson(const Device& device) {
-  Json json = {{"id", device.id},
-               {"vendor", device.vendor},
-               {"name", device.name},
-               {"class", device.device_class},
-               {"aliases", device.aliases},
-               {"year", device.year},
-               {"memory_type", device.memory_type}};
-  PutIfKnown(json, "memory_bytes", device.memory_bytes);
-  PutIfKnown(json, "bandwidth_bytes_per_s", device.bandwidth_bytes_per_s);
-  PutIfKnown(json, "cores", device.cores);
-  PutIfKnown(json, "memory_channels", device.memory_channels);
+  Json json = {
+      {"id", device.id},           {"vendor", device.vendor},   {"name", device.name}, {"class", device.device_class},
+      {"aliases", device.aliases}, {"pci_ids", device.pci_ids}, {"year", device.year}, {"memory_type", device.memory_type}};
+  PutOrNull(json, "memory_bytes", device.memory_bytes);
+  PutOrNull(json, "bandwidth_bytes_per_s", device.bandwidth_bytes_per_s);
+  PutOrNull(json, "cores", device.cores);
+  PutOrNull(json, "memory_channels", device.memory_channels);
   Json peaks = Json::object();
   for (const char* dtype : {"fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8"})
-    PutIfKnown(peaks, dtype, DensePeak(device, dtype));
+    PutOrNull(peaks, dtype, DensePeak(device, dtype));
   json["dense_flops_per_s"] = std::move(peaks);
-  PutIfKnown(json, "tdp_w", device.tdp_w);
+  PutOrNull(json, "tdp_w", device.tdp_w);
   json["price_usd"] = RangeToJson(device.price_usd);
   json["rent_usd_per_h"] = RangeToJson(device.rent_usd_per_h);
   json["unified_memory"] = device.unified_memory;
-  if (!device.host_link.empty()) json["host_link"] = device.host_link;
-  if (!device.scale_up_link.empty()) json["scale_up_link"] = device.scale_up_link;
-  PutIfKnown(json, "scale_up_devices", device.scale_up_devices);
+  json["host_link"] = device.host_link.empty() ? Json(nullptr) : Json(device.host_link);
+  json["scale_up_link"] = device.scale_up_link.empty() ? Json(nullptr) : Json(device.scale_up_link);
+  PutOrNull(json, "scale_up_devices", device.scale_up_devices);
   json["confidence"] = ConfidenceName(device.confidence);
   json["source"] = device.source;
   json["date"] = device.date;
@@ -247,12 +256,12 @@ Json ToJson(const Device& device) {
 
 Json ToJson(const Link& link) {
   Json json = {{"id", link.id}, {"class", link.link_class}, {"name", link.name}, {"generation", link.generation}};
-  PutIfKnown(json, "lanes", link.lanes);
+  PutOrNull(json, "lanes", link.lanes);
   json["bytes_per_s"] = link.bytes_per_s;
-  PutIfKnown(json, "both_directions_bytes_per_s", link.both_directions_bytes_per_s);
-  PutIfKnown(json, "latency_s", link.latency_s);
-  PutIfKnown(json, "random_reads_per_s", link.random_reads_per_s);
-  PutIfKnown(json, "price_usd_per_gb", link.price_usd_per_gb);
+  PutOrNull(json, "both_directions_bytes_per_s", link.both_directions_bytes_per_s);
+  PutOrNull(json, "latency_s", link.latency_s);
+  PutOrNull(json, "random_reads_per_s", link.random_reads_per_s);
+  PutOrNull(json, "price_usd_per_gb", link.price_usd_per_gb);
   json["year"] = link.year;
   if (!link.note.empty()) json["note"] = link.note;
   json["source"] = link.source;

@@ -31,6 +31,7 @@ struct Device {
   std::string name;                             // "H100 SXM5"
   std::string device_class;                     // "datacenter", "workstation", "consumer", "unified", "edge", "cpu"
   std::vector<std::string> aliases;             // names that drivers and other tools report
+  std::vector<std::string> pci_ids;             // "10de:2335", vendor and device; boards of one chip may share it
   int year = 0;                                 // of the first shipment
   std::string memory_type;                      // "HBM3"
   std::optional<double> memory_bytes;           // allocatable where a source says so, else nominal

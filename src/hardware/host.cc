@@ -17,8 +17,6 @@ int HostInfo::UsableThreads() const {
 
 namespace {
 
-constexpr double kNoisyShare = 0.25;
-
 // The figures of a measurement, to be treated alike.
 constexpr std::optional<Ceiling> Ceilings::*kFigures[] = {&Ceilings::read_bytes_per_s, &Ceilings::copy_bytes_per_s,
                                                           &Ceilings::fp32_flops_per_s, &Ceilings::bf16_flops_per_s,
@@ -27,9 +25,8 @@ constexpr std::optional<Ceiling> Ceilings::*kFigures[] = {&Ceilings::read_bytes_
 }  // namespace
 
 bool Ceilings::Noisy() const {
-  return std::any_of(std::begin(kFigures), std::end(kFigures), [&](auto figure) {
-    return (this->*figure).has_value() && (this->*figure)->median < (1 - kNoisyShare) * (this->*figure)->best;
-  });
+  return std::any_of(std::begin(kFigures), std::end(kFigures),
+                     [&](auto figure) { return (this->*figure).has_value() && (this->*figure)->Noisy(); });
 }
 
 Ceilings HigherOf(const Ceilings& older, Ceilings newer) {
@@ -38,6 +35,15 @@ Ceilings HigherOf(const Ceilings& older, Ceilings newer) {
       newer.*figure = older.*figure;
     }
   }
+  return KeepProbe(older, std::move(newer));
+}
+
+Ceilings KeepProbe(const Ceilings& older, Ceilings newer) {
+  if (newer.probed_at.empty()) newer.probed_at = older.probed_at;
+  if (newer.by_threads.empty()) newer.by_threads = older.by_threads;
+  if (newer.caches.empty()) newer.caches = older.caches;
+  if (!newer.disk) newer.disk = older.disk;
+  if (newer.gpus.empty()) newer.gpus = older.gpus;
   return newer;
 }
 

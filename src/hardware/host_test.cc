@@ -76,6 +76,70 @@ TEST(Ceilings, SurviveJson) {
   EXPECT_EQ(DumpJson(ToJson(*back)), DumpJson(ToJson(Sample())));
 }
 
+Ceilings Probed() {
+  Ceilings ceilings = Sample();
+  const Ceiling ceiling{50e9, 48e9, 40e9, 7, "kernel"};
+  ceilings.kernels = {{"fp32", ceiling}, {"int8", ceiling}};
+  ceilings.probed_at = "2026-01-31T12:00:05Z";
+  ceilings.by_threads = {{1, ceiling, ceiling}, {2, ceiling, ceiling}};
+  ceilings.caches = {{3, 32e6, 16e6, ceiling}};
+  ceilings.disk.emplace();
+  ceilings.disk->disk = "nvme0n1";
+  ceilings.disk->random_1mib_read_bytes_per_s = ceiling;
+  ceilings.disk->notes = {"a note"};
+  ceilings.gpus.resize(1);
+  ceilings.gpus[0].name = "NVIDIA H200";
+  ceilings.gpus[0].read_bytes_per_s = ceiling;
+  ceilings.gpus[0].busy_w = 500;
+  return ceilings;
+}
+
+TEST(Ceilings, AWholeProbeSurvivesJson) {
+  const Json json = ToJson(Probed());
+  const auto back = CeilingsFromJson(json);
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(DumpJson(ToJson(*back)), DumpJson(json));
+  EXPECT_EQ(json["kernels"][1]["ops_per_s"]["best"], 50e9);
+  EXPECT_TRUE(json["disk"]["sequential_read_bytes_per_s"].is_null());
+  EXPECT_TRUE(json["gpus"][0]["idle_w"].is_null());
+  EXPECT_EQ(back->by_threads[1].threads, 2);
+}
+
+// Manifests and cache files of before the whole probe.
+TEST(Ceilings, OlderFilesLackTheProbe) {
+  Json json = ToJson(Probed());
+  for (const char* key : {"kernels", "probed_at", "by_threads", "caches", "disk", "gpus"}) json.erase(key);
+  const auto back = CeilingsFromJson(json);
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(DumpJson(ToJson(*back)), DumpJson(ToJson(Sample())));
+}
+
+TEST(Ceilings, ErrorsInTheProbeNameTheirPlace) {
+  const auto message = [](const char* pointer, const Json& value) {
+    Json json = ToJson(Probed());
+    json[Json::json_pointer(pointer)] = value;
+    const auto result = CeilingsFromJson(json);
+    return result.ok() ? "accepted" : result.error().message;
+  };
+  EXPECT_THAT(message("/by_threads", 1), testing::HasSubstr("'by_threads' is not a list"));
+  EXPECT_THAT(message("/by_threads/0", 1), testing::HasSubstr("by_threads"));
+  EXPECT_THAT(message("/caches/0/read_bytes_per_s", nullptr),
+              testing::HasSubstr("caches: the key 'read_bytes_per_s' is missing"));
+  EXPECT_THAT(message("/disk/random_1mib_read_bytes_per_s/best", -1), testing::HasSubstr("disk: random_1mib"));
+  EXPECT_THAT(message("/disk", "vda"), testing::HasSubstr("'disk' is not an object"));
+  EXPECT_THAT(message("/gpus/0/name", 7), testing::HasSubstr("gpus: the key 'name'"));
+}
+
+TEST(KeepProbe, KeepsWhatOnlyTheOlderHolds) {
+  const Ceilings kept = KeepProbe(Probed(), Sample());
+  EXPECT_EQ(kept.by_threads.size(), 2u);
+  EXPECT_TRUE(kept.disk.has_value());
+  EXPECT_EQ(kept.probed_at, "2026-01-31T12:00:05Z");
+  Ceilings newer = Probed();
+  newer.disk->disk = "sda";
+  EXPECT_EQ(KeepProbe(Probed(), newer).disk->disk, "sda");
+}
+
 TEST(Ceilings, RefuseWhatCannotBeAMeasurement) {
   Json json = ToJson(Sample());
   json["read_bytes_per_s"]["best"] = -1;

@@ -19,7 +19,7 @@ constexpr Verb kVerbs[] = {
     {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
     {"cost", "what an hour and a million tokens cost on a machine, bought and rented", AddCost},
-    {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},
+    {"hardware", "the device catalogue, what this machine is, and its measured ceilings", AddHardware},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
     {"paper", "published figures of the MoE-CAP paper against the same figures computed here", AddPaper},

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "app/cli/catalogue_file.h"
 #include "app/cli/cli.h"
 #include "app/cli/metrics_tiers.h"
 #include "app/cli/model_flags.h"
@@ -62,7 +63,7 @@ Result<metrics::Peaks> PeaksOf(const Flags& flags, const model::ModelSpec& spec,
   metrics::Peaks peaks;
   peaks.devices = devices;
   if (!flags.device.empty()) {
-    ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
+    ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(""));
     ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(flags.device));
     peaks.bandwidth_bytes_per_s = device.bandwidth_bytes_per_s;
     peaks.flops_per_s = hardware::DensePeak(device, spec.compute_type.empty() ? "bf16" : spec.compute_type);

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "hardware/probe/cgroup.h"
 #include "hardware/probe/probe.h"
+#include "hardware/probe/sysfs.h"
 
 namespace moecap::hardware {
 namespace fs = std::filesystem;
@@ -27,12 +28,6 @@ std::string Trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\n");
   if (begin == std::string_view::npos) return "";
   return std::string(text.substr(begin, text.find_last_not_of(" \t\n") - begin + 1));
-}
-
-// First line of a small file; empty when it cannot be read.
-std::string ReadWord(const fs::path& path) {
-  const auto lines = ReadLines(path);
-  return lines && !lines->empty() ? Trim(lines->front()) : "";
 }
 
 int ToInt(std::string_view text, int fallback) {
@@ -123,27 +118,6 @@ void ReadTopology(const fs::path& root, HostInfo& host) {
   host.numa_nodes = std::max(1, static_cast<int>(ParseCpuList(ReadWord(root / "sys/devices/system/node/online")).size()));
 }
 
-// Sums the distinct caches of the highest level that the allowed CPUs use.
-double LastLevelCacheBytes(const fs::path& root, const std::vector<int>& allowed_cpus) {
-  int highest = 0;
-  std::map<std::pair<int, std::string>, double> caches;  // (level, CPUs that share it) -> bytes
-  for (const int cpu : allowed_cpus) {
-    for (int index = 0; index < 8; ++index) {
-      const fs::path cache = root / fmt::format("sys/devices/system/cpu/cpu{}/cache/index{}", cpu, index);
-      const int level = ToInt(ReadWord(cache / "level"), 0);
-      if (level == 0) break;
-      if (ReadWord(cache / "type") == "Instruction") continue;
-      std::string shared = ReadWord(cache / "shared_cpu_list");
-      if (shared.empty()) shared = std::to_string(cpu);
-      caches[{level, shared}] = ParseCacheSize(ReadWord(cache / "size"));
-      highest = std::max(highest, level);
-    }
-  }
-  double bytes = 0;
-  for (const auto& [key, size] : caches) bytes += key.first == highest ? size : 0;
-  return bytes;
-}
-
 void ReadMemory(const fs::path& root, HostInfo& host) {
   const auto lines = ReadLines(root / "proc/meminfo");
   if (lines) {
@@ -204,12 +178,35 @@ std::vector<int> AffinityMask() {
 
 }  // namespace
 
+std::vector<CacheLevel> ReadCacheLevels(const fs::path& root, const std::vector<int>& allowed_cpus) {
+  std::map<std::pair<int, std::string>, double> caches;  // (level, CPUs that share it) -> bytes
+  for (const int cpu : allowed_cpus) {
+    for (int index = 0; index < 8; ++index) {
+      const fs::path cache = root / fmt::format("sys/devices/system/cpu/cpu{}/cache/index{}", cpu, index);
+      const int level = ToInt(ReadWord(cache / "level"), 0);
+      if (level <= 0) break;
+      if (ReadWord(cache / "type") == "Instruction") continue;
+      std::string shared = ReadWord(cache / "shared_cpu_list");
+      if (shared.empty()) shared = std::to_string(cpu);
+      caches[{level, shared}] = ParseCacheSize(ReadWord(cache / "size"));
+    }
+  }
+  std::vector<CacheLevel> levels;
+  for (const auto& [key, bytes] : caches) {
+    if (levels.empty() || levels.back().level != key.first) levels.push_back({key.first, 0});
+    levels.back().bytes += bytes;
+  }
+  return levels;
+}
+
 HostInfo DetectHostAt(const fs::path& root, const std::vector<int>& allowed_cpus) {
   HostInfo host;
   host.allowed_cpus = allowed_cpus.empty() ? std::vector<int>{0} : allowed_cpus;
   ReadCpu(root, host);
   ReadTopology(root, host);
-  host.last_level_cache_bytes = LastLevelCacheBytes(root, host.allowed_cpus);
+  if (const auto caches = ReadCacheLevels(root, host.allowed_cpus); !caches.empty()) {
+    host.last_level_cache_bytes = caches.back().bytes;
+  }
   ReadMemory(root, host);
   ReadVirtualization(root, host);
   host.kernel = "Linux " + ReadWord(root / "proc/sys/kernel/osrelease");

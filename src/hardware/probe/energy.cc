@@ -37,8 +37,24 @@ bool Counts(const std::string& folder, const std::string& name) {
 }  // namespace
 
 Result<EnergyReader> EnergyReader::Open(const fs::path& root) {
+  std::unique_ptr<GpuManager> gpus;
+  if (root == "/") {
+    // A machine without an NVIDIA driver is the usual case, no error.
+    if (auto nvml = OpenNvml()) gpus = std::move(nvml).value();
+  }
+  return Open(root, std::move(gpus));
+}
+
+Result<EnergyReader> EnergyReader::Open(const fs::path& root, std::unique_ptr<GpuManager> gpus) {
   EnergyReader reader;
+  reader.OpenGpus(std::move(gpus));
+  if (const Status zones = reader.OpenZones(root); !zones && !reader.CountsGpus()) return zones.error();
+  return reader;
+}
+
+Status EnergyReader::OpenZones(const fs::path& root) {
   std::string refused;
+  std::vector<Zone> zones;
   std::error_code error;
   const fs::path powercap = root / "sys/class/powercap";
   for (fs::directory_iterator entry(powercap, error), end; !error && entry != end; entry.increment(error)) {
@@ -53,21 +69,43 @@ Result<EnergyReader> EnergyReader::Open(const fs::path& root) {
       continue;
     }
     zone.last_uj = *now;
-    reader.zones_.push_back(std::move(zone));
+    zones.push_back(std::move(zone));
   }
   // Half of the counters would be taken for the whole machine.
   if (!refused.empty()) {
     return Failed(fmt::format("the energy counter {} cannot be read; run as root or allow it with 'chmod a+r'", refused));
   }
-  if (reader.zones_.empty()) {
+  if (zones.empty()) {
     return Failed(fmt::format("this machine shows no energy counters in {} (a virtual machine, or a kernel without intel_rapl)",
                               powercap.string()));
   }
-  std::sort(reader.zones_.begin(), reader.zones_.end(), [](const Zone& a, const Zone& b) { return a.counter < b.counter; });
-  return reader;
+  std::sort(zones.begin(), zones.end(), [](const Zone& a, const Zone& b) { return a.counter < b.counter; });
+  zones_ = std::move(zones);
+  return {};
 }
 
+void EnergyReader::OpenGpus(std::unique_ptr<GpuManager> gpus) {
+  if (gpus == nullptr) return;
+  const size_t count = gpus->Devices().size();
+  for (size_t i = 0; i < count; ++i) {
+    const auto joules = gpus->TotalJoules(i);
+    // As with packages: some of the GPUs would be taken for all.
+    if (!joules) return gpu_start_j_.clear();
+    gpu_start_j_.push_back(*joules);
+  }
+  if (count > 0) gpus_ = std::move(gpus);
+}
+
+Energy EnergyReader::SinceOpen() { return {ProcessorJoules(), GpuJoules()}; }
+
 std::optional<double> EnergyReader::JoulesSinceOpen() {
+  const Energy energy = SinceOpen();
+  if ((CountsProcessor() && !energy.processor_j) || (CountsGpus() && !energy.gpu_j)) return std::nullopt;
+  return energy.processor_j.value_or(0) + energy.gpu_j.value_or(0);
+}
+
+std::optional<double> EnergyReader::ProcessorJoules() {
+  if (zones_.empty()) return std::nullopt;
   double added_uj = 0;
   std::vector<uint64_t> counters;
   for (const Zone& zone : zones_) {
@@ -78,14 +116,29 @@ std::optional<double> EnergyReader::JoulesSinceOpen() {
     counters.push_back(*now);
   }
   for (size_t i = 0; i < zones_.size(); ++i) zones_[i].last_uj = counters[i];
-  joules_ += added_uj * kJoulesPerMicrojoule;
-  return joules_;
+  processor_j_ += added_uj * kJoulesPerMicrojoule;
+  return processor_j_;
+}
+
+// Null too when a counter fell: the driver was loaded again.
+std::optional<double> EnergyReader::GpuJoules() const {
+  if (gpus_ == nullptr) return std::nullopt;
+  double total_j = 0;
+  for (size_t i = 0; i < gpu_start_j_.size(); ++i) {
+    const auto joules = gpus_->TotalJoules(i);
+    if (!joules || *joules < gpu_start_j_[i]) return std::nullopt;
+    total_j += *joules - gpu_start_j_[i];
+  }
+  return total_j;
 }
 
 std::string EnergyReader::Describe() const {
+  std::vector<std::string> parts;
   std::vector<std::string_view> names;
   for (const Zone& zone : zones_) names.push_back(zone.name);
-  return fmt::format("RAPL: {}", fmt::join(names, ", "));
+  if (!names.empty()) parts.push_back(fmt::format("RAPL: {}", fmt::join(names, ", ")));
+  if (CountsGpus()) parts.push_back(fmt::format("NVML: {} GPU{}", gpu_start_j_.size(), gpu_start_j_.size() == 1 ? "" : "s"));
+  return fmt::format("{}", fmt::join(parts, "; "));
 }
 
 }  // namespace moecap::hardware

@@ -1,29 +1,46 @@
-// Energy counters of the processor: Linux powercap ("RAPL"), on Intel and AMD.
+// Energy counters: the processor's by Linux powercap ("RAPL", on Intel and AMD), NVIDIA GPUs' by NVML.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "hardware/probe/nvml.h"
 
 namespace moecap::hardware {
 
-// Sums the counters of all processor packages and, where the machine has them, of its memory. Energy of fans, drives, power
-// supply and accelerators is not in it. Not thread-safe.
+// Joules of one span of time; null = that part has no counter here, or it could not be read.
+struct Energy {
+  std::optional<double> processor_j;  // all packages and, where the machine counts it, their memory
+  std::optional<double> gpu_j;        // all NVIDIA GPUs of the machine with their memory, whether used or not
+};
+
+// Energy of fans, drives, power supply and other makers' accelerators is not in it. Not thread-safe.
 class EnergyReader {
  public:
-  // Errors: kFailed when the machine has no counters (most virtual machines) or they may not be read (root only by default),
-  // with what to do; the caller then estimates from nameplates.
+  // The processor's counters under `root` and, when `root` is this machine, those of its NVIDIA GPUs.
+  // Errors: kFailed when the machine has no counter at all (most virtual machines without a GPU) or none may be read (root only
+  // by default), with what to do; the caller then estimates from nameplates.
   static Result<EnergyReader> Open(const std::filesystem::path& root = "/");
 
-  // Joules since Open. The counters wrap (at 262 kJ on many machines: after 17 minutes at 250 W); a wrap is seen when this is
-  // called at least once in that time. Null when a counter can no longer be read.
+  // The same with the given GPUs; null = none.
+  static Result<EnergyReader> Open(const std::filesystem::path& root, std::unique_ptr<GpuManager> gpus);
+
+  // Joules since Open, processor and GPUs apart. The processor's counters wrap (at 262 kJ on many machines: after 17 minutes at
+  // 250 W); a wrap is seen when this is called at least once in that time. The GPUs' do not.
+  Energy SinceOpen();
+
+  // The sum of the parts that this reader counts; null when one of them can no longer be read.
   std::optional<double> JoulesSinceOpen();
 
-  // "RAPL: package-0, package-1, dram"
+  bool CountsProcessor() const { return !zones_.empty(); }
+  bool CountsGpus() const { return gpus_ != nullptr; }
+
+  // "RAPL: package-0, dram; NVML: 8 GPUs"
   std::string Describe() const;
 
  private:
@@ -34,8 +51,15 @@ class EnergyReader {
     uint64_t last_uj = 0;
   };
 
+  Status OpenZones(const std::filesystem::path& root);
+  void OpenGpus(std::unique_ptr<GpuManager> gpus);
+  std::optional<double> ProcessorJoules();
+  std::optional<double> GpuJoules() const;
+
   std::vector<Zone> zones_;
-  double joules_ = 0;
+  double processor_j_ = 0;
+  std::unique_ptr<GpuManager> gpus_;  // null when no GPU has a counter
+  std::vector<double> gpu_start_j_;
 };
 
 }  // namespace moecap::hardware

@@ -12,6 +12,18 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
+// GPUs whose counters tests set; null = the GPU has none.
+class FakeGpus final : public GpuManager {
+ public:
+  explicit FakeGpus(std::vector<std::optional<double>>* joules) : joules_(joules) {}
+  std::vector<Accelerator> Devices() override { return std::vector<Accelerator>(joules_->size()); }
+  std::optional<double> TotalJoules(size_t index) override { return (*joules_)[index]; }
+  std::optional<double> PowerW(size_t) override { return std::nullopt; }
+
+ private:
+  std::vector<std::optional<double>>* joules_;
+};
+
 class EnergyReaderTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -77,6 +89,44 @@ TEST_F(EnergyReaderTest, ExplainsWhyThereIsNone) {
   const auto half = EnergyReader::Open(root_);
   ASSERT_FALSE(half.ok());
   EXPECT_THAT(half.error().message, HasSubstr("intel-rapl:1"));
+}
+
+TEST_F(EnergyReaderTest, GpusAreAPartOfTheirOwn) {
+  PutZone("intel-rapl:0", "package-0", "1000000");
+  std::vector<std::optional<double>> joules = {1000.0, 50.0};
+  auto reader = EnergyReader::Open(root_, std::make_unique<FakeGpus>(&joules));
+  ASSERT_TRUE(reader.ok()) << reader.error().message;
+  EXPECT_EQ(reader->Describe(), "RAPL: package-0; NVML: 2 GPUs");
+  PutZone("intel-rapl:0", "package-0", "3000000");  // + 2 J
+  joules = {1700.0, 80.0};                          // + 700 J + 30 J
+  const Energy energy = reader->SinceOpen();
+  EXPECT_DOUBLE_EQ(*energy.processor_j, 2.0);
+  EXPECT_DOUBLE_EQ(*energy.gpu_j, 730.0);
+  EXPECT_DOUBLE_EQ(*reader->JoulesSinceOpen(), 732.0);
+}
+
+TEST_F(EnergyReaderTest, AVirtualMachineWithAGpuCountsTheGpuOnly) {
+  std::vector<std::optional<double>> joules = {5.0};
+  auto reader = EnergyReader::Open(root_, std::make_unique<FakeGpus>(&joules));
+  ASSERT_TRUE(reader.ok());
+  joules[0] = 9.0;
+  EXPECT_FALSE(reader->SinceOpen().processor_j.has_value());
+  EXPECT_DOUBLE_EQ(*reader->JoulesSinceOpen(), 4.0);
+  EXPECT_EQ(reader->Describe(), "NVML: 1 GPU");
+  joules[0] = std::nullopt;
+  EXPECT_FALSE(reader->JoulesSinceOpen().has_value());
+  joules[0] = 1.0;  // the driver was loaded again
+  EXPECT_FALSE(reader->SinceOpen().gpu_j.has_value());
+}
+
+TEST_F(EnergyReaderTest, SomeOfTheGpusAreNotAllOfThem) {
+  std::vector<std::optional<double>> joules = {5.0, std::nullopt};
+  EXPECT_FALSE(EnergyReader::Open(root_, std::make_unique<FakeGpus>(&joules)).ok());
+  PutZone("intel-rapl:0", "package-0", "1");
+  const auto reader = EnergyReader::Open(root_, std::make_unique<FakeGpus>(&joules));
+  ASSERT_TRUE(reader.ok());
+  EXPECT_FALSE(reader->CountsGpus());
+  EXPECT_TRUE(reader->CountsProcessor());
 }
 
 }  // namespace

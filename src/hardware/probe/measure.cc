@@ -1,17 +1,13 @@
 #include <fmt/format.h>
-#include <pthread.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <cerrno>
 #include <cstring>
-#include <functional>
-#include <thread>
 
 #include "hardware/probe/kernels.h"
 #include "hardware/probe/probe.h"
+#include "hardware/probe/team.h"
 
 namespace moecap::hardware {
 namespace {
@@ -22,142 +18,28 @@ constexpr double kMinBufferBytes = 256.0 * 1024 * 1024;
 constexpr double kCachesPerBuffer = 8;
 constexpr int kMinRepetitions = 3;
 constexpr int64_t kTrialIterations = 100;
-constexpr int kMaxRepetitions = 200;
 
-// Anonymous memory in huge pages where the kernel grants them; zero until touched.
-class Buffer {
- public:
-  explicit Buffer(size_t words) : words_(words) {
-    void* memory = ::mmap(nullptr, Bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return;
-    ::madvise(memory, Bytes(), MADV_HUGEPAGE);
-    data_ = static_cast<uint64_t*>(memory);
+const char* OperandsOf(Operation operation) {
+  switch (operation) {
+    case Operation::kFp32:
+      return "fp32";
+    case Operation::kBf16:
+      return "bf16";
+    case Operation::kInt8:
+      break;
   }
-  ~Buffer() {
-    if (data_ != nullptr) ::munmap(data_, Bytes());
-  }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-
-  uint64_t* data() const { return data_; }
-  size_t words() const { return words_; }
-  size_t Bytes() const { return words_ * sizeof(uint64_t); }
-
- private:
-  size_t words_;
-  uint64_t* data_ = nullptr;
-};
-
-// The sum of the words first, first + 1, ... first + count - 1 modulo 2^64: what a slice holds after FillSlice.
-uint64_t SumOfRange(uint64_t first, uint64_t count) {
-  const uint64_t pairs = count % 2 == 0 ? (count / 2) * (count - 1) : count * ((count - 1) / 2);
-  return first * count + pairs;
-}
-
-void PinTo(int cpu) {
-  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  CPU_SET(static_cast<size_t>(cpu), &mask);
-  // Where pinning is refused the threads float: the figure is then lower at worst.
-  (void)::pthread_setaffinity_np(::pthread_self(), sizeof(mask), &mask);
-}
-
-// Threads that repeat a piece of work together; each repetition is timed from the first start to the last finish. Every thread
-// stamps itself: a thread that the kernel wakes late would else start the clock after the others have begun, and the rate would
-// be too high.
-class Team {
- public:
-  Team(int threads, const HostInfo& host, const Clock& clock) : threads_(threads), host_(host), clock_(clock) {}
-
-  // Seconds of each repetition: at least `min_repetitions`, then until `budget_s` is spent.
-  std::vector<double> Time(double budget_s, int min_repetitions, const std::function<void(int)>& work) const {
-    std::vector<double> times;
-    std::vector<Stamps> stamps(static_cast<size_t>(threads_));
-    const double begin_s = clock_.NowS();
-    bool stop = false;  // written while all threads wait at the barrier
-    const auto on_finish = [&]() noexcept {
-      times.push_back(Span(stamps));
-      const auto done = static_cast<int>(times.size());
-      stop = done >= kMaxRepetitions || (done >= min_repetitions && clock_.NowS() - begin_s >= budget_s);
-    };
-    std::barrier start(threads_);
-    std::barrier finish(threads_, on_finish);
-    const auto run = [&](int thread) {
-      PinTo(host_.allowed_cpus[static_cast<size_t>(thread) % host_.allowed_cpus.size()]);
-      while (!stop) {
-        start.arrive_and_wait();
-        Stamps& mine = stamps[static_cast<size_t>(thread)];
-        mine.start_s = clock_.NowS();
-        work(thread);
-        mine.end_s = clock_.NowS();
-        finish.arrive_and_wait();
-      }
-    };
-    std::vector<std::jthread> workers;
-    for (int thread = 0; thread < threads_; ++thread) workers.emplace_back(run, thread);
-    workers.clear();
-    return times;
-  }
-
-  int threads() const { return threads_; }
-
- private:
-  struct alignas(64) Stamps {
-    double start_s = 0;
-    double end_s = 0;
-  };
-
-  static double Span(const std::vector<Stamps>& stamps) {
-    double start_s = stamps.front().start_s;
-    double end_s = stamps.front().end_s;
-    for (const Stamps& stamp : stamps) {
-      start_s = std::min(start_s, stamp.start_s);
-      end_s = std::max(end_s, stamp.end_s);
-    }
-    return end_s - start_s;
-  }
-
-  int threads_;
-  const HostInfo& host_;
-  const Clock& clock_;
-};
-
-// Rates of the repetitions; fails when the clock stood still.
-Result<Ceiling> ToCeiling(std::vector<double> times_s, double amount, std::string_view kernel) {
-  std::erase_if(times_s, [](double time_s) { return time_s <= 0; });
-  if (times_s.empty()) return Failed(fmt::format("{}: the clock did not advance during the measurement", kernel));
-  std::sort(times_s.begin(), times_s.end());
-  Ceiling ceiling;
-  ceiling.best = amount / times_s.front();
-  ceiling.median = amount / times_s[times_s.size() / 2];
-  ceiling.worst = amount / times_s.back();
-  ceiling.repetitions = static_cast<int>(times_s.size());
-  ceiling.kernel = kernel;
-  return ceiling;
-}
-
-Error WrongAnswer(std::string_view kernel) {
-  return Failed(
-      fmt::format("the measurement '{}' computed a wrong result: the memory or the processor of this machine errs, or the "
-                  "virtual machine announces instructions that it does not execute faithfully",
-                  kernel));
-}
-
-// Words a thread owns: whole blocks, the same for all, so that no thread waits for another one's longer part.
-size_t WordsPerThread(size_t words, int threads) {
-  return words / static_cast<size_t>(threads) / kernels::kWordsPerBlock * kernels::kWordsPerBlock;
+  return "int8";
 }
 
 class Measurement {
  public:
-  Measurement(const HostInfo& host, int threads, size_t words, const CeilingOptions& options, const Clock& clock)
+  Measurement(const HostInfo& host, int threads, size_t words, const CeilingOptions& options, int figures, const Clock& clock)
       : host_(host),
         team_(threads, host, clock),
         clock_(clock),
         buffer_(words),
         slice_(WordsPerThread(words, threads)),
-        budget_s_(options.budget_s / 5),  // five figures
+        budget_s_(options.budget_s / figures),
         repetition_s_(options.repetition_s) {}
 
   bool HasMemory() const { return buffer_.data() != nullptr; }
@@ -226,11 +108,14 @@ class Measurement {
       }
       const double operations = kernel.operations_per_iteration * static_cast<double>(iterations) * team_.threads();
       ASSIGN_OR_RETURN(Ceiling ceiling, ToCeiling(times, operations, kernel.name));
+      rates_.push_back({OperandsOf(operation), ceiling});
       if (!best || ceiling.best > best->best) best = std::move(ceiling);
     }
     return best;
   }
 
+  // Every kernel that Compute has measured.
+  const std::vector<KernelRate>& rates() const { return rates_; }
   // Kernels that were left out because they computed a wrong result, in words.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -259,6 +144,7 @@ class Measurement {
   size_t slice_;  // words a thread owns
   double budget_s_;
   double repetition_s_;
+  std::vector<KernelRate> rates_;
   std::vector<std::string> notes_;
 };
 
@@ -276,6 +162,12 @@ double ChooseBufferBytes(const HostInfo& host, const CeilingOptions& options, st
   return bytes;
 }
 
+// Half of the cache: its other half is for what else runs, and for the few lines that a hash sends to a full set.
+constexpr double kCacheShare = 0.5;
+// A part of a level must not fit into the level below.
+constexpr double kLeastOfLowerLevel = 1.5;
+constexpr double kBytesPerCacheRepetition = 64.0 * 1024 * 1024;
+
 void AddTrustNotes(const HostInfo& host, int threads, Ceilings& ceilings) {
   if (host.cpu_quota && *host.cpu_quota < static_cast<double>(host.allowed_cpus.size())) {
     ceilings.notes.push_back(
@@ -289,6 +181,35 @@ void AddTrustNotes(const HostInfo& host, int threads, Ceilings& ceilings) {
   }
 }
 
+// `words` a thread, over and over.
+Result<Ceiling> ReadCacheRate(const HostInfo& host, int threads, size_t words, double budget_s, const Clock& clock) {
+  const Team team(threads, host, clock);
+  const Buffer buffer(words * static_cast<size_t>(threads));
+  if (buffer.data() == nullptr) return Failed("cannot allocate the buffer that measuring the caches needs");
+  (void)team.Time(0, 1, [&](int thread) {
+    const size_t first = static_cast<size_t>(thread) * words;
+    for (size_t i = first; i < first + words; ++i) buffer.data()[i] = i;
+  });
+  const int sweeps = std::max(1, static_cast<int>(kBytesPerCacheRepetition / (static_cast<double>(words) * sizeof(uint64_t))));
+  std::optional<Ceiling> best;
+  const auto candidates = kernels::ReadKernelsFor(host);
+  for (const auto& kernel : candidates) {
+    std::atomic<bool> right = true;
+    const auto times = team.Time(budget_s / static_cast<double>(candidates.size()), kMinRepetitions, [&](int thread) {
+      const size_t first = static_cast<size_t>(thread) * words;
+      for (int sweep = 0; sweep < sweeps; ++sweep) {
+        if (kernel.run(buffer.data() + first, words) != SumOfRange(first, words)) right = false;
+      }
+    });
+    if (!right) continue;
+    const double bytes = 8.0 * static_cast<double>(words) * sweeps * threads;
+    ASSIGN_OR_RETURN(Ceiling ceiling, ToCeiling(times, bytes, kernel.name));
+    if (!best || ceiling.best > best->best) best = std::move(ceiling);
+  }
+  if (!best) return WrongAnswer(candidates.front().name);
+  return *best;
+}
+
 }  // namespace
 
 Result<Ceilings> MeasureCeilings(const HostInfo& host, const CeilingOptions& options, const Clock& clock) {
@@ -300,7 +221,8 @@ Result<Ceilings> MeasureCeilings(const HostInfo& host, const CeilingOptions& opt
   if (WordsPerThread(words, threads) < 2 * kernels::kWordsPerBlock) {
     return Failed(fmt::format("a buffer of {:.0f} bytes is too small to measure the bandwidth of {} threads", bytes, threads));
   }
-  Measurement measurement(host, threads, words, options, clock);
+  constexpr int kFigures = 5;
+  Measurement measurement(host, threads, words, options, kFigures, clock);
   if (!measurement.HasMemory()) {
     return Failed(fmt::format("cannot allocate the {:.0f} MiB that measuring the memory bandwidth needs: {}", bytes / 1048576,
                               std::strerror(errno)));
@@ -313,12 +235,51 @@ Result<Ceilings> MeasureCeilings(const HostInfo& host, const CeilingOptions& opt
   ASSIGN_OR_RETURN(ceilings.int8_ops_per_s, measurement.Compute(Operation::kInt8));
   if (!ceilings.fp32_flops_per_s) return WrongAnswer("fp32");
   ceilings.notes.insert(ceilings.notes.end(), measurement.notes().begin(), measurement.notes().end());
+  ceilings.kernels = measurement.rates();
   ceilings.threads = threads;
   ceilings.buffer_bytes = bytes;
   ceilings.measured_at = WallTimeIso8601();
   ceilings.fingerprint = HostFingerprint(host);
   AddTrustNotes(host, threads, ceilings);
   return ceilings;
+}
+
+Result<ThreadBandwidth> MeasureBandwidth(const HostInfo& host, int threads, const CeilingOptions& options, const Clock& clock) {
+  std::vector<std::string> notes;  // those of MeasureCeilings hold here too
+  const auto words = static_cast<size_t>(ChooseBufferBytes(host, options, notes) / sizeof(uint64_t));
+  if (threads < 1 || WordsPerThread(words, threads) < 2 * kernels::kWordsPerBlock) {
+    return Failed(fmt::format("the memory bandwidth of {} threads cannot be measured with a buffer of {} bytes", threads,
+                              words * sizeof(uint64_t)));
+  }
+  constexpr int kReadAndCopy = 2;
+  Measurement measurement(host, threads, words, options, kReadAndCopy, clock);
+  if (!measurement.HasMemory()) return Failed("cannot allocate the buffer that measuring the memory bandwidth needs");
+  measurement.Fill();
+  ThreadBandwidth point;
+  point.threads = threads;
+  ASSIGN_OR_RETURN(point.read_bytes_per_s, measurement.Read());
+  ASSIGN_OR_RETURN(point.copy_bytes_per_s, measurement.Copy());
+  return point;
+}
+
+Result<std::vector<CacheBandwidth>> MeasureCaches(const HostInfo& host, std::span<const CacheLevel> levels, double budget_s,
+                                                  const Clock& clock) {
+  std::vector<CacheBandwidth> caches;
+  const int threads = host.UsableThreads();
+  double lower_bytes = 0;
+  for (const CacheLevel& level : levels) {
+    CacheBandwidth cache;
+    cache.level = level.level;
+    cache.cache_bytes = level.bytes;
+    const size_t words = WordsPerThread(static_cast<size_t>(kCacheShare * level.bytes / sizeof(uint64_t)), threads);
+    cache.buffer_bytes = static_cast<double>(words) * sizeof(uint64_t) * threads;
+    const bool apart = level.level > 1 && words > 0 && cache.buffer_bytes >= kLeastOfLowerLevel * lower_bytes;
+    lower_bytes = level.bytes;
+    if (!apart) continue;
+    ASSIGN_OR_RETURN(cache.read_bytes_per_s, ReadCacheRate(host, threads, words, budget_s, clock));
+    caches.push_back(std::move(cache));
+  }
+  return caches;
 }
 
 }  // namespace moecap::hardware

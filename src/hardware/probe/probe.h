@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +11,10 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "hardware/host.h"
+#include "hardware/machine.h"
+#include "hardware/probe/disk_probe.h"
+#include "hardware/probe/gpu_probe.h"
+#include "hardware/probe/nvml.h"
 
 namespace moecap::hardware {
 
@@ -18,6 +24,21 @@ HostInfo DetectHost();
 
 // The same from a copy of the files under `root` (tests), for a process that may run on `allowed_cpus`.
 HostInfo DetectHostAt(const std::filesystem::path& root, const std::vector<int>& allowed_cpus);
+
+struct CacheLevel {
+  int level = 0;
+  double bytes = 0;  // of all distinct instances together; data and unified caches
+};
+
+// The caches that `allowed_cpus` reach, ascending; empty when the system does not tell.
+std::vector<CacheLevel> ReadCacheLevels(const std::filesystem::path& root, const std::vector<int>& allowed_cpus);
+
+// The host with everything built into it. Catalogue ids are not filled in (MatchCatalogue). Never fails: what cannot be read is
+// null, with a note where the user can help.
+MachineInfo DetectMachine();
+
+// The same from a copy of the files under `root`, with the GPUs of `gpus` (null = none).
+MachineInfo DetectMachineAt(const std::filesystem::path& root, const std::vector<int>& allowed_cpus, GpuManager* gpus);
 
 struct CeilingOptions {
   int threads = 0;             // 0 = HostInfo::UsableThreads()
@@ -32,6 +53,15 @@ struct CeilingOptions {
 // or the clock does not advance.
 Result<Ceilings> MeasureCeilings(const HostInfo& host, const CeilingOptions& options, const Clock& clock);
 
+// Read and copy bandwidth with `threads` threads on the first CPUs of the affinity mask; options.budget_s holds for the two
+// together. Errors: as MeasureCeilings.
+Result<ThreadBandwidth> MeasureBandwidth(const HostInfo& host, int threads, const CeilingOptions& options, const Clock& clock);
+
+// Reads inside each level of `levels` (from ReadCacheLevels, ascending) above the first, `budget_s` for each. A level that is
+// not well above the one below for the usable threads is left out. Errors: as MeasureCeilings.
+Result<std::vector<CacheBandwidth>> MeasureCaches(const HostInfo& host, std::span<const CacheLevel> levels, double budget_s,
+                                                  const Clock& clock);
+
 struct CachedCeilings {
   Ceilings ceilings;
   bool measured_now = false;  // false: read from the cache file
@@ -44,6 +74,25 @@ inline constexpr double kCeilingsMaxAgeS = 7 * 24 * 3600.0;
 // (Ceilings::Noisy) is repeated too, and the higher figures are kept. A cache that cannot be written is no error.
 Result<CachedCeilings> LoadOrMeasureCeilings(const HostInfo& host, const CeilingOptions& options, const Clock& clock,
                                              const std::filesystem::path& cache_dir, double max_age_s = kCeilingsMaxAgeS);
+
+struct ProbeOptions {
+  CeilingOptions ceilings;
+  std::vector<int> thread_counts;  // of the bandwidth curve; empty = 1, 2, 4 ... and all usable threads
+  double point_s = 0.6;            // for each point of the curve and each cache level
+  bool measure_disk = true;
+  std::filesystem::path disk_folder;  // empty = the cache folder
+  DiskOptions disk;
+  bool measure_gpus = true;
+  GpuOptions gpu;
+  std::function<void(std::string_view what)> on_step = [](std::string_view) {};  // before each part
+};
+
+// The ceilings with everything else that can be measured: the bandwidth by threads, the caches, a disk, NVIDIA GPUs. Cached in
+// the same file; `max_age_s` holds for the probe too, and a cached probe of another disk or other thread counts is made again.
+// What cannot be measured is null with a note. Errors: those of MeasureCeilings and, for a disk folder that was named, of
+// MeasureDisk.
+Result<CachedCeilings> LoadOrProbe(const HostInfo& host, const ProbeOptions& options, const Clock& clock,
+                                   const std::filesystem::path& cache_dir, double max_age_s = kCeilingsMaxAgeS);
 
 // CacheDir()/ceilings-<16 hex digits of the fingerprint>.json
 std::filesystem::path CeilingsCacheFile(const std::filesystem::path& cache_dir, std::string_view fingerprint);

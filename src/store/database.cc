@@ -35,9 +35,11 @@ Error SqliteError(sqlite3* handle, int code, const std::string& path) {
     case SQLITE_CANTOPEN:
       return BadInput(fmt::format("cannot open the database {}: {}", path,
                                   system_error != 0 ? std::strerror(system_error) : words.c_str()));
-    case SQLITE_IOERR:
-      return Failed(fmt::format("{}: {}{}; nothing of this change was stored", path, words,
-                                system_error != 0 ? fmt::format(" ({})", std::strerror(system_error)) : ""));
+    case SQLITE_IOERR:  // SQLite does not tell the system's reason here
+      return Failed(
+          fmt::format("{}: {} ({}); nothing of this change was stored. Look for a full or faulty disk, or a limit on the "
+                      "size of files",
+                      path, words, code == SQLITE_IOERR_WRITE ? "writing failed" : fmt::format("code {}", code)));
     default:
       return Failed(fmt::format("{}: SQLite: {}", path, words));
   }

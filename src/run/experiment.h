@@ -26,6 +26,7 @@ struct ProgressUpdate {
 struct ExperimentHooks {
   std::function<bool()> stop_requested;                    // may be empty
   std::function<void(const ProgressUpdate&)> on_progress;  // may be empty
+  std::function<void(const Results&)> on_unit_stored;      // after each unit, before the next; may be empty
 };
 
 // An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.

@@ -15,6 +15,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"run", "benchmark systems on one workload: cost, accuracy and performance of each", AddRun},
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
+    {"runs", "the stored runs: list, show, tag, delete, import, export, verify", AddRuns},
     {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
     {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},

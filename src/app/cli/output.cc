@@ -43,11 +43,6 @@ bool WantsColor(int fd) {
          (term == nullptr || std::string_view(term) != "dumb");
 }
 
-std::filesystem::path RunDir(const std::string& id_or_dir) {
-  const std::filesystem::path dir(id_or_dir);
-  return std::filesystem::exists(dir / "manifest.json") ? dir : "results" / dir;
-}
-
 void PrintSummary(const cap::RunSummary& summary, bool json) {
   std::string text;
   if (json) {

@@ -9,9 +9,6 @@
 
 namespace moecap::app {
 
-// The folder of a stored run that was named by its folder or by its id below results/.
-std::filesystem::path RunDir(const std::string& id_or_dir);
-
 // The report on stdout: the terminal form at the terminal's width, or the JSON form.
 void PrintSummary(const cap::RunSummary& summary, bool json);
 

@@ -6,6 +6,7 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/stored_runs.h"
 #include "run/summarize.h"
 
 namespace moecap::app {
@@ -18,7 +19,8 @@ struct Flags {
 };
 
 Status Report(const Flags& flags) {
-  ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(RunDir(flags.run)));
+  ASSIGN_OR_RETURN(const std::filesystem::path dir, RunDir(flags.run));
+  ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(dir));
   ASSIGN_OR_RETURN(const cap::RunSummary summary, run::SummarizeStored(results));
   if (!flags.write_to.empty()) RETURN_IF_ERROR(WriteReports(summary, flags.write_to));
   PrintSummary(summary, flags.json);
@@ -29,7 +31,7 @@ Status Report(const Flags& flags) {
 
 Action AddReport(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("run", flags->run, "id of a run below results/, or its folder")->required();
+  app.add_option("run", flags->run, "id of a run below results/ or its beginning, \"latest\", or its folder")->required();
   app.add_flag("--json", flags->json, "print the summary as JSON");
   app.add_option("--write-to", flags->write_to, "also write HTML, SVG, Markdown, CSV and JSON into this folder");
   app.footer("Example:\n  moecap report 20260131-120000-quickstart --json");

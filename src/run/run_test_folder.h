@@ -33,6 +33,8 @@ class RunTestFolder {
     manifest.started_at = started_at;
     manifest.moecap_version = "0.1.0";
     manifest.config.dataset = "d.jsonl";
+    manifest.config.systems = {{"A", "a.gguf", {}, 1}};
+    manifest.config.concurrency = {4};
     manifest.problems = 3;
     manifest.host.cpu_model = "CPU";
     manifest.host.allowed_cpus = {0};
@@ -58,7 +60,7 @@ class RunTestFolder {
     unit.passes[0].latency_s = 0.25;
     unit.passes[0].sequences = {{5, 1, 1}};
     EXPECT_TRUE(results.AppendUnit(unit, cell).ok());
-    if (complete) EXPECT_TRUE(results.MarkComplete().ok());
+    EXPECT_TRUE(!complete || results.MarkComplete().ok());
     return results.dir();
   }
 

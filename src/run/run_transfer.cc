@@ -117,6 +117,9 @@ Status CheckIds(std::vector<Candidate>& candidates, const std::optional<RunStore
     if (stored->info.path != candidate.run.info.path)
       return BadInput(
           fmt::format("run {} is indexed already, in the folder {}; nothing was changed", run_id, stored->info.path));
+    if (candidate.copy && stored->manifest_json != candidate.run.manifest_json)
+      return BadInput(
+          fmt::format("the index holds another run of the same id as {}; nothing was changed", candidate.dir.string()));
     candidate.was_there = stored->manifest_json == candidate.run.manifest_json && stored->files == candidate.run.files &&
                           stored->info == candidate.run.info && stored->summary_json == candidate.run.summary_json;
   }

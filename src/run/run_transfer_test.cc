@@ -119,7 +119,8 @@ TEST_F(Transfer, AnIdThatIsTakenIsRefused) {
   ASSERT_TRUE(Import({dir_ / "results/r"}).ok());
   fs::rename(dir_ / "results/r", dir_ / "results/renamed");
   ExpectRefused({dir_ / "results/renamed"}, "indexed already, in the folder r");
-  ExpectRefused({other}, "");
+  fs::remove_all(dir_ / "results/renamed");
+  ExpectRefused({other}, "the index holds another run of the same id");
 }
 
 TEST_F(Transfer, AnExportComesBackBitForBit) {

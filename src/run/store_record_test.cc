@@ -27,7 +27,7 @@ TEST(StoreRecord, ARunWithFiguresEqualsTheHandmadeRow) {
   cell.repeats = 2;
   cell.requests = 6;
   cell.failed = 1;
-  cell.ttft_s = stats::Describe({0.5, 1.5});
+  cell.ttft_s = stats::Describe(std::vector{0.5, 1.5});
   cell.output_tokens_per_s = stats::Spread{};
   cell.output_tokens_per_s->mean = 75;
   cell.utilization.decode.s_mbu = 0.25;

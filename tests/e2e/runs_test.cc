@@ -34,7 +34,8 @@ class RunsCli : public testing::Test {
     std::vector<std::string> all = {"runs", "--json"};
     all.insert(all.end(), args.begin(), args.end());
     std::vector<std::string> ids;
-    for (const Json& run : CallJson(all)["runs"]) ids.push_back(run["run_id"]);
+    const Json listed = CallJson(all);
+    for (const Json& run : listed["runs"]) ids.push_back(run["run_id"]);
     return ids;
   }
   void ExpectRefused(const std::vector<std::string>& args, const std::vector<std::string>& parts) const {

@@ -154,7 +154,7 @@ std::string RenderRuns(const std::vector<RunListing>& runs, const TextOptions& o
 
 std::string RenderRun(const store::StoredRun& run, const std::filesystem::path& results_dir, const TextOptions& options) {
   const store::RunInfo& info = run.info;
-  std::string text = PrintableText(info.run_id) + "\n";
+  std::string text = Line("run", info.run_id, options);
   text += Line("status", std::string(store::RunStatusName(info.status)), options);
   text += Line("started", info.started_at, options);
   text += Line("folder", (results_dir / info.path).string(), options);
@@ -167,13 +167,14 @@ std::string RenderRun(const store::StoredRun& run, const std::filesystem::path& 
   }
   text += Line("tags", run.tags.empty() ? "-" : fmt::format("{}", fmt::join(run.tags, " ")), options);
   for (const store::StoredFile& file : run.files) {
-    text += Line("file", fmt::format("{}, {} bytes, xxh3 {}", file.name, file.bytes, file.xxh3_64.value_or("-")), options);
+    text += Line("file", fmt::format("{}, {} bytes{}", file.name, file.bytes, file.xxh3_64 ? ", XXH3 " + *file.xxh3_64 : ""),
+                 options);
   }
   for (const store::StoredCostInput& input : run.cost_inputs) {
-    text += Line("cost input",
-                 fmt::format("{} {} ({}{}{})", input.key, FormatSignificant(input.value, 6), input.source,
-                             input.date.empty() ? "" : ", ", input.date),
-                 options);
+    text +=
+        Line("cost input",
+             fmt::format("{} {} ({}{}{})", input.key, input.value, input.source, input.date.empty() ? "" : ", ", input.date),
+             options);
   }
   if (!run.cohorts.empty()) text += "\n" + RenderCohorts(run.cohorts, options);
   return text;

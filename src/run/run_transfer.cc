@@ -1,7 +1,6 @@
 #include "run/run_transfer.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -302,6 +301,9 @@ Result<VerifyReport> VerifyRuns(const RunStore& store, const fs::path& results_d
       if (!good.ok()) report.problems.push_back(Relative(listing, good.error().message));
     }
   }
+  for (const fs::path& left : store::LeftOvers(results_dir)) {
+    report.problems.push_back(fmt::format("{} was left by a command that was killed; remove it", left.string()));
+  }
   for (const fs::path& dir : RunFolders(results_dir)) {
     if (!indexed.contains(dir.filename().string()))
       report.problems.push_back(
@@ -318,7 +320,7 @@ Result<RebuiltIndex> RebuildIndex(const fs::path& results_dir, const FigureMaker
   }
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
   RebuiltIndex rebuilt;
-  const fs::path folder = results_dir / fmt::format(".rebuild{}", ::getpid());
+  const fs::path folder = store::HiddenName(results_dir / "rebuild", "tmp");
   std::error_code error;
   fs::create_directory(folder, error);
   if (error) return BadInput(fmt::format("cannot create {}: {}", folder.string(), error.message()));

@@ -178,6 +178,8 @@ Result<std::string> Database::QueryText(std::string_view sql) const {
   return statement.Text(0);
 }
 
+bool Database::LastWasBusy() const { return (sqlite3_errcode(handle_.get()) & 0xff) == SQLITE_BUSY; }
+
 int64_t Database::Changes() const { return sqlite3_changes64(handle_.get()); }
 
 Result<Transaction> Transaction::Begin(const Database& database, Kind kind) {

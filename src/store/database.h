@@ -94,6 +94,8 @@ class Database {
   // The first column of the first row; requires one.
   Result<int64_t> QueryInt(std::string_view sql) const;
   Result<std::string> QueryText(std::string_view sql) const;
+  // Whether the last call failed because another connection holds a lock.
+  bool LastWasBusy() const;
   // Rows that the last statement changed.
   int64_t Changes() const;
 

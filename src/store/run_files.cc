@@ -145,7 +145,7 @@ Status CopyFolder(const fs::path& from, const std::vector<ExportedFile>& files, 
   std::error_code error;
   if (fs::exists(fs::symlink_status(to, error)))
     return BadInput(fmt::format("{} exists already; nothing was written", to.string()));
-  const fs::path temporary = FolderOf(to) / fmt::format(".{}.tmp{}", to.filename().string(), ::getpid());
+  const fs::path temporary = HiddenName(to, "tmp");
   if (!fs::create_directory(temporary, error))
     return BadInput(
         fmt::format("cannot create {}: {}", to.string(), error ? error.message() : "a folder of that name is being made"));
@@ -170,8 +170,25 @@ Result<fs::path> FolderBelow(const fs::path& results_dir, const std::string& pat
   return BadInput(fmt::format("{} is not a folder; it is left alone", folder.string()));
 }
 
+fs::path HiddenName(const fs::path& path, const char* purpose) {
+  return FolderOf(path) / fmt::format(".{}.{}{}", path.filename().string(), purpose, ::getpid());
+}
+
+std::vector<fs::path> LeftOvers(const fs::path& dir) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(dir, error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const std::string stem = name.substr(0, name.find_last_not_of("0123456789") + 1);
+    if (name.front() == '.' && stem != name && (stem.ends_with(".tmp") || stem.ends_with(".deleted")))
+      found.push_back(entry->path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 Result<fs::path> HideFolder(const fs::path& folder) {
-  const fs::path hidden = FolderOf(folder) / fmt::format(".{}.deleted{}", folder.filename().string(), ::getpid());
+  const fs::path hidden = HiddenName(folder, "deleted");
   if (::rename(folder.c_str(), hidden.c_str()) != 0)
     return Failed(fmt::format("cannot remove {}: {}; nothing was changed", folder.string(), std::strerror(errno)));
   return hidden;

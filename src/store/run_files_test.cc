@@ -94,6 +94,10 @@ TEST(RunFiles, OnlyFoldersRightBelowAreNamed) {
   EXPECT_EQ(hidden.filename().string().front(), '.');
   EXPECT_TRUE(fs::exists(hidden / "manifest.json"));
   EXPECT_FALSE(fs::exists(dir / "results/run"));
+  fs::create_directory(dir / "results/.git");
+  fs::create_directory(dir / "results/.tmp");
+  EXPECT_THAT(LeftOvers(dir / "results"), ElementsAre(hidden));
+  EXPECT_THAT(LeftOvers(dir / "no"), testing::IsEmpty());
 }
 
 TEST(FolderLock, HoldsWhileTheProcessLives) {

@@ -172,6 +172,13 @@ Result<std::vector<RunListing>> RunStore::List(const RunFilter& filter) const {
   return runs;
 }
 
+Result<std::set<std::string>> RunStore::Paths() const {
+  std::set<std::string> paths;
+  ASSIGN_OR_RETURN(Statement select, database_.Prepare("SELECT path FROM runs"));
+  RETURN_IF_ERROR(ForEachRow(select, [&](const Statement& row) { paths.insert(row.Text(0)); }));
+  return paths;
+}
+
 Result<std::vector<std::string>> RunStore::CheckIntegrity() const {
   std::vector<std::string> problems;
   ASSIGN_OR_RETURN(Statement integrity, database_.Prepare("PRAGMA integrity_check"));

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -147,6 +148,9 @@ class RunStore {
 
   Result<StoredRun> Find(const std::string& run_id) const;
   Result<std::vector<RunListing>> List(const RunFilter& filter) const;
+
+  // The folders of all runs, relative to the results folder.
+  Result<std::set<std::string>> Paths() const;
 
   // SQLite's own check of the whole file, and of its references; one line a problem.
   Result<std::vector<std::string>> CheckIntegrity() const;

@@ -152,6 +152,7 @@ class Filters : public testing::Test {
 
 TEST_F(Filters, SelectByWhatIsAsked) {
   EXPECT_THAT(Ids(store_, {}), ElementsAre("c-new", "a-mid", "b-old")) << "latest first";
+  EXPECT_THAT(store_.Paths().value(), ElementsAre("a-mid", "b-old", "c-new"));
   RunFilter filter;
   filter.model = "qwen3-30b_a";
   EXPECT_THAT(Ids(store_, filter), ElementsAre("a-mid"));

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <thread>
 
+#include "base/clock.h"
+
 namespace moecap::store {
 namespace fs = std::filesystem;
 namespace {
@@ -137,13 +139,15 @@ Status CheckHeader(const Header& header, const fs::path& path) {
   return {};
 }
 
-// Turning WAL on needs the file for itself for a moment and does not wait for it, as other statements do. A file system
+// Turning WAL on needs the file for itself for a moment and does not always wait for it, as other statements do. A file system
 // without shared memory keeps its rollback journal, which is as safe but lets readers wait for writers.
 Status TurnWalOn(const Database& database) {
-  for (int waited_ms = 0;; waited_ms += 10) {
+  const SteadyClock clock;
+  const int64_t deadline_ns = clock.NowNs() + int64_t{kBusyTimeoutMs} * 1'000'000;
+  while (true) {
     const auto mode = database.QueryText("PRAGMA journal_mode = WAL");
     if (mode.ok()) return {};
-    if (waited_ms >= kBusyTimeoutMs) return mode.error();
+    if (!database.LastWasBusy() || clock.NowNs() >= deadline_ns) return mode.error();
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }

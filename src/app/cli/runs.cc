@@ -117,12 +117,10 @@ Result<RunStore> OpenIndex(const Flags& flags, Access access) {
 }
 
 // Folders of runs that no row points to.
-std::vector<std::string> NotIndexed(const Flags& flags, const RunStore* index) {
+Result<std::vector<std::string>> NotIndexed(const Flags& flags, const RunStore* index) {
   std::set<std::string> indexed;
   if (index != nullptr) {
-    if (const auto runs = index->List({}); runs.ok()) {
-      for (const store::RunListing& run : *runs) indexed.insert(run.info.path);
-    }
+    ASSIGN_OR_RETURN(indexed, index->Paths());
   }
   std::vector<std::string> missing;
   for (const fs::path& dir : run::RunFolders(flags.results_dir)) {
@@ -139,7 +137,7 @@ Status List(const Flags& flags) {
     ASSIGN_OR_RETURN(index, OpenIndex(flags, Access::kRead));
     ASSIGN_OR_RETURN(runs, index->List(filter));
   }
-  const std::vector<std::string> missing = NotIndexed(flags, index ? &*index : nullptr);
+  ASSIGN_OR_RETURN(const std::vector<std::string> missing, NotIndexed(flags, index ? &*index : nullptr));
   if (flags.json) {
     Json list = Json::array();
     for (const store::RunListing& run : runs) list.push_back(ToJson(run));
@@ -248,8 +246,7 @@ Status Verify(const Flags& flags) {
     Print(DumpJsonPretty({{"schema", kSchema}, {"runs", report.runs}, {"files", report.files}, {"problems", report.problems}}));
   } else {
     for (const std::string& problem : report.problems) fmt::print("{}\n", problem);
-    fmt::print("{} runs, {} files, {} problem{}\n", report.runs, report.files, report.problems.size(),
-               report.problems.size() == 1 ? "" : "s");
+    fmt::print("runs {}, files {}, problems {}\n", report.runs, report.files, report.problems.size());
   }
   if (!report.problems.empty()) return Failed("the index and the run folders do not agree; see above");
   return {};
@@ -263,7 +260,7 @@ Status Rebuild(const Flags& flags) {
     return {};
   }
   for (const std::string& note : rebuilt.notes) fmt::print("{}\n", note);
-  fmt::print("{} runs indexed\n", rebuilt.runs);
+  fmt::print("runs indexed: {}\n", rebuilt.runs);
   if (rebuilt.old_database) fmt::print("the database that was there is now {}\n", rebuilt.old_database->string());
   return {};
 }

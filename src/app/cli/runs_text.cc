@@ -39,11 +39,6 @@ std::vector<std::string> Names(const std::vector<StoredSystem>& systems) {
   return names;
 }
 
-std::string Range(std::optional<int64_t> first, std::optional<int64_t> last) {
-  if (!first || !last) return "-";
-  return *first == *last ? fmt::format("{}", *first) : fmt::format("{}-{}", *first, *last);
-}
-
 // Narrows the widest of the `flexible` columns until the table fits.
 void Fit(const std::vector<TableColumn>& columns, const std::vector<size_t>& flexible, const TextOptions& options,
          std::vector<std::vector<std::string>>& rows) {
@@ -81,7 +76,7 @@ std::string RenderCohorts(const std::vector<Cohort>& cohorts, const TextOptions&
                                             {"", "tok/s"},
                                             {"decode %", "S-MBU"},
                                             {"decode %", "S-MFU"},
-                                            {"", "accuracy"},
+                                            {"", "acc %"},
                                             {"USD per 1M", "output"},
                                             {"", "valid"}};
   std::vector<std::vector<std::string>> rows;
@@ -136,7 +131,6 @@ std::string RenderRuns(const std::vector<RunListing>& runs, const TextOptions& o
                                             {"", "status", Align::kLeft},
                                             {"", "model", Align::kLeft},
                                             {"", "systems", Align::kLeft},
-                                            {"", "conc"},
                                             {"best", "tok/s"},
                                             {"best", "acc %"},
                                             {"", "tags", Align::kLeft}};
@@ -145,10 +139,11 @@ std::string RenderRuns(const std::vector<RunListing>& runs, const TextOptions& o
     rows.push_back({PrintableText(run.info.run_id), std::string(store::RunStatusName(run.info.status)),
                     PrintableText(fmt::format("{}", fmt::join(Models(run.systems), ", "))),
                     PrintableText(fmt::format("{}", fmt::join(Names(run.systems), ", "))),
-                    Range(run.min_concurrency, run.max_concurrency), Number(run.best_output_rate_tokens_per_s, 1, 4),
-                    Percent(run.best_accuracy), fmt::format("{}", fmt::join(run.tags, " "))});
+                    Number(run.best_output_rate_tokens_per_s, 1, 4), Percent(run.best_accuracy),
+                    fmt::format("{}", fmt::join(run.tags, " "))});
   }
-  Fit(columns, {0, 2, 3, 7}, options, rows);
+  Fit(columns, {2, 3, 6}, options, rows);
+  Fit(columns, {0}, options, rows);  // the id is what the other verbs are given
   return Render(columns, rows, options);
 }
 

@@ -9,7 +9,6 @@
 #include <csignal>
 #include <fstream>
 
-#include "base/folder_lock.h"
 #include "base/fs.h"
 #include "store/store_test_files.h"
 
@@ -98,31 +97,6 @@ TEST(RunFiles, OnlyFoldersRightBelowAreNamed) {
   fs::create_directory(dir / "results/.tmp");
   EXPECT_THAT(LeftOvers(dir / "results"), ElementsAre(hidden));
   EXPECT_THAT(LeftOvers(dir / "no"), testing::IsEmpty());
-}
-
-TEST(FolderLock, HoldsWhileTheProcessLives) {
-  const TestFolder dir;
-  EXPECT_FALSE(IsFolderLocked(dir.path()));
-  EXPECT_FALSE(IsFolderLocked(dir / "no"));
-  int ready[2], done[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  ASSERT_EQ(::pipe(done), 0);
-  const pid_t child = ::fork();
-  char byte = 0;
-  if (child == 0) {
-    const auto lock = FolderLock::Acquire(dir.path());
-    if (::write(ready[1], lock.ok() ? "y" : "n", 1) != 1) ::_exit(1);
-    (void)!::read(done[0], &byte, 1);  // until it is killed
-    ::_exit(0);
-  }
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  EXPECT_EQ(byte, 'y');
-  EXPECT_TRUE(IsFolderLocked(dir.path()));
-  EXPECT_THAT(FolderLock::Acquire(dir.path()).error().message, HasSubstr("another process is at work in"));
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
-  EXPECT_FALSE(IsFolderLocked(dir.path())) << "a killed process holds nothing";
-  for (const int fd : {ready[0], ready[1], done[0], done[1]}) ::close(fd);
 }
 
 ExportRecord Sample() {

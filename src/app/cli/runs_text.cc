@@ -140,7 +140,7 @@ std::string RenderRuns(const std::vector<RunListing>& runs, const TextOptions& o
                     PrintableText(fmt::format("{}", fmt::join(Models(run.systems), ", "))),
                     PrintableText(fmt::format("{}", fmt::join(Names(run.systems), ", "))),
                     Number(run.best_output_rate_tokens_per_s, 1, 4), Percent(run.best_accuracy),
-                    fmt::format("{}", fmt::join(run.tags, " "))});
+                    PrintableText(fmt::format("{}", fmt::join(run.tags, " ")))});
   }
   Fit(columns, {2, 3, 6}, options, rows);
   Fit(columns, {0}, options, rows);  // the id is what the other verbs are given

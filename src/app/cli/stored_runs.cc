@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "report/summary_json.h"
 #include "run/summarize.h"
+#include "store/run_files.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
@@ -38,9 +39,10 @@ std::vector<NamedRun> NamedRuns(const fs::path& results_dir) {
     const auto listed = index.ok() ? index->List({}) : index.error();
     if (listed.ok()) {
       for (const store::RunListing& run : *listed) {
-        if (!IsRun(results_dir / run.info.path)) continue;
+        const auto dir = store::FolderBelow(results_dir, run.info.path);
+        if (!dir.ok() || !IsRun(*dir)) continue;
         indexed.insert(run.info.path);
-        runs.push_back({run.info.run_id, results_dir / run.info.path, run.info.started_at});
+        runs.push_back({run.info.run_id, *dir, run.info.started_at});
       }
     }
   }

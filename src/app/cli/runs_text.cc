@@ -51,7 +51,7 @@ void Fit(const std::vector<TableColumn>& columns, const std::vector<size_t>& fle
   while (excess > 0) {
     const size_t widest =
         *std::max_element(flexible.begin(), flexible.end(), [&](size_t a, size_t b) { return limits[a] < limits[b]; });
-    if (limits[widest] <= std::max(kNarrowest, DisplayWidth(columns[widest].header))) return;
+    if (limits[widest] <= std::max(kNarrowest, DisplayWidth(columns[widest].header))) break;
     --limits[widest];
     --excess;
   }

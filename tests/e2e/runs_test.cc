@@ -59,6 +59,7 @@ TEST_F(RunsCli, ListsFiltersAndSorts) {
   EXPECT_EQ(Ids({"--filter", "since=2026-01-02"}), std::vector<std::string>{both[0]});
   EXPECT_EQ(Ids({"--limit", "1"}), std::vector<std::string>{both[0]});
   EXPECT_EQ(Ids({"--sort", "id", "--filter", "model=SMALL", "--filter", "system=a"}).front(), both[1]);
+  EXPECT_EQ(Call({"runs", "--filter", "model=small", "list"}).out, text.out) << "a filter takes one word";
   EXPECT_THAT(Call({"runs", "--filter", "tag=none"}).out, HasSubstr("No run in results is as the filters say"));
   ExpectRefused({"runs", "--filter", "colour=red"}, {"colour", "model, system"});
   ExpectRefused({"runs", "--filter", "model"}, {"model=VALUE"});

@@ -301,7 +301,7 @@ Action AddRuns(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<Flags>();
   app.add_option("--results-dir", flags->results_dir, "where runs are stored (default: results)");
   app.add_flag("--json", flags->json, "print JSON");
-  app.add_option("--filter", flags->filters, "show runs for which KEY=VALUE holds; may be repeated");
+  app.add_option("--filter", flags->filters, "show runs for which KEY=VALUE holds; may be repeated")->allow_extra_args(false);
   app.add_option("--limit", flags->limit, "show at most so many");
   app.add_option("--sort", flags->sort, "started (latest first), id, rate or accuracy (best first)");
   app.require_subcommand(0, 1);

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/folder_lock.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "store/run_files.h"
 
 namespace moecap::run {
@@ -51,6 +52,24 @@ Cohort ToCohort(const std::string& system, const cap::CellSummary& cell) {
   cohort.joules_per_output_token = cell.joules_per_output_token;
   cohort.energy_is_measured = cell.energy_is_measured;
   return cohort;
+}
+
+// From the text, as the migration of the database reads it, so that a row has the same inputs on either way.
+Result<std::vector<store::StoredCostInput>> CostInputsOf(const std::string& manifest_json) {
+  ASSIGN_OR_RETURN(const Json manifest, ParseJson(manifest_json));
+  std::vector<store::StoredCostInput> inputs;
+  try {
+    for (const auto& [key, entry] : manifest.at("cost_inputs").items()) {
+      store::StoredCostInput input{key, entry.at("value").get<double>(), {}, {}, entry.at("source"), entry.value("date", "")};
+      for (const auto& [name, end] : {std::pair{"low", &input.low}, std::pair{"high", &input.high}}) {
+        if (entry.contains(name) && entry[name].is_number()) *end = entry[name].get<double>();
+      }
+      inputs.push_back(std::move(input));
+    }
+  } catch (const Json::exception& error) {
+    return BadInput(fmt::format("the manifest's cost inputs are not complete: {}", error.what()));
+  }
+  return inputs;
 }
 
 // "a/b/" and "." have names, too.
@@ -100,10 +119,7 @@ Result<store::StoredRun> ToStoredRun(const Results& results, store::RunStatus st
   for (const SystemDescription& system : manifest.systems) {
     run.systems.push_back({system.name, system.engine, system.model.id, system.model.weight_type});
   }
-  for (const std::string& key : cost::CostInputKeys()) {
-    const auto& input = cost::GetCostInput(manifest.cost, key);
-    if (input) run.cost_inputs.push_back({key, input->value, input->source, input->date});
-  }
+  ASSIGN_OR_RETURN(run.cost_inputs, CostInputsOf(run.manifest_json));
   if (figures) {
     run.summary_json = figures->summary_json;
     for (const cap::SystemSummary& system : figures->summary.systems) {

@@ -46,7 +46,8 @@ TEST(StoreRecord, ARunWithFiguresEqualsTheHandmadeRow) {
   EXPECT_EQ(run.manifest_json, ReadFile(results.dir() / "manifest.json").value());
   EXPECT_EQ(run.summary_json, "{\"schema\":1}\n");
   EXPECT_THAT(run.systems, ElementsAre(store::StoredSystem{"A", "scripted", "small", "F16"}));
-  EXPECT_THAT(run.cost_inputs, ElementsAre(store::StoredCostInput{"pue", 1.25, "survey", "2026-06"}));
+  EXPECT_THAT(run.cost_inputs,
+              ElementsAre(store::StoredCostInput{"pue", 1.25, std::nullopt, std::nullopt, "survey", "2026-06"}));
   ASSERT_EQ(run.files.size(), 3u);
   EXPECT_EQ(run.files[1].name, "requests.jsonl");
   EXPECT_EQ(run.files[1].bytes, fs::file_size(results.dir() / "requests.jsonl"));
@@ -97,6 +98,18 @@ TEST(StoreRecord, AFileThatLacksRecordsIsNamed) {
   fs::remove(run / "requests.jsonl");
   EXPECT_THAT(ToStoredRun(results, store::RunStatus::kInterrupted, std::nullopt).error().message,
               testing::AllOf(HasSubstr("requests.jsonl"), HasSubstr("No such file")));
+}
+
+TEST(StoreRecord, CostInputsAreThoseOfTheManifestWithTheirRanges) {
+  const RunTestFolder dir;
+  const fs::path run = dir.WriteRun("r");
+  std::string text = ReadFile(run / "manifest.json").value();
+  const std::string value = "\"value\": 1.25";
+  ASSERT_NE(text.find(value), std::string::npos);
+  std::ofstream(run / "manifest.json") << text.replace(text.find(value), value.size(),
+                                                       value + ", \"low\": 1.1, \"high\": null");
+  EXPECT_THAT(ToStoredRun(Results::Open(run).value(), store::RunStatus::kComplete, std::nullopt)->cost_inputs,
+              ElementsAre(store::StoredCostInput{"pue", 1.25, 1.1, std::nullopt, "survey", "2026-06"}));
 }
 
 TEST(StoreRecord, TheFolderHasANameHoweverItIsWritten) {

@@ -171,8 +171,9 @@ TEST(Schema, AVersion1FileIsBroughtToTheCurrentVersionWithItsData) {
   {
     const RunStore store = OpenStore(dir.path(), Access::kRead);
     const StoredRun first = store.Find("first").value();
-    EXPECT_THAT(first.cost_inputs, ElementsAre(StoredCostInput{"pue", 1.25, "survey", "2026-06"},
-                                               StoredCostInput{"energy_usd_per_kwh", 0.15, "bill", ""}));
+    EXPECT_THAT(first.cost_inputs,
+                ElementsAre(StoredCostInput{"pue", 1.25, 1.1, 1.5, "survey", "2026-06"},
+                            StoredCostInput{"energy_usd_per_kwh", 0.15, std::nullopt, std::nullopt, "bill", ""}));
     EXPECT_THAT(first.tags, ElementsAre("kept"));
     EXPECT_EQ(first.info.status, RunStatus::kComplete);
     ASSERT_EQ(first.cohorts.size(), 1u);

@@ -76,10 +76,11 @@ Status ReadDetails(const Database& database, StoredRun& run) {
                              "SELECT name, engine, model_id, weight_type FROM systems WHERE run_id = ? ORDER BY position",
                              run_id, [&](const Statement& row) { run.systems.push_back(ReadSystem(row)); }));
   RETURN_IF_ERROR(ReadCohorts(database, run));
-  RETURN_IF_ERROR(ForEachRow(database, "SELECT key, value, source, date FROM cost_inputs WHERE run_id = ? ORDER BY rowid",
-                             run_id, [&](const Statement& row) {
-                               run.cost_inputs.push_back({row.Text(0), row.Real(1).value_or(0), row.Text(2), row.Text(3)});
-                             }));
+  RETURN_IF_ERROR(ForEachRow(
+      database, "SELECT key, value, low, high, source, date FROM cost_inputs WHERE run_id = ? ORDER BY rowid", run_id,
+      [&](const Statement& row) {
+        run.cost_inputs.push_back({row.Text(0), row.Real(1).value_or(0), row.Real(2), row.Real(3), row.Text(4), row.Text(5)});
+      }));
   RETURN_IF_ERROR(ForEachRow(database, "SELECT name, bytes, xxh3_64 FROM files WHERE run_id = ? ORDER BY rowid", run_id,
                              [&](const Statement& row) {
                                run.files.push_back({row.Text(0), static_cast<uint64_t>(row.Int(1)), row.OptionalText(2)});

@@ -87,10 +87,11 @@ Status InsertDetails(const Database& database, const StoredRun& run) {
   if (run.summary_json) RETURN_IF_ERROR(InsertDocument(database, run_id, "summary", *run.summary_json));
   RETURN_IF_ERROR(InsertSystems(database, run));
   RETURN_IF_ERROR(InsertCohorts(database, run));
-  ASSIGN_OR_RETURN(Statement cost,
-                   database.Prepare("INSERT INTO cost_inputs (run_id, key, value, source, date) VALUES (?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(
+      Statement cost,
+      database.Prepare("INSERT INTO cost_inputs (run_id, key, value, low, high, source, date) VALUES (?, ?, ?, ?, ?, ?, ?)"));
   for (const StoredCostInput& input : run.cost_inputs) {
-    RETURN_IF_ERROR(cost.Bind(run_id, input.key, input.value, input.source, input.date).Run());
+    RETURN_IF_ERROR(cost.Bind(run_id, input.key, input.value, input.low, input.high, input.source, input.date).Run());
   }
   ASSIGN_OR_RETURN(Statement files, database.Prepare("INSERT INTO files (run_id, name, bytes, xxh3_64) VALUES (?, ?, ?, ?)"));
   for (const StoredFile& file : run.files) {

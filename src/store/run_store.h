@@ -42,6 +42,7 @@ struct StoredFile {
 struct StoredCostInput {
   std::string key;
   double value = 0;
+  std::optional<double> low, high;  // the range that the source gives; null = none
   std::string source, date;
 
   bool operator==(const StoredCostInput&) const = default;

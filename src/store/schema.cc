@@ -84,13 +84,15 @@ CREATE TABLE cost_inputs (
   run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
   key TEXT NOT NULL,
   value REAL NOT NULL,
+  low REAL, high REAL,
   source TEXT NOT NULL,
   date TEXT NOT NULL,
   PRIMARY KEY (run_id, key)
 ) STRICT;
 
 INSERT INTO cost_inputs
-SELECT documents.run_id, input.key, json_extract(input.value, '$.value'), json_extract(input.value, '$.source'),
+SELECT documents.run_id, input.key, json_extract(input.value, '$.value'), json_extract(input.value, '$.low'),
+       json_extract(input.value, '$.high'), json_extract(input.value, '$.source'),
        coalesce(json_extract(input.value, '$.date'), '')
 FROM documents, json_each(documents.json, '$.cost_inputs') AS input
 WHERE documents.kind = 'manifest';

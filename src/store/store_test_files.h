@@ -65,7 +65,7 @@ inline StoredRun SampleRun(const std::string& run_id, int seed = 0, size_t manif
       run.cohorts.push_back(cohort);
     }
   }
-  run.cost_inputs = {{"pue", 1.25, "survey", "2026-06"}};
+  run.cost_inputs = {{"pue", 1.25, 1.1, std::nullopt, "survey", "2026-06"}};
   run.files = {{"manifest.json", 57414, "0123456789abcdef"}, {"requests.jsonl", 10, std::nullopt}};
   return run;
 }

@@ -201,7 +201,11 @@ Json ToJson(const store::StoredRun& run) {
   json["cohorts"] = std::move(cohorts);
   json["cost_inputs"] = Json::object();
   for (const store::StoredCostInput& input : run.cost_inputs) {
-    json["cost_inputs"][input.key] = {{"value", input.value}, {"source", input.source}, {"date", input.date}};
+    json["cost_inputs"][input.key] = {{"value", input.value},
+                                      {"low", OrNull(input.low)},
+                                      {"high", OrNull(input.high)},
+                                      {"source", input.source},
+                                      {"date", input.date}};
   }
   json["files"] = Json::array();
   for (const store::StoredFile& file : run.files) {

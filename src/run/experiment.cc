@@ -84,6 +84,7 @@ Status Experiment::Execute(Results& results, const ExperimentHooks& hooks) {
           continue;
         }
         RETURN_IF_ERROR(ExecuteUnit(*driver, cell, results, hooks));
+        if (hooks.on_unit_stored) hooks.on_unit_stored(results);
       }
       driver->Unload();
     }

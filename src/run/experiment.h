@@ -28,6 +28,7 @@ struct ExperimentHooks {
   std::function<bool()> stop_requested;                    // may be empty
   std::function<void(const ProgressUpdate&)> on_progress;  // may be empty
   EnergyMeter* energy = nullptr;                           // null: energy is not measured
+  std::function<void(const Results&)> on_unit_stored;      // after each unit, before the next; may be empty
 };
 
 // An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.

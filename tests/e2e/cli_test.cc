@@ -74,7 +74,9 @@ class Cli : public testing::Test {
 
   fs::path OnlyRun() const {
     std::vector<fs::path> runs;
-    for (const auto& entry : fs::directory_iterator(dir_ / "results")) runs.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator(dir_ / "results")) {
+      if (entry.is_directory()) runs.push_back(entry.path());
+    }
     EXPECT_EQ(runs.size(), 1u);
     return runs.at(0);
   }

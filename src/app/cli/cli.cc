@@ -16,6 +16,7 @@ constexpr Verb kVerbs[] = {
     {"run", "benchmark systems on one workload: cost, accuracy and performance of each", AddRun},
     {"compare", "which system wins where: differences with intervals, CAP classes, Pareto front", AddCompare},
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
+    {"runs", "the stored runs: list, show, tag, delete, import, export, verify", AddRuns},
     {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
     {"cost", "what an hour and a million tokens cost on a machine, bought and rented", AddCost},

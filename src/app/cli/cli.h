@@ -29,6 +29,7 @@ int Main(int argc, char** argv);
 using Action = std::function<Status()>;
 Action AddRun(CLI::App& app, const Invocation& invocation);
 Action AddCompare(CLI::App& app, const Invocation& invocation);
+Action AddRuns(CLI::App& app, const Invocation& invocation);
 Action AddReport(CLI::App& app, const Invocation& invocation);
 Action AddModel(CLI::App& app, const Invocation& invocation);
 Action AddMetrics(CLI::App& app, const Invocation& invocation);

@@ -3,11 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/stored_runs.h"
 #include "base/json.h"
 #include "report/comparison_html.h"
 #include "report/comparison_json.h"
@@ -76,7 +78,8 @@ Status Compare(const Flags& flags) {
   ASSIGN_OR_RETURN(options.choice, ChoiceOf(flags));
   std::vector<run::StoredRun> runs;
   for (const std::string& name : flags.runs) {
-    ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(RunDir(name)));
+    ASSIGN_OR_RETURN(const std::filesystem::path dir, RunDir(name));
+    ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(dir));
     ASSIGN_OR_RETURN(run::StoredRun run, run::ReadStoredRun(results, name, LevelOf(flags)));
     runs.push_back(std::move(run));
   }

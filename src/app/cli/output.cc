@@ -53,11 +53,6 @@ bool WantsColor(int fd) {
          (term == nullptr || std::string_view(term) != "dumb");
 }
 
-std::filesystem::path RunDir(const std::string& id_or_dir) {
-  const std::filesystem::path dir(id_or_dir);
-  return std::filesystem::exists(dir / "manifest.json") ? dir : "results" / dir;
-}
-
 Result<ReportFormat> FindReportFormat(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& [format, known] : kFormats) {

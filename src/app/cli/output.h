@@ -11,9 +11,6 @@
 
 namespace moecap::app {
 
-// The folder of a stored run that was named by its folder or by its id below results/.
-std::filesystem::path RunDir(const std::string& id_or_dir);
-
 // What a report can be rendered to, by the names of --format.
 enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstream };
 // Error: kBadInput with the nearest name.

@@ -10,6 +10,7 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/stored_runs.h"
 #include "base/json.h"
 #include "report/csv.h"
 #include "report/html.h"
@@ -37,7 +38,8 @@ Result<std::vector<StoredRun>> OpenRuns(const std::vector<std::string>& names) {
   std::vector<StoredRun> runs;
   std::set<std::string> seen;
   for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(run::Results results, run::Results::Open(RunDir(name)));
+    ASSIGN_OR_RETURN(const std::filesystem::path dir, RunDir(name));
+    ASSIGN_OR_RETURN(run::Results results, run::Results::Open(dir));
     ASSIGN_OR_RETURN(cap::RunSummary summary, run::SummarizeStored(results));
     if (!seen.insert(summary.run_id).second) return BadInput(fmt::format("run {} is given twice", summary.run_id));
     runs.push_back({std::move(results), std::move(summary)});
@@ -146,7 +148,7 @@ Status Report(const Flags& flags) {
 
 Action AddReport(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("run", flags->runs, "ids of runs below results/, or their folders")->required();
+  app.add_option("run", flags->runs, "runs: ids below results/ or their beginnings, \"latest\", or folders")->required();
   app.add_option("--format", flags->formats, ReportFormatNames() + "; terminal by default")->delimiter(',');
   app.add_flag("--json", flags->json, "the same as --format json");
   app.add_option(

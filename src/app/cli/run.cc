@@ -11,15 +11,16 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/stored_runs.h"
 #include "app/llamacpp_driver.h"
 #include "base/clock.h"
+#include "base/folder_lock.h"
 #include "base/fs.h"
 #include "base/progress.h"
 #include "hardware/probe/probe.h"
 #include "run/cost_figures.h"
 #include "run/energy_meter.h"
 #include "run/experiment.h"
-#include "run/summarize.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
@@ -80,31 +81,38 @@ Result<run::Results> NewResults(const run::RunConfig& config, const run::Experim
   return run::Results::Create(config.results_dir, std::move(manifest));
 }
 
-Result<run::Results> StoredResults(const std::string& id_or_dir) {
-  ASSIGN_OR_RETURN(run::Results results, run::Results::Open(RunDir(id_or_dir)));
+// Locked before it is read, so that no other process finishes it in between.
+Result<run::Results> StoredResults(const std::string& id_or_dir, const fs::path& results_dir, std::optional<FolderLock>& lock) {
+  ASSIGN_OR_RETURN(const fs::path dir, RunDir(id_or_dir, results_dir));
+  ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(dir));
+  lock.emplace(std::move(acquired));
+  ASSIGN_OR_RETURN(run::Results results, run::Results::Open(dir));
   if (results.manifest().complete)
     return BadInput(fmt::format("{} is complete; show it with: moecap report {}", id_or_dir, id_or_dir));
   RETURN_IF_ERROR(results.PrepareResume());
   return results;
 }
 
-Status Execute(run::Experiment& experiment, run::Results& results, run::EnergyMeter* energy, const Clock& clock) {
+Status Execute(run::Experiment& experiment, run::Results& results, RunIndex& index, run::EnergyMeter* energy,
+               const Clock& clock) {
   const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
   Progress progress(clock, stderr, is_terminal, "requests");
   run::ExperimentHooks hooks;
   hooks.stop_requested = [] { return interrupted.load(); };
   hooks.energy = energy;
   hooks.on_progress = [&](const run::ProgressUpdate& update) { progress.Update(update.done, update.total, update.activity); };
+  hooks.on_unit_stored = [&](const run::Results& stored) { index.Update(stored, store::RunStatus::kRunning); };
   return experiment.Execute(results, hooks);
 }
 
 Status Run(const Flags& flags, const Invocation& invocation) {
   InstallInterruptHandler();
   const SteadyClock clock;
+  std::optional<FolderLock> lock;
   std::optional<run::Results> results;
   run::RunConfig config;
   if (!flags.resume.empty()) {
-    ASSIGN_OR_RETURN(results, StoredResults(flags.resume));
+    ASSIGN_OR_RETURN(results, StoredResults(flags.resume, flags.results_dir.empty() ? kResultsDir : flags.results_dir, lock));
     config = results->manifest().config;
   } else {
     ASSIGN_OR_RETURN(const fs::path path, ConfigPath(flags.config));
@@ -116,12 +124,21 @@ Status Run(const Flags& flags, const Invocation& invocation) {
   const auto energy = run::OpenEnergyMeter(no_energy);
   if (!results) {
     ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, energy.get(), clock));
+    ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
+    lock.emplace(std::move(acquired));
   }
   if (energy == nullptr) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
-  const Status executed = Execute(experiment, *results, energy.get(), clock);
-  if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) return executed;
-
-  ASSIGN_OR_RETURN(const cap::RunSummary summary, run::SummarizeStored(*results));
+  RunIndex index;
+  index.Update(*results, store::RunStatus::kRunning);
+  const Status executed = Execute(experiment, *results, index, energy.get(), clock);
+  const store::RunStatus status = executed.ok() ? store::RunStatus::kComplete : store::RunStatus::kInterrupted;
+  if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) {
+    index.Update(*results, status);
+    return executed;
+  }
+  ASSIGN_OR_RETURN(const run::DerivedFigures figures, MakeFigures(*results));
+  index.Update(*results, status, figures);
+  const cap::RunSummary& summary = figures.summary;
   RETURN_IF_ERROR(WriteReports(summary, results->dir()));
   PrintSummary(summary, flags.json);
   fmt::print(stderr, "\nreport: {}\n", (results->dir() / "report.html").string());

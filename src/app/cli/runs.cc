@@ -1,0 +1,339 @@
+// moecap runs: the index of stored runs.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "app/cli/cli.h"
+#include "app/cli/output.h"
+#include "app/cli/runs_text.h"
+#include "app/cli/stored_runs.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "run/run_transfer.h"
+
+namespace moecap::app {
+namespace fs = std::filesystem;
+namespace {
+
+using store::Access;
+using store::RunStore;
+
+constexpr int kSchema = 1;  // of the JSON output
+
+struct Flags {
+  std::string results_dir = kResultsDir;
+  bool json = false;
+  // list
+  std::vector<std::string> filters;
+  std::optional<int64_t> limit;
+  std::string sort = "started";
+  // the others
+  std::string run;
+  std::vector<std::string> tags;
+  std::vector<std::string> dirs;
+  std::string to;
+  bool files = false;
+  bool yes = false;
+};
+
+void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+TextOptions TextFor(const Flags&) { return {TerminalWidth(), WantsUnicode()}; }
+
+// "2026-01-31" or longer, as ISO 8601 has it: compared as text.
+Status CheckDate(const std::string& text) {
+  constexpr std::string_view kPattern = "0000-00-00T00:00:00Z";
+  bool good = text.size() == 10 || text.size() == kPattern.size();
+  for (size_t i = 0; good && i < text.size(); ++i) {
+    good = kPattern[i] == '0' ? text[i] >= '0' && text[i] <= '9' : text[i] == kPattern[i];
+  }
+  if (good) return {};
+  return BadInput(fmt::format("--filter since={}: write a date as 2026-01-31 or 2026-01-31T12:00:00Z", text));
+}
+
+Status AddFilter(const std::string& text, store::RunFilter& filter) {
+  const size_t equal = text.find('=');
+  const std::string key = text.substr(0, equal);
+  const std::string value = equal == std::string::npos ? "" : text.substr(equal + 1);
+  static const std::vector<std::string> kKeys = {"model", "system", "dataset", "tag", "status", "since"};
+  if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
+    return BadInput(fmt::format("--filter {}: unknown key \"{}\"; use {}", text, key, fmt::join(kKeys, ", ")));
+  if (value.empty()) return BadInput(fmt::format("--filter {}: no value; write {}=VALUE", text, key));
+  if (key == "model") filter.model = value;
+  if (key == "system") filter.system = value;
+  if (key == "dataset") filter.dataset = value;
+  if (key == "tag") filter.tags.push_back(value);
+  if (key == "since") {
+    RETURN_IF_ERROR(CheckDate(value));
+    filter.since = value;
+  }
+  if (key == "status") {
+    ASSIGN_OR_RETURN(filter.status, store::ParseRunStatus(value));
+  }
+  return {};
+}
+
+constexpr std::pair<const char*, store::RunOrder> kOrders[] = {{"started", store::RunOrder::kStarted},
+                                                               {"id", store::RunOrder::kRunId},
+                                                               {"rate", store::RunOrder::kOutputRate},
+                                                               {"accuracy", store::RunOrder::kAccuracy}};
+
+Result<store::RunFilter> FilterOf(const Flags& flags) {
+  store::RunFilter filter;
+  std::set<std::string> keys;
+  for (const std::string& text : flags.filters) {
+    const std::string key = text.substr(0, text.find('='));
+    if (!keys.insert(key).second && key != "tag") return BadInput(fmt::format("--filter {}: {} is given twice", text, key));
+    RETURN_IF_ERROR(AddFilter(text, filter));
+  }
+  filter.limit = flags.limit;
+  if (filter.limit && *filter.limit < 1) return BadInput("--limit must be 1 or more");
+  for (const auto& [name, order] : kOrders) {
+    if (flags.sort == name) {
+      filter.order = order;
+      return filter;
+    }
+  }
+  return BadInput(fmt::format("--sort {}: use started, id, rate or accuracy", flags.sort));
+}
+
+// The index for verbs that need one. Rows of runs that died are settled where the file can be written.
+Result<RunStore> OpenIndex(const Flags& flags, Access access) {
+  if (!RunStore::Exists(flags.results_dir))
+    return BadInput(
+        fmt::format("there is no {} in {}; index run folders with: moecap runs rebuild, or choose another --results-dir",
+                    store::kDatabaseName, flags.results_dir));
+  ASSIGN_OR_RETURN(RunStore index, RunStore::Open(flags.results_dir, access));
+  const Status settled = run::SettleRunning(index, flags.results_dir);
+  if (!settled.ok() && access != Access::kRead) return settled.error();
+  return index;
+}
+
+// Folders of runs that no row points to.
+Result<std::vector<std::string>> NotIndexed(const Flags& flags, const RunStore* index) {
+  std::set<std::string> indexed;
+  if (index != nullptr) {
+    ASSIGN_OR_RETURN(indexed, index->Paths());
+  }
+  std::vector<std::string> missing;
+  for (const fs::path& dir : run::RunFolders(flags.results_dir)) {
+    if (!indexed.contains(dir.filename().string())) missing.push_back(dir.string());
+  }
+  return missing;
+}
+
+Status List(const Flags& flags) {
+  ASSIGN_OR_RETURN(const store::RunFilter filter, FilterOf(flags));
+  std::optional<RunStore> index;
+  std::vector<store::RunListing> runs;
+  if (RunStore::Exists(flags.results_dir)) {
+    ASSIGN_OR_RETURN(index, OpenIndex(flags, Access::kRead));
+    ASSIGN_OR_RETURN(runs, index->List(filter));
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> missing, NotIndexed(flags, index ? &*index : nullptr));
+  if (flags.json) {
+    Json list = Json::array();
+    for (const store::RunListing& run : runs) list.push_back(ToJson(run));
+    Print(DumpJsonPretty(
+        {{"schema", kSchema}, {"results_dir", flags.results_dir}, {"runs", std::move(list)}, {"not_indexed", missing}}));
+    return {};
+  }
+  if (runs.empty()) {
+    fmt::print("No run in {}{}.\n", flags.results_dir, flags.filters.empty() ? "" : " is as the filters say");
+  } else {
+    Print(RenderRuns(runs, TextFor(flags)));
+  }
+  if (missing.size() == 1) {
+    fmt::print(stderr, "{} is not indexed; index it with: moecap runs import {}\n", missing[0], missing[0]);
+  } else if (!missing.empty()) {
+    fmt::print(stderr, "{} run folders, {} among them, are not indexed; index them with: moecap runs rebuild\n", missing.size(),
+               missing[0]);
+  }
+  return {};
+}
+
+Status Show(const Flags& flags) {
+  ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
+  ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
+  ASSIGN_OR_RETURN(const store::StoredRun run, index.Find(run_id));
+  if (flags.json) {
+    Json json = {{"schema", kSchema}};
+    json.update(ToJson(run));
+    Print(DumpJsonPretty(json));
+  } else {
+    Print(RenderRun(run, flags.results_dir, TextFor(flags)));
+  }
+  return {};
+}
+
+void PrintDone(const Flags& flags, const std::string& run_id, const Json& json, const std::string& text) {
+  if (flags.json) {
+    Json all = {{"schema", kSchema}, {"run_id", run_id}};
+    all.update(json);
+    Print(DumpJsonPretty(all));
+  } else {
+    fmt::print("{}\n", text);
+  }
+}
+
+Status ChangeTags(const Flags& flags, bool add) {
+  ASSIGN_OR_RETURN(RunStore index, OpenIndex(flags, Access::kReadWrite));
+  ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
+  RETURN_IF_ERROR(add ? index.Tag(run_id, flags.tags) : index.Untag(run_id, flags.tags));
+  ASSIGN_OR_RETURN(const store::StoredRun run, index.Find(run_id));
+  PrintDone(flags, run_id, {{"tags", run.tags}},
+            fmt::format("{}: {}", run_id, run.tags.empty() ? "no tags" : fmt::format("{}", fmt::join(run.tags, " "))));
+  return {};
+}
+
+// Deleting is asked for, on a terminal or by --yes.
+Status Confirm(const std::string& question) {
+  if (::isatty(STDIN_FILENO) != 1) return BadInput(question + " Nothing was deleted; add --yes to do it without being asked");
+  fmt::print(stderr, "{} [y/N] ", question);
+  std::string answer;
+  std::getline(std::cin, answer);
+  if (answer == "y" || answer == "yes") return {};
+  return Error{ErrorKind::kInterrupted, "nothing was deleted"};
+}
+
+Status Delete(const Flags& flags) {
+  ASSIGN_OR_RETURN(RunStore index, OpenIndex(flags, Access::kReadWrite));
+  ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
+  ASSIGN_OR_RETURN(const store::StoredRun run, index.Find(run_id));
+  const std::string dir = (fs::path(flags.results_dir) / run.info.path).string();
+  if (!flags.yes) {
+    RETURN_IF_ERROR(Confirm(flags.files ? fmt::format("Delete run {} and its folder {} with everything in it?", run_id, dir)
+                                        : fmt::format("Take run {} out of the index and keep its folder {}?", run_id, dir)));
+  }
+  RETURN_IF_ERROR(run::DeleteRun(index, flags.results_dir, run_id, flags.files));
+  PrintDone(flags, run_id, {{"folder", dir}, {"folder_removed", flags.files}},
+            flags.files ? fmt::format("deleted {} and {}", run_id, dir)
+                        : fmt::format("{} is out of the index; its folder {} is kept", run_id, dir));
+  return {};
+}
+
+Status Import(const Flags& flags) {
+  const std::vector<fs::path> dirs(flags.dirs.begin(), flags.dirs.end());
+  ASSIGN_OR_RETURN(const std::vector<run::ImportedRun> runs, run::ImportRuns(dirs, flags.results_dir, MakeFigures));
+  Json list = Json::array();
+  for (const run::ImportedRun& run : runs) {
+    list.push_back({{"run_id", run.run_id}, {"folder", run.dir.string()}, {"was_there", run.was_there}});
+    if (!flags.json) fmt::print("{} {}\n", run.run_id, run.was_there ? "was there already" : "is indexed");
+  }
+  if (flags.json) Print(DumpJsonPretty({{"schema", kSchema}, {"runs", std::move(list)}}));
+  return {};
+}
+
+Status Export(const Flags& flags) {
+  ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
+  ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
+  RETURN_IF_ERROR(run::ExportRun(index, flags.results_dir, run_id, flags.to));
+  PrintDone(flags, run_id, {{"folder", flags.to}}, fmt::format("{} is in {}", run_id, flags.to));
+  return {};
+}
+
+Status Verify(const Flags& flags) {
+  ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
+  ASSIGN_OR_RETURN(const run::VerifyReport report, run::VerifyRuns(index, flags.results_dir));
+  if (flags.json) {
+    Print(DumpJsonPretty({{"schema", kSchema}, {"runs", report.runs}, {"files", report.files}, {"problems", report.problems}}));
+  } else {
+    for (const std::string& problem : report.problems) fmt::print("{}\n", problem);
+    fmt::print("runs {}, files {}, problems {}\n", report.runs, report.files, report.problems.size());
+  }
+  if (!report.problems.empty()) return Failed("the index and the run folders do not agree; see above");
+  return {};
+}
+
+Status Rebuild(const Flags& flags) {
+  ASSIGN_OR_RETURN(const run::RebuiltIndex rebuilt, run::RebuildIndex(flags.results_dir, MakeFigures));
+  const Json old = rebuilt.old_database ? Json(rebuilt.old_database->string()) : Json(nullptr);
+  if (flags.json) {
+    Print(DumpJsonPretty({{"schema", kSchema}, {"runs", rebuilt.runs}, {"old_database", old}, {"notes", rebuilt.notes}}));
+    return {};
+  }
+  for (const std::string& note : rebuilt.notes) fmt::print("{}\n", note);
+  fmt::print("runs indexed: {}\n", rebuilt.runs);
+  if (rebuilt.old_database) fmt::print("the database that was there is now {}\n", rebuilt.old_database->string());
+  return {};
+}
+
+constexpr const char* kFooter = R"(Filters, all of which must hold: model=TEXT, system=TEXT, dataset=TEXT (part of the name),
+tag=TAG, status=running|complete|interrupted, since=2026-01-31. RUN is an id, the beginning of one, or "latest".
+
+Examples:
+  moecap runs --filter model=qwen3 --filter tag=paper --sort rate --limit 10
+  moecap runs show latest
+  moecap runs delete 20260131-120000-quickstart --files --yes
+  moecap runs export latest --to quickstart-run
+  moecap runs import quickstart-run --results-dir elsewhere)";
+
+using Function = Status (*)(const Flags& flags);
+
+struct Subcommands {
+  CLI::App& app;
+  const std::shared_ptr<Flags>& flags;
+  std::vector<std::pair<CLI::App*, Function>> all;
+
+  // Flags of the verb may stand behind the subcommand, too.
+  CLI::App* Add(const char* name, const char* description, Function function) {
+    CLI::App* sub = app.add_subcommand(name, description)->fallthrough();
+    all.emplace_back(sub, function);
+    return sub;
+  }
+  CLI::App* AddForRun(const char* name, const char* description, Function function) {
+    CLI::App* sub = Add(name, description, function);
+    sub->add_option("run", flags->run, "id, beginning of one, or latest")->required();
+    return sub;
+  }
+};
+
+}  // namespace
+
+Action AddRuns(CLI::App& app, const Invocation&) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("--results-dir", flags->results_dir, "where runs are stored (default: results)");
+  app.add_flag("--json", flags->json, "print JSON");
+  app.add_option("--filter", flags->filters, "show runs for which KEY=VALUE holds; may be repeated")->allow_extra_args(false);
+  app.add_option("--limit", flags->limit, "show at most so many");
+  app.add_option("--sort", flags->sort, "started (latest first), id, rate or accuracy (best first)");
+  app.require_subcommand(0, 1);
+  app.footer(kFooter);
+
+  Subcommands subs{app, flags, {}};
+  subs.Add("list", "the stored runs (default)", List);
+  subs.AddForRun("show", "what is stored of a run", Show);
+  subs.AddForRun("tag", "add tags", [](const Flags& f) { return ChangeTags(f, true); })
+      ->add_option("tags", flags->tags, "letters, digits and ._+-:/=@")
+      ->required();
+  subs.AddForRun("untag", "remove tags", [](const Flags& f) { return ChangeTags(f, false); })
+      ->add_option("tags", flags->tags, "tags that the run has")
+      ->required();
+  CLI::App* remove =
+      subs.AddForRun("delete", "take a run out of the index; --files: and remove its folder; --yes: without asking", Delete);
+  remove->add_flag("--files", flags->files, "also remove the run's folder; without this it is kept");
+  remove->add_flag("--yes", flags->yes, "do not ask");
+  subs.Add("import", "index run folders; those from elsewhere are copied", Import)
+      ->add_option("dirs", flags->dirs, "folders with a manifest.json, or exports")
+      ->required();
+  subs.AddForRun("export", "copy a run into a folder of its own; --to DIR", Export)
+      ->add_option("--to", flags->to, "the folder to make")
+      ->required();
+  subs.Add("verify", "check that the files behind every row are there and unchanged", Verify);
+  subs.Add("rebuild", "make the index anew from the run folders", Rebuild);
+  return [flags, all = std::move(subs.all)] {
+    for (const auto& [sub, function] : all) {
+      if (sub->parsed()) return function(*flags);
+    }
+    return List(*flags);
+  };
+}
+
+}  // namespace moecap::app

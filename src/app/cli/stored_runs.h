@@ -1,0 +1,39 @@
+// How verbs name stored runs, and keep the index of them (store/run_store.h) in step.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "run/run_transfer.h"
+#include "store/run_store.h"
+
+namespace moecap::app {
+
+inline constexpr const char* kResultsDir = "results";
+
+// The folder of the stored run that `name` means: a run's folder; or below `results_dir` an id, the beginning of just one id,
+// or "latest", the one that started last. Works without the index, and with one that cannot be read. Error: kBadInput naming
+// the runs that were meant.
+Result<std::filesystem::path> RunDir(const std::string& name, const std::filesystem::path& results_dir = kResultsDir);
+
+// The same for verbs that work on the index: the id of an indexed run.
+Result<std::string> RunIdOf(const store::RunStore& store, const std::string& name);
+
+// The figures of a run from its facts.
+Result<run::DerivedFigures> MakeFigures(const run::Results& results);
+
+// Keeps the index in step with a run that goes on. The facts are in the run's folder, so an index that cannot be written costs
+// one warning on stderr and nothing else.
+class RunIndex {
+ public:
+  // Null `figures`: not computed yet.
+  void Update(const run::Results& results, store::RunStatus status,
+              const std::optional<run::DerivedFigures>& figures = std::nullopt);
+
+ private:
+  bool warned_ = false;
+};
+
+}  // namespace moecap::app

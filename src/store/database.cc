@@ -1,0 +1,201 @@
+#include "store/database.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace moecap::store {
+namespace fs = std::filesystem;
+namespace {
+
+// SQLite's own words alone ("disk I/O error") tell a user neither the file nor what to do.
+Error SqliteError(sqlite3* handle, int code, const std::string& path) {
+  const std::string words = sqlite3_errmsg(handle);
+  const int system_error = sqlite3_system_errno(handle);
+  switch (code & 0xff) {
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+      return BadInput(
+          fmt::format("{} is damaged or not a database (SQLite: {}); nothing was changed. The run folders hold the facts: move "
+                      "the file away, or index the folders anew with: moecap runs rebuild",
+                      path, words));
+    case SQLITE_FULL:
+      return Failed(
+          fmt::format("{}: no space left to write; nothing of this change was stored. Free some space and repeat it", path));
+    case SQLITE_BUSY:
+      return Failed(fmt::format("{} was locked by another process for {} s; repeat the command when that one is done", path,
+                                kBusyTimeoutMs / 1000));
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+      return BadInput(fmt::format("{} cannot be written (SQLite: {}); nothing was changed", path, words));
+    case SQLITE_CANTOPEN:
+      return BadInput(fmt::format("cannot open the database {}: {}", path,
+                                  system_error != 0 ? std::strerror(system_error) : words.c_str()));
+    case SQLITE_IOERR:  // SQLite does not tell the system's reason here
+      return Failed(
+          fmt::format("{}: {} ({}); nothing of this change was stored. Look for a full or faulty disk, or a limit on the "
+                      "size of files",
+                      path, words, code == SQLITE_IOERR_WRITE ? "writing failed" : fmt::format("code {}", code)));
+    default:
+      return Failed(fmt::format("{}: SQLite: {}", path, words));
+  }
+}
+
+Error StatementError(sqlite3_stmt* statement, int code) {
+  sqlite3* handle = sqlite3_db_handle(statement);
+  const char* path = sqlite3_db_filename(handle, "main");
+  return SqliteError(handle, code, path != nullptr ? path : "");
+}
+
+// A file: URI of SQLite: '?', '#' and '%' mean something in it.
+std::string Uri(const fs::path& path, const char* query) {
+  std::string uri = "file:";
+  for (const char c : fs::absolute(path).string()) {
+    if (c == '?' || c == '#' || c == '%') {
+      uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    } else {
+      uri += c;
+    }
+  }
+  return uri + query;
+}
+
+// Where the folder cannot be written, SQLite cannot make the shared-memory file that a database in WAL mode needs. Without a
+// WAL the main file is all there is, and may be read as one that nobody changes.
+bool ReadAsImmutable(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (::access(folder.c_str(), W_OK) == 0) return false;
+  std::error_code error;
+  const auto wal_bytes = fs::file_size(path.string() + "-wal", error);
+  return error || wal_bytes == 0;
+}
+
+}  // namespace
+
+void Statement::Finalizer::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+
+void Statement::Reset() {
+  sqlite3_reset(statement_.get());
+  sqlite3_clear_bindings(statement_.get());
+  bind_code_ = SQLITE_OK;
+}
+
+void Statement::BindOne(int index, std::string_view text) {
+  const int code =
+      sqlite3_bind_text64(statement_.get(), index, text.empty() ? "" : text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  if (code != SQLITE_OK) bind_code_ = code;
+}
+
+void Statement::BindOne(int index, int64_t value) {
+  const int code = sqlite3_bind_int64(statement_.get(), index, value);
+  if (code != SQLITE_OK) bind_code_ = code;
+}
+
+void Statement::BindOne(int index, double value) {
+  const int code = sqlite3_bind_double(statement_.get(), index, value);
+  if (code != SQLITE_OK) bind_code_ = code;
+}
+
+Result<bool> Statement::Step() {
+  const int code = bind_code_ != SQLITE_OK ? bind_code_ : sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  Error error = StatementError(statement_.get(), code);
+  sqlite3_reset(statement_.get());
+  return error;
+}
+
+Status Statement::Run() {
+  ASSIGN_OR_RETURN(const bool row, Step());
+  CHECK(!row);
+  Reset();
+  return {};
+}
+
+std::string Statement::Text(int column) const {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  return text == nullptr ? "" : std::string(text, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column)));
+}
+
+int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+
+std::optional<double> Statement::Real(int column) const {
+  if (sqlite3_column_type(statement_.get(), column) == SQLITE_NULL) return std::nullopt;
+  return sqlite3_column_double(statement_.get(), column);
+}
+
+std::optional<std::string> Statement::OptionalText(int column) const {
+  if (sqlite3_column_type(statement_.get(), column) == SQLITE_NULL) return std::nullopt;
+  return Text(column);
+}
+
+void Database::Closer::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
+
+Result<Database> Database::Open(const fs::path& path, OpenMode mode) {
+  int flags = SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE;
+  flags |= mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+  if (mode == OpenMode::kCreate) flags |= SQLITE_OPEN_CREATE;
+  const bool immutable = mode == OpenMode::kReadOnly && ReadAsImmutable(path);
+  sqlite3* raw = nullptr;
+  const int code = sqlite3_open_v2(Uri(path, immutable ? "?immutable=1" : "").c_str(), &raw, flags, nullptr);
+  Database database(std::unique_ptr<sqlite3, Closer>(raw), path);
+  if (code != SQLITE_OK) return SqliteError(raw, code, path.string());
+  sqlite3_busy_timeout(raw, kBusyTimeoutMs);
+  // FULL, not NORMAL: in WAL mode NORMAL may lose the last commits at a power failure. A run writes once a unit, so the
+  // synchronisation costs nothing that anyone notices.
+  RETURN_IF_ERROR(database.Execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"));
+  return database;
+}
+
+Result<Statement> Database::Prepare(std::string_view sql) const {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v2(handle_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
+  if (code != SQLITE_OK) return SqliteError(handle_.get(), code, path_.string());
+  return Statement(statement);
+}
+
+Status Database::Execute(const std::string& sql) const {
+  const int code = sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return SqliteError(handle_.get(), code, path_.string());
+  return {};
+}
+
+Result<int64_t> Database::QueryInt(std::string_view sql) const {
+  ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+  ASSIGN_OR_RETURN(const bool row, statement.Step());
+  CHECK(row);
+  return statement.Int(0);
+}
+
+Result<std::string> Database::QueryText(std::string_view sql) const {
+  ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+  ASSIGN_OR_RETURN(const bool row, statement.Step());
+  CHECK(row);
+  return statement.Text(0);
+}
+
+bool Database::LastWasBusy() const { return (sqlite3_errcode(handle_.get()) & 0xff) == SQLITE_BUSY; }
+
+int64_t Database::Changes() const { return sqlite3_changes64(handle_.get()); }
+
+Result<Transaction> Transaction::Begin(const Database& database, Kind kind) {
+  RETURN_IF_ERROR(database.Execute(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN"));
+  return Transaction(database);
+}
+
+Transaction::~Transaction() {
+  // A failed statement may have rolled back already; then this one has nothing to do.
+  if (database_ != nullptr) (void)database_->Execute("ROLLBACK");
+}
+
+Status Transaction::Commit() {
+  RETURN_IF_ERROR(database_->Execute("COMMIT"));
+  database_ = nullptr;
+  return {};
+}
+
+}  // namespace moecap::store

@@ -1,0 +1,73 @@
+// What the tests of store/ share: a folder of their own, and runs with every field set.
+#pragma once
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <string>
+
+#include "store/run_store.h"
+
+namespace moecap::store {
+
+class TestFolder {
+ public:
+  TestFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "moecap-store-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+  ~TestFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline RunStore OpenStore(const std::filesystem::path& dir, Access access = Access::kCreate) {
+  auto store = RunStore::Open(dir, access);
+  if (!store.ok()) ADD_FAILURE() << store.error().message;
+  return std::move(store).value();
+}
+
+// Two systems at two concurrencies; figures that differ from cell to cell and from run to run.
+inline StoredRun SampleRun(const std::string& run_id, int seed = 0, size_t manifest_bytes = 0) {
+  StoredRun run;
+  run.info = {run_id,
+              run_id,
+              RunStatus::kComplete,
+              fmt::format("2026-01-{:02}T12:00:00Z", 1 + seed % 28),
+              "0.1.0",
+              "datasets/tinymath/test.jsonl",
+              128,
+              "AMD EPYC"};
+  run.manifest_json = R"({"schema":1,"cost_inputs":{"pue":{"value":1.25,"source":"survey","date":"2026-06"}},"padding":")" +
+                      std::string(manifest_bytes, 'x') + "\"}";
+  run.summary_json = R"({"schema":1})";
+  run.systems = {{"F16", "llama.cpp", "tiny-moe", "F16"}, {"Q4_0", "llama.cpp", "tiny-moe", "Q4_0"}};
+  for (const StoredSystem& system : run.systems) {
+    for (const int64_t concurrency : {1, 16}) {
+      Cohort cohort;
+      cohort.system = system.name;
+      cohort.concurrency = concurrency;
+      cohort.repeats = 2;
+      cohort.requests = 256;
+      double value = seed + 0.1 * static_cast<double>(concurrency) + (system.name == "F16" ? 0.01 : 0.02);
+      for (const CohortFigure& figure : CohortFigures()) cohort.*figure.member = value += 1;
+      cohort.itl_p99_s = std::nullopt;
+      run.cohorts.push_back(cohort);
+    }
+  }
+  run.cost_inputs = {{"pue", 1.25, 1.1, std::nullopt, "survey", "2026-06"}};
+  run.files = {{"manifest.json", 57414, "0123456789abcdef"}, {"requests.jsonl", 10, std::nullopt}};
+  return run;
+}
+
+}  // namespace moecap::store

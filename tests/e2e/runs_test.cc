@@ -1,0 +1,203 @@
+// `moecap runs` as its users run it, on small run folders.
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "base/table.h"
+#include "program.h"
+#include "run/run_test_folder.h"
+#include "store/run_store.h"
+
+namespace moecap::e2e {
+namespace {
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class RunsCli : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_.WriteRun("20260101-000000-first", true, "results", "2026-01-01T00:00:00Z");
+    dir_.WriteRun("20260102-000000-second", false, "results", "2026-01-02T00:00:00Z");
+    ASSERT_EQ(Call({"runs", "import", "results/20260101-000000-first", "results/20260102-000000-second"}).exit_code, 0);
+  }
+  Outcome Call(const std::vector<std::string>& args) const { return CallProgram(dir_ / "", args); }
+  Json CallJson(const std::vector<std::string>& args) const {
+    const Outcome outcome = Call(args);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return ParseJson(outcome.out).value();
+  }
+  std::vector<std::string> Ids(const std::vector<std::string>& args) const {
+    std::vector<std::string> all = {"runs", "--json"};
+    all.insert(all.end(), args.begin(), args.end());
+    std::vector<std::string> ids;
+    const Json listed = CallJson(all);
+    for (const Json& run : listed["runs"]) ids.push_back(run["run_id"]);
+    return ids;
+  }
+  void ExpectRefused(const std::vector<std::string>& args, const std::vector<std::string>& parts) const {
+    const Outcome outcome = Call(args);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    for (const std::string& part : parts) EXPECT_THAT(outcome.err, HasSubstr(part));
+  }
+
+  run::RunTestFolder dir_;
+};
+
+TEST_F(RunsCli, ListsFiltersAndSorts) {
+  const Outcome text = Call({"runs"});
+  EXPECT_THAT(text.out, AllOf(HasSubstr("20260101-000000-first"), HasSubstr("interrupted"), HasSubstr("small")));
+  EXPECT_EQ(text.err, "");
+  EXPECT_EQ(Call({"runs", "list"}).out, text.out);
+  const std::vector<std::string> both = {"20260102-000000-second", "20260101-000000-first"};
+  EXPECT_EQ(Ids({}), both);
+  EXPECT_EQ(Ids({"--filter", "status=complete"}), std::vector<std::string>{both[1]});
+  EXPECT_EQ(Ids({"--filter", "since=2026-01-02"}), std::vector<std::string>{both[0]});
+  EXPECT_EQ(Ids({"--limit", "1"}), std::vector<std::string>{both[0]});
+  EXPECT_EQ(Ids({"--sort", "id", "--filter", "model=SMALL", "--filter", "system=a"}).front(), both[1]);
+  EXPECT_EQ(Call({"runs", "--filter", "model=small", "list"}).out, text.out) << "a filter takes one word";
+  EXPECT_THAT(Call({"runs", "--filter", "tag=none"}).out, HasSubstr("No run in results is as the filters say"));
+  ExpectRefused({"runs", "--filter", "colour=red"}, {"colour", "model, system"});
+  ExpectRefused({"runs", "--filter", "model"}, {"model=VALUE"});
+  ExpectRefused({"runs", "--filter", "since=yesterday"}, {"yesterday", "2026-01-31"});
+  ExpectRefused({"runs", "--filter", "status=done"}, {"done", "interrupted"});
+  ExpectRefused({"runs", "--filter", "model=a", "--filter", "model=b"}, {"twice"});
+  ExpectRefused({"runs", "--sort", "size"}, {"size", "started"});
+  ExpectRefused({"runs", "--limit", "0"}, {"--limit"});
+}
+
+TEST_F(RunsCli, NoLineIsWiderThanEightyCells) {
+  store::RunStore store = store::RunStore::Open(dir_ / "results", store::Access::kReadWrite).value();
+  store::StoredRun run = store.Find("20260101-000000-first").value();
+  run.info.run_id = "20260103-000000-a-name-that-goes-on-and-on-" + std::string(60, 'x');
+  run.systems[0].model_id = "organisation/a-model-with-a-long-name-\xc3\xa9-" + std::string(50, 'y');
+  run.systems[0].engine = std::string(200, 'e');
+  run.tags = {std::string(64, 't'), "u"};
+  ASSERT_TRUE(store.Put(run).ok());
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"runs"}, {"runs", "show", "latest"}, {"runs", "show", "20260103"}}) {
+    const Outcome outcome = Call(args);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    for (size_t begin = 0; begin < outcome.out.size();) {
+      const size_t end = outcome.out.find('\n', begin);
+      EXPECT_LE(DisplayWidth(outcome.out.substr(begin, end - begin)), 80u) << outcome.out;
+      begin = end + 1;
+    }
+  }
+}
+
+TEST_F(RunsCli, ShowsTagsAndNamesRunsByTheirBeginning) {
+  const Json shown = CallJson({"runs", "show", "20260101", "--json"});
+  EXPECT_EQ(shown["schema"], 1);
+  EXPECT_EQ(shown["status"], "complete");
+  EXPECT_EQ(shown["cohorts"][0]["tpot_mean_s"], 0.25);
+  EXPECT_TRUE(shown["cohorts"][0]["accuracy"].is_null());
+  EXPECT_EQ(shown["cost_inputs"]["pue"]["value"], 1.25);
+  EXPECT_EQ(shown["files"].size(), 3u);
+  EXPECT_THAT(Call({"runs", "show", "latest"}).out, AllOf(HasSubstr("20260102-000000-second"), HasSubstr("pue 1.25 (survey")));
+  EXPECT_EQ(CallJson({"runs", "tag", "latest", "paper", "v1", "--json"})["tags"], Json({"paper", "v1"}));
+  EXPECT_EQ(Ids({"--filter", "tag=paper"}), std::vector<std::string>{"20260102-000000-second"});
+  EXPECT_THAT(Call({"runs", "untag", "latest", "v1"}).out, HasSubstr("second: paper\n"));
+  ExpectRefused({"runs", "untag", "latest", "v1"}, {"no tag \"v1\""});
+  ExpectRefused({"runs", "tag", "latest", "not good"}, {"\"not good\" cannot be a tag"});
+  ExpectRefused({"runs", "show", "2026010"}, {"several run ids", "first", "second"});
+  ExpectRefused({"runs", "show", "none"}, {"no run \"none\""});
+
+  EXPECT_THAT(Call({"report", "20260101"}).out, HasSubstr("20260101-000000-first"));
+  EXPECT_THAT(Call({"report", "latest"}).out, HasSubstr("20260102-000000-second"));
+  EXPECT_THAT(Call({"report", "results/20260101-000000-first/"}).out, HasSubstr("20260101-000000-first"));
+  ExpectRefused({"report", "2026010"}, {"several run ids"});
+  ExpectRefused({"report", "none"}, {"none is not a stored run", "moecap runs"});
+}
+
+TEST_F(RunsCli, RunsAreFoundWithoutAnIndexAndWithABrokenOne) {
+  fs::remove(dir_ / "results/moecap.db");
+  EXPECT_THAT(Call({"report", "latest"}).out, HasSubstr("20260102-000000-second"));
+  const Outcome list = Call({"runs"});
+  EXPECT_EQ(list.exit_code, 0);
+  EXPECT_THAT(list.err, AllOf(HasSubstr("2 run folders"), HasSubstr("moecap runs rebuild")));
+  EXPECT_FALSE(fs::exists(dir_ / "results/moecap.db")) << "a list makes nothing";
+  ExpectRefused({"runs", "show", "latest"}, {"no moecap.db in results", "rebuild"});
+
+  std::ofstream(dir_ / "results/moecap.db") << "not a database, but long enough to look like one " << std::string(500, 'x');
+  EXPECT_THAT(Call({"report", "20260101"}).out, HasSubstr("20260101-000000-first"));
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"runs"},
+                                               {"runs", "show", "latest"},
+                                               {"runs", "tag", "latest", "x"},
+                                               {"runs", "delete", "latest", "--yes"},
+                                               {"runs", "import", "results/20260101-000000-first"},
+                                               {"runs", "verify"}}) {
+    ExpectRefused(args, {"results/moecap.db", "not a database", "nothing was changed", "moecap runs rebuild"});
+  }
+  const Json rebuilt = CallJson({"runs", "rebuild", "--json"});
+  EXPECT_EQ(rebuilt["runs"], 2);
+  EXPECT_EQ(rebuilt["old_database"], "results/moecap.db.old1");
+  EXPECT_EQ(Ids({}).size(), 2u);
+}
+
+TEST_F(RunsCli, ADatabaseOfANewerVersionIsRefused) {
+  {
+    const auto store = store::RunStore::Open(dir_ / "results", store::Access::kReadWrite);
+    ASSERT_TRUE(store->database().Execute("PRAGMA user_version = 99").ok());
+  }
+  ExpectRefused({"runs"}, {"results/moecap.db", "schema version 99", "newer moecap"});
+  ExpectRefused({"runs", "tag", "latest", "x"}, {"schema version 99"});
+}
+
+TEST_F(RunsCli, DeletesOnlyWhenTold) {
+  const fs::path folder = dir_ / "results/20260101-000000-first";
+  ExpectRefused({"runs", "delete", "20260101", "--files"}, {"--yes", "Nothing was deleted", "results/20260101-000000-first"});
+  EXPECT_EQ(Ids({}).size(), 2u);
+  const Outcome kept = Call({"runs", "delete", "20260101", "--yes"});
+  EXPECT_EQ(kept.exit_code, 0) << kept.err;
+  EXPECT_THAT(kept.out, HasSubstr("is kept"));
+  EXPECT_TRUE(fs::exists(folder / "manifest.json"));
+  EXPECT_THAT(Call({"runs"}).err, HasSubstr("moecap runs import results/20260101-000000-first"));
+  ASSERT_EQ(Call({"runs", "import", "results/20260101-000000-first"}).exit_code, 0);
+  EXPECT_EQ(CallJson({"runs", "delete", "20260101", "--files", "--yes", "--json"})["folder_removed"], true);
+  EXPECT_FALSE(fs::exists(folder));
+  EXPECT_EQ(Ids({}).size(), 1u);
+}
+
+TEST_F(RunsCli, ExportsImportsAndVerifies) {
+  ASSERT_EQ(Call({"runs", "tag", "20260101", "paper"}).exit_code, 0);
+  ASSERT_EQ(Call({"runs", "export", "20260101", "--to", "moved"}).exit_code, 0);
+  ExpectRefused({"runs", "export", "20260101", "--to", "moved"}, {"moved exists already"});
+  const Json imported = CallJson({"runs", "import", "moved", "--results-dir", "second", "--json"});
+  EXPECT_EQ(imported["runs"][0]["was_there"], false);
+  EXPECT_EQ(Ids({"--results-dir", "second", "--filter", "tag=paper"}), std::vector<std::string>{"20260101-000000-first"});
+  EXPECT_EQ(Call({"report", "20260101"}).out, Call({"report", "second/20260101-000000-first"}).out);
+  const Json verified = CallJson({"runs", "verify", "--json", "--results-dir", "second"});
+  EXPECT_EQ(verified["files"], 3);
+  EXPECT_TRUE(verified["problems"].empty());
+  fs::resize_file(dir_ / "second/20260101-000000-first/requests.jsonl", 3);
+  const Outcome broken = Call({"runs", "verify", "--results-dir", "second"});
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.out, HasSubstr("20260101-000000-first: requests.jsonl has 3 bytes instead of"));
+  fs::create_directory(dir_ / "empty");
+  ExpectRefused({"runs", "import", "empty"}, {"empty is not a stored run"});
+  ExpectRefused({"runs", "import", "second/20260101-000000-first"}, {"requests.jsonl"});
+}
+
+TEST_F(RunsCli, AThousandRunsAreListed) {
+  {
+    store::RunStore store = store::RunStore::Open(dir_ / "results", store::Access::kReadWrite).value();
+    ASSERT_TRUE(store.database().Execute("PRAGMA synchronous = OFF").ok());
+    store::StoredRun run = store.Find("20260101-000000-first").value();
+    run.manifest_json += std::string(50'000, ' ');
+    for (int i = 0; i < 1000; ++i) {
+      run.info.run_id = "bulk-" + std::to_string(i);
+      ASSERT_TRUE(store.Put(run).ok());
+    }
+  }
+  const Outcome list = Call({"runs"});
+  EXPECT_EQ(list.exit_code, 0);
+  EXPECT_EQ(std::count(list.out.begin(), list.out.end(), '\n'), 1002 + 3) << "two header lines and a rule";
+}
+
+}  // namespace
+}  // namespace moecap::e2e

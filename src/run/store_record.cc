@@ -54,22 +54,15 @@ Cohort ToCohort(const std::string& system, const cap::CellSummary& cell) {
   return cohort;
 }
 
-// From the text, as the migration of the database reads it, so that a row has the same inputs on either way.
-Result<std::vector<store::StoredCostInput>> CostInputsOf(const std::string& manifest_json) {
-  ASSIGN_OR_RETURN(const Json manifest, ParseJson(manifest_json));
-  std::vector<store::StoredCostInput> inputs;
-  try {
-    for (const auto& [key, entry] : manifest.at("cost_inputs").items()) {
-      store::StoredCostInput input{key, entry.at("value").get<double>(), {}, {}, entry.at("source"), entry.value("date", "")};
-      for (const auto& [name, end] : {std::pair{"low", &input.low}, std::pair{"high", &input.high}}) {
-        if (entry.contains(name) && entry[name].is_number()) *end = entry[name].get<double>();
-      }
-      inputs.push_back(std::move(input));
-    }
-  } catch (const Json::exception& error) {
-    return BadInput(fmt::format("the manifest's cost inputs are not complete: {}", error.what()));
+std::vector<store::StoredCostInput> CostInputsOf(const cost::CostInputs& inputs) {
+  std::vector<std::string> keys = cost::CostInputKeys();
+  std::ranges::sort(keys);
+  std::vector<store::StoredCostInput> stored;
+  for (const std::string& key : keys) {
+    const auto& input = cost::GetCostInput(inputs, key);
+    if (input) stored.push_back({key, input->value, input->low, input->high, input->source, input->date});
   }
-  return inputs;
+  return stored;
 }
 
 // "a/b/" and "." have names, too.
@@ -119,7 +112,7 @@ Result<store::StoredRun> ToStoredRun(const Results& results, store::RunStatus st
   for (const SystemDescription& system : manifest.systems) {
     run.systems.push_back({system.name, system.engine, system.model.id, system.model.weight_type});
   }
-  ASSIGN_OR_RETURN(run.cost_inputs, CostInputsOf(run.manifest_json));
+  run.cost_inputs = CostInputsOf(results.manifest().cost);
   if (figures) {
     run.summary_json = figures->summary_json;
     for (const cap::SystemSummary& system : figures->summary.systems) {

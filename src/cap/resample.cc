@@ -103,7 +103,7 @@ std::vector<double> DrawRepeats(const MeasuredSystem& system, AxisId axis, const
     all.count += parts.back().count;
   }
   if (parts.size() < 2 || all.sum <= 0) return {};
-  Rng rng(options.seed ^ HashOf(system.label));
+  Rng rng(options.seed ^ HashOf(system.run_id.empty() ? system.label : system.run_id));
   const auto count = static_cast<double>(parts.size());
   const double stretch = std::sqrt(count / (count - 1));
   std::vector<double> out;

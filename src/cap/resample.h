@@ -3,8 +3,9 @@
 //
 // Two things are drawn. Problems: one draw serves every system that answered the same problems, and every figure of a resample,
 // so that what makes a problem hard or its answer long moves all of them together. Accuracy follows from it, and latencies, all
-// repetitions of a problem going with it. Repetitions, for each system on its own: throughput, goodput, cost and energy follow
-// from them, and latencies are scaled by them, which covers a drift of the machine from one repetition to the next. Deviations
+// repetitions of a problem going with it. Repetitions, together for the systems of one run, which were measured in turns within
+// each: throughput, goodput, cost and energy follow from them, and latencies are scaled by them, which covers a drift of the
+// machine from one repetition to the next, and leaves it out of differences as far as it touched all systems alike. Deviations
 // of repetitions are stretched by sqrt(n / (n - 1)), since n draws of n show too little of the spread when n is small; with
 // n = 1 they show nothing: the noise of throughput, cost and energy is then not known, that of latencies covers requests only.
 //
@@ -39,7 +40,8 @@ struct RepeatSample {
 
 // What one system brings at one concurrency.
 struct MeasuredSystem {
-  std::string label;                                        // unique among those compared
+  std::string label;   // unique among those compared
+  std::string run_id;  // systems of one run with as many repetitions share their draws; empty: none does
   std::array<std::optional<double>, kAxisCount> figures{};  // by AxisId
   std::vector<ProblemSample> problems;                      // in the order of the data set
   std::vector<RepeatSample> repeats;
@@ -54,7 +56,8 @@ NoiseSource NoiseSourceOf(AxisId axis);
 // The figures of the resamples of one system, for each axis that was asked for; an empty list where the noise is not known.
 using AxisResamples = std::vector<std::vector<double>>;
 
-// Deterministic: a system's resamples depend on its own samples, its label and the seed, not on the other systems or the order.
+// Deterministic: a system's resamples depend on its own samples, its run or label and the seed, not on the other systems or the
+// order.
 std::vector<AxisResamples> Resample(std::span<const MeasuredSystem> systems, std::span<const AxisId> axes,
                                     const stats::ResamplingOptions& options = {});
 

@@ -95,6 +95,18 @@ TEST(Resample, RepetitionsCarryTheNoiseOfCost) {
   EXPECT_NEAR(DeviationOf(cost), 2 * 0.1, 0.01);
 }
 
+// A machine that is a fifth slower in the second repetition, for both systems: each alone is uncertain, their ratio is not.
+TEST(Resample, PairsTheRepetitionsOfOneRun) {
+  std::vector<MeasuredSystem> systems = {Sample("a"), Sample("b")};
+  for (auto& system : systems) system.repeats = {{10, 1000, 100}, {12, 1000, 100}};
+  auto resamples = Resample(systems, kAxes);
+  EXPECT_NE(resamples[0][0], resamples[1][0]) << "nothing says that they belong together";
+  for (auto& system : systems) system.run_id = "run";
+  resamples = Resample(systems, kAxes);
+  EXPECT_GT(DeviationOf(resamples[0][0]), 0.1);
+  EXPECT_EQ(resamples[0][0], resamples[1][0]);
+}
+
 TEST(Resample, DriftBetweenRepetitionsWidensLatencies) {
   MeasuredSystem system = Sample("a");
   const double still = DeviationOf(Resample(std::vector{system}, kAxes)[0][2]);

@@ -97,6 +97,7 @@ cap::MeasuredSystem MeasureSystem(const cap::RunSummary& run, const SystemSummar
                                   std::span<const record::RequestRecord> requests) {
   cap::MeasuredSystem measured;
   measured.label = system.name;
+  measured.run_id = run.run_id;
   if (cell == nullptr || !IsValid(*cell)) return measured;
   for (const cap::Axis& axis : cap::Axes())
     measured.figures[static_cast<size_t>(axis.id)] = axis.value(run.host, system, *cell);

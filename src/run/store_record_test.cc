@@ -106,8 +106,7 @@ TEST(StoreRecord, CostInputsAreThoseOfTheManifestWithTheirRanges) {
   std::string text = ReadFile(run / "manifest.json").value();
   const std::string value = "\"value\": 1.25";
   ASSERT_NE(text.find(value), std::string::npos);
-  std::ofstream(run / "manifest.json") << text.replace(text.find(value), value.size(),
-                                                       value + ", \"low\": 1.1");
+  std::ofstream(run / "manifest.json") << text.replace(text.find(value), value.size(), value + ", \"low\": 1.1");
   EXPECT_THAT(ToStoredRun(Results::Open(run).value(), store::RunStatus::kComplete, std::nullopt)->cost_inputs,
               ElementsAre(store::StoredCostInput{"pue", 1.25, 1.1, std::nullopt, "survey", "2026-06"}));
 }

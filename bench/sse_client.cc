@@ -44,7 +44,7 @@ std::string Chunk(const std::string& body) { return fmt::format("{:x}\r\n{}\r\n"
 std::string Event() {
   return "data: {\"id\":\"cmpl-8f14e45fceea167a5a36dedd4bea2543\",\"object\":\"text_completion\",\"created\":1769817600,"
          "\"model\":\"qwen3-30b-a3b\",\"choices\":[{\"index\":0,\"text\":\" token\",\"logprobs\":null,\"finish_reason\":null,"
-         "\"stop_reason\":null}],\"usage\":null}\n\n";
+         "\"stop_reason\":null,\"token_ids\":[3974]}]}\n\n";
 }
 
 std::string LastEvents() {
@@ -96,6 +96,7 @@ class Server {
     socklen_t size = sizeof address_;
     CHECK(::bind(listener_, reinterpret_cast<sockaddr*>(&address_), sizeof address_) == 0 && ::listen(listener_, 4096) == 0);
     CHECK(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &size) == 0);
+    std::fflush(nullptr);
     process_ = ::fork();
     if (process_ == 0) Serve(listener_, shape);
     ::close(listener_);

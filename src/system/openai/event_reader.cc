@@ -6,10 +6,23 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/check.h"
+#include "system/openai/event_template.h"
+
 namespace moecap::openai {
 namespace {
 
 namespace json = simdjson::ondemand;
+
+// The places of an event that differ from event to event.
+struct Places {
+  const char* begin;
+  std::vector<Slot> slots;
+
+  void Add(SlotKind kind, json::value value) {
+    slots.push_back({kind, static_cast<uint32_t>(value.raw_json_token().data() - begin)});
+  }
+};
 
 // Calls on_field(key, value) for every member; false as soon as one does or the JSON is broken.
 template <typename OnField>
@@ -128,10 +141,14 @@ bool TakeFinish(json::value value, EventFacts& facts) {
   return true;
 }
 
-bool TakeUsage(json::value value, EventFacts& facts) {
+bool TakeUsage(json::value value, EventFacts& facts, Places& places) {
   return EachFieldOf(value, [&](std::string_view key, json::value entry) {
     if (key == "prompt_tokens") return TakeCount(entry, facts.input_tokens);
-    if (key == "completion_tokens") return TakeCount(entry, facts.output_tokens);
+    if (key == "completion_tokens") {
+      places.Add(SlotKind::kOutputTokens, entry);
+      return TakeCount(entry, facts.output_tokens);
+    }
+    if (key == "total_tokens") places.Add(SlotKind::kIgnoredInteger, entry);
     if (key == "reasoning_tokens") return TakeCount(entry, facts.reasoning_tokens);
     if (key == "prompt_tokens_details") {
       return EachFieldOf(entry, [&](std::string_view detail, json::value count) {
@@ -175,13 +192,19 @@ bool TakeError(json::value value, EventFacts& facts) {
   return read;
 }
 
-bool TakeDelta(json::value value, EventFacts& facts) {
+bool TakeDelta(json::value value, EventFacts& facts, Places& places) {
   return EachFieldOf(value, [&](std::string_view key, json::value entry) {
-    if (key == "content") return TakeText(entry, facts.text);
+    if (key == "content") {
+      places.Add(SlotKind::kText, entry);
+      return TakeText(entry, facts.text);
+    }
     if (key == "reasoning_content" || key == "reasoning" || key == "thinking") {
       std::string_view text;
       if (!TakeText(entry, text)) return false;
-      if (!text.empty()) facts.reasoning = text;
+      if (!text.empty()) {
+        places.Add(SlotKind::kReasoning, entry);
+        facts.reasoning = text;
+      }
       return true;
     }
     if (key == "tool_calls") return EachElementOf(entry, [&](json::value) { return facts.tool_call = true; });
@@ -190,7 +213,7 @@ bool TakeDelta(json::value value, EventFacts& facts) {
 }
 
 // One choice of several: only the first is ours.
-bool TakeChoice(json::value value, EventFacts& facts) {
+bool TakeChoice(json::value value, EventFacts& facts, Places& places) {
   EventFacts other;
   std::optional<int64_t> index;
   bool first = true;
@@ -201,20 +224,26 @@ bool TakeChoice(json::value value, EventFacts& facts) {
       return true;
     }
     EventFacts& target = first ? facts : other;
-    if (key == "text") return TakeText(entry, target.text);
-    if (key == "delta" || key == "message") return TakeDelta(entry, target);
+    if (key == "text") {
+      places.Add(SlotKind::kText, entry);
+      return TakeText(entry, target.text);
+    }
+    if (key == "delta" || key == "message") return TakeDelta(entry, target, places);
     if (key == "finish_reason") return TakeFinish(entry, target);
-    return key != "token_ids" || TakeIds(entry, target);
+    if (key != "token_ids") return true;
+    places.Add(SlotKind::kTokenIds, entry);
+    return TakeIds(entry, target);
   });
   facts.has_output = facts.has_output || first;
+  if (!first) places.slots.clear();  // several choices: parsed every time
   return read;
 }
 
-bool ReadOpenAi(json::object object, EventFacts& facts) {
+bool ReadOpenAi(json::object object, EventFacts& facts, Places& places) {
   std::string_view kind, message;
   const bool read = EachField(object, [&](std::string_view key, json::value value) {
-    if (key == "choices") return EachElementOf(value, [&](json::value choice) { return TakeChoice(choice, facts); });
-    if (key == "usage") return TakeUsage(value, facts);
+    if (key == "choices") return EachElementOf(value, [&](json::value choice) { return TakeChoice(choice, facts, places); });
+    if (key == "usage") return TakeUsage(value, facts, places);
     if (key == "error") return TakeError(value, facts);
     if (key == "object") return TakeText(value, kind);
     if (key == "message") return TakeText(value, message);
@@ -295,7 +324,7 @@ bool ReadTgi(json::object object, EventFacts& facts) {
   return read;
 }
 
-bool ReadOllama(json::object object, EventFacts& facts) {
+bool ReadOllama(json::object object, EventFacts& facts, Places& places) {
   bool done = false;
   std::string_view reason;
   std::optional<double> prefill_ns, decode_ns;
@@ -303,7 +332,7 @@ bool ReadOllama(json::object object, EventFacts& facts) {
     if (key == "error") return TakeError(value, facts);
     if (key == "response") return TakeText(value, facts.text);
     if (key == "thinking") return TakeText(value, facts.reasoning);
-    if (key == "message") return TakeDelta(value, facts);
+    if (key == "message") return TakeDelta(value, facts, places);
     if (key == "done") return TakeBool(value, done);
     if (key == "done_reason") return TakeText(value, reason);
     if (key == "prompt_eval_count") return TakeCount(value, facts.input_tokens);
@@ -371,12 +400,17 @@ struct EventReader::Impl {
   Api api;
   json::parser parser;
   std::string padded;  // the event with the bytes behind it that the parser may look at
+  Places places;
   std::string why;
 };
 
 EventReader::EventReader(Api api) : impl_(std::make_unique<Impl>()) {
   impl_->api = api;
-  impl_->padded.reserve(4096);
+  // What usual events need, at once: reading them must not allocate.
+  constexpr size_t kUsualEventBytes = 4096;
+  impl_->padded.resize(kUsualEventBytes + simdjson::SIMDJSON_PADDING);
+  CHECK(impl_->parser.allocate(kUsualEventBytes) == simdjson::SUCCESS);
+  impl_->places.slots.reserve(16);
 }
 EventReader::~EventReader() = default;
 
@@ -388,6 +422,8 @@ bool EventReader::Read(std::string_view data, EventFacts& facts) {
   if (impl.padded.size() < data.size() + simdjson::SIMDJSON_PADDING)
     impl.padded.resize(data.size() + simdjson::SIMDJSON_PADDING);
   std::memcpy(impl.padded.data(), data.data(), data.size());
+  impl.places.begin = impl.padded.data();
+  impl.places.slots.clear();
   json::document document;
   json::object object;
   bool read = !impl.parser.iterate(impl.padded.data(), data.size(), impl.padded.size()).get(document) &&
@@ -396,7 +432,7 @@ bool EventReader::Read(std::string_view data, EventFacts& facts) {
     switch (impl.api) {
       case Api::kCompletions:
       case Api::kChat:
-        read = ReadOpenAi(object, facts);
+        read = ReadOpenAi(object, facts, impl.places);
         break;
       case Api::kSglangGenerate:
         read = ReadSglang(object, facts);
@@ -406,7 +442,7 @@ bool EventReader::Read(std::string_view data, EventFacts& facts) {
         break;
       case Api::kOllamaGenerate:
       case Api::kOllamaChat:
-        read = ReadOllama(object, facts);
+        read = ReadOllama(object, facts, impl.places);
         break;
       case Api::kLlamaServer:
         read = ReadLlamaServer(object, facts);
@@ -418,6 +454,14 @@ bool EventReader::Read(std::string_view data, EventFacts& facts) {
   read = read && document.current_location().get(rest) == simdjson::OUT_OF_BOUNDS;
   if (!read) impl.why = fmt::format("an event is not the JSON that this interface promises: {}", OneLine(data));
   return read;
+}
+
+bool EventReader::Read(std::string_view data, EventTemplate& stream, EventFacts& facts) {
+  if (stream.Match(data, facts)) return true;
+  if (!Read(data, facts)) return false;
+  const bool learns = impl_->api == Api::kCompletions || impl_->api == Api::kChat;
+  if (learns) stream.Learn(data, impl_->places.slots, facts);
+  return true;
 }
 
 std::string ErrorMessage(std::string_view body) {

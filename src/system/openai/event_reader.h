@@ -19,6 +19,8 @@ enum class FinishKind {
   kAbort,  // an error, an abort, a content filter: never a success
 };
 
+class EventTemplate;
+
 struct EventFacts {
   std::string_view text;       // of the answer
   std::string_view reasoning;  // of the thinking
@@ -52,6 +54,8 @@ class EventReader {
   // Fills `facts`, whose views hold until the next call. False = `data` is not the JSON this interface promises; why() says
   // what is wrong.
   bool Read(std::string_view data, EventFacts& facts);
+  // The same; an event that differs from the last one of its stream only in the usual places is not parsed again.
+  bool Read(std::string_view data, EventTemplate& stream, EventFacts& facts);
   const std::string& why() const;
 
  private:

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "system/openai/event_template.h"
 #include "system/openai/token_account.h"
 
 namespace moecap::openai {
@@ -89,6 +90,7 @@ struct OpenAiSystem::Impl {
       status_ = 0;
       prompt_ids_ = static_cast<int64_t>(request.prompt_token_ids.size());
       account_.Reset(impl_.options.keep_text, !request.stream);
+      template_.Reset();
       body_.clear();
       error_kind_ = RequestError::kNone;
       error_.clear();
@@ -120,6 +122,7 @@ struct OpenAiSystem::Impl {
     int64_t prompt_ids_ = 0;
     net::StreamParser parser_;
     TokenAccount account_;
+    EventTemplate template_;
     std::string body_;  // of a whole answer or an error response
     net::Arrival last_arrival_;
     RequestError error_kind_ = RequestError::kNone;
@@ -186,7 +189,7 @@ net::BodyVerdict OpenAiSystem::Impl::Exchange::Collect(std::string_view bytes, c
 // False when the stream cannot be read on.
 bool OpenAiSystem::Impl::Exchange::TakeEvent(std::string_view data, const net::Arrival& arrival) {
   EventFacts& facts = impl_.facts;
-  if (!impl_.reader.Read(data, facts)) {
+  if (!impl_.reader.Read(data, template_, facts)) {
     Abort(RequestError::kParseError, impl_.reader.why());
     return false;
   }

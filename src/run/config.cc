@@ -43,6 +43,22 @@ class Mapping {
     return Convert<T>(value, key, type_name);
   }
   std::optional<std::string> String(const char* key) { return Get<std::string>(key, "text"); }
+  bool Flag(const char* key) { return Get<bool>(key, "true or false").value_or(false); }
+  std::optional<double> Seconds(const char* key) {
+    const auto value = Get<double>(key, "a number of seconds");
+    if (value && !(*value > 0 && *value <= 1e6))
+      throw ConfigError{LineOf(node_[key]), fmt::format("\"{}\" is {}; it must be above 0 and at most 1000000", key, *value)};
+    return value;
+  }
+  // A text, or a list of them.
+  std::vector<std::string> Strings(const char* key) {
+    const YAML::Node value = Child(key);
+    std::vector<std::string> result;
+    if (!value) return result;
+    if (!value.IsSequence()) return {Convert<std::string>(value, key, "text or a list of texts")};
+    for (const YAML::Node& entry : value) result.push_back(Convert<std::string>(entry, key, "a list of texts"));
+    return result;
+  }
   std::optional<int64_t> Integer(const char* key, int64_t least, int64_t most) {
     const auto value = Get<int64_t>(key, "a whole number");
     if (value) CheckRange(node_[key], key, *value, least, most);
@@ -118,9 +134,75 @@ Scoring ParseScoring(const std::string& name, int line) {
   throw ConfigError{line, fmt::format("unknown scoring \"{}\"; known: {}", name, choices)};
 }
 
+// Names whose values are secrets. They would be stored with the run.
+bool IsSecretHeader(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+  const bool cookie = name.find("cookie") != std::string::npos;
+  return cookie || name.find("auth") != std::string::npos || name.find("key") != std::string::npos ||
+         name.find("token") != std::string::npos || name.find("secret") != std::string::npos;
+}
+
+std::map<std::string, std::string> ParseHeaders(const YAML::Node& node) {
+  if (!node.IsMap()) throw ConfigError{LineOf(node), "\"headers\" must be a mapping of names to values"};
+  std::map<std::string, std::string> headers;
+  for (const auto& entry : node) {
+    const auto name = entry.first.as<std::string>();
+    if (!entry.second.IsScalar()) throw ConfigError{LineOf(entry.second), fmt::format("header {} must be text", name)};
+    const auto value = entry.second.as<std::string>();
+    if (IsSecretHeader(name) && !value.starts_with('$')) {
+      throw ConfigError{LineOf(entry.second),
+                        fmt::format("header {} looks like a secret, which must not be in a file; put it into an "
+                                    "environment variable and write {}: $NAME, or use api_key_env",
+                                    name, name)};
+    }
+    headers[name] = value;
+  }
+  return headers;
+}
+
+ServerConfig ParseServer(const YAML::Node& node, const fs::path& base_dir) {
+  Mapping map(node, "server");
+  ServerConfig server;
+  server.urls = map.Strings("url");
+  if (server.urls.empty()) throw ConfigError{map.line(), "\"url\" is missing in server; give one like http://127.0.0.1:8000"};
+  server.api = map.String("api").value_or(server.api);
+  server.kind = map.String("kind").value_or("");
+  server.model = map.String("model").value_or("");
+  server.api_key_env = map.String("api_key_env").value_or("");
+  const auto path = [&](const char* key) {
+    const auto value = map.String(key);
+    return value ? (base_dir / *value).lexically_normal() : fs::path();
+  };
+  server.api_key_file = path("api_key_file");
+  server.ca = path("ca");
+  server.insecure = map.Flag("insecure");
+  if (const YAML::Node headers = map.Child("headers")) server.headers = ParseHeaders(headers);
+  server.source_addresses = map.Strings("source_addresses");
+  server.stream = map.Get<bool>("stream", "true or false").value_or(true);
+  server.timeout_s = map.Seconds("timeout_s").value_or(server.timeout_s);
+  server.connect_timeout_s = map.Seconds("connect_timeout_s").value_or(server.connect_timeout_s);
+  map.RefuseUnknownKeys();
+  return server;
+}
+
+SystemConfig ParseServerSystem(Mapping& map, const fs::path& base_dir) {
+  SystemConfig system;
+  const YAML::Node node = map.Child("server");
+  system.server = ParseServer(node, base_dir);
+  for (const char* key : {"model", "weights", "threads"}) {
+    if (const YAML::Node other = map.Child(key))
+      throw ConfigError{LineOf(other),
+                        fmt::format("\"{}\" has no meaning beside \"server\"; write the server's settings inside it", key)};
+  }
+  system.name = map.String("name").value_or(system.server->model.empty() ? system.server->urls.front() : system.server->model);
+  map.RefuseUnknownKeys();
+  return system;
+}
+
 SystemConfig ParseSystem(const YAML::Node& node, const std::optional<fs::path>& default_model, int default_threads,
                          const fs::path& base_dir) {
   Mapping map(node, "a system");
+  if (map.Child("server")) return ParseServerSystem(map, base_dir);
   SystemConfig system;
   system.weights = map.String("weights");
   const auto model = map.String("model");
@@ -210,11 +292,47 @@ void Read(const Json& json, const char* key, std::optional<T>& value) {
   if (json.contains(key) && !json[key].is_null()) value = json[key].get<T>();
 }
 
+Json ServerToJson(const ServerConfig& server) {
+  return {{"urls", server.urls},
+          {"api", server.api},
+          {"kind", server.kind},
+          {"model", server.model},
+          {"api_key_env", server.api_key_env},
+          {"api_key_file", server.api_key_file.string()},
+          {"ca", server.ca.string()},
+          {"insecure", server.insecure},
+          {"headers", server.headers},
+          {"source_addresses", server.source_addresses},
+          {"stream", server.stream},
+          {"timeout_s", server.timeout_s},
+          {"connect_timeout_s", server.connect_timeout_s}};
+}
+
+ServerConfig ServerFromJson(const Json& json) {
+  ServerConfig server;
+  json.at("urls").get_to(server.urls);
+  json.at("api").get_to(server.api);
+  json.at("kind").get_to(server.kind);
+  json.at("model").get_to(server.model);
+  json.at("api_key_env").get_to(server.api_key_env);
+  server.api_key_file = json.at("api_key_file").get<std::string>();
+  server.ca = json.at("ca").get<std::string>();
+  json.at("insecure").get_to(server.insecure);
+  json.at("headers").get_to(server.headers);
+  json.at("source_addresses").get_to(server.source_addresses);
+  json.at("stream").get_to(server.stream);
+  json.at("timeout_s").get_to(server.timeout_s);
+  json.at("connect_timeout_s").get_to(server.connect_timeout_s);
+  return server;
+}
+
 Json SystemToJson(const SystemConfig& system) {
-  return {{"name", system.name},
-          {"model", system.model.string()},
-          {"weights", Optional(system.weights)},
-          {"threads", system.threads}};
+  Json json = {{"name", system.name},
+               {"model", system.model.string()},
+               {"weights", Optional(system.weights)},
+               {"threads", system.threads}};
+  if (system.server) json["server"] = ServerToJson(*system.server);
+  return json;
 }
 
 }  // namespace
@@ -268,8 +386,9 @@ Result<RunConfig> RunConfigFromJson(const Json& json) {
     json.at("name").get_to(config.name);
     for (const Json& entry : json.at("systems")) {
       SystemConfig system{entry.at("name").get<std::string>(), entry.at("model").get<std::string>(), std::nullopt,
-                          entry.at("threads").get<int>()};
+                          entry.at("threads").get<int>(), std::nullopt};
       Read(entry, "weights", system.weights);
+      if (entry.contains("server")) system.server = ServerFromJson(entry.at("server"));
       config.systems.push_back(std::move(system));
     }
     config.dataset = json.at("dataset").get<std::string>();

@@ -231,6 +231,7 @@ cap::HostSummary DescribeHost(const Manifest& manifest) {
 std::vector<std::string> CacheNotes(const Manifest& manifest) {
   std::string names;
   for (const SystemDescription& system : manifest.systems) {
+    if (system.model.layers.empty()) continue;  // a server: its weights are not here
     if (system.model.WeightBytes() <= manifest.host.last_level_cache_bytes) names += (names.empty() ? "" : ", ") + system.name;
   }
   if (names.empty()) return {};

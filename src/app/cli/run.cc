@@ -12,6 +12,7 @@
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
 #include "app/llamacpp_driver.h"
+#include "app/openai_driver.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/progress.h"
@@ -93,6 +94,13 @@ Status Execute(run::Experiment& experiment, run::Results& results, const Clock& 
   return experiment.Execute(results, hooks);
 }
 
+run::DriverFactory Drivers(const Clock& clock) {
+  return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(clock)](const run::SystemConfig& system,
+                                                                                        const run::RunConfig& config) {
+    return system.server ? server(system, config) : embedded(system, config);
+  };
+}
+
 Status Run(const Flags& flags, const Invocation& invocation) {
   InstallInterruptHandler();
   const SteadyClock clock;
@@ -106,7 +114,7 @@ Status Run(const Flags& flags, const Invocation& invocation) {
     ASSIGN_OR_RETURN(config, run::ReadRunConfig(path));
     if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
   }
-  ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, LlamaCppDriverFactory(clock), clock));
+  ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, Drivers(clock), clock));
   if (!results) {
     ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, clock));
   }

@@ -65,6 +65,18 @@ std::string StatusRemedy(int status, const std::string& location, const std::str
   return "";
 }
 
+load::Deadlines Combined(load::Deadlines deadlines, const load::Deadlines& fallback) {
+  const auto fill = [](int64_t& limit_ns, int64_t fallback_ns) {
+    if (limit_ns == load::kNever) limit_ns = fallback_ns;
+  };
+  fill(deadlines.connect_ns, fallback.connect_ns);
+  fill(deadlines.headers_ns, fallback.headers_ns);
+  fill(deadlines.first_token_ns, fallback.first_token_ns);
+  fill(deadlines.idle_ns, fallback.idle_ns);
+  fill(deadlines.total_ns, fallback.total_ns);
+  return deadlines;
+}
+
 load::Timings TimingsOf(const net::ExchangeTimings& timings) {
   return {.connect_start_ns = timings.connect_start_ns,
           .connected_ns = timings.connected_ns,
@@ -82,14 +94,14 @@ struct OpenAiSystem::Impl {
    public:
     explicit Exchange(Impl& impl) : impl_(impl), parser_(net::StreamFormat::kServerSentEvents, impl.options.max_event_bytes) {}
 
-    void Begin(const load::RequestSpec& request, uint64_t ticket) {
+    void Begin(const load::RequestSpec& request, uint64_t ticket, bool stream) {
       ticket_ = ticket;
-      stream_ = request.stream;
-      whole_ = !request.stream;
+      stream_ = stream;
+      whole_ = !stream;
       done_ = false;
       status_ = 0;
       prompt_ids_ = static_cast<int64_t>(request.prompt_token_ids.size());
-      account_.Reset(impl_.options.keep_text, !request.stream);
+      account_.Reset(impl_.options.keep_text, !stream);
       template_.Reset();
       body_.clear();
       error_kind_ = RequestError::kNone;
@@ -299,13 +311,14 @@ Status OpenAiSystem::Validate(const load::RequestSpec& request) {
 
 Status OpenAiSystem::Submit(const load::RequestSpec& request, uint64_t ticket) {
   Impl& impl = *impl_;
-  WriteRequestBody(impl.options.profile, request, impl.request_body);
+  const bool stream = request.stream && impl.options.stream;
+  WriteRequestBody(impl.options.profile, request, stream, impl.request_body);
   if (impl.free.empty()) impl.free.push_back(std::make_unique<Impl::Exchange>(impl));
   std::unique_ptr<Impl::Exchange> exchange = std::move(impl.free.back());
   impl.free.pop_back();
-  exchange->Begin(request, ticket);
-  const load::Deadlines& limits = request.deadlines;
-  exchange->id = impl.client->Start({.path = Path(impl.options.profile.api, request.stream), .body = impl.request_body},
+  exchange->Begin(request, ticket, stream);
+  const load::Deadlines limits = Combined(request.deadlines, impl.options.default_deadlines);
+  exchange->id = impl.client->Start({.path = Path(impl.options.profile.api, stream), .body = impl.request_body},
                                     {.connect_ns = limits.connect_ns,
                                      .headers_ns = limits.headers_ns,
                                      .first_progress_ns = limits.first_token_ns,

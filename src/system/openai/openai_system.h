@@ -18,6 +18,8 @@ struct OpenAiOptions {
   RequestProfile profile;
   std::string api_key;                                                // sent as bearer; a secret: cut out of every message
   bool keep_text = true;                                              // false: count tokens only
+  bool stream = true;                                                 // false: no request is streamed, whatever it says
+  load::Deadlines default_deadlines;                                  // where a request sets none
   size_t max_event_bytes = net::StreamParser::kDefaultMaxEventBytes;  // also of a response that comes whole
 };
 

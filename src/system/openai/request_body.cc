@@ -107,10 +107,10 @@ void WritePrompt(Writer& body, const load::RequestSpec& request, std::string_vie
 }
 
 // What /v1/completions and /v1/chat/completions take beyond OpenAI's own fields, server by server.
-void WriteOpenAiExtensions(Writer& body, ServerKind server, const load::RequestSpec& request) {
+void WriteOpenAiExtensions(Writer& body, ServerKind server, const load::RequestSpec& request, bool stream) {
   const bool vllm_like = server == ServerKind::kVllm || server == ServerKind::kSglang;
   const bool counts_always = vllm_like || server == ServerKind::kTensorRtLlm;
-  if (request.stream) {
+  if (stream) {
     body.Raw("stream_options",
              counts_always ? R"({"include_usage":true,"continuous_usage_stats":true})" : R"({"include_usage":true})");
   }
@@ -128,7 +128,7 @@ void WriteOpenAiExtensions(Writer& body, ServerKind server, const load::RequestS
   }
 }
 
-void WriteOpenAi(Writer& body, const RequestProfile& profile, const load::RequestSpec& request, std::string& out) {
+void WriteOpenAi(Writer& body, const RequestProfile& profile, const load::RequestSpec& request, bool stream, std::string& out) {
   body.String("model", profile.model);
   if (profile.api == Api::kChat) {
     WriteMessages(body, request, out);
@@ -138,12 +138,12 @@ void WriteOpenAi(Writer& body, const RequestProfile& profile, const load::Reques
   body.Integer("max_tokens", request.max_output_tokens);
   // TGI takes greedy decoding only as the absence of a temperature.
   if (profile.server != ServerKind::kTgi) body.Raw("temperature", "0");
-  body.Raw("stream", request.stream ? "true" : "false");
+  body.Raw("stream", stream ? "true" : "false");
   body.Strings("stop", request.stop);
-  WriteOpenAiExtensions(body, profile.server, request);
+  WriteOpenAiExtensions(body, profile.server, request, stream);
 }
 
-void WriteSglang(Writer& body, const load::RequestSpec& request) {
+void WriteSglang(Writer& body, const load::RequestSpec& request, bool stream) {
   WritePrompt(body, request, "text", "input_ids");
   body.Begin("sampling_params");
   body.Integer("max_new_tokens", request.max_output_tokens);
@@ -154,7 +154,7 @@ void WriteSglang(Writer& body, const load::RequestSpec& request) {
     body.Integer("min_new_tokens", request.max_output_tokens);
   }
   body.End();
-  body.Raw("stream", request.stream ? "true" : "false");
+  body.Raw("stream", stream ? "true" : "false");
   if (!request.cache_salt.empty()) body.String("extra_key", request.cache_salt);
 }
 
@@ -169,7 +169,7 @@ void WriteTgi(Writer& body, const load::RequestSpec& request) {
   body.End();
 }
 
-void WriteOllama(Writer& body, const RequestProfile& profile, const load::RequestSpec& request, std::string& out) {
+void WriteOllama(Writer& body, const RequestProfile& profile, const load::RequestSpec& request, bool stream, std::string& out) {
   body.String("model", profile.model);
   if (profile.api == Api::kOllamaChat) {
     WriteMessages(body, request, out);
@@ -177,7 +177,7 @@ void WriteOllama(Writer& body, const RequestProfile& profile, const load::Reques
     body.String("prompt", request.prompt);
     body.Raw("raw", "true");  // no chat template around the prompt
   }
-  body.Raw("stream", request.stream ? "true" : "false");
+  body.Raw("stream", stream ? "true" : "false");
   body.Begin("options");
   body.Integer("num_predict", request.max_output_tokens);
   body.Raw("temperature", "0");
@@ -185,11 +185,11 @@ void WriteOllama(Writer& body, const RequestProfile& profile, const load::Reques
   body.End();
 }
 
-void WriteLlamaServer(Writer& body, const load::RequestSpec& request) {
+void WriteLlamaServer(Writer& body, const load::RequestSpec& request, bool stream) {
   WritePrompt(body, request, "prompt", "prompt");
   body.Integer("n_predict", request.max_output_tokens);
   body.Raw("temperature", "0");
-  body.Raw("stream", request.stream ? "true" : "false");
+  body.Raw("stream", stream ? "true" : "false");
   body.Raw("return_tokens", "true");
   body.Strings("stop", request.stop);
   if (request.ignore_end_token) body.Raw("ignore_eos", "true");
@@ -198,26 +198,26 @@ void WriteLlamaServer(Writer& body, const load::RequestSpec& request) {
 
 }  // namespace
 
-void WriteRequestBody(const RequestProfile& profile, const load::RequestSpec& request, std::string& out) {
+void WriteRequestBody(const RequestProfile& profile, const load::RequestSpec& request, bool stream, std::string& out) {
   out.clear();
   Writer body(out);
   switch (profile.api) {
     case Api::kCompletions:
     case Api::kChat:
-      WriteOpenAi(body, profile, request, out);
+      WriteOpenAi(body, profile, request, stream, out);
       break;
     case Api::kSglangGenerate:
-      WriteSglang(body, request);
+      WriteSglang(body, request, stream);
       break;
     case Api::kTgiGenerate:
       WriteTgi(body, request);
       break;
     case Api::kOllamaGenerate:
     case Api::kOllamaChat:
-      WriteOllama(body, profile, request, out);
+      WriteOllama(body, profile, request, stream, out);
       break;
     case Api::kLlamaServer:
-      WriteLlamaServer(body, request);
+      WriteLlamaServer(body, request, stream);
       break;
   }
   body.Members(profile.extra_fields);

@@ -15,7 +15,7 @@ struct RequestProfile {
   std::string extra_fields;  // further members of the body, `"key":value,...`, or ""
 };
 
-// Replaces `out`. Decoding is greedy. Invalid UTF-8 in a prompt becomes U+FFFD.
-void WriteRequestBody(const RequestProfile& profile, const load::RequestSpec& request, std::string& out);
+// Replaces `out`. `stream` goes before the request's own wish. Decoding is greedy. Invalid UTF-8 in a prompt becomes U+FFFD.
+void WriteRequestBody(const RequestProfile& profile, const load::RequestSpec& request, bool stream, std::string& out);
 
 }  // namespace moecap::openai

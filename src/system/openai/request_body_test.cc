@@ -12,7 +12,7 @@ namespace {
 
 Json Body(Api api, ServerKind server, const load::RequestSpec& request) {
   std::string out = "old";
-  WriteRequestBody({api, server, "m", ""}, request, out);
+  WriteRequestBody({api, server, "m", ""}, request, request.stream, out);
   const auto json = ParseJson(out);
   EXPECT_TRUE(json.ok()) << out;
   return json.ok() ? *json : Json();
@@ -97,7 +97,7 @@ TEST(RequestBody, TextSurvives) {
 
 TEST(RequestBody, FurtherMembersComeLast) {
   std::string out;
-  WriteRequestBody({Api::kTgiGenerate, ServerKind::kTgi, "", R"("seed":1)"}, {}, out);
+  WriteRequestBody({Api::kTgiGenerate, ServerKind::kTgi, "", R"("seed":1)"}, {}, true, out);
   EXPECT_TRUE(out.ends_with(R"(,"seed":1})")) << out;
 }
 

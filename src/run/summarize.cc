@@ -241,6 +241,19 @@ std::vector<std::string> CacheNotes(const Manifest& manifest) {
       names, FormatBytes(manifest.host.last_level_cache_bytes))};
 }
 
+// What this machine knows of a server elsewhere is the client's side only.
+std::vector<std::string> ServerNotes(const Manifest& manifest) {
+  std::string names;
+  for (const SystemDescription& system : manifest.systems) {
+    if (system.model.layers.empty()) names += (names.empty() ? "" : ", ") + system.name;
+  }
+  if (names.empty()) return {};
+  return {
+      fmt::format("{}: a server; the host above is the client, its prices are the server's only if `cost` in the configuration "
+                  "says so, and without records of the server's passes S-MBU and S-MFU are not known",
+                  names)};
+}
+
 // Scores of the first repetition, in the order of the problems; empty unless every problem was scored.
 std::vector<double> ItemScores(const std::string& system, int concurrency, int64_t problems,
                                std::span<const record::RequestRecord> requests) {
@@ -288,6 +301,7 @@ cap::RunSummary Summarize(const Manifest& manifest, std::span<const record::Requ
   summary.complete = manifest.complete;
   summary.host = DescribeHost(manifest);
   summary.notes = CacheNotes(manifest);
+  for (std::string& note : ServerNotes(manifest)) summary.notes.push_back(std::move(note));
 
   const CostFigures cost(manifest.cost, summary.host);
   for (const SystemDescription& system : manifest.systems) {

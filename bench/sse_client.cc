@@ -1,6 +1,6 @@
 // CPU per event and events per second of our client against the least any client can do: a raw epoll loop that reads, stamps
 // and discards. One scripted server process feeds each contender the same bytes, one event a write and 64 a write. Beside them
-// a bare Boost.Asio read loop, which shows why the client waits with epoll itself.
+// a bare Boost.Asio read loop with a buffer per connection.
 //
 //   sse_client [STREAMS [EVENTS_PER_STREAM [ROUNDS]]]        default 1000 512 5
 #include <arpa/inet.h>
@@ -257,6 +257,12 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+double PeakMegabytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
 struct Contender {
   const char* name;
   Cost (*measure)(const Shape&);
@@ -267,9 +273,11 @@ constexpr Contender kContenders[] = {{"raw epoll", MeasureRaw}, {"moecap", Measu
 void Compare(const Shape& shape, int rounds) {
   constexpr size_t kCount = std::size(kContenders);
   std::array<std::vector<double>, kCount> cpu, rate, cpu_ratio, rate_ratio;
+  std::array<double, kCount> memory_mb{};  // the most so far, after the contender's first round
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < kCount; ++i) {
       const Cost cost = kContenders[i].measure(shape);
+      if (round == 0) memory_mb[i] = PeakMegabytes();
       cpu[i].push_back(cost.cpu_us_per_event);
       rate[i].push_back(cost.events_per_s);
       cpu_ratio[i].push_back(cost.cpu_us_per_event / cpu[0].back());
@@ -277,10 +285,10 @@ void Compare(const Shape& shape, int rounds) {
     }
   }
   fmt::print("{} streams, {} events a write, median of {} rounds\n", shape.streams, shape.coalesced, rounds);
-  fmt::print("  {:<10} {:>12} {:>9} {:>12} {:>9}\n", "", "CPU us/event", "ratio", "events/s", "ratio");
+  fmt::print("  {:<10} {:>12} {:>9} {:>12} {:>9} {:>12}\n", "", "CPU us/event", "ratio", "events/s", "ratio", "peak MB then");
   for (size_t i = 0; i < kCount; ++i) {
-    fmt::print("  {:<10} {:>12.3f} {:>9.2f} {:>12.0f} {:>9.2f}\n", kContenders[i].name, Median(cpu[i]), Median(cpu_ratio[i]),
-               Median(rate[i]), Median(rate_ratio[i]));
+    fmt::print("  {:<10} {:>12.3f} {:>9.2f} {:>12.0f} {:>9.2f} {:>12.0f}\n", kContenders[i].name, Median(cpu[i]),
+               Median(cpu_ratio[i]), Median(rate[i]), Median(rate_ratio[i]), memory_mb[i]);
   }
 }
 
@@ -297,8 +305,5 @@ int main(int argc, char** argv) {
   }
   moecap::Compare({streams, events, 1}, rounds);
   moecap::Compare({streams, events * 8, 64}, rounds);
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  fmt::print("largest memory of this process: {:.0f} MB\n", static_cast<double>(usage.ru_maxrss) / 1024);
   return 0;
 }

@@ -125,7 +125,7 @@ void ScriptedConnection::Send(std::string_view bytes) {
 }
 
 void ScriptedConnection::SendInPieces(std::string_view bytes, size_t piece, int pause_us) {
-  while (!bytes.empty()) {
+  while (!bytes.empty() && !failed_) {
     Send(bytes.substr(0, piece));
     bytes.remove_prefix(std::min(piece, bytes.size()));
     std::this_thread::sleep_for(std::chrono::microseconds(pause_us));

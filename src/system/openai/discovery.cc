@@ -44,7 +44,7 @@ std::string Text(const Json& object, const char* key) {
 ServerKind KindOfOwner(const std::string& owner) {
   if (owner == "vllm") return ServerKind::kVllm;
   if (owner == "sglang") return ServerKind::kSglang;
-  if (owner == "tensorrt_llm") return ServerKind::kTensorRtLlm;
+  if (owner == "tensorrt_llm" || owner == "trtllm") return ServerKind::kTensorRtLlm;
   if (owner == "llamacpp") return ServerKind::kLlamaServer;
   return ServerKind::kUnknown;
 }
@@ -67,7 +67,7 @@ struct Page {
 
 // The servers' own pages, the most telling first.
 constexpr Page kPages[] = {
-    {"/props", "default_generation_settings", ServerKind::kLlamaServer, "build_info"},
+    {"/props", "total_slots", ServerKind::kLlamaServer, "build_info"},
     {"/server_info", "tp_size", ServerKind::kSglang, "version"},
     {"/get_server_info", "tp_size", ServerKind::kSglang, "version"},
     {"/api/version", "version", ServerKind::kOllama, "version"},
@@ -92,7 +92,9 @@ Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string
       continue;
     ASSIGN_OR_RETURN(const Json answer, prober.Ask(page.path));
     if (!answer.is_object() || !answer.contains(page.key)) continue;
-    if (owner == ServerKind::kUnknown) identity.kind = page.kind;
+    // Several servers have a page /version; vLLM also says who owns its models.
+    const bool telling = page.kind != ServerKind::kVllm || identity.models.empty();
+    if (owner == ServerKind::kUnknown && telling) identity.kind = page.kind;
     identity.version = Text(answer, page.version_key);
     if (page.kind == ServerKind::kTgi && identity.models.empty()) identity.models.push_back(Text(answer, "model_id"));
     break;

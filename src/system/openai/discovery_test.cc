@@ -53,13 +53,15 @@ TEST(Discovery, KnowsTheServers) {
       identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"tensorrt_llm"}]})"}, {"/version", R"({"version":"1.2"})"}}),
       "TensorRT-LLM 1.2 a");
   EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a"}]})"},
-                      {"/props", R"({"default_generation_settings":{},"build_info":"b1"})"}}),
+                      {"/props", R"({"default_generation_settings":{},"total_slots":1,"build_info":"b1"})"}}),
             "llama-server b1 a");
   EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"library"}]})"},
                       {"/api/version", R"({"version":"0.30"})"},
                       {"/version", R"({"version":"x"})"}}),
             "Ollama 0.30 a");
   EXPECT_EQ(identify({{"/info", R"({"model_id":"t","version":"3.3"})"}}), "TGI 3.3 t");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"me"}]})"}, {"/version", R"({"version":"1"})"}}),
+            "unknown 1 a");
   EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a"}]})"}}), "unknown  a");
   EXPECT_THAT(identify({{"/", "hello"}}),
               testing::AllOf(HasSubstr("/v1/models 404"), HasSubstr("nothing there looks like an LLM server")));

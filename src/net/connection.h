@@ -44,6 +44,7 @@ struct Connection {
   ExchangeResult result;
   bool reused = false;  // the connection had carried an exchange, or was opened ahead
   int64_t written_from_ns = 0;
+  int64_t progress_ns = 0;  // arrival of the last progress
 
   // Limits. `scheduled_ns` is when the deadline queue will look at this slot.
   NetErrorKind phase = NetErrorKind::kNone;

@@ -403,7 +403,10 @@ bool HttpClient::Impl::OnBody(Connection& connection, std::string_view bytes, co
     Fail(connection, NetErrorKind::kAborted, "");
     return false;
   }
-  if (verdict == BodyVerdict::kProgress) {
+  // Of several pieces of one read, the first sets the limit.
+  const bool known = connection.phase == NetErrorKind::kIdleTimeout && connection.progress_ns == arrival.arrival_ns;
+  if (verdict == BodyVerdict::kProgress && !known) {
+    connection.progress_ns = arrival.arrival_ns;
     SetPhase(connection, NetErrorKind::kIdleTimeout, arrival.arrival_ns, connection.limits.idle_ns);
   }
   return true;

@@ -111,6 +111,20 @@ void StreamParser::TakeField(std::string_view line, bool copied) {
   }
 }
 
+// The usual case at once: nothing is pending, and the bytes hold one data line and the empty line behind it.
+bool StreamParser::TakeWholeEvent(StreamEvent& event) {
+  constexpr std::string_view kData = "data:";
+  const bool pending = has_data_ || first_line_ || skip_line_feed_ || !type_.empty() || (!line_.empty() && !line_taken_);
+  if (pending || !input_.starts_with(kData)) return false;
+  const size_t end = FindLineEnd(input_);
+  if (end > max_event_bytes_ || end + 1 >= input_.size() || input_[end] != '\n' || input_[end + 1] != '\n') return false;
+  event.data = input_.substr(kData.size(), end - kData.size());
+  if (event.data.starts_with(' ')) event.data.remove_prefix(1);
+  event.type = {};
+  input_.remove_prefix(end + 2);
+  return true;
+}
+
 StreamParser::Step StreamParser::Next(StreamEvent& event) {
   if (format_ == StreamFormat::kNdjson) return NextNdjson(event);
   if (dispatched_) {
@@ -118,6 +132,7 @@ StreamParser::Step StreamParser::Next(StreamEvent& event) {
     data_.clear();
     type_.clear();
   }
+  if (TakeWholeEvent(event)) return Step::kEvent;
   std::string_view line;
   bool copied = false;
   while (TakeLine(line, copied)) {

@@ -39,6 +39,7 @@ class StreamParser {
   bool AtBoundary() const { return line_.empty() && !has_data_; }
 
  private:
+  bool TakeWholeEvent(StreamEvent& event);
   bool TakeLine(std::string_view& line, bool& copied);
   void TakeField(std::string_view line, bool copied);
   Step NextNdjson(StreamEvent& event);

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/yaml.h"
 #include "cost/machine_file.h"
+#include "run/server_config.h"
 
 namespace moecap::run {
 namespace fs = std::filesystem;
@@ -39,9 +40,23 @@ Scoring ReadScoring(YamlMap& map) {
   return RunConfig().scoring;
 }
 
+SystemConfig ReadServerSystem(const YamlNode& server, YamlMap& map, const fs::path& base_dir, YamlErrors& errors) {
+  SystemConfig system;
+  system.server = ReadServer(server, base_dir, errors);
+  for (const std::string_view key : {"model", "weights", "threads"}) {
+    if (map.Child(key) != nullptr)
+      map.Complain(key, fmt::format("\"{}\" has no meaning beside \"server\"; write the server's settings inside it", key));
+  }
+  const std::string& url = system.server->urls.empty() ? system.name : system.server->urls.front();
+  system.name = map.String("name").value_or(system.server->model.empty() ? url : system.server->model);
+  map.RefuseUnknownKeys();
+  return system;
+}
+
 SystemConfig ReadSystem(const YamlNode& node, const std::optional<fs::path>& default_model, int default_threads,
                         const fs::path& base_dir, YamlErrors& errors) {
   YamlMap map(node, "a system", errors);
+  if (const YamlNode* server = map.Child("server")) return ReadServerSystem(*server, map, base_dir, errors);
   SystemConfig system;
   system.weights = map.String("weights");
   const auto model = map.String("model");
@@ -134,10 +149,12 @@ void Read(const Json& json, const char* key, std::optional<T>& value) {
 }
 
 Json SystemToJson(const SystemConfig& system) {
-  return {{"name", system.name},
-          {"model", system.model.string()},
-          {"weights", Optional(system.weights)},
-          {"threads", system.threads}};
+  Json json = {{"name", system.name},
+               {"model", system.model.string()},
+               {"weights", Optional(system.weights)},
+               {"threads", system.threads}};
+  if (system.server) json["server"] = ToJson(*system.server);
+  return json;
 }
 
 // Runs of older versions have none of these keys.
@@ -205,8 +222,9 @@ Result<RunConfig> RunConfigFromJson(const Json& json) {
     json.at("name").get_to(config.name);
     for (const Json& entry : json.at("systems")) {
       SystemConfig system{entry.at("name").get<std::string>(), entry.at("model").get<std::string>(), std::nullopt,
-                          entry.at("threads").get<int>()};
+                          entry.at("threads").get<int>(), std::nullopt};
       Read(entry, "weights", system.weights);
+      if (entry.contains("server")) system.server = ServerFromJson(entry.at("server"));
       config.systems.push_back(std::move(system));
     }
     config.dataset = json.at("dataset").get<std::string>();

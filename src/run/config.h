@@ -16,11 +16,31 @@
 
 namespace moecap::run {
 
+// A server reached over HTTP. The names of interfaces and kinds are those of system/openai/dialect.h.
+struct ServerConfig {
+  std::vector<std::string> urls;  // at least one; further ones serve the same
+  std::string api = "completions";
+  std::string kind;   // empty = found out by asking the server
+  std::string model;  // as the server knows it; empty = the only one it lists
+  // Where the key is; the key itself is never in a configuration.
+  std::string api_key_env;
+  std::filesystem::path api_key_file;
+  std::filesystem::path ca;  // PEM; empty = the system's certificates
+  bool insecure = false;     // accept any certificate
+  std::map<std::string, std::string> headers;
+  std::vector<std::string> source_addresses;
+  bool stream = true;
+  double timeout_s = 600;         // for one request
+  double connect_timeout_s = 10;  // for one connection
+};
+
+// Either an embedded engine (`model`) or a server.
 struct SystemConfig {
   std::string name;
-  std::filesystem::path model;         // GGUF
+  std::filesystem::path model;         // GGUF; empty with `server`
   std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
   int threads = 0;                     // 0 = every CPU this process may use
+  std::optional<ServerConfig> server;
 };
 
 // How answers are read and compared; the names of lm-evaluation-harness' filters of task gsm8k.

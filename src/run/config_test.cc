@@ -30,6 +30,49 @@ std::string ErrorOf(const std::string& text) {
   return config.error().message;
 }
 
+constexpr const char* kServer = R"(systems:
+  - name: remote
+    server:
+      url: [https://a:8000, https://b:8000]
+      api: chat
+      kind: vLLM
+      model: Qwen/Qwen3-30B-A3B
+      api_key_env: MODEL_KEY
+      ca: ca.pem
+      headers: {X-Team: bench, X-Api-Key: $TEAM_KEY}
+      timeout_s: 30
+dataset: {path: data/test.jsonl}
+)";
+
+TEST(RunConfig, ReadsAServer) {
+  const auto config = ParseRunConfig(kServer, "c.yaml", "/base");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  ASSERT_TRUE(config->systems[0].server.has_value());
+  const ServerConfig& server = *config->systems[0].server;
+  EXPECT_THAT(server.urls, testing::ElementsAre("https://a:8000", "https://b:8000"));
+  EXPECT_EQ(server.api, "chat");
+  EXPECT_EQ(server.ca, "/base/ca.pem");
+  EXPECT_EQ(server.headers.at("X-Team"), "bench");
+  EXPECT_EQ(server.timeout_s, 30);
+  EXPECT_FALSE(server.insecure);
+  const auto again = RunConfigFromJson(ToJson(*config));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(ToJson(*again).dump(), ToJson(*config).dump());
+}
+
+TEST(RunConfig, ServersNeedAUrlAndKeepSecretsOut) {
+  const auto with = [](const std::string& server) {
+    return ErrorOf("systems: [{server: {" + server + "}}]\ndataset: {path: d.jsonl}\n");
+  };
+  EXPECT_THAT(with("api: chat"), testing::HasSubstr("\"url\" is missing"));
+  EXPECT_THAT(with("url: http://a, headers: {Authorization: Bearer abc}"),
+              testing::AllOf(testing::HasSubstr("api_key_env"), testing::Not(testing::HasSubstr("abc"))));
+  EXPECT_THAT(with("url: http://a, timeout_s: 0"), testing::HasSubstr("above 0"));
+  EXPECT_THAT(with("url: http://a, api_key: abc"), testing::HasSubstr("api_key_env"));
+  EXPECT_THAT(ErrorOf("systems: [{model: x.gguf, server: {url: http://a}}]\ndataset: {path: d.jsonl}\n"),
+              testing::HasSubstr("no meaning beside"));
+}
+
 TEST(RunConfig, ReadsEveryPart) {
   const auto config = ParseRunConfig(kGood, "c.yaml", "/base");
   ASSERT_TRUE(config.ok()) << config.error().message;

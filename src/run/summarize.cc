@@ -243,6 +243,7 @@ cap::HostSummary DescribeHost(const Manifest& manifest) {
 std::vector<std::string> CacheNotes(const Manifest& manifest) {
   std::string names;
   for (const SystemDescription& system : manifest.systems) {
+    if (system.model.layers.empty()) continue;  // a server: its weights are not here
     if (system.model.WeightBytes() <= manifest.host.last_level_cache_bytes) names += (names.empty() ? "" : ", ") + system.name;
   }
   if (names.empty()) return {};
@@ -252,9 +253,24 @@ std::vector<std::string> CacheNotes(const Manifest& manifest) {
       names, FormatBytes(manifest.host.last_level_cache_bytes))};
 }
 
+// What this machine knows of a server elsewhere is the client's side only.
+std::vector<std::string> ServerNotes(const Manifest& manifest) {
+  std::string names;
+  for (const SystemDescription& system : manifest.systems) {
+    if (system.model.layers.empty()) names += (names.empty() ? "" : ", ") + system.name;
+  }
+  if (names.empty()) return {};
+  return {
+      fmt::format("{}: a server; the host above is the client, its prices are the server's only if `cost` in the configuration "
+                  "says so, and without records of the server's passes S-MBU and S-MFU are not known",
+                  names)};
+}
+
 cap::AxisLimits LimitsOf(const Manifest& manifest) {
   std::vector<const model::ModelSpec*> models;
-  for (const SystemDescription& system : manifest.systems) models.push_back(&system.model);
+  for (const SystemDescription& system : manifest.systems) {
+    if (!system.model.layers.empty()) models.push_back(&system.model);  // what a server runs is not known
+  }
   return models.empty() ? cap::AxisLimits{} : BuiltinAxisLimits(CommonWork(models));
 }
 
@@ -312,6 +328,7 @@ cap::RunSummary Summarize(const Manifest& manifest, std::span<const record::Requ
   summary.service_level = manifest.config.cap.service_level;
   summary.host = DescribeHost(manifest);
   summary.notes = CacheNotes(manifest);
+  for (std::string& note : ServerNotes(manifest)) summary.notes.push_back(std::move(note));
 
   const CostFigures cost(manifest.cost, manifest.pay, manifest.energy_source, EnergyOfRun(manifest, requests), summary.host);
   for (const SystemDescription& system : manifest.systems) {

@@ -13,6 +13,7 @@
 #include "app/cli/output.h"
 #include "app/cli/stored_runs.h"
 #include "app/llamacpp_driver.h"
+#include "app/openai_driver.h"
 #include "base/clock.h"
 #include "base/folder_lock.h"
 #include "base/fs.h"
@@ -105,6 +106,13 @@ Status Execute(run::Experiment& experiment, run::Results& results, RunIndex& ind
   return experiment.Execute(results, hooks);
 }
 
+run::DriverFactory Drivers(const Clock& clock) {
+  return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(clock)](const run::SystemConfig& system,
+                                                                                        const run::RunConfig& config) {
+    return system.server ? server(system, config) : embedded(system, config);
+  };
+}
+
 Status Run(const Flags& flags, const Invocation& invocation) {
   InstallInterruptHandler();
   const SteadyClock clock;
@@ -119,7 +127,7 @@ Status Run(const Flags& flags, const Invocation& invocation) {
     ASSIGN_OR_RETURN(config, run::ReadRunConfig(path));
     if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
   }
-  ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, LlamaCppDriverFactory(clock), clock));
+  ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, Drivers(clock), clock));
   std::string no_energy;
   const auto energy = run::OpenEnergyMeter(no_energy);
   if (!results) {

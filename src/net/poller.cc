@@ -1,0 +1,44 @@
+#include "net/poller.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "base/check.h"
+
+namespace moecap::net {
+namespace {
+
+epoll_event Event(uint64_t tag, bool write) {
+  epoll_event event{};
+  event.events = EPOLLIN | (write ? EPOLLOUT : 0u);
+  event.data.u64 = tag;
+  return event;
+}
+
+}  // namespace
+
+Poller::Poller() : fd_(::epoll_create1(EPOLL_CLOEXEC)) { CHECK(fd_ >= 0); }
+Poller::~Poller() { ::close(fd_); }
+
+void Poller::Add(int fd, uint64_t tag, bool write) {
+  epoll_event event = Event(tag, write);
+  CHECK(::epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+void Poller::Change(int fd, uint64_t tag, bool write) {
+  epoll_event event = Event(tag, write);
+  CHECK(::epoll_ctl(fd_, EPOLL_CTL_MOD, fd, &event) == 0);
+}
+
+std::span<const epoll_event> Poller::Wait(int64_t timeout_ns) {
+  const timespec timeout{timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
+  const int count =
+      ::epoll_pwait2(fd_, events_.data(), static_cast<int>(events_.size()), timeout_ns < 0 ? nullptr : &timeout, nullptr);
+  interrupted_ = count < 0 && errno == EINTR;
+  CHECK(count >= 0 || interrupted_);
+  return std::span(events_).first(count < 0 ? 0 : static_cast<size_t>(count));
+}
+
+}  // namespace moecap::net

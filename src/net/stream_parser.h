@@ -1,0 +1,64 @@
+// Events out of a byte stream: server-sent events (WHATWG HTML, section 9.2.6) and newline-delimited JSON. Any split of the
+// stream into pushes gives the same events.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace moecap::net {
+
+enum class StreamFormat { kServerSentEvents, kNdjson };
+
+struct StreamEvent {
+  std::string_view data;  // the data lines joined by '\n'; of NDJSON the line without its end
+  std::string_view type;  // of the `event:` field; "" = a message
+};
+
+// One stream. Allocates only when an event that comes in several pieces or lines is longer than any before.
+class StreamParser {
+ public:
+  static constexpr size_t kDefaultMaxEventBytes = size_t{64} << 20;
+
+  explicit StreamParser(StreamFormat format = StreamFormat::kServerSentEvents, size_t max_event_bytes = kDefaultMaxEventBytes);
+
+  // Forgets everything, for the next stream.
+  void Reset(StreamFormat format);
+
+  // The next bytes of the stream. Requires that Next said kNeedBytes; `bytes` must stay unchanged until it does again.
+  void Push(std::string_view bytes);
+
+  enum class Step {
+    kEvent,      // `event` is filled; its views hold until the next call
+    kNeedBytes,  // everything pushed is used up
+    kTooLarge,   // an event longer than max_event_bytes; the stream cannot be read on
+  };
+  Step Next(StreamEvent& event);
+
+  // Whether the stream could end here; false = an incomplete event is pending. (A stream's end completes no event.)
+  bool AtBoundary() const { return line_.empty() && !has_data_; }
+
+ private:
+  bool TakeWholeEvent(StreamEvent& event);
+  bool TakeLine(std::string_view& line, bool& copied);
+  void TakeField(std::string_view line, bool copied);
+  Step NextNdjson(StreamEvent& event);
+  void KeepView();
+
+  StreamFormat format_;
+  size_t max_event_bytes_;
+  std::string_view input_;
+  bool skip_line_feed_ = false;  // the last byte was the CR of what may be a CRLF
+  bool first_line_ = true;       // may start with a byte order mark
+  bool line_taken_ = false;      // `line_` was handed out by TakeLine and is to be cleared
+  std::string line_;             // beginning of a line whose end was not pushed yet
+
+  bool has_data_ = false;
+  bool data_is_view_ = false;  // the event's only data line is `view_`, inside the bytes pushed
+  bool dispatched_ = false;    // the last event's data is to be cleared
+  std::string_view view_;
+  std::string data_;
+  std::string type_;
+};
+
+}  // namespace moecap::net

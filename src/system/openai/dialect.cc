@@ -1,0 +1,97 @@
+#include "system/openai/dialect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace moecap::openai {
+namespace {
+
+struct ApiRow {
+  Api api;
+  std::string_view name, stream_path, whole_path;
+};
+
+constexpr std::array kApis{
+    ApiRow{Api::kCompletions, "completions", "/v1/completions", "/v1/completions"},
+    ApiRow{Api::kChat, "chat", "/v1/chat/completions", "/v1/chat/completions"},
+    ApiRow{Api::kSglangGenerate, "sglang", "/generate", "/generate"},
+    ApiRow{Api::kTgiGenerate, "tgi", "/generate_stream", "/generate"},
+    ApiRow{Api::kOllamaGenerate, "ollama", "/api/generate", "/api/generate"},
+    ApiRow{Api::kOllamaChat, "ollama-chat", "/api/chat", "/api/chat"},
+    ApiRow{Api::kLlamaServer, "llama-server", "/completion", "/completion"},
+};
+
+constexpr std::array kServers{
+    std::pair{ServerKind::kUnknown, "unknown"}, std::pair{ServerKind::kVllm, "vLLM"},
+    std::pair{ServerKind::kSglang, "SGLang"},   std::pair{ServerKind::kTensorRtLlm, "TensorRT-LLM"},
+    std::pair{ServerKind::kTgi, "TGI"},         std::pair{ServerKind::kLlamaServer, "llama-server"},
+    std::pair{ServerKind::kOllama, "Ollama"},
+};
+
+const ApiRow& Row(Api api) {
+  return *std::find_if(kApis.begin(), kApis.end(), [&](const ApiRow& row) { return row.api == api; });
+}
+
+bool SameWord(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+}  // namespace
+
+std::string_view Name(Api api) { return Row(api).name; }
+
+Result<Api> ParseApi(const std::string& name) {
+  std::string choices;
+  for (const ApiRow& row : kApis) {
+    if (row.name == name) return row.api;
+    choices += fmt::format("{}{}", choices.empty() ? "" : ", ", row.name);
+  }
+  return BadInput(fmt::format("unknown api \"{}\"; known: {}", name, choices));
+}
+
+std::string_view Name(ServerKind kind) {
+  for (const auto& [value, name] : kServers) {
+    if (value == kind) return name;
+  }
+  CHECK(false);
+}
+
+Result<ServerKind> ParseServerKind(const std::string& name) {
+  std::string choices;
+  for (const auto& [kind, known] : kServers) {
+    if (SameWord(name, known)) return kind;
+    choices += fmt::format("{}{}", choices.empty() ? "" : ", ", known);
+  }
+  return BadInput(fmt::format("unknown server kind \"{}\"; known: {}", name, choices));
+}
+
+std::string_view Path(Api api, bool stream) { return stream ? Row(api).stream_path : Row(api).whole_path; }
+
+net::StreamFormat Format(Api api) {
+  return api == Api::kOllamaGenerate || api == Api::kOllamaChat ? net::StreamFormat::kNdjson
+                                                                : net::StreamFormat::kServerSentEvents;
+}
+
+bool IsChat(Api api) { return api == Api::kChat || api == Api::kOllamaChat; }
+
+bool TakesTokenIds(Api api, ServerKind kind) {
+  if (api == Api::kSglangGenerate || api == Api::kLlamaServer) return true;
+  return api == Api::kCompletions && kind != ServerKind::kTgi && kind != ServerKind::kOllama;
+}
+
+bool CanIgnoreEndToken(Api api, ServerKind kind) {
+  if (api == Api::kSglangGenerate || api == Api::kLlamaServer) return true;
+  if (api != Api::kCompletions && api != Api::kChat) return false;
+  return kind == ServerKind::kVllm || kind == ServerKind::kSglang || kind == ServerKind::kTensorRtLlm ||
+         kind == ServerKind::kLlamaServer;
+}
+
+bool NeedsModelName(Api api) {
+  return api == Api::kCompletions || api == Api::kChat || api == Api::kOllamaGenerate || api == Api::kOllamaChat;
+}
+
+}  // namespace moecap::openai

@@ -1,0 +1,110 @@
+#include "system/openai/discovery.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/json.h"
+#include "system/openai/event_reader.h"
+
+namespace moecap::openai {
+namespace {
+
+class Prober {
+ public:
+  Prober(net::HttpClient& client, int64_t limit_ns) : client_(client), limit_ns_(limit_ns) {}
+
+  // The JSON object at `path`; null when there is none. Remembers what every page answered.
+  Result<Json> Ask(const char* path) {
+    ASSIGN_OR_RETURN(const auto response, client_.Fetch({.method = "GET", .path = path}, limit_ns_));
+    answers_ += fmt::format("{}{} {}", answers_.empty() ? "" : ", ", path, response.status);
+    last_status_ = response.status;
+    if (response.status != 200) return Json(nullptr);
+    auto parsed = ParseJson(response.body);
+    if (!parsed.ok() || !parsed->is_object()) return Json(nullptr);
+    return std::move(parsed).value();
+  }
+
+  const std::string& answers() const { return answers_; }
+  int last_status() const { return last_status_; }
+
+ private:
+  net::HttpClient& client_;
+  int64_t limit_ns_;
+  std::string answers_;
+  int last_status_ = 0;
+};
+
+std::string Text(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+ServerKind KindOfOwner(const std::string& owner) {
+  if (owner == "vllm") return ServerKind::kVllm;
+  if (owner == "sglang") return ServerKind::kSglang;
+  if (owner == "tensorrt_llm" || owner == "trtllm") return ServerKind::kTensorRtLlm;
+  if (owner == "llamacpp") return ServerKind::kLlamaServer;
+  return ServerKind::kUnknown;
+}
+
+void TakeModels(const Json& page, ServerIdentity& identity) {
+  if (!page.is_object() || !page.contains("data") || !page["data"].is_array()) return;
+  for (const Json& model : page["data"]) {
+    if (!model.is_object()) continue;
+    identity.models.push_back(Text(model, "id"));
+    if (identity.kind == ServerKind::kUnknown) identity.kind = KindOfOwner(Text(model, "owned_by"));
+  }
+}
+
+struct Page {
+  const char* path;
+  const char* key;  // shows that it is that server's page
+  ServerKind kind;
+  const char* version_key;
+};
+
+// The servers' own pages, the most telling first.
+constexpr Page kPages[] = {
+    {"/props", "total_slots", ServerKind::kLlamaServer, "build_info"},
+    {"/server_info", "tp_size", ServerKind::kSglang, "version"},
+    {"/get_server_info", "tp_size", ServerKind::kSglang, "version"},
+    {"/api/version", "version", ServerKind::kOllama, "version"},
+    {"/info", "model_id", ServerKind::kTgi, "version"},
+    {"/version", "version", ServerKind::kVllm, "version"},
+};
+
+}  // namespace
+
+Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string& origin, int64_t limit_ns) {
+  Prober prober(client, limit_ns);
+  ServerIdentity identity;
+  ASSIGN_OR_RETURN(const Json models, prober.Ask("/v1/models"));
+  if (prober.last_status() == 401 || prober.last_status() == 403)
+    return BadInput(
+        fmt::format("{}: /v1/models answers {}; give the key by api_key_env or api_key_file", origin, prober.last_status()));
+  TakeModels(models, identity);
+  const ServerKind owner = identity.kind;
+  for (const Page& page : kPages) {
+    if (owner != ServerKind::kUnknown && page.kind != owner &&
+        !(owner == ServerKind::kTensorRtLlm && page.kind == ServerKind::kVllm))
+      continue;
+    ASSIGN_OR_RETURN(const Json answer, prober.Ask(page.path));
+    if (!answer.is_object() || !answer.contains(page.key)) continue;
+    // Several servers have a page /version; vLLM also says who owns its models.
+    const bool telling = page.kind != ServerKind::kVllm || identity.models.empty();
+    if (owner == ServerKind::kUnknown && telling) identity.kind = page.kind;
+    identity.version = Text(answer, page.version_key);
+    if (page.kind == ServerKind::kTgi && identity.models.empty()) identity.models.push_back(Text(answer, "model_id"));
+    break;
+  }
+  if (identity.kind == ServerKind::kUnknown && identity.models.empty()) {
+    return BadInput(
+        fmt::format("{}: nothing there looks like an LLM server ({}); check the URL, or whether the server is ready", origin,
+                    prober.answers()));
+  }
+  return identity;
+}
+
+}  // namespace moecap::openai

@@ -1,0 +1,78 @@
+#include "system/openai/discovery.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/testing/scripted_server.h"
+
+namespace moecap::openai {
+namespace {
+
+using net::ScriptedConnection;
+using net::ScriptedServer;
+using net::WholeResponse;
+using testing::HasSubstr;
+
+constexpr int64_t kMs = 1'000'000;
+
+// Answers GET requests by path; everything else with 404.
+ScriptedServer::Script Pages(const std::vector<std::pair<std::string, std::string>>& pages) {
+  return [pages](ScriptedConnection& connection, int) {
+    for (std::string request; !(request = connection.ReadRequest()).empty();) {
+      std::string answer = WholeResponse(404, "no");
+      for (const auto& [path, body] : pages) {
+        if (request.starts_with("GET " + path + " ")) answer = WholeResponse(200, body);
+      }
+      connection.Send(answer);
+    }
+  };
+}
+
+Result<ServerIdentity> Identify(const ScriptedServer& server) {
+  const SteadyClock clock;
+  net::HttpClientOptions options;
+  options.urls = {net::ParseUrl(server.Url()).value()};
+  const auto client = net::HttpClient::Create(options, clock).value();
+  return IdentifyServer(*client, server.Url(), 5000 * kMs);
+}
+
+TEST(Discovery, KnowsTheServers) {
+  const auto identify = [](const std::vector<std::pair<std::string, std::string>>& pages) {
+    ScriptedServer server(Pages(pages));
+    const auto identity = Identify(server);
+    return identity.ok() ? fmt::format("{} {} {}", Name(identity->kind), identity->version, fmt::join(identity->models, ","))
+                         : identity.error().message;
+  };
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"vllm"}]})"}, {"/version", R"({"version":"0.31.0"})"}}),
+            "vLLM 0.31.0 a");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"sglang"}]})"},
+                      {"/get_server_info", R"({"tp_size":1,"version":"0.5"})"}}),
+            "SGLang 0.5 a");
+  EXPECT_EQ(
+      identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"tensorrt_llm"}]})"}, {"/version", R"({"version":"1.2"})"}}),
+      "TensorRT-LLM 1.2 a");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a"}]})"},
+                      {"/props", R"({"default_generation_settings":{},"total_slots":1,"build_info":"b1"})"}}),
+            "llama-server b1 a");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"library"}]})"},
+                      {"/api/version", R"({"version":"0.30"})"},
+                      {"/version", R"({"version":"x"})"}}),
+            "Ollama 0.30 a");
+  EXPECT_EQ(identify({{"/info", R"({"model_id":"t","version":"3.3"})"}}), "TGI 3.3 t");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"me"}]})"}, {"/version", R"({"version":"1"})"}}),
+            "unknown 1 a");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a"}]})"}}), "unknown  a");
+  EXPECT_THAT(identify({{"/", "hello"}}),
+              testing::AllOf(HasSubstr("/v1/models 404"), HasSubstr("nothing there looks like an LLM server")));
+}
+
+TEST(Discovery, AsksForTheKey) {
+  ScriptedServer server([](ScriptedConnection& connection, int) {
+    while (!connection.ReadRequest().empty()) connection.Send(WholeResponse(401, "{}"));
+  });
+  EXPECT_THAT(Identify(server).error().message, HasSubstr("api_key_env"));
+}
+
+}  // namespace
+}  // namespace moecap::openai

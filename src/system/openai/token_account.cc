@@ -1,0 +1,124 @@
+#include "system/openai/token_account.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace moecap::openai {
+namespace {
+
+using record::TokensSource;
+
+template <typename T>
+void Update(std::optional<T>& value, const std::optional<T>& news) {
+  if (news) value = news;
+}
+
+}  // namespace
+
+void TokenAccount::Reset(bool keep_text, bool whole) {
+  keep_text_ = keep_text;
+  whole_ = whole;
+  incremental_ = false;
+  text_.clear();
+  cumulative_ids_ = 0;
+  counted_ = 0;
+  source_ = TokensSource::kTokenIds;
+  reasoning_seen_ = answer_seen_ = false;
+  finish_ = FinishKind::kNone;
+  abort_reason_.clear();
+  input_tokens_ = output_tokens_ = cached_input_tokens_ = reasoning_tokens_ = std::nullopt;
+  server_prefill_s_ = server_decode_s_ = std::nullopt;
+}
+
+// The event's own tokens. The stream is as exact as its least exact event.
+int32_t TokenAccount::CountTokens(const EventFacts& facts, bool has_text, std::span<const int32_t>& new_ids) {
+  if (facts.has_token_ids) {
+    new_ids = facts.token_ids;
+    if (facts.native_tokens.value_or(-1) != static_cast<int64_t>(new_ids.size())) incremental_ = true;
+    if (facts.cumulative && !incremental_) new_ids = new_ids.subspan(std::min(cumulative_ids_, new_ids.size()));
+    cumulative_ids_ += new_ids.size();
+    return static_cast<int32_t>(new_ids.size());
+  }
+  if (facts.single_token) return 1;
+  // A running count beside output; at the end, without output, it is the final usage.
+  const bool native = facts.native_tokens.has_value();
+  const std::optional<int64_t>& running = native ? facts.native_tokens : facts.output_tokens;
+  if (running && (facts.has_output || has_text)) {
+    const int64_t added = std::max<int64_t>(*running - counted_, 0);
+    // Behind events that were not counted: the total is known now, and a single missing one is the end token.
+    if (source_ == TokensSource::kChunks) return has_text || added == 1 ? 1 : 0;
+    if (added > 0) source_ = std::max(source_, native ? TokensSource::kNativeCounter : TokensSource::kContinuousUsage);
+    return static_cast<int32_t>(added);
+  }
+  if (!has_text) return 0;
+  source_ = TokensSource::kChunks;
+  return 1;
+}
+
+void TokenAccount::TakeText(const EventFacts& facts) {
+  if (!keep_text_ || facts.text.empty()) return;
+  // Cumulative text may be shorter than before when a stop string was cut off its end.
+  if (facts.cumulative && !incremental_) {
+    text_.assign(facts.text);
+  } else {
+    text_.append(facts.text);
+  }
+}
+
+TokenAccount::Added TokenAccount::Take(const EventFacts& facts) {
+  Update(input_tokens_, facts.input_tokens);
+  Update(output_tokens_, facts.output_tokens);
+  Update(cached_input_tokens_, facts.cached_input_tokens);
+  Update(reasoning_tokens_, facts.reasoning_tokens);
+  Update(server_prefill_s_, facts.server_prefill_s);
+  Update(server_decode_s_, facts.server_decode_s);
+  if (facts.finish != FinishKind::kNone) {
+    finish_ = facts.finish;
+    if (finish_ == FinishKind::kAbort) abort_reason_ = facts.finish_text;
+  }
+
+  const bool has_answer = !facts.text.empty() || facts.tool_call;
+  Added added;
+  added.tokens = CountTokens(facts, has_answer || !facts.reasoning.empty(), added.token_ids);
+  counted_ += added.tokens;
+  TakeText(facts);
+  if (!facts.reasoning.empty()) reasoning_seen_ = true;
+  if (has_answer) answer_seen_ = true;
+  // Delimiters of the thinking are tokens without text.
+  added.reasoning = reasoning_seen_ && !answer_seen_;
+  return added;
+}
+
+void TokenAccount::Conclude(load::Completion& completion) const {
+  using record::FinishReason;
+  using record::RequestError;
+  completion.input_tokens = input_tokens_.value_or(completion.input_tokens);
+  completion.text = text_;
+  completion.cached_input_tokens = cached_input_tokens_;
+  completion.output_tokens = output_tokens_;
+  completion.reasoning_tokens = reasoning_tokens_;
+  completion.server_prefill_s = server_prefill_s_;
+  completion.server_decode_s = server_decode_s_;
+  const bool from_total = source_ == TokensSource::kChunks || (whole_ && source_ != TokensSource::kTokenIds);
+  completion.tokens_source = from_total && output_tokens_ ? TokensSource::kFinalUsage : source_;
+  if (completion.error_kind != RequestError::kNone) {
+    completion.finish = FinishReason::kError;
+    return;
+  }
+  completion.finish = finish_ == FinishKind::kLength ? FinishReason::kLength : FinishReason::kStop;
+  if (finish_ == FinishKind::kNone) {
+    completion.error_kind = RequestError::kTruncated;
+    completion.error = fmt::format("the stream ended after {} tokens without a finish reason", counted_);
+  } else if (finish_ == FinishKind::kAbort) {
+    completion.error_kind = RequestError::kAbortFinish;
+    completion.error = fmt::format("the server ended the request with \"{}\"", abort_reason_);
+  } else if (counted_ == 0) {
+    completion.error_kind = RequestError::kZeroTokens;
+    completion.error = "the server reported success, but not one token came";
+  }
+  if (completion.error_kind != RequestError::kNone) completion.finish = FinishReason::kError;
+}
+
+}  // namespace moecap::openai

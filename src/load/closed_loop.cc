@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "load/token_spread.h"
+
 namespace moecap::load {
 namespace {
 
@@ -27,11 +29,15 @@ class Recorder final : public Observer {
     request.send_s = request.intended_send_s = SinceOrigin(now_ns);
   }
 
-  void OnToken(uint64_t ticket, int64_t arrival_ns, int32_t token_id) override {
+  void OnChunk(uint64_t ticket, const Chunk& chunk) override {
     record::RequestRecord& request = result_.requests[ticket];
-    request.token_s.push_back(SinceOrigin(arrival_ns));
-    request.token_ids.push_back(token_id);
-    request.output_tokens = static_cast<int64_t>(request.token_ids.size());
+    const double arrival_s = SinceOrigin(chunk.arrival_ns);
+    request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
+    request.token_ids.insert(request.token_ids.end(), chunk.token_ids.begin(), chunk.token_ids.end());
+    request.chunk_tokens.push_back(chunk.tokens);
+    request.output_tokens += chunk.tokens;
+    if (chunk.reasoning) request.reasoning_tokens += chunk.tokens;
+    if (!chunk.reasoning && chunk.tokens > 0 && !request.first_answer_s) request.first_answer_s = arrival_s;
   }
 
   void OnFinish(uint64_t ticket, Completion completion) override {
@@ -40,6 +46,20 @@ class Recorder final : public Observer {
     request.input_tokens = completion.input_tokens;
     request.text = std::move(completion.text);
     request.error = std::move(completion.error);
+    request.error_kind = completion.error_kind;
+    request.http_status = completion.http_status;
+    request.retries = completion.retries;
+    request.tokens_source = completion.tokens_source;
+    request.cached_input_tokens = completion.cached_input_tokens;
+    request.server_prefill_s = completion.server_prefill_s;
+    request.server_decode_s = completion.server_decode_s;
+    CopyTimings(completion.timings, request);
+    if (completion.tokens_source == record::TokensSource::kFinalUsage && completion.output_tokens) {
+      Respread(*completion.output_tokens, request);
+    }
+    if (completion.reasoning_tokens) request.reasoning_tokens = *completion.reasoning_tokens;
+    const bool one_each = std::all_of(request.chunk_tokens.begin(), request.chunk_tokens.end(), [](int n) { return n == 1; });
+    if (one_each) request.chunk_tokens.clear();
     finished_clients_.push_back(request.client);
     ++finished_;
   }
@@ -63,6 +83,30 @@ class Recorder final : public Observer {
 
  private:
   double SinceOrigin(int64_t now_ns) const { return static_cast<double>(now_ns - origin_ns_) * 1e-9; }
+  std::optional<double> InstantSinceOrigin(int64_t now_ns) const {
+    return now_ns == 0 ? std::nullopt : std::optional(SinceOrigin(now_ns));
+  }
+
+  void CopyTimings(const Timings& timings, record::RequestRecord& request) const {
+    if (timings.connect_start_ns != 0 && timings.connected_ns != 0)
+      request.connect_s = static_cast<double>(timings.connected_ns - timings.connect_start_ns) * 1e-9;
+    request.sent_s = InstantSinceOrigin(timings.sent_ns);
+    request.headers_s = InstantSinceOrigin(timings.headers_ns);
+    request.first_byte_s = InstantSinceOrigin(timings.first_byte_ns);
+    request.end_s = InstantSinceOrigin(timings.end_ns);
+  }
+
+  // One provisional token a chunk becomes the total the server reported.
+  static void Respread(int64_t tokens, record::RequestRecord& request) {
+    if (request.chunk_tokens.empty() || tokens == request.output_tokens) return;
+    const std::vector<double> chunk_s = std::move(request.token_s);
+    request.token_s.clear();
+    request.chunk_tokens = SpreadTokens(tokens, chunk_s.size());
+    for (size_t i = 0; i < chunk_s.size(); ++i) {
+      request.token_s.insert(request.token_s.end(), static_cast<size_t>(request.chunk_tokens[i]), chunk_s[i]);
+    }
+    request.output_tokens = tokens;
+  }
 
   record::CellId cell_;
   int64_t origin_ns_;
@@ -95,7 +139,7 @@ Result<LoadResult> RunClosedLoop(SystemUnderTest& system, std::span<const Reques
       system.CancelAll();
       break;
     }
-    RETURN_IF_ERROR(system.Advance(recorder));
+    RETURN_IF_ERROR(system.Advance(recorder, kNever));
     const std::vector<int> free_clients = recorder.TakeFinishedClients();
     for (const int client : free_clients) RETURN_IF_ERROR(send_next(client));
     if (!free_clients.empty() && options.on_progress) options.on_progress(recorder.finished());

@@ -24,7 +24,7 @@ class ScriptedSystem final : public SystemUnderTest {
     most_in_flight = std::max(most_in_flight, in_flight_.size());
     return {};
   }
-  Status Advance(Observer& observer) override {
+  Status Advance(Observer& observer, int64_t) override {
     ++steps;
     const int64_t start_ns = clock_.NowNs();
     clock_.AdvanceNs(10'000'000);
@@ -33,7 +33,8 @@ class ScriptedSystem final : public SystemUnderTest {
     observer.OnPass(pass, start_ns);
     std::deque<Entry> still_running;
     for (Entry entry : in_flight_) {
-      observer.OnToken(entry.ticket, clock_.NowNs(), static_cast<int32_t>(entry.left));
+      const auto token_id = static_cast<int32_t>(entry.left);
+      observer.OnChunk(entry.ticket, {.arrival_ns = clock_.NowNs(), .token_ids = {&token_id, 1}});
       if (--entry.left > 0) {
         still_running.push_back(entry);
       } else {
@@ -42,6 +43,9 @@ class ScriptedSystem final : public SystemUnderTest {
     }
     in_flight_ = still_running;
     return {};
+  }
+  void Cancel(uint64_t ticket) override {
+    std::erase_if(in_flight_, [&](const Entry& entry) { return entry.ticket == ticket; });
   }
   void CancelAll() override { in_flight_.clear(); }
 
@@ -107,6 +111,42 @@ TEST(ClosedLoop, AnInterruptKeepsWhatFinishedAndMarksTheRest) {
   EXPECT_EQ(result->requests[0].finish, record::FinishReason::kStop);
   EXPECT_EQ(result->requests[1].finish, record::FinishReason::kCancelled);
   EXPECT_EQ(result->requests[1].output_tokens, 2);
+}
+
+// One answer in two chunks whose tokens only the final usage counts.
+class UsageSystem final : public SystemUnderTest {
+ public:
+  Status Validate(const RequestSpec&) override { return {}; }
+  Status Submit(const RequestSpec&, uint64_t) override { return {}; }
+  Status Advance(Observer& observer, int64_t) override {
+    observer.OnChunk(0, {.arrival_ns = 1'000'000'000, .reasoning = true});
+    observer.OnChunk(0, {.arrival_ns = 2'000'000'000});
+    Completion completion;
+    completion.tokens_source = record::TokensSource::kFinalUsage;
+    completion.output_tokens = 5;
+    completion.reasoning_tokens = 2;
+    completion.timings = {.connect_start_ns = 100'000'000, .connected_ns = 150'000'000, .sent_ns = 200'000'000};
+    observer.OnFinish(0, completion);
+    return {};
+  }
+  void Cancel(uint64_t) override {}
+  void CancelAll() override {}
+};
+
+TEST(ClosedLoop, SpreadsATotalOverItsChunks) {
+  FakeClock clock;
+  UsageSystem system;
+  const auto result = RunClosedLoop(system, Requests({5}), {}, clock);
+  ASSERT_TRUE(result.ok());
+  const record::RequestRecord& request = result->requests[0];
+  EXPECT_THAT(request.token_s, testing::ElementsAre(1, 1, 2, 2, 2));
+  EXPECT_THAT(request.chunk_tokens, testing::ElementsAre(2, 3));
+  EXPECT_EQ(request.output_tokens, 5);
+  EXPECT_EQ(request.reasoning_tokens, 2);
+  EXPECT_EQ(request.first_answer_s, 2);
+  EXPECT_DOUBLE_EQ(*request.connect_s, 0.05);
+  EXPECT_DOUBLE_EQ(*request.sent_s, 0.2);
+  EXPECT_FALSE(request.headers_s.has_value());
 }
 
 TEST(ClosedLoop, RefusesBeforeAnythingIsSent) {

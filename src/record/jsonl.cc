@@ -21,6 +21,43 @@ constexpr std::array kSources{std::pair{Source::kMeasured, "measured"}, std::pai
                               std::pair{Source::kEstimated, "estimated"}};
 constexpr std::array kFinishReasons{std::pair{FinishReason::kStop, "stop"}, std::pair{FinishReason::kLength, "length"},
                                     std::pair{FinishReason::kError, "error"}, std::pair{FinishReason::kCancelled, "cancelled"}};
+// A name is written as the first entry of its value; the later ones are read from files of older versions.
+constexpr std::array kTokensSources{std::pair{TokensSource::kTokenIds, "token-ids"},
+                                    std::pair{TokensSource::kContinuousUsage, "continuous-usage"},
+                                    std::pair{TokensSource::kNativeCounter, "native-counter"},
+                                    std::pair{TokensSource::kFinalUsage, "final-usage"},
+                                    std::pair{TokensSource::kChunks, "chunks"},
+                                    std::pair{TokensSource::kTokenIds, "measured"},
+                                    std::pair{TokensSource::kFinalUsage, "server-reported"},
+                                    std::pair{TokensSource::kChunks, "estimated"}};
+constexpr std::array kRequestErrors{std::pair{RequestError::kNone, "none"},
+                                    std::pair{RequestError::kDns, "dns"},
+                                    std::pair{RequestError::kConnectRefused, "connect_refused"},
+                                    std::pair{RequestError::kConnectFailed, "connect_failed"},
+                                    std::pair{RequestError::kConnectTimeout, "connect_timeout"},
+                                    std::pair{RequestError::kTls, "tls"},
+                                    std::pair{RequestError::kSendFailed, "send_fail"},
+                                    std::pair{RequestError::kHeaderTimeout, "header_timeout"},
+                                    std::pair{RequestError::kFirstTokenTimeout, "ttft_timeout"},
+                                    std::pair{RequestError::kIdleTimeout, "idle_timeout"},
+                                    std::pair{RequestError::kTotalTimeout, "total_timeout"},
+                                    std::pair{RequestError::kResetBeforeHeaders, "reset_before_headers"},
+                                    std::pair{RequestError::kResetMidstream, "reset_midstream"},
+                                    std::pair{RequestError::kHttpRedirect, "http_3xx"},
+                                    std::pair{RequestError::kHttp4xx, "http_4xx"},
+                                    std::pair{RequestError::kHttp429, "http_429"},
+                                    std::pair{RequestError::kHttp5xx, "http_5xx"},
+                                    std::pair{RequestError::kBadResponse, "bad_response"},
+                                    std::pair{RequestError::kStreamErrorObject, "stream_error_object"},
+                                    std::pair{RequestError::kAbortFinish, "abort_finish"},
+                                    std::pair{RequestError::kParseError, "parse_error"},
+                                    std::pair{RequestError::kTruncated, "truncated"},
+                                    std::pair{RequestError::kZeroTokens, "zero_tokens"},
+                                    std::pair{RequestError::kInputLengthMismatch, "length_mismatch_in"},
+                                    std::pair{RequestError::kOutputLengthMismatch, "length_mismatch_out"},
+                                    std::pair{RequestError::kCacheContaminated, "cache_contaminated"},
+                                    std::pair{RequestError::kCancelledByClient, "cancelled_by_client"},
+                                    std::pair{RequestError::kNotIssued, "not_issued_deadline"}};
 
 template <typename Table, typename Enum>
 std::string_view NameOf(const Table& table, Enum value) {
@@ -159,6 +196,15 @@ PassRecord PassFromJson(const Json& line) {
   return pass;
 }
 
+void ReadOptional(const Json& line, const char* key, std::optional<double>& value) {
+  const auto found = line.find(key);
+  if (found != line.end() && !found->is_null()) value = found->get<double>();
+}
+
+void WriteOptional(Json& line, const char* key, const std::optional<double>& value) {
+  if (value) line[key] = *value;
+}
+
 RequestRecord RequestFromJson(const Json& line) {
   CheckSchema(line);
   RequestRecord request;
@@ -167,12 +213,27 @@ RequestRecord RequestFromJson(const Json& line) {
   request.client = WholeOr(line, "client", 0);
   line.at("send_s").get_to(request.send_s);
   request.intended_send_s = line.value("intended_send_s", request.send_s);
+  ReadOptional(line, "connect_s", request.connect_s);
+  ReadOptional(line, "sent_s", request.sent_s);
+  ReadOptional(line, "headers_s", request.headers_s);
+  ReadOptional(line, "first_byte_s", request.first_byte_s);
+  ReadOptional(line, "end_s", request.end_s);
   line.at("token_s").get_to(request.token_s);
+  if (line.contains("chunk_tokens")) request.chunk_tokens = WholeList(line.at("chunk_tokens"), "chunk_tokens");
+  ReadOptional(line, "first_answer_s", request.first_answer_s);
   request.input_tokens = Whole<int64_t>(line.at("input_tokens"), "input_tokens");
   request.output_tokens = Whole<int64_t>(line.at("output_tokens"), "output_tokens");
-  request.tokens_source = ValueOf(kSources, line.value("tokens_source", "measured"), "tokens_source");
+  request.reasoning_tokens = WholeOr(line, "reasoning_tokens", int64_t{0});
+  if (line.contains("cached_input_tokens"))
+    request.cached_input_tokens = Whole<int64_t>(line["cached_input_tokens"], "cached_input_tokens");
+  request.tokens_source = ValueOf(kTokensSources, line.value("tokens_source", "token-ids"), "tokens_source");
+  ReadOptional(line, "server_prefill_s", request.server_prefill_s);
+  ReadOptional(line, "server_decode_s", request.server_decode_s);
   request.finish = ValueOf(kFinishReasons, line.at("finish").get<std::string>(), "finish");
   request.error = line.value("error", "");
+  request.error_kind = ValueOf(kRequestErrors, line.value("error_kind", "none"), "error_kind");
+  request.http_status = WholeOr(line, "http_status", 0);
+  request.retries = WholeOr(line, "retries", 0);
   if (line.contains("token_ids")) request.token_ids = WholeList(line.at("token_ids"), "token_ids");
   request.text = line.value("text", "");
   if (line.contains("extracted") && !line["extracted"].is_null()) request.extracted = line["extracted"].get<std::string>();
@@ -218,6 +279,8 @@ Result<std::vector<T>> ReadRecords(const std::filesystem::path& path, uint64_t m
 std::string_view Name(PassKind kind) { return NameOf(kPassKinds, kind); }
 std::string_view Name(Source source) { return NameOf(kSources, source); }
 std::string_view Name(FinishReason reason) { return NameOf(kFinishReasons, reason); }
+std::string_view Name(TokensSource source) { return NameOf(kTokensSources, source); }
+std::string_view Name(RequestError error) { return NameOf(kRequestErrors, error); }
 
 std::string ToJsonLine(const PassRecord& pass) {
   Json line = {{"schema", kSchemaVersion},
@@ -249,7 +312,21 @@ std::string ToJsonLine(const RequestRecord& request) {
                {"finish", Name(request.finish)},
                {"token_ids", request.token_ids},
                {"text", request.text}};
+  WriteOptional(line, "connect_s", request.connect_s);
+  WriteOptional(line, "sent_s", request.sent_s);
+  WriteOptional(line, "headers_s", request.headers_s);
+  WriteOptional(line, "first_byte_s", request.first_byte_s);
+  WriteOptional(line, "end_s", request.end_s);
+  if (!request.chunk_tokens.empty()) line["chunk_tokens"] = request.chunk_tokens;
+  WriteOptional(line, "first_answer_s", request.first_answer_s);
+  if (request.reasoning_tokens != 0) line["reasoning_tokens"] = request.reasoning_tokens;
+  if (request.cached_input_tokens) line["cached_input_tokens"] = *request.cached_input_tokens;
+  WriteOptional(line, "server_prefill_s", request.server_prefill_s);
+  WriteOptional(line, "server_decode_s", request.server_decode_s);
   if (!request.error.empty()) line["error"] = request.error;
+  if (request.error_kind != RequestError::kNone) line["error_kind"] = Name(request.error_kind);
+  if (request.http_status != 0) line["http_status"] = request.http_status;
+  if (request.retries != 0) line["retries"] = request.retries;
   line["extracted"] = request.extracted ? Json(*request.extracted) : Json(nullptr);
   line["score"] = request.score ? Json(*request.score) : Json(nullptr);
   return DumpJson(line);

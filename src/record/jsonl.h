@@ -30,5 +30,7 @@ Result<std::vector<RequestRecord>> ReadRequests(const std::filesystem::path& pat
 std::string_view Name(PassKind kind);
 std::string_view Name(Source source);
 std::string_view Name(FinishReason reason);
+std::string_view Name(TokensSource source);
+std::string_view Name(RequestError error);
 
 }  // namespace moecap::record

@@ -95,6 +95,54 @@ TEST(RequestJson, SurvivesARoundTripExactly) {
   EXPECT_EQ(*parsed->score, 1.0);
 }
 
+TEST(RequestJson, WhatAServerReportsSurvives) {
+  RequestRecord request;
+  request.id = "a";
+  request.connect_s = 0.0015;
+  request.sent_s = 0.51;
+  request.headers_s = 0.6;
+  request.first_byte_s = 0.61;
+  request.end_s = 0.9;
+  request.token_s = {0.7, 0.7, 0.8};
+  request.chunk_tokens = {2, 1};
+  request.first_answer_s = 0.8;
+  request.output_tokens = 3;
+  request.reasoning_tokens = 2;
+  request.cached_input_tokens = 0;
+  request.tokens_source = TokensSource::kContinuousUsage;
+  request.server_prefill_s = 0.1;
+  request.server_decode_s = 0.2;
+  request.finish = FinishReason::kError;
+  request.error = "reset";
+  request.error_kind = RequestError::kResetMidstream;
+  request.http_status = 200;
+  request.retries = 1;
+  const std::string line = ToJsonLine(request);
+  const auto parsed = ParseRequestLine(line);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(ToJsonLine(*parsed), line);
+  EXPECT_EQ(parsed->chunk_tokens, request.chunk_tokens);
+  EXPECT_EQ(parsed->connect_s, request.connect_s);
+  EXPECT_EQ(parsed->first_byte_s, request.first_byte_s);
+  EXPECT_EQ(parsed->first_answer_s, request.first_answer_s);
+  EXPECT_EQ(parsed->cached_input_tokens, 0);
+  EXPECT_EQ(parsed->tokens_source, TokensSource::kContinuousUsage);
+  EXPECT_EQ(parsed->error_kind, RequestError::kResetMidstream);
+  EXPECT_EQ(parsed->retries, 1);
+}
+
+TEST(RequestJson, ReadsFilesOfTheFirstRelease) {
+  const auto parsed = ParseRequestLine(
+      R"({"schema":1,"id":"a","client":0,"intended_send_s":0,"send_s":0,"token_s":[0.5],"input_tokens":3,"output_tokens":1,"tokens_source":"measured","finish":"stop","token_ids":[7],"text":"x","extracted":null,"score":null})");
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->tokens_source, TokensSource::kTokenIds);
+  EXPECT_FALSE(parsed->connect_s.has_value());
+  EXPECT_EQ(parsed->error_kind, RequestError::kNone);
+  const auto unknown = ParseRequestLine(
+      R"({"id":"a","send_s":0,"token_s":[],"input_tokens":3,"output_tokens":1,"finish":"stop","error_kind":"gremlins"})");
+  EXPECT_THAT(unknown.error().message, testing::HasSubstr("connect_refused"));
+}
+
 TEST(RequestJson, AnUnscoredRequestStaysNull) {
   RequestRecord request;
   request.id = "a";

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "record/pass_record.h"
@@ -12,6 +13,47 @@ namespace moecap::record {
 
 enum class FinishReason { kStop, kLength, kError, kCancelled };
 
+// How the output tokens were counted, the most exact way first.
+enum class TokensSource {
+  kTokenIds,         // the ids themselves
+  kContinuousUsage,  // the server's running count, in every chunk
+  kNativeCounter,    // a counter of the server's own protocol, in every chunk
+  kFinalUsage,       // exact in total; which chunk carried how many is an even spread
+  kChunks,           // the server gave no count at all: one token per chunk, an estimate
+};
+
+// Why a request failed, by the first thing that went wrong. docs/formats/records.md says what each means.
+enum class RequestError {
+  kNone,
+  kDns,
+  kConnectRefused,
+  kConnectFailed,
+  kConnectTimeout,
+  kTls,
+  kSendFailed,
+  kHeaderTimeout,
+  kFirstTokenTimeout,
+  kIdleTimeout,
+  kTotalTimeout,
+  kResetBeforeHeaders,
+  kResetMidstream,
+  kHttpRedirect,
+  kHttp4xx,
+  kHttp429,
+  kHttp5xx,
+  kBadResponse,
+  kStreamErrorObject,
+  kAbortFinish,
+  kParseError,
+  kTruncated,
+  kZeroTokens,
+  kInputLengthMismatch,
+  kOutputLengthMismatch,
+  kCacheContaminated,
+  kCancelledByClient,
+  kNotIssued,
+};
+
 // Times are seconds since the start of the cell's repetition.
 struct RequestRecord {
   CellId cell;
@@ -19,15 +61,31 @@ struct RequestRecord {
   int client = 0;  // which closed-loop client sent it
 
   double intended_send_s = 0;
-  double send_s = 0;
-  std::vector<double> token_s;  // arrival of each output token, the end token included if the engine produced one
+  double send_s = 0;                     // handed to the system
+  std::optional<double> connect_s;       // how long opening the connection took; null: an open one was used, or there is none
+  std::optional<double> sent_s;          // the last byte of the request was given to the operating system
+  std::optional<double> headers_s;       // the response's headers arrived
+  std::optional<double> first_byte_s;    // of the response's body
+  std::optional<double> end_s;           // of the response
+  std::vector<double> token_s;           // arrival of each output token, the end token included if the engine produced one
+  std::vector<int32_t> chunk_tokens;     // how many of `token_s` came together, chunk by chunk; empty = each alone
+  std::optional<double> first_answer_s;  // arrival of the first token that is not reasoning; null = none, or not told apart
 
   int64_t input_tokens = 0;
   int64_t output_tokens = 0;
-  Source tokens_source = Source::kMeasured;
+  int64_t reasoning_tokens = 0;                // of the output tokens
+  std::optional<int64_t> cached_input_tokens;  // served from the prefix cache, as the server says
+  TokensSource tokens_source = TokensSource::kTokenIds;
+
+  // The server's own timing of this request, when it tells.
+  std::optional<double> server_prefill_s;
+  std::optional<double> server_decode_s;
 
   FinishReason finish = FinishReason::kStop;
   std::string error;  // empty unless finish == kError
+  RequestError error_kind = RequestError::kNone;
+  int http_status = 0;  // 0 = no HTTP response
+  int retries = 0;      // sent again because an idle connection turned out to be closed
 
   std::vector<int32_t> token_ids;  // of the output
   std::string text;                // of the output

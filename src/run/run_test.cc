@@ -50,7 +50,7 @@ class ScriptedSystem final : public load::SystemUnderTest {
     waiting_.push_back({ticket, request.id, 0});
     return {};
   }
-  Status Advance(load::Observer& observer) override {
+  Status Advance(load::Observer& observer, int64_t) override {
     record::PassRecord pass;
     const int64_t start_ns = clock_.NowNs();
     std::deque<Entry> batch;
@@ -68,7 +68,8 @@ class ScriptedSystem final : public load::SystemUnderTest {
     pass.latency_s = static_cast<double>(clock_.NowNs() - start_ns) * 1e-9;
     observer.OnPass(pass, start_ns);
     for (Entry entry : batch) {
-      observer.OnToken(entry.ticket, clock_.NowNs(), 100 + entry.generated);
+      const int32_t token_id = 100 + entry.generated;
+      observer.OnChunk(entry.ticket, {.arrival_ns = clock_.NowNs(), .token_ids = {&token_id, 1}});
       if (++entry.generated == 3) {
         observer.OnFinish(entry.ticket, {record::FinishReason::kStop, 5, entry.id == "2" ? "no idea" : "#### 7", ""});
       } else {
@@ -77,6 +78,7 @@ class ScriptedSystem final : public load::SystemUnderTest {
     }
     return {};
   }
+  void Cancel(uint64_t) override {}
   void CancelAll() override {
     waiting_.clear();
     running_.clear();

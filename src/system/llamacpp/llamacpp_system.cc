@@ -4,8 +4,10 @@
 #include <llama.h>
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "system/llamacpp/batch.h"
@@ -156,7 +158,7 @@ struct LlamaCppSystem::Impl {
     Request& request = *slots[slot];
     request.last_token = token;
     ++request.generated;
-    observer.OnToken(request.ticket, arrival_ns, token);
+    observer.OnChunk(request.ticket, {.arrival_ns = arrival_ns, .token_ids = {&token, 1}});
     const bool ended = !request.spec.ignore_end_token && llama_vocab_is_eog(vocab, token);
     if (!ended) request.text += Piece(vocab, token);
     const bool stopped = CutAtStop(request);
@@ -242,9 +244,14 @@ Status LlamaCppSystem::Submit(const load::RequestSpec& request, uint64_t ticket)
   return {};
 }
 
-Status LlamaCppSystem::Advance(load::Observer& observer) {
+Status LlamaCppSystem::Advance(load::Observer& observer, int64_t until_ns) {
   Impl& impl = *impl_;
   impl.Admit();
+  if (std::none_of(impl.slots.begin(), impl.slots.end(), [](const auto& slot) { return slot.has_value(); })) {
+    CHECK(until_ns != load::kNever);
+    std::this_thread::sleep_for(std::chrono::nanoseconds(until_ns - impl.clock.NowNs()));
+    return {};
+  }
   int32_t prefill_slot = -1;
   Request* prefilling = impl.NextPrefill(&prefill_slot);
   std::vector<BatchToken> tokens = prefilling != nullptr ? impl.PrefillBatch(*prefilling, prefill_slot) : impl.DecodeBatch();
@@ -270,6 +277,13 @@ Status LlamaCppSystem::Advance(load::Observer& observer) {
   }
   if (impl.log) impl.log->push_back({std::move(freed_before), std::move(tokens)});
   return {};
+}
+
+void LlamaCppSystem::Cancel(uint64_t ticket) {
+  std::erase_if(impl_->waiting, [&](const Request& request) { return request.ticket == ticket; });
+  for (size_t slot = 0; slot < impl_->slots.size(); ++slot) {
+    if (impl_->slots[slot] && impl_->slots[slot]->ticket == ticket) impl_->FreeSlot(slot);
+  }
 }
 
 void LlamaCppSystem::CancelAll() {

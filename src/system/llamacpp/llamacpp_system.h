@@ -50,7 +50,8 @@ class LlamaCppSystem final : public load::SystemUnderTest {
 
   Status Validate(const load::RequestSpec& request) override;
   Status Submit(const load::RequestSpec& request, uint64_t ticket) override;
-  Status Advance(load::Observer& observer) override;
+  Status Advance(load::Observer& observer, int64_t until_ns) override;
+  void Cancel(uint64_t ticket) override;
   void CancelAll() override;
 
   // Starts, or ends with the log of every pass since, the logging that a replay needs. The log is tokens only: no cost in a

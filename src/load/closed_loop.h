@@ -24,6 +24,7 @@ struct LoadResult {
   std::vector<record::RequestRecord> requests;
   std::vector<record::PassRecord> passes;  // in order of execution
   bool interrupted = false;
+  int64_t held_back = 0;  // open loop: requests that waited because most_in_flight was reached
 };
 
 // Sends each request once, in order. Errors: Validate's, or the system's failure. A failed request is data, not an error.

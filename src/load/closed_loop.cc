@@ -15,7 +15,7 @@ Result<LoadResult> RunClosedLoop(SystemUnderTest& system, std::span<const Reques
     ids.push_back(request.id);
   }
 
-  Recorder recorder(std::move(ids), options.cell, clock.NowNs());
+  Recorder recorder(std::move(ids), options.cell, options.origin_ns.value_or(clock.NowNs()), options.events);
   size_t sent = 0;
   const auto send_next = [&](int client) -> Status {
     if (sent == requests.size()) return {};
@@ -34,6 +34,7 @@ Result<LoadResult> RunClosedLoop(SystemUnderTest& system, std::span<const Reques
       break;
     }
     RETURN_IF_ERROR(system.Advance(recorder, kNever));
+    RETURN_IF_ERROR(recorder.FlushEvents(clock.NowNs()));
     const std::vector<uint64_t> finished = recorder.TakeFinished();
     for (const uint64_t ticket : finished) RETURN_IF_ERROR(send_next(recorder.client_of(ticket)));
     if (!finished.empty() && options.on_progress) options.on_progress(recorder.finished());

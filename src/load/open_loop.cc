@@ -23,7 +23,7 @@ class OpenLoop {
         options_(options),
         clock_(clock),
         origin_ns_(options.origin_ns.value_or(clock.NowNs())),
-        recorder_(std::move(ids), options.cell, origin_ns_) {}
+        recorder_(std::move(ids), options.cell, origin_ns_, options.events) {}
 
   Result<LoadResult> Run() {
     while (!Done()) {
@@ -36,6 +36,7 @@ class OpenLoop {
       CancelWhatIsDue();
       if (Done()) break;
       RETURN_IF_ERROR(system_.Advance(recorder_, std::min(NextEventNs(), clock_.NowNs() + kLongestWaitNs)));
+      RETURN_IF_ERROR(recorder_.FlushEvents(clock_.NowNs()));
       const bool some_ended = !recorder_.TakeFinished().empty();
       if (some_ended && options_.on_progress) options_.on_progress(recorder_.finished());
     }

@@ -22,6 +22,7 @@ struct OpenLoopOptions {
   record::CellId cell;
   std::function<bool()> stop_requested;           // polled between steps; may be empty
   std::function<void(int64_t done)> on_progress;  // finished requests so far; may be empty
+  EventLogWriter* events = nullptr;               // gets everything as it happens; may be null
 };
 
 struct PlannedRequest {

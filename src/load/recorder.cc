@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "load/event_log.h"
 #include "load/token_spread.h"
 
 namespace moecap::load {
@@ -22,8 +23,8 @@ void Respread(int64_t tokens, record::RequestRecord& request) {
 
 }  // namespace
 
-Recorder::Recorder(std::vector<std::string> ids, const record::CellId& cell, int64_t origin_ns)
-    : cell_(cell), origin_ns_(origin_ns), is_finished_(ids.size()) {
+Recorder::Recorder(std::vector<std::string> ids, const record::CellId& cell, int64_t origin_ns, EventLogWriter* events)
+    : cell_(cell), origin_ns_(origin_ns), events_(events), is_finished_(ids.size()) {
   result_.requests.resize(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     result_.requests[i].id = std::move(ids[i]);
@@ -33,6 +34,7 @@ Recorder::Recorder(std::vector<std::string> ids, const record::CellId& cell, int
 }
 
 void Recorder::OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t now_ns) {
+  if (events_ != nullptr) events_->OnSend(ticket, client, intended_ns, now_ns);
   record::RequestRecord& request = result_.requests[ticket];
   request.client = client;
   request.intended_send_s = SinceOrigin(intended_ns);
@@ -40,6 +42,7 @@ void Recorder::OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t 
 }
 
 void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind, std::string why) {
+  if (events_ != nullptr) events_->OnGivenUp(ticket, kind);
   record::RequestRecord& request = result_.requests[ticket];
   request.finish = record::FinishReason::kCancelled;
   request.error_kind = kind;
@@ -48,6 +51,7 @@ void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind, std::string
 }
 
 void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
+  if (events_ != nullptr) events_->OnChunk(ticket, chunk);
   record::RequestRecord& request = result_.requests[ticket];
   const double arrival_s = SinceOrigin(chunk.arrival_ns);
   request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
@@ -59,6 +63,7 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
 }
 
 void Recorder::OnFinish(uint64_t ticket, Completion completion) {
+  if (events_ != nullptr) events_->OnFinish(ticket, completion);
   record::RequestRecord& request = result_.requests[ticket];
   request.finish = completion.finish;
   request.input_tokens = completion.input_tokens;
@@ -89,6 +94,8 @@ void Recorder::OnPass(record::PassRecord pass, int64_t start_ns) {
 }
 
 std::vector<uint64_t> Recorder::TakeFinished() { return std::exchange(newly_finished_, {}); }
+
+Status Recorder::FlushEvents(int64_t now_ns) { return events_ != nullptr ? events_->Flush(now_ns) : Status(); }
 
 LoadResult Recorder::Finish(size_t kept, bool interrupted) && {
   result_.requests.resize(kept);

@@ -13,7 +13,8 @@ namespace moecap::load {
 // Tickets are indices into the ids, which are those of the requests. Times are recorded since `origin_ns`.
 class Recorder final : public Observer {
  public:
-  Recorder(std::vector<std::string> ids, const record::CellId& cell, int64_t origin_ns);
+  // `events` may be null; it must outlive the recorder.
+  Recorder(std::vector<std::string> ids, const record::CellId& cell, int64_t origin_ns, EventLogWriter* events = nullptr);
 
   void OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t now_ns);
   // Ends a request in flight that the client gave up, or that was never sent.
@@ -29,6 +30,9 @@ class Recorder final : public Observer {
   std::vector<uint64_t> TakeFinished();
   int client_of(uint64_t ticket) const { return result_.requests[ticket].client; }
 
+  // Writes logged events out when they are due.
+  Status FlushEvents(int64_t now_ns);
+
   // The first `kept` requests; those among them that did not finish are cancelled.
   LoadResult Finish(size_t kept, bool interrupted) &&;
 
@@ -40,6 +44,7 @@ class Recorder final : public Observer {
 
   record::CellId cell_;
   int64_t origin_ns_;
+  EventLogWriter* events_;
   int64_t finished_ = 0;
   std::vector<bool> is_finished_;
   std::vector<uint64_t> newly_finished_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,11 +13,15 @@
 
 namespace moecap::load {
 
+class EventLogWriter;
+
 struct ClosedLoopOptions {
   int clients = 1;                                // >= 1
   record::CellId cell;                            // stamped into every record
   std::function<bool()> stop_requested;           // polled between steps; may be empty
   std::function<void(int64_t done)> on_progress;  // finished requests so far; may be empty
+  std::optional<int64_t> origin_ns;               // time 0 of the records; null = when RunClosedLoop is called
+  EventLogWriter* events = nullptr;               // gets everything as it happens; may be null
 };
 
 struct LoadResult {
@@ -24,6 +29,7 @@ struct LoadResult {
   std::vector<record::RequestRecord> requests;
   std::vector<record::PassRecord> passes;  // in order of execution
   bool interrupted = false;
+  int64_t held_back = 0;  // open loop: requests that waited because most_in_flight was reached
 };
 
 // Sends each request once, in order. Errors: Validate's, or the system's failure. A failed request is data, not an error.

@@ -3,74 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <deque>
 #include <set>
+
+#include "load/scripted_system.h"
 
 namespace moecap::load {
 namespace {
-
-// A scripted server: each Advance takes 10 ms of fake time and gives one token to every request in flight.
-class ScriptedSystem final : public SystemUnderTest {
- public:
-  explicit ScriptedSystem(FakeClock& clock) : clock_(clock) {}
-
-  Status Validate(const RequestSpec& request) override {
-    if (request.prompt == "too long") return BadInput("the prompt is too long");
-    return {};
-  }
-  Status Submit(const RequestSpec& request, uint64_t ticket) override {
-    in_flight_.push_back({ticket, request.max_output_tokens});
-    most_in_flight = std::max(most_in_flight, in_flight_.size());
-    return {};
-  }
-  Status Advance(Observer& observer, int64_t) override {
-    ++steps;
-    const int64_t start_ns = clock_.NowNs();
-    clock_.AdvanceNs(10'000'000);
-    record::PassRecord pass;
-    pass.latency_s = 0.01;
-    observer.OnPass(pass, start_ns);
-    std::deque<Entry> still_running;
-    for (Entry entry : in_flight_) {
-      const auto token_id = static_cast<int32_t>(entry.left);
-      observer.OnChunk(entry.ticket, {.arrival_ns = clock_.NowNs(), .token_ids = {&token_id, 1}});
-      if (--entry.left > 0) {
-        still_running.push_back(entry);
-      } else {
-        observer.OnFinish(entry.ticket, {record::FinishReason::kStop, 5, "text", ""});
-      }
-    }
-    in_flight_ = still_running;
-    return {};
-  }
-  void Cancel(uint64_t ticket) override {
-    std::erase_if(in_flight_, [&](const Entry& entry) { return entry.ticket == ticket; });
-  }
-  void CancelAll() override { in_flight_.clear(); }
-
-  size_t most_in_flight = 0;
-  int steps = 0;
-
- private:
-  struct Entry {
-    uint64_t ticket;
-    int64_t left;
-  };
-  FakeClock& clock_;
-  std::deque<Entry> in_flight_;
-};
-
-std::vector<RequestSpec> Requests(const std::vector<int64_t>& lengths) {
-  std::vector<RequestSpec> requests;
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    RequestSpec request;
-    request.id = "p" + std::to_string(i);
-    request.max_output_tokens = lengths[i];
-    requests.push_back(request);
-  }
-  return requests;
-}
 
 TEST(ClosedLoop, KeepsExactlyTheClientsInFlightAndStampsEveryToken) {
   FakeClock clock;

@@ -1,0 +1,180 @@
+#include "load/event_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/fs.h"
+#include "load/open_loop.h"
+#include "load/recorder.h"
+#include "load/scripted_system.h"
+#include "record/jsonl.h"
+
+namespace moecap::load {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+fs::path TestFile() {
+  return fs::path(testing::TempDir()) /
+         (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + "-" + std::to_string(::getpid()));
+}
+
+// What a log cannot hold.
+record::RequestRecord WithoutTexts(record::RequestRecord request) {
+  request.token_ids.clear();
+  request.text.clear();
+  request.error.clear();
+  return request;
+}
+
+void ExpectSame(const LoadResult& logged, const LoadResult& recorded) {
+  ASSERT_EQ(logged.requests.size(), recorded.requests.size());
+  for (size_t i = 0; i < recorded.requests.size(); ++i)
+    EXPECT_EQ(record::ToJsonLine(logged.requests[i]), record::ToJsonLine(WithoutTexts(recorded.requests[i])));
+}
+
+// A run with completions, a cancellation and a drain that ends.
+LoadResult RunWithLog(const fs::path& path, FakeClock& clock) {
+  ScriptedSystem system(clock);
+  const std::vector<RequestSpec> specs = Requests({5, 90, 2, 1000});
+  const std::vector<PlannedRequest> plan = {
+      {&specs[0], 0, {}}, {&specs[1], 0.1, 0.25}, {&specs[2], 0.7, {}}, {&specs[3], 0.9, {}}};
+  auto writer =
+      EventLogWriter::Create(path, {{"S", 4, 1}, clock.NowNs(), "2026-01-31T12:00:00Z", {"p0", "p1", "p2", "p3"}}, clock);
+  CHECK(writer.ok());
+  OpenLoopOptions options;
+  options.cell = {"S", 4, 1};
+  options.drain_s = 1;
+  options.events = &*writer;
+  auto result = RunOpenLoop(system, plan, options, clock);
+  CHECK(result.ok() && writer->Close().ok());
+  return *std::move(result);
+}
+
+TEST(EventLog, GivesTheRecordsOfTheRunAgain) {
+  FakeClock clock;
+  clock.AdvanceNs(123'456'789);
+  const LoadResult recorded = RunWithLog(TestFile(), clock);
+  const auto log = ReadEventLog(TestFile());
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_EQ(log->damaged_bytes, 0u);
+  EXPECT_EQ(log->header.started_at, "2026-01-31T12:00:00Z");
+  ExpectSame(log->result, recorded);
+}
+
+TEST(EventLog, KeepsEverythingThatARequestCanReport) {
+  SteadyClock clock;
+  EventLogHeader header{{"S", 1, 0}, 1000, "", {"a", "b"}};
+  auto writer = EventLogWriter::Create(TestFile(), header, clock);
+  Recorder recorder({"a", "b"}, header.cell, header.origin_ns, &*writer);
+  recorder.OnSend(0, 3, 2000, 5000);
+  recorder.OnChunk(0, {.arrival_ns = 9000, .tokens = 2, .reasoning = true});
+  recorder.OnChunk(0, {.arrival_ns = 11000, .tokens = 1});
+  Completion whole;
+  whole.finish = record::FinishReason::kLength;
+  whole.input_tokens = 77;
+  whole.http_status = 200;
+  whole.tokens_source = record::TokensSource::kFinalUsage;
+  whole.output_tokens = 9;
+  whole.reasoning_tokens = 4;
+  whole.cached_input_tokens = 64;
+  whole.timings = {5500, 6000, 6500, 8000, 8500, 12000};
+  whole.retries = 1;
+  whole.server_prefill_s = 0.5;
+  whole.server_decode_s = 0.25;
+  recorder.OnFinish(0, whole);
+  recorder.OnSend(1, 0, 3000, 6000);
+  Completion broken;
+  broken.finish = record::FinishReason::kError;
+  broken.error_kind = record::RequestError::kResetMidstream;
+  recorder.OnFinish(1, broken);
+  ASSERT_TRUE(writer->Close().ok());
+  const auto log = ReadEventLog(TestFile());
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  ExpectSame(log->result, std::move(recorder).Finish(2, false));
+  EXPECT_EQ(log->result.requests[0].output_tokens, 9);
+  EXPECT_EQ(log->result.requests[1].error_kind, record::RequestError::kResetMidstream);
+}
+
+TEST(EventLog, SplitsWhatOneEventCannotHold) {
+  SteadyClock clock;
+  auto writer = EventLogWriter::Create(TestFile(), {{}, 0, "", {"a"}}, clock);
+  writer->OnSend(0, 0, 0, 0);
+  writer->OnChunk(0, {.arrival_ns = 1, .tokens = 150'000});
+  ASSERT_TRUE(writer->Close().ok());
+  EXPECT_EQ(ReadEventLog(TestFile())->result.requests[0].output_tokens, 150'000);
+}
+
+// Cut anywhere, a log is the beginning of the run; never garbage, never an error once its header is whole.
+TEST(EventLog, CutAnywhereItIsAPrefix) {
+  FakeClock clock;
+  const LoadResult recorded = RunWithLog(TestFile(), clock);
+  const std::string whole = *ReadFile(TestFile());
+  size_t readable = 0;
+  for (size_t size = 0; size < whole.size(); ++size) {
+    const auto log = ParseEventLog(std::string_view(whole).substr(0, size));
+    if (!log.ok()) continue;
+    ++readable;
+    ASSERT_LE(log->result.requests.size(), recorded.requests.size());
+    for (size_t i = 0; i < log->result.requests.size(); ++i) {
+      const auto& part = log->result.requests[i].token_s;
+      const auto& full = recorded.requests[i].token_s;
+      ASSERT_LE(part.size(), full.size());
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), full.begin()));
+    }
+  }
+  EXPECT_GT(readable, whole.size() / 2);
+}
+
+TEST(EventLog, NoticesEveryDamagedByte) {
+  FakeClock clock;
+  RunWithLog(TestFile(), clock);
+  const std::string whole = *ReadFile(TestFile());
+  for (size_t i = 0; i < whole.size(); i += 7) {
+    std::string damaged = whole;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x40);
+    const auto log = ParseEventLog(damaged);
+    EXPECT_TRUE(!log.ok() || log->damaged_bytes > 0) << "byte " << i;
+  }
+}
+
+// A killed process leaves everything that is older than the flush interval.
+TEST(EventLog, SurvivesAKill) {
+  const fs::path path = TestFile();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    FakeClock clock;
+    auto writer = EventLogWriter::Create(path, {{}, 0, "", {"a"}}, clock);
+    writer->OnSend(0, 0, 0, 0);
+    for (int i = 1; i <= 1000; ++i) {
+      clock.AdvanceNs(EventLogWriter::kFlushNs / 100);
+      writer->OnChunk(0, {.arrival_ns = clock.NowNs()});
+      if (!writer->Flush(clock.NowNs()).ok()) ::_exit(1);
+    }
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto log = ReadEventLog(path);
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_GE(log->result.requests[0].output_tokens, 900);
+  EXPECT_EQ(log->damaged_bytes, 0u);
+}
+
+TEST(EventLog, NamesWhatIsWrong) {
+  EXPECT_THAT(ParseEventLog("hello, this is no log").error().message, HasSubstr("no event log"));
+  EXPECT_THAT(ParseEventLog({"MOECAPEV\x02\0\0\0", 12}).error().message, HasSubstr("version 2"));
+  EXPECT_THAT(ParseEventLog({"MOECAPEV\x01\0\0\0", 12}).error().message, HasSubstr("header"));
+  EXPECT_THAT(ReadEventLog("/nonexistent/events.bin").error().message, HasSubstr("/nonexistent"));
+  SteadyClock clock;
+  EXPECT_THAT(EventLogWriter::Create("/nonexistent/events.bin", {}, clock).error().message, HasSubstr("/nonexistent"));
+}
+
+}  // namespace
+}  // namespace moecap::load

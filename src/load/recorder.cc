@@ -1,0 +1,125 @@
+#include "load/recorder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "load/event_log.h"
+#include "load/token_spread.h"
+
+namespace moecap::load {
+namespace {
+
+// One provisional token a chunk becomes the total the server reported.
+void Respread(int64_t tokens, record::RequestRecord& request) {
+  if (request.chunk_tokens.empty() || tokens == request.output_tokens) return;
+  const std::vector<double> chunk_s = std::move(request.token_s);
+  request.token_s.clear();
+  request.chunk_tokens = SpreadTokens(tokens, chunk_s.size());
+  for (size_t i = 0; i < chunk_s.size(); ++i) {
+    request.token_s.insert(request.token_s.end(), static_cast<size_t>(request.chunk_tokens[i]), chunk_s[i]);
+  }
+  request.output_tokens = tokens;
+}
+
+}  // namespace
+
+Recorder::Recorder(std::vector<std::string> ids, const record::CellId& cell, int64_t origin_ns, EventLogWriter* events)
+    : cell_(cell), origin_ns_(origin_ns), events_(events), is_finished_(ids.size()) {
+  result_.requests.resize(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    result_.requests[i].id = std::move(ids[i]);
+    result_.requests[i].cell = cell;
+    result_.requests[i].finish = record::FinishReason::kCancelled;
+  }
+}
+
+void Recorder::OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t now_ns) {
+  if (events_ != nullptr) events_->OnSend(ticket, client, intended_ns, now_ns);
+  record::RequestRecord& request = result_.requests[ticket];
+  request.client = client;
+  request.intended_send_s = SinceOrigin(intended_ns);
+  request.send_s = SinceOrigin(now_ns);
+}
+
+void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind, std::string why) {
+  if (events_ != nullptr) events_->OnGivenUp(ticket, kind);
+  record::RequestRecord& request = result_.requests[ticket];
+  request.finish = record::FinishReason::kCancelled;
+  request.error_kind = kind;
+  request.error = std::move(why);
+  End(ticket);
+}
+
+void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
+  if (events_ != nullptr) events_->OnChunk(ticket, chunk);
+  record::RequestRecord& request = result_.requests[ticket];
+  const double arrival_s = SinceOrigin(chunk.arrival_ns);
+  request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
+  request.token_ids.insert(request.token_ids.end(), chunk.token_ids.begin(), chunk.token_ids.end());
+  request.chunk_tokens.push_back(chunk.tokens);
+  request.output_tokens += chunk.tokens;
+  if (chunk.reasoning) request.reasoning_tokens += chunk.tokens;
+  if (!chunk.reasoning && chunk.tokens > 0 && !request.first_answer_s) request.first_answer_s = arrival_s;
+}
+
+void Recorder::OnFinish(uint64_t ticket, Completion completion) {
+  if (events_ != nullptr) events_->OnFinish(ticket, completion);
+  record::RequestRecord& request = result_.requests[ticket];
+  request.finish = completion.finish;
+  request.input_tokens = completion.input_tokens;
+  request.text = std::move(completion.text);
+  request.error = std::move(completion.error);
+  request.error_kind = completion.error_kind;
+  request.http_status = completion.http_status;
+  request.retries = completion.retries;
+  request.tokens_source = completion.tokens_source;
+  request.cached_input_tokens = completion.cached_input_tokens;
+  request.server_prefill_s = completion.server_prefill_s;
+  request.server_decode_s = completion.server_decode_s;
+  CopyTimings(completion.timings, request);
+  if (completion.tokens_source == record::TokensSource::kFinalUsage && completion.output_tokens) {
+    Respread(*completion.output_tokens, request);
+  }
+  if (completion.reasoning_tokens) request.reasoning_tokens = *completion.reasoning_tokens;
+  const bool one_each = std::ranges::all_of(request.chunk_tokens, [](int tokens) { return tokens == 1; });
+  if (one_each) request.chunk_tokens.clear();
+  End(ticket);
+}
+
+void Recorder::OnPass(record::PassRecord pass, int64_t start_ns) {
+  pass.cell = cell_;
+  pass.pass = static_cast<int64_t>(result_.passes.size());
+  pass.start_s = SinceOrigin(start_ns);
+  result_.passes.push_back(std::move(pass));
+}
+
+std::vector<uint64_t> Recorder::TakeFinished() { return std::exchange(newly_finished_, {}); }
+
+Status Recorder::FlushEvents(int64_t now_ns) { return events_ != nullptr ? events_->Flush(now_ns) : Status(); }
+
+LoadResult Recorder::Finish(size_t kept, bool interrupted) && {
+  result_.requests.resize(kept);
+  result_.interrupted = interrupted;
+  return std::move(result_);
+}
+
+std::optional<double> Recorder::InstantSinceOrigin(int64_t now_ns) const {
+  return now_ns == 0 ? std::nullopt : std::optional(SinceOrigin(now_ns));
+}
+
+void Recorder::CopyTimings(const Timings& timings, record::RequestRecord& request) const {
+  if (timings.connect_start_ns != 0 && timings.connected_ns != 0)
+    request.connect_s = static_cast<double>(timings.connected_ns - timings.connect_start_ns) * 1e-9;
+  request.sent_s = InstantSinceOrigin(timings.sent_ns);
+  request.headers_s = InstantSinceOrigin(timings.headers_ns);
+  request.first_byte_s = InstantSinceOrigin(timings.first_byte_ns);
+  request.end_s = InstantSinceOrigin(timings.end_ns);
+}
+
+void Recorder::End(uint64_t ticket) {
+  is_finished_[ticket] = true;
+  newly_finished_.push_back(ticket);
+  ++finished_;
+}
+
+}  // namespace moecap::load

@@ -1,0 +1,54 @@
+// How many requests were in flight, over time; and the part of a run in which that and the latencies were steady.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "metrics/latency.h"
+
+namespace moecap::metrics {
+
+// From `at_s` until the next step, `requests` were in flight.
+struct ConcurrencyStep {
+  double at_s = 0;
+  int64_t requests = 0;
+};
+
+// A sweep over sends and ends. A request without an end (cancelled, failed) ends with its last token, or where it was sent.
+std::vector<ConcurrencyStep> ConcurrencyOverTime(std::span<const record::RequestRecord> requests);
+
+struct ConcurrencyFigures {
+  int64_t peak = 0;
+  double mean = 0;  // over time within the window
+};
+ConcurrencyFigures DescribeConcurrency(std::span<const ConcurrencyStep> steps, const Window& window);
+
+// The longest interval in which the mean concurrency, in hundredths of the run, stays at `share` of its highest mean or above.
+// (SGLang's steady state, with its 0.9, but by means: between two requests of a closed loop one fewer is in flight for some
+// microseconds, which is no end of the load.) Null for a run without duration.
+std::optional<Window> BusyWindow(std::span<const ConcurrencyStep> steps, double share = 0.9);
+
+enum class Drift { kSteady, kRising, kFalling, kTooFewSamples };
+std::string_view DriftName(Drift drift);  // "steady", "rising", "falling", "too few samples"
+
+// Whether `values` drift over `times_s`: an ordinary least-squares line whose slope differs from 0 at 99 % (t test), and whose
+// change over the window is more than `meaningful` of the mean. At least 20 samples, else kTooFewSamples.
+struct DriftVerdict {
+  Drift drift = Drift::kTooFewSamples;
+  double relative_change = 0;  // slope x length of the window / mean
+  double p_value = 1;          // two-sided, of a slope at least this steep without any drift
+};
+DriftVerdict JudgeDrift(std::span<const double> times_s, std::span<const double> values, double meaningful = 0.05);
+
+struct SteadyState {
+  Window window;  // the busy window
+  double share_of_run = 0;
+  DriftVerdict ttft, tpot;  // of the requests sent inside it, over their send time
+  std::string verdict;      // one sentence
+  bool steady = false;      // neither TTFT nor TPOT drifts
+};
+std::optional<SteadyState> FindSteadyState(std::span<const record::RequestRecord> requests);
+
+}  // namespace moecap::metrics

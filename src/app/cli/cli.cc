@@ -20,6 +20,7 @@ constexpr Verb kVerbs[] = {
     {"hardware", "what this machine is, and its measured bandwidth and FLOP ceilings", AddHardware},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
+    {"mock", "an OpenAI-compatible server simulated from a model and a device, with exact times and faults on demand", AddMock},
     {"validate", "how far the formulas are from what the engine touches; what recording costs", AddValidate},
 };
 

@@ -34,6 +34,7 @@ Action AddMetrics(CLI::App& app, const Invocation& invocation);
 Action AddHardware(CLI::App& app, const Invocation& invocation);
 Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);
+Action AddMock(CLI::App& app, const Invocation& invocation);
 Action AddValidate(CLI::App& app, const Invocation& invocation);
 
 }  // namespace moecap::app

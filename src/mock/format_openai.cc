@@ -71,7 +71,6 @@ class OpenAiFormat final : public Format {
     json += chat_ ? R"("choices":[{"index":0,"delta":{})" : R"("choices":[{"index":0,"text":"")";
     AppendChoiceEnd(finish, {}, -1, json);
     if (dialect_ == Dialect::kLlamaServer && !request_.include_usage) {
-      json.pop_back();
       json += ',';
       AppendTimings(facts_, progress, json);
     }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -104,6 +105,11 @@ EventLoop::~EventLoop() {
 }
 
 void EventLoop::Run() {
+  // OpenSSL writes to connections that the other side has closed without saying MSG_NOSIGNAL.
+  sigset_t pipe;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   // Sleeps may otherwise be 50 us longer than asked for.
   ::prctl(PR_SET_TIMERSLACK, 1UL);
   while (!shared_.stop.load(std::memory_order_relaxed)) {

@@ -187,7 +187,9 @@ int Main(int argc, char** argv) {
   mock::ServerOptions paced;
   paced.timed.ttft_s = {0.1, 0};
   paced.timed.tpot_s = {1 / rate, 0};
-  Measure("paced", paced, {0, streams, static_cast<int64_t>(seconds * rate), 1, 0});
+  // No multiple of the time between tokens, so that the streams' tokens spread evenly over it.
+  constexpr double kRampS = 1.618034;
+  Measure("paced", paced, {0, streams, static_cast<int64_t>(seconds * rate), kRampS, 0});
   mock::ServerOptions instant;
   Measure("requests", instant, {0, 64, 8, 0, seconds / 3});
   mock::ServerOptions null_server;

@@ -149,7 +149,9 @@ class EventLoop {
   std::vector<int> adopted_;
 
   EngineOutput out_;
-  size_t next_token_ = 0;  // of out_.tokens
+  size_t next_token_ = 0;      // of out_.tokens
+  bool wrote_tokens_ = false;  // in this turn
+  int64_t last_poll_ns_ = 0;
   int64_t last_submit_ns_ = 0;
   int64_t stalled_ns_ = 0;  // how long the engine's time has stood still
   bool stall_over_ = false;

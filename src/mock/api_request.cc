@@ -15,6 +15,8 @@ namespace {
 
 namespace dom = simdjson::dom;
 
+constexpr int64_t kMostOutputTokens = int64_t{1} << 40;  // so that sums of tokens stay in range
+
 struct PathRow {
   const char* path;
   Dialect dialect;
@@ -108,7 +110,7 @@ class Reader {
     const auto value = Integer(object, key);
     if (!value || (*value == -1 && (dialect_ == Dialect::kLlamaServer || dialect_ == Dialect::kOllama))) return;
     if (*value < 1) return Fail(fmt::format("{} must be at least 1, got {}.", key, *value));
-    request.max_tokens = *value;
+    request.max_tokens = std::min(*value, kMostOutputTokens);
   }
   void Text(dom::object object, const char* key, std::string& value) {
     std::string_view text;

@@ -65,7 +65,8 @@ class Engine {
   [[nodiscard]] virtual bool Submit(EngineRequest request) = 0;
   // No token of it comes after this call, made at `now_ns`. Unknown and finished requests are ignored.
   virtual void Cancel(uint64_t request, int64_t now_ns) = 0;
-  // Everything that happens until `now_ns`, each event at most once. Appends to `out`.
+  // What happens until `now_ns`, each event once. Appends to `out`, some thousand tokens at most; NextNs() <= now_ns says that
+  // more is due.
   virtual void Advance(int64_t now_ns, EngineOutput& out) = 0;
   // When the next event is due; null when nothing will happen without a request.
   virtual std::optional<int64_t> NextNs() const = 0;

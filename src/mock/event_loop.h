@@ -17,6 +17,7 @@
 #include "mock/counters.h"
 #include "mock/http_request.h"
 #include "mock/info_routes.h"
+#include "mock/lateness.h"
 #include "mock/server.h"
 
 namespace moecap::mock {
@@ -32,20 +33,6 @@ struct Shared {
   std::atomic<int64_t> first_request_ns{0};
   std::atomic<uint64_t> next_answer{1};
   std::atomic<bool> stop{false};
-};
-
-// Counts of lateness in steps of 1/16 octave from 64 ns.
-class LatenessHistogram {
- public:
-  void Add(int64_t late_ns);
-  void AddTo(LatenessHistogram& sum) const;
-  Lateness Summarize() const;
-
- private:
-  static constexpr size_t kSteps = 16 * 34;
-  std::array<int64_t, kSteps> counts_{};
-  int64_t total_ = 0;
-  int64_t max_ns_ = 0;
 };
 
 // Request ids carry the file descriptor of their connection.

@@ -14,6 +14,7 @@ namespace moecap::mock {
 namespace {
 
 constexpr size_t kMostCanned = 16;
+constexpr int64_t kMostCannedTokens = 1 << 20;  // some hundred bytes each
 constexpr int kCannedWritesPerTurn = 16;
 
 bool KnowsModelNames(Dialect dialect) { return dialect == Dialect::kVllm || dialect == Dialect::kOllama; }
@@ -62,7 +63,9 @@ void EventLoop::AnswerError(Connection& connection, int status, std::string_view
 }
 
 FaultSet EventLoop::FaultsOf(const HttpRequest& request, const ApiRequest& api) {
-  FaultSet faults = DrawFaults(options_.faults, fault_rng_);
+  std::vector<Fault> of_requests = options_.faults;
+  std::erase_if(of_requests, [](const Fault& fault) { return fault.kind == FaultKind::kRefuse; });  // strikes connections
+  FaultSet faults = DrawFaults(of_requests, fault_rng_);
   for (const std::string_view specs : {request.Header("x-mock-fault"), std::string_view(api.faults)}) {
     const auto parsed = ParseFaults(specs);
     if (!parsed.ok()) continue;  // HandleGeneration has refused it
@@ -219,6 +222,7 @@ std::unique_ptr<CannedAnswer> EventLoop::MakeCanned(const HttpRequest& request, 
   if (api == nullptr || (KnowsModelNames(options_.dialect) && !api->model.empty() && api->model != options_.model_name))
     return nullptr;
   const EngineRequest planned = PlanRequest(*api, 0);
+  if (planned.output_tokens > kMostCannedTokens) return nullptr;
   AnswerFacts facts = FactsOf(*api);
   const AnswerOptions options{options_.tokens_per_chunk, options_.events_per_write, request.keep_alive, true};
   AnswerStream stream(options_.dialect, std::move(*api), std::move(facts), {}, options);

@@ -11,6 +11,7 @@
 #include "mock/answer_stream.h"
 #include "mock/dialect.h"
 #include "mock/engine_model.h"
+#include "mock/lateness.h"
 #include "mock/timed_engine.h"
 
 namespace moecap::mock {
@@ -41,12 +42,6 @@ struct ServerOptions {
   std::string log_file, passes_file;
   uint64_t seed = 1;
   int64_t spin_ns = 60'000;  // so long before a token is due the thread polls instead of sleeping
-};
-
-// How far after their time streamed tokens were written; of several in one write the last counts.
-struct Lateness {
-  int64_t tokens = 0;
-  double p50_us = 0, p99_us = 0, max_us = 0;
 };
 
 class Server {

@@ -8,6 +8,8 @@
 namespace moecap::mock {
 namespace {
 
+constexpr int kMostTokensAtOnce = 4096;
+
 int64_t ToNs(double seconds) { return std::llround(seconds * 1e9); }
 
 }  // namespace
@@ -50,7 +52,7 @@ void TimedEngine::Cancel(uint64_t id, int64_t now_ns) {
 }
 
 void TimedEngine::Advance(int64_t now_ns, EngineOutput& out) {
-  while (!due_.empty() && due_.top().time_ns <= now_ns) {
+  for (int tokens = 0; tokens < kMostTokensAtOnce && !due_.empty() && due_.top().time_ns <= now_ns; ++tokens) {
     const Due due = due_.top();
     due_.pop();
     const auto found = streams_.find(due.request);

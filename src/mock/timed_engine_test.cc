@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "mock/lateness.h"
+
 namespace moecap::mock {
 namespace {
 
@@ -100,6 +102,19 @@ TEST(Sampling, SpreadsAreParsedAndRefused) {
     ASSERT_FALSE(spread.ok()) << bad;
     EXPECT_THAT(spread.error().message, testing::HasSubstr("--x"));
   }
+}
+
+TEST(Lateness, QuantilesAreWithinAStep) {
+  LatenessHistogram half, sum;
+  for (int64_t us = 1; us <= 1000; ++us) half.Add(us * 1000);
+  half.AddTo(sum);
+  half.AddTo(sum);
+  const Lateness late = sum.Summarize();
+  EXPECT_EQ(late.tokens, 2000);
+  EXPECT_NEAR(late.p50_us, 500, 500 * 0.045) << "a step is 1/16 octave, 4.4 %";
+  EXPECT_NEAR(late.p99_us, 990, 990 * 0.045);
+  EXPECT_EQ(late.max_us, 1000);
+  EXPECT_EQ(LatenessHistogram().Summarize().tokens, 0);
 }
 
 TEST(OutputToken, IsAWordOfTheVocabulary) {

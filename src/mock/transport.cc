@@ -58,6 +58,14 @@ Transport::~Transport() {
   ::close(fd_);
 }
 
+void Transport::EndOutput() {
+  if (ssl_ != nullptr) return;  // the destructor sends close_notify
+  ::shutdown(fd_, SHUT_WR);
+  char buffer[16 << 10];
+  for (int i = 0; i < 64 && ::recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT) > 0; ++i) {
+  }
+}
+
 void Transport::ResetOnClose() {
   const linger now{1, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);

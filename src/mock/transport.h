@@ -40,6 +40,9 @@ class Transport {
   static constexpr long kFailed = -2;
   long Read(char* buffer, size_t size);
   long Write(const char* bytes, size_t size);
+  // Says that nothing more comes, and throws away what has been received: closing over unread bytes would send a reset, which
+  // can take the answer away from the other side.
+  void EndOutput();
   // The close in the destructor sends a reset instead of an end.
   void ResetOnClose();
 

@@ -96,6 +96,7 @@ Result<model::ModelSpec> ModelOf(const Flags& flags) {
   model::ModelSpec spec;
   spec.id = "mock";
   spec.vocab = 32000;
+  spec.max_context = 1 << 20;
   return spec;
 }
 

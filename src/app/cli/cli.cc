@@ -24,6 +24,7 @@ constexpr Verb kVerbs[] = {
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
     {"paper", "published figures of the MoE-CAP paper against the same figures computed here", AddPaper},
+    {"mock", "an OpenAI-compatible server simulated from a model and a device, with exact times and faults on demand", AddMock},
     {"validate", "how far the formulas are from what the engine touches; what recording costs", AddValidate},
 };
 

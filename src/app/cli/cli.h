@@ -38,6 +38,7 @@ Action AddHardware(CLI::App& app, const Invocation& invocation);
 Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);
 Action AddPaper(CLI::App& app, const Invocation& invocation);
+Action AddMock(CLI::App& app, const Invocation& invocation);
 Action AddValidate(CLI::App& app, const Invocation& invocation);
 
 }  // namespace moecap::app

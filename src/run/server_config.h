@@ -9,8 +9,8 @@
 
 namespace moecap::run {
 
-// The mapping `server` of a system; paths are relative to `base_dir`. A header that looks like a secret must name an environment
-// variable ("$NAME"), since the configuration is stored with the run.
+// The mapping `server` of a system; paths are relative to `base_dir`. A header that looks like a secret must name an
+// environment variable ("$NAME"), since the configuration is stored with the run.
 ServerConfig ReadServer(const YamlNode& node, const std::filesystem::path& base_dir, YamlErrors& errors);
 
 Json ToJson(const ServerConfig& server);

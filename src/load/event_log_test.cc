@@ -149,7 +149,9 @@ TEST(EventLog, SurvivesAKill) {
   const pid_t child = ::fork();
   if (child == 0) {
     FakeClock clock;
-    auto writer = EventLogWriter::Create(path, {{}, 0, "", {"a"}}, clock);
+    EventLogHeader header;
+    header.ids = {"a"};
+    auto writer = EventLogWriter::Create(path, header, clock);
     writer->OnSend(0, 0, 0, 0);
     for (int i = 1; i <= 1000; ++i) {
       clock.AdvanceNs(EventLogWriter::kFlushNs / 100);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "system/openai/event_template.h"
+#include "system/openai/secrets.h"
 #include "system/openai/token_account.h"
 
 namespace moecap::openai {
@@ -142,14 +143,8 @@ struct OpenAiSystem::Impl {
     std::string location_, retry_after_;
   };
 
-  Impl(OpenAiOptions system_options) : options(std::move(system_options)), reader(options.profile.api) {}
-
-  std::string Redacted(std::string text) const {
-    if (options.api_key.empty()) return text;
-    for (size_t at = 0; (at = text.find(options.api_key, at)) != std::string::npos;)
-      text.replace(at, options.api_key.size(), "***");
-    return text;
-  }
+  Impl(OpenAiOptions system_options)
+      : options(std::move(system_options)), secrets(options.api_key, options.http), reader(options.profile.api) {}
 
   void Release(Exchange& exchange) {
     const auto found = in_flight.find(exchange.ticket());
@@ -158,6 +153,7 @@ struct OpenAiSystem::Impl {
   }
 
   OpenAiOptions options;
+  Secrets secrets;
   std::string origin;
   std::unique_ptr<net::HttpClient> client;
   EventReader reader;
@@ -264,7 +260,7 @@ void OpenAiSystem::Impl::Exchange::OnEnd(const net::ExchangeResult& result) {
   const bool ours = completion.error_kind == RequestError::kNone;
   account_.Conclude(completion);
   if (ours && !completion.error.empty()) completion.error = fmt::format("{}: {}", impl_.origin, completion.error);
-  completion.error = impl_.Redacted(std::move(completion.error));
+  completion.error = impl_.secrets.CutOutOf(std::move(completion.error));
   ++impl_.observations;
   const uint64_t ticket = ticket_;
   Impl& impl = impl_;

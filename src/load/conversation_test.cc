@@ -57,16 +57,14 @@ TEST(Conversations, CarryWhatWasSaidAndWaitForTheUser) {
   EXPECT_EQ(system.sent[2].messages.size(), 1u) << "a new conversation begins empty";
 }
 
-TEST(Conversations, GrowAPromptOfIdsWithoutMessages) {
+TEST(Conversations, GrowOnePromptWithoutMessages) {
   FakeClock clock;
   WatchedSystem system(clock);
-  Conversation conversation = {Says("", 0), Says("", 0)};
-  conversation[0].spec.prompt_token_ids = {10, 11};
-  conversation[1].spec.prompt_token_ids = {12};
+  const Conversation conversation = {Says("a", 0), Says("b", 0)};
   SharedIndex next(1);
   ConversationSource source({.as_messages = false}, std::span(&conversation, 1), next);
   ASSERT_TRUE(RunLoad(system, source, {}, clock).ok());
-  EXPECT_THAT(system.sent[1].prompt_token_ids, ElementsAre(10, 11, 2, 1, 12)) << "the answer's ids were 2 and 1";
+  EXPECT_EQ(system.sent[1].prompt, "atextb");
 }
 
 TEST(Conversations, UsersShareTheListAndStartApart) {

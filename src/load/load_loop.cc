@@ -182,24 +182,6 @@ Status ValidateAll(SystemUnderTest& system, const Source& source) {
   return {};
 }
 
-// Records of several threads in the order of their sends.
-LoadResult Join(std::vector<LoadResult> parts) {
-  LoadResult whole = std::move(parts.front());
-  for (size_t i = 1; i < parts.size(); ++i) {
-    LoadResult& part = parts[i];
-    std::ranges::move(part.requests, std::back_inserter(whole.requests));
-    std::ranges::move(part.passes, std::back_inserter(whole.passes));
-    whole.receive_delay_s.insert(whole.receive_delay_s.end(), part.receive_delay_s.begin(), part.receive_delay_s.end());
-    if (whole.ended_by == EndedBy::kAllSent) whole.ended_by = part.ended_by;
-    whole.interrupted = whole.interrupted || part.interrupted;
-    whole.held_back += part.held_back;
-    whole.cpu_s += part.cpu_s;
-    whole.loop_s += part.loop_s;
-  }
-  std::ranges::stable_sort(whole.requests, {}, &record::RequestRecord::send_s);
-  return whole;
-}
-
 }  // namespace
 
 std::string_view Name(EndedBy reason) {
@@ -214,6 +196,23 @@ std::string_view Name(EndedBy reason) {
       return "interrupt";
   }
   return {};
+}
+
+LoadResult JoinParts(std::vector<LoadResult> parts) {
+  LoadResult whole = std::move(parts.front());
+  for (size_t i = 1; i < parts.size(); ++i) {
+    LoadResult& part = parts[i];
+    std::ranges::move(part.requests, std::back_inserter(whole.requests));
+    std::ranges::move(part.passes, std::back_inserter(whole.passes));
+    whole.receive_delay_s.insert(whole.receive_delay_s.end(), part.receive_delay_s.begin(), part.receive_delay_s.end());
+    if (whole.ended_by == EndedBy::kAllSent) whole.ended_by = part.ended_by;
+    whole.interrupted = whole.interrupted || part.interrupted;
+    whole.held_back += part.held_back;
+    whole.cpu_s += part.cpu_s;
+    whole.loop_s += part.loop_s;
+  }
+  std::ranges::stable_sort(whole.requests, {}, &record::RequestRecord::send_s);
+  return whole;
 }
 
 Result<LoadResult> RunLoad(SystemUnderTest& system, Source& source, const LoadOptions& options, const Clock& clock) {
@@ -245,7 +244,7 @@ Result<LoadResult> RunLoadOnThreads(std::span<const LoadShard> shards, const Loa
   for (auto& part : parts) {
     ASSIGN_OR_RETURN(results.emplace_back(), *std::move(part));
   }
-  return Join(std::move(results));
+  return JoinParts(std::move(results));
 }
 
 }  // namespace moecap::load

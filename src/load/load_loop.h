@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -55,5 +56,8 @@ struct LoadShard {
 // The same on one thread a shard, with a common origin; records are joined in the order of their sends. `options.events` is not
 // used. Progress is reported by the first shard's thread. The first failure stops all.
 Result<LoadResult> RunLoadOnThreads(std::span<const LoadShard> shards, const LoadOptions& options, const Clock& clock);
+
+// The parts of several threads as one, `parts` not empty; its records in the order of their sends.
+LoadResult JoinParts(std::vector<LoadResult> parts);
 
 }  // namespace moecap::load

@@ -134,9 +134,6 @@ bool ConversationSource::StartConversation(User& user) {
 void ConversationSource::AppendAnswer(User& user, const record::RequestRecord& request) const {
   if (options_.as_messages) {
     user.spec.messages.push_back({"assistant", request.text});
-  } else if (!user.spec.prompt_token_ids.empty()) {
-    auto& ids = user.spec.prompt_token_ids;
-    ids.insert(ids.end(), request.token_ids.begin(), request.token_ids.end());
   } else {
     user.spec.prompt += request.text;
   }
@@ -152,7 +149,6 @@ void ConversationSource::AppendTurn(User& user) const {
     return;
   }
   spec.prompt.insert(0, before.prompt);
-  spec.prompt_token_ids.insert(spec.prompt_token_ids.begin(), before.prompt_token_ids.begin(), before.prompt_token_ids.end());
 }
 
 }  // namespace moecap::load

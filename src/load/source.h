@@ -111,7 +111,7 @@ class ScheduleSource final : public Source {
 };
 
 struct Turn {
-  RequestSpec spec;    // what the user adds: `prompt`, or `prompt_token_ids`
+  RequestSpec spec;    // its `prompt` is what the user adds
   double think_s = 0;  // before it is sent, after the answer to the turn before
 };
 using Conversation = std::vector<Turn>;  // not empty

@@ -21,9 +21,9 @@ struct RequestOptions {
   CountTokens count_tokens;
 };
 
-// The prompts depend on the configuration and the files it names alone, on every machine; the first requests of a longer set
-// are those of a shorter one. Errors: kBadInput for files that are missing or wrong, for more than 2e9 tokens in all; what
-// count_tokens returns.
+// Requires a configuration as ReadWorkload accepts it. The prompts depend on the configuration and the files it names alone, on
+// every machine; the first requests of a longer set are those of a shorter one. Errors: kBadInput for files that are missing or
+// wrong, for more than 8 GB of prompts; what count_tokens returns.
 Result<RequestSet> MakeRequests(const WorkloadConfig& config, const RequestOptions& options = {});
 
 // `count` single requests of the same shape and different content, to be sent at once before the measurement: no times, no

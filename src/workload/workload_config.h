@@ -72,7 +72,7 @@ inline constexpr int64_t kDefaultMaxOutputTokens = 256;
 // reads no other file.
 WorkloadConfig ReadWorkload(const YamlNode& node, const std::filesystem::path& base_dir, YamlErrors& errors);
 
-// What differs from the defaults and no more, with the keys of the file; and back.
+// With the keys of the file, defaults spelled out; and back.
 Json ToJson(const WorkloadConfig& config);
 Result<WorkloadConfig> WorkloadFromJson(const Json& json);
 

@@ -93,8 +93,7 @@ Result<double> TokensPerSecond(const std::vector<std::unique_ptr<OpenAiSystem>>&
 
 class OpenAiTarget final : public loadtest::Target {
  public:
-  OpenAiTarget(ServerConnection connection, std::unique_ptr<openai::ServerControl> control, std::string api,
-               const Clock& clock)
+  OpenAiTarget(ServerConnection connection, std::unique_ptr<openai::ServerControl> control, std::string api, const Clock& clock)
       : connection_(std::move(connection)), control_(std::move(control)), clock_(clock) {
     description_ = {connection_.ServerName(), connection_.url, std::move(api), connection_.options.profile.model};
   }

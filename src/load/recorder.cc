@@ -11,7 +11,7 @@ namespace {
 
 // One provisional token a chunk becomes the total the server reported.
 void Respread(int64_t tokens, record::RequestRecord& request) {
-  if (request.chunk_tokens.empty() || tokens == request.output_tokens) return;
+  if (request.token_s.empty() || tokens == request.output_tokens) return;
   const std::vector<double> chunk_s = std::move(request.token_s);
   request.token_s.clear();
   request.chunk_tokens = SpreadTokens(tokens, chunk_s.size());
@@ -47,9 +47,7 @@ uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, i
   if (events_ != nullptr) events_->OnSend(ticket, id, client, intended_ns, now_ns);
   record::RequestRecord& request = Add(std::move(id), client, intended_ns);
   request.send_s = SinceOrigin(now_ns);
-  const auto room = static_cast<size_t>(std::clamp(expected_tokens, int64_t{0}, kMostReservedTokens));
-  request.token_s.reserve(room);
-  request.chunk_tokens.reserve(room);
+  request.token_s.reserve(static_cast<size_t>(std::clamp(expected_tokens, int64_t{0}, kMostReservedTokens)));
   return ticket;
 }
 
@@ -76,9 +74,11 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
   record::RequestRecord& request = result_.requests[ticket];
   const double arrival_s = SinceOrigin(chunk.arrival_ns);
   if (chunk.kernel_delay_ns >= 0) result_.receive_delay_s.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
+  if (chunk.tokens != 1 && request.chunk_tokens.empty()) request.chunk_tokens.assign(request.token_s.size(), 1);
+  if (chunk.tokens != 1 || !request.chunk_tokens.empty()) request.chunk_tokens.push_back(chunk.tokens);
   request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
+  if (!chunk.token_ids.empty() && request.token_ids.empty()) request.token_ids.reserve(request.token_s.capacity());
   request.token_ids.insert(request.token_ids.end(), chunk.token_ids.begin(), chunk.token_ids.end());
-  request.chunk_tokens.push_back(chunk.tokens);
   request.output_tokens += chunk.tokens;
   if (chunk.reasoning) request.reasoning_tokens += chunk.tokens;
   if (!chunk.reasoning && chunk.tokens > 0 && !request.first_answer_s) request.first_answer_s = arrival_s;
@@ -106,6 +106,7 @@ void Recorder::OnFinish(uint64_t ticket, Completion completion) {
   const bool one_each = std::ranges::all_of(request.chunk_tokens, [](int tokens) { return tokens == 1; });
   if (one_each) request.chunk_tokens = {};
   request.token_s.shrink_to_fit();
+  request.token_ids.shrink_to_fit();
   request.chunk_tokens.shrink_to_fit();
   End(ticket);
 }

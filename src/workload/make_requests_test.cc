@@ -146,6 +146,14 @@ TEST(Generated, NoTwoPromptsShareABlockUnlessPlanned) {
   EXPECT_EQ(blocks.size(), 50000u);
 }
 
+// With the smallest vocabulary, and more prompts than it has first tokens.
+TEST(Generated, PromptsShareFewTokensByChance) {
+  const RequestSet set = Make("{input_tokens: 12, requests: 3000, vocabulary: [0, 256]}");
+  const auto shared = CountShared(set.prompts);
+  EXPECT_LT(std::ranges::max(shared), kMostChanceTokens);
+  EXPECT_GT(std::ranges::max(shared), 0);
+}
+
 // With codes below the vocabulary's size even the first token is unique, which servers that share single tokens need.
 TEST(Generated, FirstTokensAreUnique) {
   std::set<int32_t> first;

@@ -10,6 +10,11 @@
 
 namespace moecap::workload {
 
+// Prompts that are not planned to share anything may still begin with the same few tokens by chance, at most so many: an id may
+// be the first of more than one prompt when there are more prompts than ids. No server's cache block is as short, but some
+// servers share single tokens.
+inline constexpr int64_t kMostChanceTokens = 4;
+
 // One request, or one turn of a conversation.
 struct PlannedPrompt {
   std::string id;                       // unique within the set

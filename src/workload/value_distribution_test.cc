@@ -96,7 +96,8 @@ TEST(Draws, WholeNumbersOfARangeAreEquallyLikely) {
   EXPECT_GT(chi_square, 0.5);
 }
 
-// The lengths of whole requests, input and output: P(length <= k) is that of k + 1/2, as they are rounded.
+// The lengths of whole requests, input and output. A length k stands for all draws that are rounded to it, so that the range
+// and P(length <= k) reach to k + 1/2.
 TEST(Lengths, OfRequestsFollowTheDistribution) {
   WorkloadConfig config;
   config.input_tokens = {DistributionShape::kLognormal, 60, 40, 1, 400};
@@ -109,7 +110,9 @@ TEST(Lengths, OfRequestsFollowTheDistribution) {
     ++below_input[prompt.token_ids.size()];
     ++below_output[static_cast<size_t>(prompt.output_tokens)];
   }
-  const auto distance = [&](std::vector<double>& counts, const ValueDistribution& distribution) {
+  const auto distance = [&](const std::vector<double>& counts, ValueDistribution distribution) {
+    distribution.min -= 0.5;
+    distribution.max += 0.5;
     double worst = 0, sum = 0;
     for (size_t k = 0; k < counts.size(); ++k) {
       sum += counts[k] / 20000;

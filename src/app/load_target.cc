@@ -123,6 +123,9 @@ class OpenAiTarget final : public loadtest::Target {
     mock::ServerOptions server_options;
     server_options.dialect = DialectOf(profile().api);
     server_options.model_name = "null";
+    server_options.model.vocab = 32000;
+    server_options.model.max_context = 1 << 20;
+    server_options.timed.max_running = INT64_MAX;
     server_options.null_server = true;
     ASSIGN_OR_RETURN(const auto server, mock::Server::Start(server_options));
     openai::OpenAiOptions options;

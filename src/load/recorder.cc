@@ -43,7 +43,7 @@ Recorder::Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter
     : cell_(cell), origin_ns_(origin_ns), events_(events) {}
 
 uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns) {
-  const uint64_t ticket = result_.requests.size();
+  const uint64_t ticket = requests_.size();
   if (events_ != nullptr) events_->OnSend(ticket, id, client, intended_ns, now_ns);
   record::RequestRecord& request = Add(std::move(id), client, intended_ns);
   request.send_s = SinceOrigin(now_ns);
@@ -52,7 +52,7 @@ uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, i
 }
 
 void Recorder::OnNotIssued(std::string id, int client, int64_t intended_ns) {
-  const uint64_t ticket = result_.requests.size();
+  const uint64_t ticket = requests_.size();
   if (events_ != nullptr) events_->OnNotIssued(ticket, id, client, intended_ns);
   record::RequestRecord& request = Add(std::move(id), client, intended_ns);
   request.send_s = request.intended_send_s;
@@ -63,7 +63,7 @@ void Recorder::OnNotIssued(std::string id, int client, int64_t intended_ns) {
 
 void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
   if (events_ != nullptr) events_->OnGivenUp(ticket, kind);
-  record::RequestRecord& request = result_.requests[ticket];
+  record::RequestRecord& request = requests_[ticket];
   request.error_kind = kind;
   request.error = WhyGivenUp(kind);
   End(ticket);
@@ -71,9 +71,9 @@ void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
 
 void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
   if (events_ != nullptr) events_->OnChunk(ticket, chunk);
-  record::RequestRecord& request = result_.requests[ticket];
+  record::RequestRecord& request = requests_[ticket];
   const double arrival_s = SinceOrigin(chunk.arrival_ns);
-  if (chunk.kernel_delay_ns >= 0) result_.receive_delay_s.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
+  if (chunk.kernel_delay_ns >= 0) receive_delay_s_.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
   if (chunk.tokens != 1 && request.chunk_tokens.empty()) request.chunk_tokens.assign(request.token_s.size(), 1);
   if (chunk.tokens != 1 || !request.chunk_tokens.empty()) request.chunk_tokens.push_back(chunk.tokens);
   request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
@@ -86,7 +86,7 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
 
 void Recorder::OnFinish(uint64_t ticket, Completion completion) {
   if (events_ != nullptr) events_->OnFinish(ticket, completion);
-  record::RequestRecord& request = result_.requests[ticket];
+  record::RequestRecord& request = requests_[ticket];
   request.finish = completion.finish;
   request.input_tokens = completion.input_tokens;
   request.text = std::move(completion.text);
@@ -113,16 +113,22 @@ void Recorder::OnFinish(uint64_t ticket, Completion completion) {
 
 void Recorder::OnPass(record::PassRecord pass, int64_t start_ns) {
   pass.cell = cell_;
-  pass.pass = static_cast<int64_t>(result_.passes.size());
+  pass.pass = static_cast<int64_t>(passes_.size());
   pass.start_s = SinceOrigin(start_ns);
-  result_.passes.push_back(std::move(pass));
+  passes_.push_back(std::move(pass));
 }
 
 std::vector<uint64_t> Recorder::TakeEnded() { return std::exchange(newly_ended_, {}); }
 
 Status Recorder::FlushEvents(int64_t now_ns) { return events_ != nullptr ? events_->Flush(now_ns) : Status(); }
 
-LoadResult Recorder::Finish() && { return std::move(result_); }
+LoadResult Recorder::Finish() && {
+  LoadResult result;
+  result.requests.assign(std::make_move_iterator(requests_.begin()), std::make_move_iterator(requests_.end()));
+  result.receive_delay_s.assign(receive_delay_s_.begin(), receive_delay_s_.end());
+  result.passes = std::move(passes_);
+  return result;
+}
 
 std::optional<double> Recorder::InstantSinceOrigin(int64_t now_ns) const {
   return now_ns == 0 ? std::nullopt : std::optional(SinceOrigin(now_ns));
@@ -138,7 +144,7 @@ void Recorder::CopyTimings(const Timings& timings, record::RequestRecord& reques
 }
 
 record::RequestRecord& Recorder::Add(std::string id, int client, int64_t intended_ns) {
-  record::RequestRecord& request = result_.requests.emplace_back();
+  record::RequestRecord& request = requests_.emplace_back();
   request.id = std::move(id);
   request.cell = cell_;
   request.client = client;

@@ -164,6 +164,7 @@ Status AllAnswered(const metrics::LoadTestSummary& summary) {
 
 Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocation) {
   InstallInterruptHandler();
+  RaiseOpenFileLimit();
   const SteadyClock clock;
   std::optional<FolderLock> lock;
   std::optional<loadtest::LoadResults> results;

@@ -103,6 +103,7 @@ run::DriverFactory Drivers(const Clock& clock) {
 
 Status Run(const Flags& flags, const Invocation& invocation) {
   InstallInterruptHandler();
+  RaiseOpenFileLimit();
   const SteadyClock clock;
   std::optional<FolderLock> lock;
   std::optional<run::Results> results;

@@ -353,7 +353,7 @@ TEST(Faults, ChangeExactlyWhatTheySay) {
       {"bad-json=1", one + "data: {\"choices\":[{\"index\":0,\n\n" + two + done, After::kClose},
       {"bad-chunk=1", one + "zz\r\ndata: \r\n", After::kClose},
       {"empty-deltas", VllmChunk("", "null") + one + VllmChunk("", "null") + two + done, After::kClose},
-      {"no-tokens", done, After::kClose},
+      {"no-tokens", VllmChunk("", "\"stop\"") + done, After::kClose},
       {"comments", ": ping\n" + one + ": ping\n" + two + ": ping\n" + done, After::kClose},
   };
   for (const FaultCase& c : cases) {

@@ -153,7 +153,7 @@ class OpenAiFormat final : public Format {
       for (const int32_t id : run.ids.first(thought)) AppendTokenText(id, json);
       json += thought < run.ids.size() ? "\"," : "\"";
     }
-    if (thought == run.ids.size()) return;
+    if (thought > 0 && thought == run.ids.size()) return;
     json += "\"content\":\"";
     for (const int32_t id : run.ids.subspan(thought)) AppendTokenText(id, json);
     json += '"';

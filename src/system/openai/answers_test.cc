@@ -296,6 +296,13 @@ TEST(Ollama, LinesWithCountsAtTheEnd) {
             RequestError::kTruncated);
 }
 
+TEST(LlamaServer, AnAnswerThatSomethingElseEndedIsNone) {
+  const auto aborted =
+      RunStream(Api::kLlamaServer, {R"({"content":"a","stop":false})", R"({"content":"","stop":true,"stop_type":"none"})"},
+                ServerKind::kLlamaServer);
+  EXPECT_EQ(aborted.error_kind, RequestError::kAbortFinish);
+}
+
 TEST(LlamaServer, IdsAndTimings) {
   const auto record = RunStream(
       Api::kLlamaServer,

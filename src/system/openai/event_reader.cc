@@ -368,7 +368,8 @@ bool ReadLlamaServer(json::object object, EventFacts& facts) {
     return key != "timings" || TakeTimings(value, facts);
   });
   if (stop) {
-    facts.finish = limit || type == "limit" ? FinishKind::kLength : FinishKind::kStop;
+    // "none" is a request that something else ended.
+    facts.finish = limit || type == "limit" ? FinishKind::kLength : type == "none" ? FinishKind::kAbort : FinishKind::kStop;
     facts.finish_text = type;
     facts.output_tokens = facts.native_tokens;
   }

@@ -182,7 +182,7 @@ void AnswerStream::EmitTokens(std::string_view finish, const Progress& progress)
   const std::string_view shown = abort ? "abort" : faults_.Has(FaultKind::kNoFinish) ? "" : finish;
   json_.clear();
   format_->TokenEvent({pending_, tokens_ - static_cast<int64_t>(pending_.size()), shown}, progress, json_);
-  Emit(json_);
+  if (!json_.empty()) Emit(json_);
   held_.tokens += static_cast<int64_t>(pending_.size());
   ++held_events_;
   pending_.clear();

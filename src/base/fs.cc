@@ -152,6 +152,13 @@ fs::path CacheDir() {
   return fs::temp_directory_path() / "moecap-cache";
 }
 
+void RaiseOpenFileLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 fs::path ExecutableDir() {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/fs.h"
 #include "mock/event_loop.h"
 
 namespace moecap::mock {

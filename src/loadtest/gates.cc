@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "stats/summary.h"
+#include "workload/request_set.h"
 
 namespace moecap::loadtest {
 namespace {
@@ -183,7 +184,8 @@ PlanMismatch CompareToPlan(const RequestRecord& request, const PlanEntry& entry)
   if (entry.input_tokens && request.input_tokens > 0) mismatch.input = request.input_tokens != *entry.input_tokens;
   if (entry.exact_output && request.tokens_source != record::TokensSource::kChunks)
     mismatch.output = request.output_tokens != entry.output_tokens;
-  if (request.cached_input_tokens && entry.shared_tokens) mismatch.cache = *request.cached_input_tokens > *entry.shared_tokens;
+  if (request.cached_input_tokens && entry.shared_tokens)
+    mismatch.cache = *request.cached_input_tokens > *entry.shared_tokens + workload::kMostChanceTokens;
   return mismatch;
 }
 

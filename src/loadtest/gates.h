@@ -25,7 +25,7 @@ struct GateFacts {
 struct PlanMismatch {
   std::optional<bool> input;   // another length of the prompt
   std::optional<bool> output;  // another length of the answer, which was to be exact
-  std::optional<bool> cache;   // more of the prompt came from the prefix cache
+  std::optional<bool> cache;   // more of the prompt came from the prefix cache, beyond workload::kMostChanceTokens
 };
 PlanMismatch CompareToPlan(const record::RequestRecord& request, const PlanEntry& entry);
 

@@ -10,8 +10,10 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/report_load.h"
 #include "app/cli/stored_runs.h"
 #include "base/json.h"
+#include "loadtest/results.h"
 #include "report/csv.h"
 #include "report/html.h"
 #include "report/markdown.h"
@@ -45,6 +47,18 @@ Result<std::vector<StoredRun>> OpenRuns(const std::vector<std::string>& names) {
     runs.push_back({std::move(results), std::move(summary)});
   }
   return runs;
+}
+
+// The folders when all names are load tests, none when all are runs. Error: kBadInput for a mixture.
+Result<std::vector<std::filesystem::path>> LoadTestsOf(const std::vector<std::string>& names) {
+  std::vector<std::filesystem::path> dirs;
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(std::filesystem::path dir, RunDir(name));
+    if (loadtest::LoadResults::IsLoadTest(dir)) dirs.push_back(std::move(dir));
+  }
+  if (!dirs.empty() && dirs.size() < names.size())
+    return BadInput(fmt::format("{} is a load test and others are runs; report them apart", dirs.front().string()));
+  return dirs;
 }
 
 // One format on stdout, all runs.
@@ -126,6 +140,9 @@ Status Report(const Flags& flags) {
   const bool to_files = !flags.write_to.empty();
   if (flags.all && !to_files) return BadInput("--all writes many files; add --write-to DIR");
   if (formats.size() > 1 && !to_files) return BadInput("several formats are several files; add --write-to DIR");
+  ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> load_tests, LoadTestsOf(flags.runs));
+  if (!load_tests.empty())
+    return ReportLoadTests(load_tests, flags.all ? std::vector<ReportFormat>() : formats, flags.write_to);
   ASSIGN_OR_RETURN(const std::vector<StoredRun> runs, OpenRuns(flags.runs));
   if (to_files && (!flags.formats.empty() || flags.all)) {
     ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, Files(runs, formats));

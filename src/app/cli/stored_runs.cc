@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "loadtest/results.h"
 #include "report/summary_json.h"
 #include "run/summarize.h"
 #include "store/run_files.h"
@@ -21,7 +22,27 @@ constexpr const char* kLatest = "latest";
 
 bool IsRun(const fs::path& dir) {
   std::error_code error;
-  return fs::exists(dir / "manifest.json", error);
+  return fs::exists(dir / "manifest.json", error) || loadtest::LoadResults::IsLoadTest(dir);
+}
+
+// Load tests are not indexed.
+std::vector<fs::path> LoadTestFolders(const fs::path& results_dir) {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(results_dir, error)) {
+    if (loadtest::LoadResults::IsLoadTest(entry.path())) folders.push_back(entry.path());
+  }
+  return folders;
+}
+
+// Null when the folder cannot be read.
+std::optional<std::string> StartOf(const fs::path& dir) {
+  if (loadtest::LoadResults::IsLoadTest(dir)) {
+    const auto results = loadtest::LoadResults::Open(dir);
+    return results.ok() ? std::optional(results->manifest().started_at) : std::nullopt;
+  }
+  const auto results = run::Results::Open(dir);
+  return results.ok() ? std::optional(results->manifest().started_at) : std::nullopt;
 }
 
 struct NamedRun {
@@ -49,15 +70,16 @@ std::vector<NamedRun> NamedRuns(const fs::path& results_dir) {
   for (const fs::path& dir : run::RunFolders(results_dir)) {
     if (!indexed.contains(dir.filename().string())) runs.push_back({dir.filename().string(), dir, ""});
   }
+  for (const fs::path& dir : LoadTestFolders(results_dir)) runs.push_back({dir.filename().string(), dir, ""});
   return runs;
 }
 
 Result<fs::path> LatestRun(std::vector<NamedRun> runs, const fs::path& results_dir) {
   std::erase_if(runs, [](NamedRun& run) {
     if (!run.started_at.empty()) return false;
-    const auto results = run::Results::Open(run.dir);
-    if (results.ok()) run.started_at = results->manifest().started_at;
-    return !results.ok();
+    const auto started_at = StartOf(run.dir);
+    run.started_at = started_at.value_or("");
+    return !started_at;
   });
   if (runs.empty()) return BadInput(fmt::format("there is no run in {}; make one with: moecap run", results_dir.string()));
   return std::max_element(runs.begin(), runs.end(),

@@ -1,0 +1,185 @@
+// `moecap load` against `moecap mock`: the whole way from flags to reports, with the mock's log as the truth.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/json.h"
+#include "program.h"
+
+namespace moecap::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class LoadProgram : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::path(testing::TempDir()) / fmt::format("moecap_load_{}", ::getpid());
+    fs::remove_all(dir_);
+    fs::create_directories(dir_ / "mock");
+    fs::create_directories(dir_ / "client");
+  }
+  void TearDown() override {
+    StopMock();
+    fs::remove_all(dir_);
+  }
+
+  void StartMock(std::vector<std::string> args) {
+    args.insert(args.begin(), "mock");
+    args.insert(args.end(), {"--ready-file", "ready", "--log", "log.jsonl"});
+    mock_ = StartProgram(dir_ / "mock", args);
+    while (!fs::exists(dir_ / "mock/ready")) {
+      ASSERT_EQ(::waitpid(mock_, nullptr, WNOHANG), 0) << "the mock ended: " << ReadFile(dir_ / "mock/err").value();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    url_ = ReadFile(dir_ / "mock/ready").value();
+    url_.pop_back();
+  }
+  void StopMock() {
+    if (mock_ <= 0) return;
+    ::kill(mock_, SIGTERM);
+    ::waitpid(mock_, nullptr, 0);
+    mock_ = 0;
+  }
+  Outcome Load(std::vector<std::string> args) {
+    args.insert(args.begin(), "load");
+    return CallProgram(dir_ / "client", args);
+  }
+  fs::path RunDir() const { return fs::directory_iterator(dir_ / "client/results")->path(); }
+
+  fs::path dir_;
+  pid_t mock_ = 0;
+  std::string url_;
+};
+
+const Json& Gate(const Json& cell, const std::string& name) {
+  for (const Json& gate : cell.at("gates")) {
+    if (gate.at("name") == name) return gate;
+  }
+  static const Json kNone;
+  ADD_FAILURE() << "no gate " << name;
+  return kNone;
+}
+
+TEST_F(LoadProgram, MeasuresEveryLevelAndReportsItAgain) {
+  StartMock({"--ttft-s", "0.02", "--tpot-s", "0.005"});
+  const Outcome measured = Load({url_, "--clients", "1,4", "--requests", "24", "--input-tokens", "32", "--output-tokens", "8",
+                                 "--warmup", "2", "--json"});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const Json summary = ParseJson(measured.out).value();
+  ASSERT_EQ(summary.at("cells").size(), 2u);
+  for (const Json& cell : summary.at("cells")) {
+    EXPECT_EQ(cell.at("whole").at("completed"), 24);
+    EXPECT_EQ(cell.at("whole").at("output_tokens"), 24 * 8);
+    EXPECT_EQ(cell.at("whole").at("input_tokens"), 24 * 32);
+    for (const char* name : {"input tokens as planned", "output tokens as planned", "cached more than planned"})
+      EXPECT_EQ(Gate(cell, name).at("state"), "passed") << name;
+    EXPECT_NE(Gate(cell, "head-room").at("state"), "not_measured");
+  }
+  for (const char* file : {"load.json", "summary.json", "report.html", "report.md", "report.csv", "events/clients-1-0.0.bin",
+                           "events/clients-4-0.plan.jsonl"})
+    EXPECT_TRUE(fs::exists(RunDir() / file)) << file;
+
+  // Every figure comes from the events.
+  fs::remove(RunDir() / "summary.json");
+  const Outcome again = CallProgram(dir_ / "client", {"report", "latest", "--json"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(again.out, measured.out);
+  const Outcome text = CallProgram(dir_ / "client", {"report", RunDir().filename().string()});
+  EXPECT_THAT(text.out, HasSubstr("4 clients"));
+
+  // The mock saw what we say we sent: warm-up and all.
+  StopMock();
+  int requests = 0;
+  for (const std::string& line : *ReadLines(dir_ / "mock/log.jsonl"))
+    requests += line.find("\"record\":\"request\"") != std::string::npos;
+  EXPECT_EQ(requests, 2 * (24 + 2));
+}
+
+TEST_F(LoadProgram, OffersAScheduleAndCountsGoodput) {
+  StartMock({"--ttft-s", "0.02", "--tpot-s", "0.002"});
+  const Outcome measured = Load(
+      {url_, "--rate", "40", "--duration", "2", "--input-tokens", "16", "--output-tokens", "4", "--ttft", "0.001", "--json"});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const Json cell = ParseJson(measured.out).value().at("cells").at(0);
+  EXPECT_GT(cell.at("whole").at("offered"), 50);
+  EXPECT_LT(cell.at("whole").at("offered"), 115);
+  EXPECT_EQ(cell.at("whole").at("met"), 0) << "nobody gets a first token within 1 ms of a server that takes 20";
+  EXPECT_EQ(cell.at("ended_by"), "duration");
+}
+
+TEST_F(LoadProgram, TalksLikeUsers) {
+  StartMock({"--ttft-s", "0.01", "--tpot-s", "0.001"});
+  ASSERT_TRUE(WriteFileAtomically(dir_ / "client/users.yaml",
+                                  fmt::format("server: {{url: \"{}\", api: chat}}\n"
+                                              "workload:\n  text: true\n  input_tokens: 8\n  output_tokens: 4\n  requests: 12\n"
+                                              "  conversations: {{turns: 3, think_s: 0.01}}\n"
+                                              "load: {{users: 2}}\nwarmup_requests: 0\n",
+                                              url_))
+                  .ok());
+  const Outcome measured = Load({"users.yaml", "--json"});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const Json cell = ParseJson(measured.out).value().at("cells").at(0);
+  EXPECT_EQ(cell.at("whole").at("completed"), 12);
+  EXPECT_GT(cell.at("whole").at("input_tokens"), 2 * 12 * 8) << "later turns carry the earlier ones";
+}
+
+TEST_F(LoadProgram, SaysWhatIsWrong) {
+  EXPECT_THAT(Load({}).err, HasSubstr("URL of a server"));
+  EXPECT_THAT(Load({"http://127.0.0.1:1", "--requests", "1"}).err, HasSubstr("127.0.0.1:1"));
+  EXPECT_THAT(Load({"nothing.yaml"}).err, HasSubstr("nothing.yaml"));
+  EXPECT_EQ(Load({"http://127.0.0.1:1", "--clients", "0"}).exit_code, 2);
+  ASSERT_TRUE(WriteFileAtomically(dir_ / "client/load.yaml", "server: {url: \"http://127.0.0.1:1\"}\n").ok());
+  EXPECT_THAT(Load({"load.yaml", "--rate", "3"}).err, HasSubstr("--rate goes with a URL"));
+  EXPECT_THAT(Load({"--resume", "gone"}).err, HasSubstr("gone is no load test"));
+  EXPECT_FALSE(fs::exists(dir_ / "client/results")) << "nothing was measured, nothing is left";
+}
+
+TEST_F(LoadProgram, AServerThatFailsIsNoSuccess) {
+  StartMock({"--null", "--fault", "status=503"});
+  const Outcome measured = Load({url_, "--requests", "30", "--warmup", "0"});
+  EXPECT_EQ(measured.exit_code, 1);
+  EXPECT_THAT(measured.err, HasSubstr("none of"));
+  EXPECT_THAT(measured.err, HasSubstr("503"));
+}
+
+TEST_F(LoadProgram, AKillLosesNoMeasurementThatHadEnded) {
+  StartMock({"--ttft-s", "0.01", "--tpot-s", "0.01"});
+  const pid_t child = StartProgram(dir_ / "client", {"load", url_, "--clients", "8,1", "--requests", "60", "--input-tokens",
+                                                     "8", "--output-tokens", "8", "--warmup", "0"});
+  const auto begun = [&] {
+    return fs::exists(dir_ / "client/results") && !fs::is_empty(dir_ / "client/results") &&
+           fs::exists(RunDir() / "events/clients-1-0.0.bin");
+  };
+  while (!begun()) {
+    ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << ReadFile(dir_ / "client/err").value();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  // Long enough for events to be written, too short for 60 requests of 80 ms, one after another.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  const Outcome partial = CallProgram(dir_ / "client", {"report", "latest", "--json"});
+  ASSERT_EQ(partial.exit_code, 0) << partial.err;
+  const Json before = ParseJson(partial.out).value();
+  EXPECT_EQ(before.at("complete"), false);
+  ASSERT_EQ(before.at("cells").size(), 2u);
+  EXPECT_EQ(before.at("cells").at(0).at("whole").at("completed"), 60);
+  EXPECT_GT(before.at("cells").at(1).at("whole").at("completed"), 0) << "what had happened half a second before is there";
+
+  const Outcome resumed = Load({"--resume", RunDir().filename().string(), "--json"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  const Json after = ParseJson(resumed.out).value();
+  EXPECT_EQ(after.at("complete"), true);
+  EXPECT_EQ(after.at("cells").at(0).at("whole"), before.at("cells").at(0).at("whole")) << "not measured again";
+  EXPECT_EQ(after.at("cells").at(1).at("whole").at("completed"), 60);
+}
+
+}  // namespace
+}  // namespace moecap::e2e

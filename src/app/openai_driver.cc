@@ -57,7 +57,7 @@ Result<net::HttpClientOptions> HttpOptions(const run::ServerConfig& server) {
   }
   const net::ProxyEnvironment environment{FromEnvironment("http_proxy"), FirstOf("https_proxy", "HTTPS_PROXY"),
                                           FirstOf("no_proxy", "NO_PROXY")};
-  ASSIGN_OR_RETURN(options.proxy, net::ChooseProxy(options.urls.front(), environment));
+  ASSIGN_OR_RETURN(options.proxy, net::ChooseProxy(options.urls, environment));
   options.source_addresses = server.source_addresses;
   return options;
 }
@@ -120,11 +120,7 @@ Result<std::unique_ptr<run::SystemDriver>> MakeDriver(const run::SystemConfig& s
   options.default_deadlines.total_ns = Nanoseconds(server.timeout_s);
   options.stream = server.stream;
 
-  net::HttpClientOptions probe_options = options.http;
-  if (!options.api_key.empty()) probe_options.headers.emplace_back("Authorization", "Bearer " + options.api_key);
-  ASSIGN_OR_RETURN(const auto client, net::HttpClient::Create(std::move(probe_options), clock));
-  ASSIGN_OR_RETURN(openai::ServerIdentity identity,
-                   openai::IdentifyServer(*client, options.http.urls.front().Origin(), connect_ns));
+  ASSIGN_OR_RETURN(openai::ServerIdentity identity, openai::IdentifyServers(options.http, options.api_key, connect_ns, clock));
   if (!server.kind.empty()) {
     ASSIGN_OR_RETURN(identity.kind, openai::ParseServerKind(server.kind));
   }

@@ -1,4 +1,5 @@
-// The HTTP client's state machine. http_client.cc: pool, limits, loop; connection_io.cc: what happens on a socket.
+// The HTTP client's state machine. http_client.cc: pool, limits, loop; connection_io.cc: what happens on a
+// socket; exchange_end.cc: how exchanges end.
 #pragma once
 
 #include <string>
@@ -57,9 +58,10 @@ struct HttpClient::Impl {
   bool OnBody(Connection& connection, std::string_view bytes, const Arrival& arrival);
   void OnPeerClosed(Connection& connection, int64_t now_ns);
   void OnBroken(Connection& connection, NetErrorKind kind, std::string why);
+  void OnSendFailed(Connection& connection);
   void WantWrite(Connection& connection, bool wanted);
 
-  // Ends of exchanges.
+  // Ends of exchanges (exchange_end.cc).
   void Finish(Connection& connection, int64_t now_ns);
   void Fail(Connection& connection, NetErrorKind kind, std::string why);
   void Report(Connection& connection, const ExchangeResult& result);

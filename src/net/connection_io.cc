@@ -17,8 +17,6 @@
 namespace moecap::net {
 namespace {
 
-double Seconds(int64_t ns) { return static_cast<double>(ns) * 1e-9; }
-
 void SetOption(int fd, int level, int option, int value) { ::setsockopt(fd, level, option, &value, sizeof value); }
 
 std::string ConnectRemedy(int error) {
@@ -30,6 +28,9 @@ std::string ConnectRemedy(int error) {
       return "this process may not open more files; raise `ulimit -n`";
     case EADDRNOTAVAIL:
       return "no local port is left, or the source address is not one of this host; give more source addresses";
+    case EINVAL:
+    case EAFNOSUPPORT:
+      return "is the source address of the same family (IPv4, IPv6) as the server's?";
     default:
       return "is the host reachable from here?";
   }
@@ -52,22 +53,6 @@ int64_t KernelDelay(msghdr& message) {
     return std::max<int64_t>(delay_ns, 0);
   }
   return -1;
-}
-
-// What a phase's limit means when it is over.
-std::string TimeoutMessage(NetErrorKind phase, const PhaseLimits& limits) {
-  switch (phase) {
-    case NetErrorKind::kConnectTimeout:
-      return fmt::format("no connection within {} s; is the host reachable, and does it answer TLS if the URL says https?",
-                         Seconds(limits.connect_ns));
-    case NetErrorKind::kHeaderTimeout:
-      return fmt::format("the server accepted the request but sent no response headers within {} s",
-                         Seconds(limits.headers_ns));
-    case NetErrorKind::kFirstProgressTimeout:
-      return fmt::format("nothing useful came within {} s of the request", Seconds(limits.first_progress_ns));
-    default:
-      return fmt::format("nothing useful came for {} s in the middle of the response", Seconds(limits.idle_ns));
-  }
 }
 
 }  // namespace
@@ -240,12 +225,26 @@ void HttpClient::Impl::ContinueWriting(Connection& connection) {
     } else if (step == IoStep::kWantWrite || step == IoStep::kWantRead) {
       return WantWrite(connection, step == IoStep::kWantWrite);
     } else {
-      return OnBroken(connection, NetErrorKind::kSendFailed,
-                      "the server closed the connection while the request was being sent");
+      return OnSendFailed(connection);
     }
   }
   connection.result.timings.sent_ns = clock.NowNs();
   WantWrite(connection, false);
+}
+
+// A server that refuses a request may answer and close before it has read all of it: the answer says more than the failure.
+void HttpClient::Impl::OnSendFailed(Connection& connection) {
+  size_t size = 0;
+  Arrival arrival;
+  while (!in_start && ReadSome(connection, size, arrival) == IoStep::kDone) {
+    if (!Feed(connection, {buffer.data(), size}, arrival)) return;
+  }
+  if (!in_start && connection.parser.PushEnd() == ResponseParser::Step::kEnd) return Finish(connection, arrival.arrival_ns);
+  const std::string why = connection.tls ? connection.tls->Error() : "";
+  if (!why.empty()) return OnBroken(connection, NetErrorKind::kTls, why);
+  OnBroken(connection, NetErrorKind::kSendFailed,
+           "the server closed the connection while the request was being sent; does it take connections now, and requests of "
+           "this size?");
 }
 
 void HttpClient::Impl::WantWrite(Connection& connection, bool wanted) {
@@ -344,7 +343,11 @@ void HttpClient::Impl::ReadAll(Connection& connection) {
       case IoStep::kClosed:
         return OnPeerClosed(connection, clock.NowNs());
       case IoStep::kFailed:
-        return OnBroken(connection, NetErrorKind::kResetMidstream, "the server reset the connection");
+        if (connection.tls) return OnBroken(connection, NetErrorKind::kTls, connection.tls->Error());
+        return OnBroken(connection, NetErrorKind::kResetMidstream,
+                        connection.parser.head_done() ? "the server reset the connection; its log may say why"
+                                                      : "the server reset the connection before it answered; its log may say "
+                                                        "why, and if it speaks TLS, write https:// in the URL");
     }
   }
 }
@@ -415,66 +418,6 @@ bool HttpClient::Impl::OnBody(Connection& connection, std::string_view bytes, co
 void HttpClient::Impl::OnPeerClosed(Connection& connection, int64_t now_ns) {
   if (connection.parser.PushEnd() == ResponseParser::Step::kEnd) return Finish(connection, now_ns);
   OnBroken(connection, NetErrorKind::kResetMidstream, connection.parser.error());
-}
-
-// The connection ended where it must not. A kept-alive one that the server closed before it saw the request is no failure of
-// the request: it goes out again, once.
-void HttpClient::Impl::OnBroken(Connection& connection, NetErrorKind kind, std::string why) {
-  const bool untouched = !connection.parser.started();
-  if (untouched && connection.reused && connection.result.retries == 0) {
-    ++counters.keep_alive_retries;
-    ++connection.result.retries;
-    connection.result.timings = {};
-    connection.tls.reset();
-    ::close(std::exchange(connection.fd, -1));
-    ++connection.epoch;
-    connection.waits_for_write = false;
-    return Open(connection);
-  }
-  const bool headless = !connection.parser.head_done() && kind == NetErrorKind::kResetMidstream;
-  Fail(connection, headless ? NetErrorKind::kResetBeforeHeaders : kind, std::move(why));
-}
-
-void HttpClient::Impl::Finish(Connection& connection, int64_t now_ns) {
-  connection.result.timings.end_ns = now_ns;
-  const ExchangeResult result = connection.result;
-  ExchangeHandler* handler = connection.handler;
-  const bool whole = connection.written == connection.out.size() && connection.parser.Rest().empty();
-  if (connection.parser.keep_alive() && whole) {
-    Release(connection);
-  } else {
-    Close(connection);
-  }
-  ++calls;
-  handler->OnEnd(result);
-}
-
-void HttpClient::Impl::Fail(Connection& connection, NetErrorKind kind, std::string why) {
-  if (why.empty() && kind != NetErrorKind::kAborted) why = TimeoutMessage(kind, connection.limits);
-  const std::string origin = endpoints[connection.endpoint].url.Origin();
-  connection.result.error.kind = kind;
-  connection.result.error.message = options.proxy
-                                        ? fmt::format("{} (through proxy {}): {}", origin, options.proxy->Origin(), why)
-                                        : fmt::format("{}: {}", origin, why);
-  connection.result.timings.end_ns = clock.NowNs();
-  if (connection.handler == nullptr) {  // opened ahead
-    --opening_ahead;
-    if (warm_up_error.empty()) warm_up_error = connection.result.error.message;
-    return Close(connection);
-  }
-  if (in_start) {
-    connection.state = ConnectionState::kFailed;
-    failed_in_start.push_back(connection.slot);
-    return;
-  }
-  Report(connection, ExchangeResult(connection.result));
-}
-
-void HttpClient::Impl::Report(Connection& connection, const ExchangeResult& result) {
-  ExchangeHandler* handler = connection.handler;
-  Close(connection);
-  ++calls;
-  handler->OnEnd(result);
 }
 
 }  // namespace moecap::net

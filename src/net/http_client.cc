@@ -182,7 +182,8 @@ void HttpClient::Impl::ExpireLimits(int64_t now_ns) {
       Schedule(connection);
     } else if (connection.total_deadline_ns <= now_ns) {
       Fail(connection, NetErrorKind::kTotalTimeout,
-           fmt::format("the request did not end within {} s", static_cast<double>(connection.limits.total_ns) * 1e-9));
+           fmt::format("the request did not end within {:g} s; is the server overloaded, or the limit too short?",
+                       static_cast<double>(connection.limits.total_ns) * 1e-9));
     } else {
       Fail(connection, connection.phase, "");
     }
@@ -208,6 +209,7 @@ ExchangeId HttpClient::Start(const HttpRequest& request, const PhaseLimits& limi
   connection->handler = &handler;
   connection->limits = limits;
   connection->result = {};
+  connection->result.url = endpoint;
   connection->total_deadline_ns = Plus(now_ns, limits.total_ns);
   impl.ComposeRequest(request, *connection);
   const ExchangeId id = static_cast<uint64_t>(connection->generation) << 32 | connection->slot;
@@ -278,8 +280,9 @@ Status HttpClient::WarmUp(size_t count, int64_t limit_ns) {
     }
     Poll(std::min(until_ns, impl.clock.NowNs() + 1'000'000));
     if (!impl.warm_up_error.empty()) return Failed(impl.warm_up_error);
+    if (impl.poller.interrupted()) return Error{ErrorKind::kInterrupted, "interrupted"};
     if (impl.clock.NowNs() >= until_ns && idle() < count) {
-      return Failed(fmt::format("{}: only {} of {} connections could be opened within {} s; is the server overloaded?",
+      return Failed(fmt::format("{}: only {} of {} connections could be opened within {:g} s; is the server overloaded?",
                                 impl.endpoints[0].url.Origin(), idle(), count, static_cast<double>(limit_ns) * 1e-9));
     }
   }

@@ -70,6 +70,7 @@ struct ExchangeTimings {
 struct ExchangeResult {
   NetError error;  // kNone: the response was read to its end, whatever its status
   int status = 0;  // 0 = no head came
+  size_t url = 0;  // which of the options' URLs it went to
   ExchangeTimings timings;
   int retries = 0;  // sent again because an idle connection had been closed and not one byte came back
 };

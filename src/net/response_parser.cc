@@ -367,8 +367,10 @@ ResponseParser::Step ResponseParser::PushEnd() {
   const bool in_head = state_ == State::kHead;
   const std::string guess = in_head && !head_.text_.empty() && !head_.text_.starts_with("HTTP/1.") ? Guess(head_.text_) : "";
   return Fail(!guess.empty() ? guess
-              : in_head      ? "the server closed the connection before it answered"
-                             : "the server closed the connection in the middle of the response");
+              : in_head
+                  ? "the server closed the connection before it answered; its log may say why, and if it speaks TLS, write "
+                    "https:// in the URL"
+                  : "the server closed the connection in the middle of the response; its log may say why");
 }
 
 }  // namespace moecap::net

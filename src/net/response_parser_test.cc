@@ -148,6 +148,14 @@ TEST(ResponseParser, SaysWhatIsWrong) {
   EXPECT_THAT(error(""), testing::HasSubstr("before it answered"));
 }
 
+// Case 21: HTTP/2 is not asked for, and not taken for HTTP/1.
+TEST(ResponseParser, OnlyHttp1IsSpoken) {
+  const auto error = [](std::string_view text) { return ParseAllWays(text).error; };
+  EXPECT_THAT(error("HTTP/2 200 OK\r\n\r\n"), testing::HasSubstr("not HTTP/1.x"));
+  EXPECT_THAT(error(std::string_view("\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64\0", 16)), testing::HasSubstr("not HTTP/1.x"));
+  EXPECT_THAT(error("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"), testing::HasSubstr("switched protocols"));
+}
+
 // A flood of headers is refused before it fills the memory.
 TEST(ResponseParser, BoundsTheHead) {
   std::string flood = "HTTP/1.1 200 OK\r\n";

@@ -44,6 +44,7 @@ TEST_F(TlsClient, VerifiesChainNameAndDate) {
     EXPECT_EQ(Error(server.Url(), {.ca_file = WriteCa(good)}), "secure");
     EXPECT_EQ(Error(server.Url(), {.verify = false}), "secure");
     EXPECT_THAT(Error(server.Url(), {}), AllOf(HasSubstr("self-signed"), HasSubstr("`ca`")));
+    EXPECT_THAT(Error(server.Url(), {.ca_file = WriteCa(other)}), AllOf(HasSubstr("certificate"), HasSubstr("`ca`")));
     EXPECT_THAT(Error("https://127.0.0.1:" + std::to_string(server.port()), {.ca_file = WriteCa(good)}),
                 HasSubstr("IP address mismatch"));
   }

@@ -172,6 +172,14 @@ void ScriptedConnection::Relay(uint16_t port) {
   ::close(other);
 }
 
+std::string ScriptedConnection::PeerAddress() const {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  std::array<char, INET_ADDRSTRLEN> text{};
+  CHECK(::getpeername(fd_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  return ::inet_ntop(AF_INET, &address.sin_addr, text.data(), text.size());
+}
+
 Certificate MakeCertificate(const CertificateOptions& options) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* x509 = X509_new();

@@ -28,6 +28,8 @@ class ScriptedConnection {
   void Hold();
   // Passes bytes to and from another port of this host until either side closes.
   void Relay(uint16_t port);
+  // The client's IPv4 address.
+  std::string PeerAddress() const;
 
  protected:
   explicit ScriptedConnection(int fd) : fd_(fd) {}

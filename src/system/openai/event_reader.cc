@@ -489,7 +489,9 @@ std::string ErrorMessage(std::string_view body) {
     });
     message = facts.error.empty() ? text : facts.error;
   }
-  return OneLine(message.empty() ? body : std::string_view(message));
+  std::string line = OneLine(message.empty() ? body : std::string_view(message));
+  while (line.ends_with(' ') || (line.ends_with('.') && !line.ends_with("..."))) line.pop_back();
+  return line;
 }
 
 }  // namespace moecap::openai

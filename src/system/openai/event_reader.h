@@ -63,7 +63,8 @@ class EventReader {
   std::unique_ptr<Impl> impl_;
 };
 
-// The message inside an error response's body: JSON in one of the servers' shapes, else its beginning in one line.
+// The message inside an error response's body: JSON in one of the servers' shapes, else its beginning in one line; without a
+// full stop, so that a remedy can follow.
 std::string ErrorMessage(std::string_view body);
 
 }  // namespace moecap::openai

@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "load/closed_loop.h"
-#include "net/testing/scripted_server.h"
-#include "system/openai/openai_system.h"
+#include "system/openai/testing/scripted_api.h"
 
 namespace moecap::openai {
 namespace {
@@ -16,38 +14,6 @@ using net::ScriptedServer;
 using net::StreamHead;
 using net::WholeResponse;
 using record::RequestError;
-
-constexpr int64_t kMs = 1'000'000;
-
-// How an interface words one answer of two tokens, "a" and the euro sign.
-struct Wording {
-  Api api;
-  ServerKind server;
-  const char* first;
-  const char* last;
-  const char* error;
-};
-
-constexpr Wording kWordings[] = {
-    {Api::kCompletions, ServerKind::kVllm, R"({"choices":[{"index":0,"text":"a","finish_reason":null}]})",
-     R"({"choices":[{"index":0,"text":"€","finish_reason":"stop"}]})", R"({"error":{"message":"out of memory","code":500}})"},
-    {Api::kChat, ServerKind::kVllm, R"({"choices":[{"index":0,"delta":{"role":"assistant","content":"a"}}]})",
-     R"({"choices":[{"index":0,"delta":{"content":"€"},"finish_reason":"stop"}]})",
-     R"({"object":"error","message":"out of memory"})"},
-    {Api::kSglangGenerate, ServerKind::kSglang, R"({"text":"a","output_ids":[1],"meta_info":{"completion_tokens":1}})",
-     R"({"text":"a€","output_ids":[1,2],"meta_info":{"completion_tokens":2,"finish_reason":{"type":"stop"}}})",
-     R"({"error":{"message":"out of memory"}})"},
-    {Api::kTgiGenerate, ServerKind::kTgi,
-     R"({"token":{"id":1,"text":"a","special":false},"generated_text":null,"details":null})",
-     R"({"token":{"id":2,"text":"€","special":false},"generated_text":"a€","details":{"finish_reason":"eos_token"}})",
-     R"({"error":"out of memory","error_type":"generation"})"},
-    {Api::kOllamaGenerate, ServerKind::kOllama, R"({"response":"a","done":false})",
-     R"({"response":"€","done":true,"done_reason":"stop"})", R"({"error":"out of memory"})"},
-    {Api::kOllamaChat, ServerKind::kOllama, R"({"message":{"role":"assistant","content":"a"},"done":false})",
-     R"({"message":{"content":"€"},"done":true,"done_reason":"stop"})", R"({"error":"out of memory"})"},
-    {Api::kLlamaServer, ServerKind::kLlamaServer, R"({"content":"a","tokens":[1],"stop":false})",
-     R"({"content":"€","tokens":[2],"stop":true,"stop_type":"eos"})", R"({"error":{"code":500,"message":"out of memory"}})"},
-};
 
 class FaultMatrix : public testing::TestWithParam<Wording> {
  protected:
@@ -61,17 +27,12 @@ class FaultMatrix : public testing::TestWithParam<Wording> {
   std::string First() const { return Head() + ChunkOf(Event(GetParam().first)); }
 
   record::RequestRecord Measure(const std::string& url, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs}) const {
-    const SteadyClock clock;
     OpenAiOptions options;
     options.http.urls = {net::ParseUrl(url).value()};
     options.profile = {GetParam().api, GetParam().server, "m", ""};
-    const auto system = OpenAiSystem::Create(std::move(options), clock).value();
-    load::RequestSpec request;
-    request.prompt = "hi";
+    load::RequestSpec request = Request();
     request.deadlines = deadlines;
-    const auto result = load::RunClosedLoop(*system, std::span(&request, 1), {}, clock);
-    EXPECT_TRUE(result.ok());
-    const record::RequestRecord& record = result->requests.at(0);
+    const record::RequestRecord record = openai::Measure(options, request);
     EXPECT_EQ(record.ok(), record.error_kind == RequestError::kNone);
     EXPECT_EQ(record.error.empty(), record.ok());
     return record;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "system/openai/event_template.h"
+#include "system/openai/secrets.h"
 #include "system/openai/token_account.h"
 
 namespace moecap::openai {
@@ -59,7 +60,7 @@ std::string StatusRemedy(int status, const std::string& location, const std::str
   if (status >= 300 && status < 400)
     return fmt::format("; redirects are not followed, give the final URL{}", location.empty() ? "" : ": " + location);
   if (status == 401 || status == 403) return "; give the key by api_key_env or api_key_file";
-  if (status == 404) return "; check the URL, the api and the model's name";
+  if (status == 404 || status == 405) return "; check the URL, the api and the model's name";
   if (status == 429 || status == 503)
     return retry_after.empty() ? "" : "; the server asks to retry after " + retry_after + " s";
   return "";
@@ -98,6 +99,7 @@ struct OpenAiSystem::Impl {
       ticket_ = ticket;
       stream_ = stream;
       whole_ = !stream;
+      page_ = false;
       done_ = false;
       status_ = 0;
       prompt_ids_ = static_cast<int64_t>(request.prompt_token_ids.size());
@@ -130,6 +132,7 @@ struct OpenAiSystem::Impl {
     uint64_t ticket_ = 0;
     bool stream_ = true;
     bool whole_ = false;  // the answer is one JSON object
+    bool page_ = false;   // the answer is for a browser
     bool done_ = false;   // [DONE] came
     int status_ = 0;
     int64_t prompt_ids_ = 0;
@@ -143,14 +146,8 @@ struct OpenAiSystem::Impl {
     std::string location_, retry_after_;
   };
 
-  Impl(OpenAiOptions system_options) : options(std::move(system_options)), reader(options.profile.api) {}
-
-  std::string Redacted(std::string text) const {
-    if (options.api_key.empty()) return text;
-    for (size_t at = 0; (at = text.find(options.api_key, at)) != std::string::npos;)
-      text.replace(at, options.api_key.size(), "***");
-    return text;
-  }
+  Impl(OpenAiOptions system_options)
+      : options(std::move(system_options)), secrets(options.api_key, options.http), reader(options.profile.api) {}
 
   void Release(Exchange& exchange) {
     const auto found = in_flight.find(exchange.ticket());
@@ -159,7 +156,8 @@ struct OpenAiSystem::Impl {
   }
 
   OpenAiOptions options;
-  std::string origin;
+  Secrets secrets;
+  std::vector<std::string> origins;  // of the URLs
   std::unique_ptr<net::HttpClient> client;
   EventReader reader;
   EventFacts facts;
@@ -175,6 +173,7 @@ void OpenAiSystem::Impl::Exchange::OnHead(const net::ResponseHead& head) {
   location_ = head.Field("location").substr(0, 300);
   retry_after_ = head.Field("retry-after").substr(0, 40);
   const std::string_view type = head.Field("content-type");
+  page_ = type.starts_with("text/html");
   net::StreamFormat format = Format(impl_.options.profile.api);
   if (type.starts_with("text/event-stream")) format = net::StreamFormat::kServerSentEvents;
   if (type.starts_with("application/x-ndjson")) format = net::StreamFormat::kNdjson;
@@ -190,8 +189,9 @@ void OpenAiSystem::Impl::Exchange::OnHead(const net::ResponseHead& head) {
 net::BodyVerdict OpenAiSystem::Impl::Exchange::Collect(std::string_view bytes, const net::Arrival& arrival) {
   last_arrival_ = arrival;
   if (status_ != 200) {
-    body_.append(bytes.substr(0, kMostErrorBody - std::min(kMostErrorBody, body_.size())));
-    return net::BodyVerdict::kProgress;
+    body_.append(bytes.substr(0, kMostErrorBody - body_.size()));
+    // An error without end says no more.
+    return body_.size() < kMostErrorBody ? net::BodyVerdict::kProgress : net::BodyVerdict::kAbort;
   }
   if (body_.size() + bytes.size() > impl_.options.max_event_bytes)
     return Abort(RequestError::kParseError, fmt::format("the answer is larger than {} bytes", impl_.options.max_event_bytes));
@@ -226,6 +226,8 @@ void OpenAiSystem::Impl::Exchange::Count(const EventFacts& facts, const net::Arr
 }
 
 net::BodyVerdict OpenAiSystem::Impl::Exchange::OnBody(std::string_view bytes, const net::Arrival& arrival) {
+  if (page_ && status_ == 200)
+    return Abort(RequestError::kBadResponse, "the answer is a web page; check the URL, its port and the api");
   if (whole_ || status_ != 200) return Collect(bytes, arrival);
   const int64_t before = impl_.observations;
   parser_.Push(bytes);
@@ -256,6 +258,7 @@ net::BodyVerdict OpenAiSystem::Impl::Exchange::OnBody(std::string_view bytes, co
 
 void OpenAiSystem::Impl::Exchange::OnEnd(const net::ExchangeResult& result) {
   if (whole_ && status_ == 200 && result.error.kind == net::NetErrorKind::kNone) TakeEvent(body_, last_arrival_);
+  const std::string& origin = impl_.origins[result.url];
   load::Completion completion;
   completion.input_tokens = prompt_ids_;
   completion.http_status = result.status;
@@ -266,16 +269,17 @@ void OpenAiSystem::Impl::Exchange::OnEnd(const net::ExchangeResult& result) {
     completion.error = result.error.message;
   } else if (error_kind_ != RequestError::kNone) {
     completion.error_kind = error_kind_;
-    completion.error = fmt::format("{}: {}", impl_.origin, error_);
+    completion.error = fmt::format("{}: {}", origin, error_);
   } else if (result.status != 200) {
     completion.error_kind = KindOfStatus(result.status);
-    completion.error = fmt::format("{}: status {}: {}{}", impl_.origin, result.status, ErrorMessage(body_),
+    const std::string said = ErrorMessage(body_);
+    completion.error = fmt::format("{}: status {}: {}{}", origin, result.status, said.empty() ? "without a message" : said,
                                    StatusRemedy(result.status, location_, retry_after_));
   }
   const bool ours = completion.error_kind == RequestError::kNone;
   account_.Conclude(completion);
-  if (ours && !completion.error.empty()) completion.error = fmt::format("{}: {}", impl_.origin, completion.error);
-  completion.error = impl_.Redacted(std::move(completion.error));
+  if (ours && !completion.error.empty()) completion.error = fmt::format("{}: {}", origin, completion.error);
+  completion.error = impl_.secrets.CutOutOf(std::move(completion.error));
   ++impl_.observations;
   const uint64_t ticket = ticket_;
   Impl& impl = impl_;
@@ -294,7 +298,7 @@ Result<std::unique_ptr<OpenAiSystem>> OpenAiSystem::Create(OpenAiOptions options
   net::HttpClientOptions http = impl->options.http;
   if (!impl->options.api_key.empty()) http.headers.emplace_back("Authorization", "Bearer " + impl->options.api_key);
   ASSIGN_OR_RETURN(impl->client, net::HttpClient::Create(std::move(http), clock));
-  impl->origin = impl->options.http.urls.front().Origin();
+  for (const net::Url& url : impl->options.http.urls) impl->origins.push_back(url.Origin());
   return std::unique_ptr<OpenAiSystem>(new OpenAiSystem(std::move(impl)));
 }
 

@@ -16,10 +16,10 @@ namespace moecap::openai {
 struct OpenAiOptions {
   net::HttpClientOptions http;
   RequestProfile profile;
-  std::string api_key;                                                // sent as bearer; a secret: cut out of every message
-  bool keep_text = true;                                              // false: count tokens only
-  bool stream = true;                                                 // false: no request is streamed, whatever it says
-  load::Deadlines default_deadlines;                                  // where a request sets none
+  std::string api_key;                // sent as bearer; a secret: cut out of every message, as the headers' values are
+  bool keep_text = true;              // false: count tokens only
+  bool stream = true;                 // false: no request is streamed, whatever it says
+  load::Deadlines default_deadlines;  // where a request sets none
   size_t max_event_bytes = net::StreamParser::kDefaultMaxEventBytes;  // also of a response that comes whole
 };
 

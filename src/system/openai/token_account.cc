@@ -110,13 +110,14 @@ void TokenAccount::Conclude(load::Completion& completion) const {
   completion.finish = finish_ == FinishKind::kLength ? FinishReason::kLength : FinishReason::kStop;
   if (finish_ == FinishKind::kNone) {
     completion.error_kind = RequestError::kTruncated;
-    completion.error = fmt::format("the stream ended after {} tokens without a finish reason", counted_);
+    completion.error = fmt::format("the answer ended after {} tokens without a finish reason; {}", counted_,
+                                   counted_ > 0 ? "the server's log may say why" : "is this the api that the server speaks?");
   } else if (finish_ == FinishKind::kAbort) {
     completion.error_kind = RequestError::kAbortFinish;
-    completion.error = fmt::format("the server ended the request with \"{}\"", abort_reason_);
+    completion.error = fmt::format("the server ended the request with \"{}\"; its log may say why", abort_reason_);
   } else if (counted_ == 0) {
     completion.error_kind = RequestError::kZeroTokens;
-    completion.error = "the server reported success, but not one token came";
+    completion.error = "the server reported success, but not one token came; may the prompt end the answer at once?";
   }
   if (completion.error_kind != RequestError::kNone) completion.finish = FinishReason::kError;
 }

@@ -1,0 +1,130 @@
+// What must never pass as success, and how it is named.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "system/openai/testing/scripted_api.h"
+
+namespace moecap::openai {
+namespace {
+
+using net::ChunkOf;
+using net::ScriptedConnection;
+using net::ScriptedServer;
+using net::StreamHead;
+using net::WholeResponse;
+using record::FinishReason;
+using record::RequestError;
+using testing::HasSubstr;
+using testing::Not;
+
+// Cases 9, 10 and 11: what must never pass as success.
+TEST(Failures, AStreamThatIsNotWholeIsNoSuccess) {
+  const auto kind = [](const std::vector<std::string>& events) { return RunStream(Api::kCompletions, events).error_kind; };
+  EXPECT_EQ(kind({TextChoice(" a")}), RequestError::kTruncated);
+  EXPECT_EQ(kind({TextChoice(" a"), "[DONE]"}), RequestError::kTruncated);
+  EXPECT_EQ(kind({}), RequestError::kTruncated);
+  EXPECT_EQ(kind({TextChoice("", kFinish), "[DONE]"}), RequestError::kZeroTokens);
+  EXPECT_EQ(kind({R"({"error":{"message":"out of memory","code":500}})", "[DONE]"}), RequestError::kStreamErrorObject);
+  EXPECT_EQ(kind({TextChoice(" a"), R"({"error":"overloaded","error_type":"x"})"}), RequestError::kStreamErrorObject);
+  EXPECT_EQ(kind({TextChoice(" a"), R"({"object":"error","message":"bad"})"}), RequestError::kStreamErrorObject);
+  for (const char* reason : {"abort", "error", "content_filter"})
+    EXPECT_EQ(kind({TextChoice(" a", fmt::format(R"("finish_reason":"{}")", reason))}), RequestError::kAbortFinish);
+  EXPECT_EQ(kind({TextChoice(" a"), "{\"choices\":[{\"index\":0,\"te"}), RequestError::kParseError);
+  EXPECT_EQ(kind({"not json"}), RequestError::kParseError);
+  EXPECT_EQ(kind({R"({"choices":[]} trailing)"}), RequestError::kParseError);
+  EXPECT_EQ(kind({R"({"choices":[{"text":"a"}],"usage":{"completion_tokens":1e18}})"}), RequestError::kParseError);
+  EXPECT_EQ(kind({R"({"choices":[{"text":"a"}],"usage":{"completion_tokens":-1}})"}), RequestError::kParseError);
+  const auto failed = RunStream(Api::kCompletions, {TextChoice(" a"), R"({"error":{"message":"out of memory"}})"});
+  EXPECT_EQ(failed.finish, FinishReason::kError);
+  EXPECT_FALSE(failed.ok());
+  EXPECT_EQ(failed.output_tokens, 1);
+  EXPECT_THAT(failed.error, testing::AllOf(HasSubstr("http://localhost"), HasSubstr("out of memory")));
+}
+
+TEST(Failures, TheEndOfTheBytesInMidEventIsTruncation) {
+  ScriptedServer server([](ScriptedConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: " + TextChoice(" a") +
+                    "\n\ndata: {\"choi");
+  });
+  EXPECT_EQ(Measure(Options(server, Api::kCompletions)).error_kind, RequestError::kTruncated);
+  ScriptedServer reset([](ScriptedConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Send(StreamHead() + ChunkOf("data: " + TextChoice(" a", kFinish) + "\n\n"));
+    connection.SleepMs(20);
+  });
+  EXPECT_EQ(Measure(Options(reset, Api::kCompletions)).error_kind, RequestError::kResetMidstream);
+}
+
+// Case 13: every status is told apart, with its body's message.
+TEST(Failures, StatusesAreNamed) {
+  const auto run = [](int status, const std::string& body, const std::string& fields = "") {
+    ScriptedServer server(Answer(WholeResponse(status, body, fields)));
+    auto options = Options(server, Api::kCompletions);
+    options.api_key = "sk-hidden";
+    return Measure(options);
+  };
+  const auto unauthorized = run(401, R"({"error":{"message":"Incorrect key sk-hidden","type":"auth"}})");
+  EXPECT_EQ(unauthorized.error_kind, RequestError::kHttp4xx);
+  EXPECT_EQ(unauthorized.http_status, 401);
+  EXPECT_THAT(unauthorized.error,
+              testing::AllOf(HasSubstr("Incorrect key ***"), HasSubstr("api_key_env"), Not(HasSubstr("hidden"))));
+  for (const int status : {400, 404, 408, 413, 422, 499}) EXPECT_EQ(run(status, "no").error_kind, RequestError::kHttp4xx);
+  for (const int status : {500, 502, 503, 504}) EXPECT_EQ(run(status, "<html>\n").error_kind, RequestError::kHttp5xx);
+  const auto busy = run(429, R"({"detail":"slow down"})", "Retry-After: 7\r\n");
+  EXPECT_EQ(busy.error_kind, RequestError::kHttp429);
+  EXPECT_THAT(busy.error, testing::AllOf(HasSubstr("slow down"), HasSubstr("7 s")));
+  const auto moved = run(307, "", "Location: http://elsewhere/\r\n");
+  EXPECT_EQ(moved.error_kind, RequestError::kHttpRedirect);
+  EXPECT_THAT(moved.error, HasSubstr("http://elsewhere/"));
+  EXPECT_THAT(run(400, std::string(1 << 20, 'x')).error.size(), testing::Lt(1000u));
+}
+
+TEST(Failures, DeadlinesBoundASilentServer) {
+  ScriptedServer silent([](ScriptedConnection& connection, int) { connection.Hold(); });
+  ScriptedServer pinging([](ScriptedConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Send(StreamHead());
+    for (int i = 0; i < 300; ++i) {
+      connection.Send(ChunkOf(": ping\n\n"));
+      connection.SleepMs(5);
+    }
+  });
+  ScriptedServer stalling([](ScriptedConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Send(StreamHead() + ChunkOf("data: " + TextChoice(" a") + "\n\n"));
+    connection.Hold();
+  });
+  const auto kind = [](const ScriptedServer& server, const load::Deadlines& deadlines) {
+    load::RequestSpec request = Request();
+    request.deadlines = deadlines;
+    return Measure(Options(server, Api::kCompletions), request).error_kind;
+  };
+  EXPECT_EQ(kind(silent, {.headers_ns = 50 * kMs}), RequestError::kHeaderTimeout);
+  EXPECT_EQ(kind(silent, {.total_ns = 50 * kMs}), RequestError::kTotalTimeout);
+  EXPECT_EQ(kind(pinging, {.first_token_ns = 80 * kMs}), RequestError::kFirstTokenTimeout);
+  EXPECT_EQ(kind(stalling, {.first_token_ns = 5000 * kMs, .idle_ns = 50 * kMs}), RequestError::kIdleTimeout);
+}
+
+TEST(Failures, ClosedPortsAndEndlessEvents) {
+  OpenAiOptions closed;
+  closed.http.urls = {net::ParseUrl(fmt::format("http://127.0.0.1:{}", net::ClosedPort())).value()};
+  closed.profile = {Api::kCompletions, ServerKind::kVllm, "m", ""};
+  EXPECT_EQ(Measure(closed).error_kind, RequestError::kConnectRefused);
+
+  ScriptedServer endless([](ScriptedConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Send(StreamHead() + "10000000\r\ndata: ");
+    const std::string block(1 << 16, 'x');
+    for (int i = 0; i < 4096; ++i) connection.Send(block);
+  });
+  auto options = Options(endless, Api::kCompletions);
+  options.max_event_bytes = 1 << 20;
+  const auto record = Measure(options);
+  EXPECT_EQ(record.error_kind, RequestError::kParseError);
+  EXPECT_THAT(record.error, HasSubstr("1048576 bytes"));
+}
+
+}  // namespace
+}  // namespace moecap::openai

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/table.h"
+#include "load/closed_loop.h"
 #include "load/open_loop.h"
 #include "mock_process.h"
 #include "workload/arrivals.h"

@@ -19,7 +19,7 @@ void Append(std::string& file, uint32_t type, std::string_view payload) {
 void Check(std::string_view bytes) {
   const auto log = load::ParseEventLog(bytes);
   if (!log.ok()) return;
-  CHECK(log->damaged_bytes < bytes.size() && log->result.requests.size() <= log->header.ids.size());
+  CHECK(log->damaged_bytes < bytes.size());
   for (const auto& request : log->result.requests)
     CHECK(!request.ok() || std::cmp_equal(request.token_s.size(), request.output_tokens));
 }
@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes = fuzz::Text(data, size);
   Check(bytes);
   std::string file("MOECAPEV\x01\0\0\0", 12);
-  Append(file, 1, R"({"system":"S","concurrency":2,"repeat":0,"origin_ns":0,"started_at":"","ids":["a","b","c","d"]})");
+  Append(file, 1, R"({"system":"S","concurrency":2,"repeat":0,"origin_ns":0,"started_at":""})");
   Append(file, 2, bytes);
   Check(file);
   return 0;

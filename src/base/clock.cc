@@ -22,6 +22,12 @@ int64_t SteadyClock::NowNs() const {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+int64_t ThreadCpuNs() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 std::string WallTimeIso8601() { return FormatWallTime("%Y-%m-%dT%H:%M:%SZ"); }
 std::string WallTimeCompact() { return FormatWallTime("%Y%m%d-%H%M%S"); }
 

@@ -20,6 +20,9 @@ class SteadyClock final : public Clock {
   int64_t NowNs() const override;
 };
 
+// CPU time of the calling thread, user and system, in nanoseconds.
+int64_t ThreadCpuNs();
+
 // A clock that tests move by hand.
 class FakeClock final : public Clock {
  public:

@@ -35,40 +35,47 @@ struct FrameHead {
 };
 static_assert(sizeof(FrameHead) == 16);
 
-enum Kind : uint8_t { kSend = 1, kChunk = 2, kGivenUp = 3, kFinish = 4 };
-enum ChunkFlags : uint8_t { kReasoning = 1 };
+enum Kind : uint8_t { kSend = 1, kChunk = 2, kGivenUp = 3, kFinish = 4, kNotIssued = 5 };
+enum ChunkFlags : uint8_t { kReasoning = 1, kHasDelay = 2 };
 
 // What every event starts with.
 struct Head {
   uint8_t kind = 0;
   uint8_t flags = 0;
-  uint16_t value = 0;  // tokens of a chunk; kind of error
+  uint16_t value = 0;  // tokens of a chunk; kind of error; bytes of an id
   uint32_t ticket = 0;
 };
-struct SendEvent {
+struct SendEvent {  // then the id
   Head head;
   int64_t at_ns = 0, intended_ns = 0;
   int64_t client = 0;
 };
-struct ChunkEvent {
+struct NotIssuedEvent {  // then the id
+  Head head;
+  int64_t intended_ns = 0;
+  int64_t client = 0;
+};
+struct ChunkEvent {  // then, with kHasDelay, the receive delay, i64
   Head head;
   int64_t at_ns = 0;
 };
 struct GivenUpEvent {
   Head head;
 };
-struct FinishEvent {
+struct FinishEvent {  // then the error's message
   Head head;
   int32_t finish = 0, http_status = 0, tokens_source = 0, retries = 0;
+  int64_t error_bytes = 0;
   int64_t input_tokens = 0;
   int64_t output_tokens = -1, reasoning_tokens = -1, cached_input_tokens = -1;  // -1 = not told
   double server_prefill_s = -1, server_decode_s = -1;                           // -1 = not told
   Timings timings;
 };
-static_assert(sizeof(ChunkEvent) == 16 && sizeof(SendEvent) == 32 && sizeof(FinishEvent) == 120);
+static_assert(sizeof(ChunkEvent) == 16 && sizeof(SendEvent) == 32 && sizeof(FinishEvent) == 128);
 static_assert(std::is_trivially_copyable_v<FinishEvent>);
 
 constexpr int64_t kMostChunkTokens = UINT16_MAX;
+constexpr size_t kMostTextBytes = 4096;
 
 uint64_t Checksum(uint32_t type, std::string_view payload) {
   return XXH3_64bits_withSeed(payload.data(), payload.size(), (uint64_t{type} << 32) | payload.size());
@@ -88,8 +95,11 @@ std::optional<T> UnlessNegative(T value) {
 }
 
 Json ToJson(const EventLogHeader& header) {
-  return {{"system", header.cell.system},  {"concurrency", header.cell.concurrency}, {"repeat", header.cell.repeat},
-          {"origin_ns", header.origin_ns}, {"started_at", header.started_at},        {"ids", header.ids}};
+  return {{"system", header.cell.system},
+          {"concurrency", header.cell.concurrency},
+          {"repeat", header.cell.repeat},
+          {"origin_ns", header.origin_ns},
+          {"started_at", header.started_at}};
 }
 
 Result<EventLogHeader> HeaderFromJson(const std::string& text) {
@@ -101,7 +111,6 @@ Result<EventLogHeader> HeaderFromJson(const std::string& text) {
     json.at("repeat").get_to(header.cell.repeat);
     json.at("origin_ns").get_to(header.origin_ns);
     json.at("started_at").get_to(header.started_at);
-    json.at("ids").get_to(header.ids);
     return header;
   } catch (const Json::exception& error) {
     return BadInput(fmt::format("its header is not complete: {}", error.what()));
@@ -111,21 +120,19 @@ Result<EventLogHeader> HeaderFromJson(const std::string& text) {
 // Feeds events to the same recorder that a run uses.
 class Replay {
  public:
-  explicit Replay(const EventLogHeader& header)
-      : tickets_(header.ids.size()), recorder_(header.ids, header.cell, header.origin_ns) {}
+  explicit Replay(const EventLogHeader& header) : recorder_(header.cell, header.origin_ns) {}
 
   Status Frame(std::string_view payload) {
     while (!payload.empty()) {
       Head head;
       RETURN_IF_ERROR(Peek(payload, head));
-      if (head.ticket >= tickets_) return BadInput(fmt::format("request {} of {} does not exist", head.ticket, tickets_));
-      if (recorder_.IsFinished(head.ticket)) return BadInput(fmt::format("request {} goes on after its end", head.ticket));
+      RETURN_IF_ERROR(CheckTicket(head));
       RETURN_IF_ERROR(One(head, payload));
     }
     return {};
   }
 
-  LoadResult Finish() && { return std::move(recorder_).Finish(sent_, false); }
+  LoadResult Finish() && { return std::move(recorder_).Finish(); }
 
  private:
   template <typename T>
@@ -140,50 +147,80 @@ class Replay {
     payload.remove_prefix(sizeof(T));
     return {};
   }
+  static Result<std::string> TakeText(std::string_view& payload, size_t size) {
+    if (payload.size() < size || size > kMostTextBytes) return BadInput("a text is cut off or too long");
+    std::string text(payload.substr(0, size));
+    payload.remove_prefix(size);
+    return text;
+  }
+
+  Status CheckTicket(const Head& head) const {
+    const auto sent = static_cast<uint64_t>(recorder_.sent());
+    if (head.kind == kSend || head.kind == kNotIssued) {
+      return head.ticket == sent ? Status() : BadInput(fmt::format("request {} is sent when {} is next", head.ticket, sent));
+    }
+    if (head.ticket >= sent) return BadInput(fmt::format("request {} of {} does not exist", head.ticket, sent));
+    if (recorder_.HasEnded(head.ticket)) return BadInput(fmt::format("request {} goes on after its end", head.ticket));
+    return {};
+  }
 
   Status One(const Head& head, std::string_view& payload) {
     switch (head.kind) {
       case kSend: {
         SendEvent event;
         RETURN_IF_ERROR(Take(payload, event));
-        sent_ = std::max<size_t>(sent_, head.ticket + size_t{1});
-        recorder_.OnSend(head.ticket, static_cast<int>(event.client), event.intended_ns, event.at_ns);
+        ASSIGN_OR_RETURN(std::string id, TakeText(payload, head.value));
+        recorder_.OnSend(std::move(id), 0, static_cast<int>(event.client), event.intended_ns, event.at_ns);
         return {};
       }
-      case kChunk: {
-        ChunkEvent event;
+      case kNotIssued: {
+        NotIssuedEvent event;
         RETURN_IF_ERROR(Take(payload, event));
-        RETURN_IF_ERROR(Count(head.value));
-        recorder_.OnChunk(head.ticket,
-                          {.arrival_ns = event.at_ns, .tokens = head.value, .reasoning = (head.flags & kReasoning) != 0});
+        ASSIGN_OR_RETURN(std::string id, TakeText(payload, head.value));
+        recorder_.OnNotIssued(std::move(id), static_cast<int>(event.client), event.intended_ns);
         return {};
       }
+      case kChunk:
+        return OneChunk(head, payload);
       case kGivenUp: {
         GivenUpEvent event;
         RETURN_IF_ERROR(Take(payload, event));
         ASSIGN_OR_RETURN(const auto error, ErrorOf(head.value));
-        recorder_.OnGivenUp(head.ticket, error, "");
+        recorder_.OnGivenUp(head.ticket, error);
         return {};
       }
-      case kFinish: {
-        FinishEvent event;
-        RETURN_IF_ERROR(Take(payload, event));
-        return Finished(head, event);
-      }
+      case kFinish:
+        return Finished(head, payload);
       default:
         return BadInput(fmt::format("an event of kind {} is not known", head.kind));
     }
   }
 
-  Status Finished(const Head& head, const FinishEvent& event) {
+  Status OneChunk(const Head& head, std::string_view& payload) {
+    ChunkEvent event;
+    RETURN_IF_ERROR(Take(payload, event));
+    RETURN_IF_ERROR(Count(head.value));
+    Chunk chunk;
+    chunk.arrival_ns = event.at_ns;
+    chunk.tokens = head.value;
+    chunk.reasoning = (head.flags & kReasoning) != 0;
+    if ((head.flags & kHasDelay) != 0) RETURN_IF_ERROR(Take(payload, chunk.kernel_delay_ns));
+    recorder_.OnChunk(head.ticket, chunk);
+    return {};
+  }
+
+  Status Finished(const Head& head, std::string_view& payload) {
     constexpr auto kLastFinish = static_cast<int32_t>(record::FinishReason::kCancelled);
     constexpr auto kLastSource = static_cast<int32_t>(record::TokensSource::kChunks);
+    FinishEvent event;
+    RETURN_IF_ERROR(Take(payload, event));
     if (event.finish < 0 || event.finish > kLastFinish || event.tokens_source < 0 || event.tokens_source > kLastSource ||
         event.output_tokens > kMostTokens) {
       return BadInput("the end of a request makes no sense");
     }
     RETURN_IF_ERROR(Count(event.output_tokens));
     Completion completion;
+    ASSIGN_OR_RETURN(completion.error, TakeText(payload, static_cast<size_t>(event.error_bytes)));
     completion.finish = static_cast<record::FinishReason>(event.finish);
     ASSIGN_OR_RETURN(completion.error_kind, ErrorOf(head.value));
     completion.http_status = event.http_status;
@@ -213,8 +250,6 @@ class Replay {
     return tokens_ <= kMostTokens ? Status() : BadInput(fmt::format("it tells of more than {} tokens", kMostTokens));
   }
 
-  size_t tickets_;
-  size_t sent_ = 0;
   int64_t tokens_ = 0;
   Recorder recorder_;
 };
@@ -252,8 +287,18 @@ void EventLogWriter::Append(const Event& event) {
   buffer_.append(reinterpret_cast<const char*>(&event), sizeof(event));
 }
 
-void EventLogWriter::OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t now_ns) {
-  Append(SendEvent{HeadOf(kSend, ticket), now_ns, intended_ns, client});
+void EventLogWriter::AppendText(std::string_view text) { buffer_.append(text); }
+
+void EventLogWriter::OnSend(uint64_t ticket, std::string_view id, int client, int64_t intended_ns, int64_t now_ns) {
+  id = id.substr(0, kMostTextBytes);
+  Append(SendEvent{HeadOf(kSend, ticket, static_cast<uint16_t>(id.size())), now_ns, intended_ns, client});
+  AppendText(id);
+}
+
+void EventLogWriter::OnNotIssued(uint64_t ticket, std::string_view id, int client, int64_t intended_ns) {
+  id = id.substr(0, kMostTextBytes);
+  Append(NotIssuedEvent{HeadOf(kNotIssued, ticket, static_cast<uint16_t>(id.size())), intended_ns, client});
+  AppendText(id);
 }
 
 void EventLogWriter::OnGivenUp(uint64_t ticket, record::RequestError kind) {
@@ -261,17 +306,22 @@ void EventLogWriter::OnGivenUp(uint64_t ticket, record::RequestError kind) {
 }
 
 void EventLogWriter::OnChunk(uint64_t ticket, const Chunk& chunk) {
-  const uint8_t flags = chunk.reasoning ? kReasoning : 0;
+  const bool has_delay = chunk.kernel_delay_ns >= 0;
+  uint8_t flags = (chunk.reasoning ? kReasoning : 0) | (has_delay ? kHasDelay : 0);
   int64_t tokens = chunk.tokens;
   do {  // an answer that came whole may hold more tokens than an event can
     const int64_t part = std::min(tokens, kMostChunkTokens);
     Append(ChunkEvent{HeadOf(kChunk, ticket, static_cast<uint16_t>(part), flags), chunk.arrival_ns});
+    if ((flags & kHasDelay) != 0) Append(chunk.kernel_delay_ns);
+    flags &= static_cast<uint8_t>(~kHasDelay);
     tokens -= part;
   } while (tokens > 0);
 }
 
 void EventLogWriter::OnFinish(uint64_t ticket, const Completion& completion) {
+  const std::string_view error = std::string_view(completion.error).substr(0, kMostTextBytes);
   FinishEvent event;
+  event.error_bytes = std::ssize(error);
   event.head = HeadOf(kFinish, ticket, static_cast<uint16_t>(completion.error_kind));
   event.finish = static_cast<int32_t>(completion.finish);
   event.http_status = completion.http_status;
@@ -285,6 +335,7 @@ void EventLogWriter::OnFinish(uint64_t ticket, const Completion& completion) {
   event.server_decode_s = OrMinusOne(completion.server_decode_s);
   event.timings = completion.timings;
   Append(event);
+  AppendText(error);
 }
 
 Status EventLogWriter::Flush(int64_t now_ns) {

@@ -1,4 +1,4 @@
-// events.bin: everything that a load generator observed, as it happened, so that every figure can be recomputed and a killed
+// A log (events/*.bin): everything that a load generator observed, as it happened, so that every figure can be recomputed and a killed
 // run loses at most its last moments. Format: docs/formats/events.md.
 #pragma once
 
@@ -6,22 +6,22 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "load/closed_loop.h"
+#include "load/load_result.h"
+#include "load/system_under_test.h"
 
 namespace moecap::load {
 
 struct EventLogHeader {
   record::CellId cell;
-  int64_t origin_ns = 0;         // time 0 of the records, on the steady clock of that boot
-  std::string started_at;        // wall clock at the origin, UTC, ISO 8601: joins the log with a server's
-  std::vector<std::string> ids;  // of the requests; tickets are indices into them
+  int64_t origin_ns = 0;   // time 0 of the records, on the steady clock of that boot
+  std::string started_at;  // wall clock at the origin, UTC, ISO 8601: joins the log with a server's
 };
 
-// Appends to a buffer in memory (16 bytes a chunk, no allocation) and writes it out in checksummed frames. For one thread.
+// Appends to a buffer in memory (16 bytes a chunk, 24 with a receive delay; no allocation) and writes it out in checksummed
+// frames. For one thread.
 class EventLogWriter {
  public:
   // Events wait at most this long in memory, as long as Flush is called; then they survive the process (though not the
@@ -34,7 +34,9 @@ class EventLogWriter {
   EventLogWriter& operator=(EventLogWriter&&) = delete;
   ~EventLogWriter();  // writes what is left, ignoring errors; call Close to see them
 
-  void OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t now_ns);
+  // Tickets count from 0 in the order of these two calls. An id keeps its first 4096 bytes, as does an error's message.
+  void OnSend(uint64_t ticket, std::string_view id, int client, int64_t intended_ns, int64_t now_ns);
+  void OnNotIssued(uint64_t ticket, std::string_view id, int client, int64_t intended_ns);
   void OnGivenUp(uint64_t ticket, record::RequestError kind);
   void OnChunk(uint64_t ticket, const Chunk& chunk);
   void OnFinish(uint64_t ticket, const Completion& completion);
@@ -48,6 +50,7 @@ class EventLogWriter {
   EventLogWriter(int fd, std::string name, int64_t now_ns);
   template <typename Event>
   void Append(const Event& event);
+  void AppendText(std::string_view text);
   Status WriteFrame(uint32_t type, std::string_view payload);
 
   int fd_;
@@ -58,8 +61,8 @@ class EventLogWriter {
 
 struct EventLog {
   EventLogHeader header;
-  // As the run's own recorder made them, without token ids, texts, scores and passes. Requests that had not ended are
-  // cancelled.
+  // As the load's own recorder made them, without token ids, texts, scores and passes; of the result's other fields the receive
+  // delays. Requests that had not ended are cancelled.
   LoadResult result;
   uint64_t damaged_bytes = 0;  // at the end of the file, of a frame that was not written to its end
 };

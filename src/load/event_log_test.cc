@@ -28,7 +28,6 @@ fs::path TestFile() {
 record::RequestRecord WithoutTexts(record::RequestRecord request) {
   request.token_ids.clear();
   request.text.clear();
-  request.error.clear();
   return request;
 }
 
@@ -44,8 +43,7 @@ LoadResult RunWithLog(const fs::path& path, FakeClock& clock) {
   const std::vector<RequestSpec> specs = Requests({5, 90, 2, 1000});
   const std::vector<PlannedRequest> plan = {
       {&specs[0], 0, {}}, {&specs[1], 0.1, 0.25}, {&specs[2], 0.7, {}}, {&specs[3], 0.9, {}}};
-  auto writer =
-      EventLogWriter::Create(path, {{"S", 4, 1}, clock.NowNs(), "2026-01-31T12:00:00Z", {"p0", "p1", "p2", "p3"}}, clock);
+  auto writer = EventLogWriter::Create(path, {{"S", 4, 1}, clock.NowNs(), "2026-01-31T12:00:00Z"}, clock);
   CHECK(writer.ok());
   OpenLoopOptions options;
   options.cell = {"S", 4, 1};
@@ -69,12 +67,12 @@ TEST(EventLog, GivesTheRecordsOfTheRunAgain) {
 
 TEST(EventLog, KeepsEverythingThatARequestCanReport) {
   SteadyClock clock;
-  EventLogHeader header{{"S", 1, 0}, 1000, "", {"a", "b"}};
+  const EventLogHeader header{{"S", 1, 0}, 1000, ""};
   auto writer = EventLogWriter::Create(TestFile(), header, clock);
-  Recorder recorder({"a", "b"}, header.cell, header.origin_ns, &*writer);
-  recorder.OnSend(0, 3, 2000, 5000);
+  Recorder recorder(header.cell, header.origin_ns, &*writer);
+  recorder.OnSend("a", 3, 3, 2000, 5000);
   recorder.OnChunk(0, {.arrival_ns = 9000, .tokens = 2, .reasoning = true});
-  recorder.OnChunk(0, {.arrival_ns = 11000, .tokens = 1});
+  recorder.OnChunk(0, {.arrival_ns = 11000, .tokens = 1, .kernel_delay_ns = 700});
   Completion whole;
   whole.finish = record::FinishReason::kLength;
   whole.input_tokens = 77;
@@ -88,23 +86,28 @@ TEST(EventLog, KeepsEverythingThatARequestCanReport) {
   whole.server_prefill_s = 0.5;
   whole.server_decode_s = 0.25;
   recorder.OnFinish(0, whole);
-  recorder.OnSend(1, 0, 3000, 6000);
+  recorder.OnSend("b", 1, 0, 3000, 6000);
   Completion broken;
   broken.finish = record::FinishReason::kError;
   broken.error_kind = record::RequestError::kResetMidstream;
+  broken.error = "the server closed the connection";
   recorder.OnFinish(1, broken);
+  recorder.OnNotIssued("c", 2, 9000);
   ASSERT_TRUE(writer->Close().ok());
   const auto log = ReadEventLog(TestFile());
   ASSERT_TRUE(log.ok()) << log.error().message;
-  ExpectSame(log->result, std::move(recorder).Finish(2, false));
+  ExpectSame(log->result, std::move(recorder).Finish());
   EXPECT_EQ(log->result.requests[0].output_tokens, 9);
   EXPECT_EQ(log->result.requests[1].error_kind, record::RequestError::kResetMidstream);
+  EXPECT_EQ(log->result.requests[1].error, "the server closed the connection");
+  EXPECT_EQ(log->result.requests[2].error_kind, record::RequestError::kNotIssued);
+  EXPECT_THAT(log->result.receive_delay_s, testing::ElementsAre(7e-7F));
 }
 
 TEST(EventLog, SplitsWhatOneEventCannotHold) {
   SteadyClock clock;
-  auto writer = EventLogWriter::Create(TestFile(), {{}, 0, "", {"a"}}, clock);
-  writer->OnSend(0, 0, 0, 0);
+  auto writer = EventLogWriter::Create(TestFile(), {}, clock);
+  writer->OnSend(0, "a", 0, 0, 0);
   writer->OnChunk(0, {.arrival_ns = 1, .tokens = 150'000});
   ASSERT_TRUE(writer->Close().ok());
   EXPECT_EQ(ReadEventLog(TestFile())->result.requests[0].output_tokens, 150'000);
@@ -149,10 +152,8 @@ TEST(EventLog, SurvivesAKill) {
   const pid_t child = ::fork();
   if (child == 0) {
     FakeClock clock;
-    EventLogHeader header;
-    header.ids = {"a"};
-    auto writer = EventLogWriter::Create(path, header, clock);
-    writer->OnSend(0, 0, 0, 0);
+    auto writer = EventLogWriter::Create(path, {}, clock);
+    writer->OnSend(0, "a", 0, 0, 0);
     for (int i = 1; i <= 1000; ++i) {
       clock.AdvanceNs(EventLogWriter::kFlushNs / 100);
       writer->OnChunk(0, {.arrival_ns = clock.NowNs()});

@@ -21,32 +21,53 @@ void Respread(int64_t tokens, record::RequestRecord& request) {
   request.output_tokens = tokens;
 }
 
-}  // namespace
+// Memory set aside for one answer, so that none is allocated while tokens arrive.
+constexpr int64_t kMostReservedTokens = 65'536;
 
-Recorder::Recorder(std::vector<std::string> ids, const record::CellId& cell, int64_t origin_ns, EventLogWriter* events)
-    : cell_(cell), origin_ns_(origin_ns), events_(events), is_finished_(ids.size()) {
-  result_.requests.resize(ids.size());
-  for (size_t i = 0; i < ids.size(); ++i) {
-    result_.requests[i].id = std::move(ids[i]);
-    result_.requests[i].cell = cell;
-    result_.requests[i].finish = record::FinishReason::kCancelled;
+std::string WhyGivenUp(record::RequestError kind) {
+  switch (kind) {
+    case record::RequestError::kCancelledByClient:
+      return "the user gave up, as planned";
+    case record::RequestError::kTotalTimeout:
+      return "it had not ended when the time to drain was over";
+    case record::RequestError::kNotIssued:
+      return "it was due and had not been sent when the load ended";
+    default:
+      return {};
   }
 }
 
-void Recorder::OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t now_ns) {
-  if (events_ != nullptr) events_->OnSend(ticket, client, intended_ns, now_ns);
-  record::RequestRecord& request = result_.requests[ticket];
-  request.client = client;
-  request.intended_send_s = SinceOrigin(intended_ns);
+}  // namespace
+
+Recorder::Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events)
+    : cell_(cell), origin_ns_(origin_ns), events_(events) {}
+
+uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns) {
+  const uint64_t ticket = result_.requests.size();
+  if (events_ != nullptr) events_->OnSend(ticket, id, client, intended_ns, now_ns);
+  record::RequestRecord& request = Add(std::move(id), client, intended_ns);
   request.send_s = SinceOrigin(now_ns);
+  const auto room = static_cast<size_t>(std::clamp(expected_tokens, int64_t{0}, kMostReservedTokens));
+  request.token_s.reserve(room);
+  request.chunk_tokens.reserve(room);
+  return ticket;
 }
 
-void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind, std::string why) {
+void Recorder::OnNotIssued(std::string id, int client, int64_t intended_ns) {
+  const uint64_t ticket = result_.requests.size();
+  if (events_ != nullptr) events_->OnNotIssued(ticket, id, client, intended_ns);
+  record::RequestRecord& request = Add(std::move(id), client, intended_ns);
+  request.send_s = request.intended_send_s;
+  request.error_kind = record::RequestError::kNotIssued;
+  request.error = WhyGivenUp(request.error_kind);
+  End(ticket);
+}
+
+void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
   if (events_ != nullptr) events_->OnGivenUp(ticket, kind);
   record::RequestRecord& request = result_.requests[ticket];
-  request.finish = record::FinishReason::kCancelled;
   request.error_kind = kind;
-  request.error = std::move(why);
+  request.error = WhyGivenUp(kind);
   End(ticket);
 }
 
@@ -54,6 +75,7 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
   if (events_ != nullptr) events_->OnChunk(ticket, chunk);
   record::RequestRecord& request = result_.requests[ticket];
   const double arrival_s = SinceOrigin(chunk.arrival_ns);
+  if (chunk.kernel_delay_ns >= 0) result_.receive_delay_s.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
   request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
   request.token_ids.insert(request.token_ids.end(), chunk.token_ids.begin(), chunk.token_ids.end());
   request.chunk_tokens.push_back(chunk.tokens);
@@ -82,7 +104,9 @@ void Recorder::OnFinish(uint64_t ticket, Completion completion) {
   }
   if (completion.reasoning_tokens) request.reasoning_tokens = *completion.reasoning_tokens;
   const bool one_each = std::ranges::all_of(request.chunk_tokens, [](int tokens) { return tokens == 1; });
-  if (one_each) request.chunk_tokens.clear();
+  if (one_each) request.chunk_tokens = {};
+  request.token_s.shrink_to_fit();
+  request.chunk_tokens.shrink_to_fit();
   End(ticket);
 }
 
@@ -93,15 +117,11 @@ void Recorder::OnPass(record::PassRecord pass, int64_t start_ns) {
   result_.passes.push_back(std::move(pass));
 }
 
-std::vector<uint64_t> Recorder::TakeFinished() { return std::exchange(newly_finished_, {}); }
+std::vector<uint64_t> Recorder::TakeEnded() { return std::exchange(newly_ended_, {}); }
 
 Status Recorder::FlushEvents(int64_t now_ns) { return events_ != nullptr ? events_->Flush(now_ns) : Status(); }
 
-LoadResult Recorder::Finish(size_t kept, bool interrupted) && {
-  result_.requests.resize(kept);
-  result_.interrupted = interrupted;
-  return std::move(result_);
-}
+LoadResult Recorder::Finish() && { return std::move(result_); }
 
 std::optional<double> Recorder::InstantSinceOrigin(int64_t now_ns) const {
   return now_ns == 0 ? std::nullopt : std::optional(SinceOrigin(now_ns));
@@ -116,10 +136,21 @@ void Recorder::CopyTimings(const Timings& timings, record::RequestRecord& reques
   request.end_s = InstantSinceOrigin(timings.end_ns);
 }
 
+record::RequestRecord& Recorder::Add(std::string id, int client, int64_t intended_ns) {
+  record::RequestRecord& request = result_.requests.emplace_back();
+  request.id = std::move(id);
+  request.cell = cell_;
+  request.client = client;
+  request.intended_send_s = SinceOrigin(intended_ns);
+  request.finish = record::FinishReason::kCancelled;
+  has_ended_.push_back(false);
+  return request;
+}
+
 void Recorder::End(uint64_t ticket) {
-  is_finished_[ticket] = true;
-  newly_finished_.push_back(ticket);
-  ++finished_;
+  has_ended_[ticket] = true;
+  newly_ended_.push_back(ticket);
+  ++ended_;
 }
 
 }  // namespace moecap::load

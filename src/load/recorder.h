@@ -6,48 +6,56 @@
 #include <string>
 #include <vector>
 
-#include "load/closed_loop.h"
+#include "load/load_result.h"
+#include "load/system_under_test.h"
 
 namespace moecap::load {
 
-// Tickets are indices into the ids, which are those of the requests. Times are recorded since `origin_ns`.
+class EventLogWriter;
+
+// Times are recorded since `origin_ns`.
 class Recorder final : public Observer {
  public:
   // `events` may be null; it must outlive the recorder.
-  Recorder(std::vector<std::string> ids, const record::CellId& cell, int64_t origin_ns, EventLogWriter* events = nullptr);
+  Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events = nullptr);
 
-  void OnSend(uint64_t ticket, int client, int64_t intended_ns, int64_t now_ns);
-  // Ends a request in flight that the client gave up, or that was never sent.
-  void OnGivenUp(uint64_t ticket, record::RequestError kind, std::string why);
+  // Returns the request's ticket: how many were sent before it. `expected_tokens` only reserves memory.
+  uint64_t OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns);
+  // A request that was due and will not be sent. It takes a ticket too.
+  void OnNotIssued(std::string id, int client, int64_t intended_ns);
+  // Ends a request in flight that the client gave up.
+  void OnGivenUp(uint64_t ticket, record::RequestError kind);
 
   void OnChunk(uint64_t ticket, const Chunk& chunk) override;
   void OnFinish(uint64_t ticket, Completion completion) override;
   void OnPass(record::PassRecord pass, int64_t start_ns) override;
 
-  int64_t finished() const { return finished_; }
-  bool IsFinished(uint64_t ticket) const { return is_finished_[ticket]; }
+  int64_t sent() const { return static_cast<int64_t>(result_.requests.size()); }
+  int64_t ended() const { return ended_; }
+  bool HasEnded(uint64_t ticket) const { return has_ended_[ticket]; }
   // Requests that ended since the last call, in that order.
-  std::vector<uint64_t> TakeFinished();
-  int client_of(uint64_t ticket) const { return result_.requests[ticket].client; }
+  std::vector<uint64_t> TakeEnded();
+  const record::RequestRecord& request(uint64_t ticket) const { return result_.requests[ticket]; }
 
   // Writes logged events out when they are due.
   Status FlushEvents(int64_t now_ns);
 
-  // The first `kept` requests; those among them that did not finish are cancelled.
-  LoadResult Finish(size_t kept, bool interrupted) &&;
+  // Requests that did not end are cancelled.
+  LoadResult Finish() &&;
 
  private:
   double SinceOrigin(int64_t now_ns) const { return static_cast<double>(now_ns - origin_ns_) * 1e-9; }
   std::optional<double> InstantSinceOrigin(int64_t now_ns) const;
   void CopyTimings(const Timings& timings, record::RequestRecord& request) const;
+  record::RequestRecord& Add(std::string id, int client, int64_t intended_ns);
   void End(uint64_t ticket);
 
   record::CellId cell_;
   int64_t origin_ns_;
   EventLogWriter* events_;
-  int64_t finished_ = 0;
-  std::vector<bool> is_finished_;
-  std::vector<uint64_t> newly_finished_;
+  int64_t ended_ = 0;
+  std::vector<bool> has_ended_;
+  std::vector<uint64_t> newly_ended_;
   LoadResult result_;
 };
 

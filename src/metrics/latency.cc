@@ -65,7 +65,8 @@ class LatencySamples {
 void Count(const RequestRecord& request, ServingFigures& figures) {
   ++figures.offered;
   if (request.finish == record::FinishReason::kCancelled) ++figures.cancelled;
-  if (request.finish == record::FinishReason::kError) ++figures.failed;
+  // An empty answer is no success.
+  if (request.finish == record::FinishReason::kError || (request.ok() && request.token_s.empty())) ++figures.failed;
   if (!HasTokens(request)) return;
   ++figures.completed;
   figures.input_tokens += request.input_tokens;

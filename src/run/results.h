@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "cost/ownership.h"
 #include "hardware/host.h"
-#include "load/closed_loop.h"
+#include "load/load_result.h"
 #include "run/config.h"
 #include "run/system_driver.h"
 

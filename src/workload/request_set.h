@@ -15,14 +15,16 @@ struct PlannedPrompt {
   std::string id;                       // unique within the set
   std::string text;                     // the prompt, or the user's message of a turn; empty with token_ids
   std::vector<int32_t> token_ids;       // the exact prompt, where the server takes ids
-  std::optional<int64_t> input_tokens;  // planned length of the prompt; null = whatever the tokenizer makes of the text
+  std::optional<int64_t> input_tokens;  // planned length of the prompt; null = whatever the tokenizer makes of it
   int64_t output_tokens = 0;            // >= 1
   bool exact_output = false;            // generate exactly so many, past the end token; else at most
-  int64_t shared_tokens = 0;            // leading tokens that an earlier request of the set has sent too: the planned cache hit
-  std::string cache_salt;               // requests share cached prefixes only with the same salt; empty = server's default
-  double at_s = 0;                      // of a replayed trace: when it is sent, ascending; else 0
-  int64_t conversation = -1;            // turns of one user follow each other in the set; -1 = none
-  double think_s = 0;                   // a turn: how long the user waits after the last answer
+  // Leading tokens that an earlier request of the set has sent too: the planned cache hit, if nothing was evicted since. Of ids
+  // exact; of text counted in words, and of a turn with the history as planned, unless input_tokens is known.
+  int64_t shared_tokens = 0;
+  std::string cache_salt;     // requests share cached prefixes only with the same salt; empty = server's default
+  double at_s = 0;            // of a replayed trace: when it is sent, ascending; else 0
+  int64_t conversation = -1;  // turns of one user follow each other in the set; -1 = none
+  double think_s = 0;         // a turn: how long the user waits after the last answer
 };
 
 struct RequestSet {

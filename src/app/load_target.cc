@@ -1,0 +1,160 @@
+#include "app/load_target.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "app/server_connection.h"
+#include "load/load_loop.h"
+#include "mock/server.h"
+#include "system/openai/control.h"
+
+namespace moecap::app {
+namespace {
+
+using openai::Api;
+using openai::OpenAiSystem;
+
+constexpr int64_t kControlLimitNs = 60'000'000'000;
+constexpr double kHeadRoomDurationS = 1;
+constexpr size_t kHeadRoomRequests = 50'000;
+constexpr int64_t kHeadRoomTokens = 128;
+
+mock::Dialect DialectOf(Api api) {
+  switch (api) {
+    case Api::kCompletions:
+    case Api::kChat:
+      return mock::Dialect::kVllm;
+    case Api::kSglangGenerate:
+      return mock::Dialect::kSglang;
+    case Api::kTgiGenerate:
+      return mock::Dialect::kTgi;
+    case Api::kOllamaGenerate:
+    case Api::kOllamaChat:
+      return mock::Dialect::kOllama;
+    case Api::kLlamaServer:
+      return mock::Dialect::kLlamaServer;
+  }
+  CHECK(false);
+}
+
+openai::ServerKind KindOf(mock::Dialect dialect) {
+  switch (dialect) {
+    case mock::Dialect::kVllm:
+      return openai::ServerKind::kVllm;
+    case mock::Dialect::kSglang:
+      return openai::ServerKind::kSglang;
+    case mock::Dialect::kTrtllm:
+      return openai::ServerKind::kTensorRtLlm;
+    case mock::Dialect::kLlamaServer:
+      return openai::ServerKind::kLlamaServer;
+    case mock::Dialect::kTgi:
+      return openai::ServerKind::kTgi;
+    case mock::Dialect::kOllama:
+      return openai::ServerKind::kOllama;
+  }
+  CHECK(false);
+}
+
+// Every thread drives its share of `streams` against the server at `url`.
+Result<double> TokensPerSecond(const std::vector<std::unique_ptr<OpenAiSystem>>& systems, int streams, const Clock& clock) {
+  load::RequestSpec spec;
+  spec.prompt = "head-room";
+  spec.max_output_tokens = kHeadRoomTokens;
+  spec.ignore_end_token = true;
+  const std::vector<load::RequestSpec> specs(kHeadRoomRequests, spec);
+  load::SharedIndex next(specs.size());
+  std::vector<load::ClosedLoopSource> sources;
+  std::vector<load::LoadShard> shards;
+  const int threads = static_cast<int>(systems.size());
+  for (int i = 0; i < threads; ++i) {
+    load::ClosedLoopSource::Options options;
+    options.clients = streams / threads + (i < streams % threads ? 1 : 0);
+    options.all_clients = streams;
+    sources.emplace_back(options, specs, next);
+  }
+  for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i].get(), &sources[i], nullptr});
+  load::LoadOptions options;
+  options.duration_s = kHeadRoomDurationS;
+  options.drain_s = kHeadRoomDurationS;
+  ASSIGN_OR_RETURN(const load::LoadResult result, load::RunLoadOnThreads(shards, options, clock));
+  int64_t tokens = 0;
+  double end_s = 0;
+  for (const record::RequestRecord& request : result.requests) {
+    if (!request.ok() || request.token_s.empty()) continue;
+    tokens += request.output_tokens;
+    end_s = std::max(end_s, request.token_s.back());
+  }
+  if (tokens == 0) return Failed("no request to the null server ended well");
+  return static_cast<double>(tokens) / end_s;
+}
+
+class OpenAiTarget final : public loadtest::Target {
+ public:
+  OpenAiTarget(ServerConnection connection, std::unique_ptr<openai::ServerControl> control, std::string api,
+               const Clock& clock)
+      : connection_(std::move(connection)), control_(std::move(control)), clock_(clock) {
+    description_ = {connection_.ServerName(), connection_.url, std::move(api), connection_.options.profile.model};
+  }
+
+  const loadtest::TargetDescription& description() const override { return description_; }
+
+  Result<std::unique_ptr<load::SystemUnderTest>> Open(int connections, bool keep_text) override {
+    openai::OpenAiOptions options = connection_.options;
+    options.http.kernel_timestamps = true;
+    options.keep_text = keep_text;
+    ASSIGN_OR_RETURN(auto system, OpenAiSystem::Create(std::move(options), clock_));
+    RETURN_IF_ERROR(system->WarmUp(static_cast<size_t>(connections), connection_.connect_limit_ns));
+    return std::unique_ptr<load::SystemUnderTest>(std::move(system));
+  }
+
+  bool TakesTokenIds() const override { return openai::TakesTokenIds(profile().api, profile().server); }
+  bool TakesMessages() const override { return openai::IsChat(profile().api); }
+  bool CanIgnoreEndToken() const override { return openai::CanIgnoreEndToken(profile().api, profile().server); }
+  bool CanTokenize() const override { return openai::CanTokenize(profile().server); }
+  Result<int64_t> CountTokens(const std::string& text) override {
+    ASSIGN_OR_RETURN(const openai::TokenizedText tokens, control_->Tokenize(text));
+    return tokens.count;
+  }
+  Status FlushPrefixCache() override { return control_->FlushPrefixCache(); }
+
+  Result<double> MeasureHeadRoom(int streams, int threads) override {
+    mock::ServerOptions server_options;
+    server_options.dialect = DialectOf(profile().api);
+    server_options.model_name = "null";
+    server_options.null_server = true;
+    ASSIGN_OR_RETURN(const auto server, mock::Server::Start(server_options));
+    openai::OpenAiOptions options;
+    options.profile = profile();
+    options.profile.server = KindOf(server_options.dialect);
+    options.profile.model = server_options.model_name;
+    options.keep_text = false;
+    ASSIGN_OR_RETURN(options.http.urls.emplace_back(), net::ParseUrl(server->url()));
+    std::vector<std::unique_ptr<OpenAiSystem>> systems;
+    for (int i = 0; i < threads; ++i) {
+      ASSIGN_OR_RETURN(systems.emplace_back(), OpenAiSystem::Create(options, clock_));
+      RETURN_IF_ERROR(systems.back()->WarmUp(static_cast<size_t>(std::max(1, streams / threads)), kControlLimitNs));
+    }
+    return TokensPerSecond(systems, streams, clock_);
+  }
+
+ private:
+  const openai::RequestProfile& profile() const { return connection_.options.profile; }
+
+  ServerConnection connection_;
+  std::unique_ptr<openai::ServerControl> control_;
+  const Clock& clock_;
+  loadtest::TargetDescription description_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<loadtest::Target>> MakeLoadTarget(const run::ServerConfig& server, const Clock& clock) {
+  ASSIGN_OR_RETURN(ServerConnection connection, ConnectServer(server, clock));
+  ASSIGN_OR_RETURN(auto control, openai::ServerControl::Create(connection.options, kControlLimitNs, clock));
+  return std::unique_ptr<loadtest::Target>(new OpenAiTarget(std::move(connection), std::move(control), server.api, clock));
+}
+
+}  // namespace moecap::app

@@ -1,0 +1,126 @@
+#include "loadtest/summarize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "loadtest/gates.h"
+#include "loadtest/load_test.h"
+
+namespace moecap::loadtest {
+namespace {
+
+std::string DescribeLoad(const LoadTestConfig& config) {
+  std::string text;
+  switch (config.kind) {
+    case LoadKind::kClients:
+      text = "closed loop";
+      break;
+    case LoadKind::kUsers:
+      text = "conversations of users";
+      break;
+    case LoadKind::kReplay:
+      text = "open loop, times of the trace";
+      break;
+    case LoadKind::kRate: {
+      constexpr const char* kGaps[] = {"constant gaps", "Poisson arrivals", "gamma gaps", "Weibull gaps"};
+      text = fmt::format("open loop, {}", kGaps[static_cast<size_t>(config.arrivals.gaps)]);
+      if (config.arrivals.gaps == workload::GapShape::kGamma || config.arrivals.gaps == workload::GapShape::kWeibull)
+        text += fmt::format(" of shape {}", config.arrivals.shape);
+      if (config.arrivals.burst > 1) text += fmt::format(", bursts of {}", config.arrivals.burst);
+      if (!config.arrivals.ramp.empty()) text += ", with a ramp";
+      text += fmt::format(", seed {}", config.seed);
+    }
+  }
+  if (config.duration_s) text += fmt::format(", {} s", *config.duration_s);
+  if (config.start_over_s > 0) text += fmt::format(", started over {} s", config.start_over_s);
+  if (config.cancel_share > 0)
+    text += fmt::format(", {:.3g} % cancelled after {} s", 100 * config.cancel_share, config.cancel_after_s);
+  return text;
+}
+
+Result<metrics::LoadCell> SummarizeMeasurement(const LoadResults& results, const Measurement& measurement) {
+  const LoadManifest& manifest = results.manifest();
+  const LoadKind kind = manifest.config.kind;
+  ASSIGN_OR_RETURN(load::LoadResult records, results.ReadRecords(measurement));
+  ASSIGN_OR_RETURN(const std::vector<PlanEntry> plan, results.ReadPlan(measurement.name));
+  metrics::LoadCell cell = metrics::DescribeLoadCell(records.requests, manifest.config.objectives);
+  cell.label = LevelLabel(kind, measurement.level);
+  if (kind == LoadKind::kClients || kind == LoadKind::kUsers) cell.clients = static_cast<int>(measurement.level);
+  if (kind == LoadKind::kRate) cell.rate_per_s = measurement.level;
+  cell.repeat = measurement.repeat;
+  cell.held_back = measurement.held_back;
+  cell.ended_by = load::Name(measurement.ended_by);
+  cell.client_cpu_s = measurement.cpu_s;
+  cell.threads = manifest.config.threads;
+  cell.gates = JudgeGates({kind, records, plan, cell, manifest.head_room});
+  std::vector<double> delays(records.receive_delay_s.begin(), records.receive_delay_s.end());
+  cell.receive_delay_s = metrics::DescribeLatency("receive_delay_s", delays);
+  return cell;
+}
+
+metrics::LoadSearch DescribeSearch(const LoadTestConfig& config, const load::SloSearchResult& found) {
+  metrics::LoadSearch search;
+  search.what = config.kind == LoadKind::kRate ? "requests/s" : std::string(Name(config.kind));
+  search.target_share = config.search->target_share;
+  search.confidence = config.search->confidence;
+  search.passes = found.passes;
+  search.fails = found.fails;
+  search.verdict = found.verdict;
+  for (const load::SloProbe& probe : found.probes) {
+    metrics::LoadSearch::Probe entry;
+    entry.load = probe.load;
+    entry.offered = probe.counts.offered;
+    entry.met = probe.counts.met;
+    if (probe.counts.offered > 0) {
+      const load::ShareInterval interval =
+          load::BinomialInterval(probe.counts.met, probe.counts.offered, config.search->confidence);
+      entry.share_low = interval.low;
+      entry.share_high = interval.high;
+    }
+    entry.verdict = probe.verdict == load::Verdict::kPass   ? "passes"
+                    : probe.verdict == load::Verdict::kFail ? "fails"
+                                                            : "undecided";
+    search.probes.push_back(std::move(entry));
+  }
+  return search;
+}
+
+}  // namespace
+
+Result<metrics::LoadTestSummary> Summarize(const LoadResults& results) {
+  const LoadManifest& manifest = results.manifest();
+  metrics::LoadTestSummary summary;
+  summary.run_id = manifest.run_id;
+  summary.started_at = manifest.started_at;
+  summary.moecap_version = manifest.moecap_version;
+  summary.name = manifest.config.name;
+  summary.server = manifest.target.server;
+  summary.url = manifest.target.url;
+  summary.api = manifest.target.api;
+  summary.model = manifest.target.model;
+  summary.workload = manifest.workload;
+  summary.load = DescribeLoad(manifest.config);
+  summary.client = manifest.client;
+  summary.complete = manifest.complete;
+  summary.objectives = manifest.config.objectives;
+  summary.notes = manifest.notes;
+  for (const Measurement& measurement : manifest.measurements) {
+    ASSIGN_OR_RETURN(metrics::LoadCell cell, SummarizeMeasurement(results, measurement));
+    summary.cells.push_back(std::move(cell));
+  }
+  if (manifest.config.search && manifest.complete) {
+    const auto refuse = [&](double level, int repeat) {
+      return results.Find(level, repeat) != nullptr
+                 ? Status()
+                 : Status(
+                       BadInput(fmt::format("{}: the search's measurement at {} is missing", results.dir().string(), level)));
+    };
+    ASSIGN_OR_RETURN(const load::SloSearchResult found, Search(results, refuse));
+    summary.search = DescribeSearch(manifest.config, found);
+  }
+  return summary;
+}
+
+}  // namespace moecap::loadtest

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 #include <utility>
 
 #include "base/check.h"
+#include "base/epoll.h"
 
 namespace moecap::net {
 namespace {
@@ -42,9 +42,7 @@ void Poller::Change(int fd, uint64_t tag, bool write) {
 
 std::span<const epoll_event> Poller::Wait(int64_t timeout_ns) {
   SleepExactly();
-  const timespec timeout{timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
-  const int count =
-      ::epoll_pwait2(fd_, events_.data(), static_cast<int>(events_.size()), timeout_ns < 0 ? nullptr : &timeout, nullptr);
+  const int count = WaitForEvents(fd_, events_, timeout_ns);
   interrupted_ = count < 0 && errno == EINTR;
   CHECK(count >= 0 || interrupted_);
   return std::span(events_).first(count < 0 ? 0 : static_cast<size_t>(count));

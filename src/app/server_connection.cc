@@ -53,7 +53,7 @@ Result<net::HttpClientOptions> HttpOptions(const run::ServerConfig& server) {
   }
   const net::ProxyEnvironment environment{FromEnvironment("http_proxy"), FirstOf("https_proxy", "HTTPS_PROXY"),
                                           FirstOf("no_proxy", "NO_PROXY")};
-  ASSIGN_OR_RETURN(options.proxy, net::ChooseProxy(options.urls.front(), environment));
+  ASSIGN_OR_RETURN(options.proxy, net::ChooseProxy(options.urls, environment));
   options.source_addresses = server.source_addresses;
   return options;
 }
@@ -83,10 +83,8 @@ Result<ServerConnection> ConnectServer(const run::ServerConfig& server, const Cl
   options.stream = server.stream;
   connection.url = options.http.urls.front().Origin();
 
-  net::HttpClientOptions probe_options = options.http;
-  if (!options.api_key.empty()) probe_options.headers.emplace_back("Authorization", "Bearer " + options.api_key);
-  ASSIGN_OR_RETURN(const auto client, net::HttpClient::Create(std::move(probe_options), clock));
-  ASSIGN_OR_RETURN(connection.identity, openai::IdentifyServer(*client, connection.url, connection.connect_limit_ns));
+  ASSIGN_OR_RETURN(connection.identity,
+                   openai::IdentifyServers(options.http, options.api_key, connection.connect_limit_ns, clock));
   if (!server.kind.empty()) {
     ASSIGN_OR_RETURN(connection.identity.kind, openai::ParseServerKind(server.kind));
   }

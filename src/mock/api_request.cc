@@ -311,7 +311,7 @@ std::variant<ApiRequest, ApiError> ParseApiRequest(Dialect dialect, Route route,
   std::string salt;
   reader.Text(object, dialect == Dialect::kSglang ? "extra_key" : "cache_salt", salt);
   reader.Text(object, "cache_salt", salt);
-  if (!salt.empty() && dialect != Dialect::kTgi && dialect != Dialect::kOllama) request.cache_salt = HashOf(salt);
+  if (!salt.empty() && dialect != Dialect::kTgi && dialect != Dialect::kOllama) request.cache_salt = salt;
   if (dialect == Dialect::kLlamaServer) reader.Bool(object, "cache_prompt", request.cache_prompt);
   if (dialect == Dialect::kSglang) {
     reader.Bool(object, "return_routed_experts", request.return_routed_experts);

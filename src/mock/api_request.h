@@ -32,7 +32,7 @@ struct ApiRequest {
   int64_t routed_experts_start = 0;
   bool return_progress = false;
   bool cache_prompt = true;
-  uint64_t cache_salt = 0;
+  std::string cache_salt;  // separates cached prefixes; empty = none, or a server that knows no salt
   std::string faults;  // of the field "mock_fault"
 };
 

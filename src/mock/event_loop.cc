@@ -15,6 +15,7 @@
 #include <ctime>
 
 #include "base/check.h"
+#include "base/epoll.h"
 
 namespace moecap::mock {
 namespace {
@@ -260,13 +261,8 @@ void EventLoop::Poll() {
   // Looking for arrivals after each token would cost a tenth of the token's time.
   if (wait_ns == 0 && wrote_tokens_ && now_ns - last_poll_ns_ < kPollEveryNs) return;
   last_poll_ns_ = now_ns;
-  int count = 0;
-  if (wait_ns == 0) {
-    count = ::epoll_wait(epoll_, events.data(), kEventsPerPoll, 0);
-  } else {
-    const timespec wait{wait_ns / 1'000'000'000, wait_ns % 1'000'000'000};
-    count = ::epoll_pwait2(epoll_, events.data(), kEventsPerPoll, &wait, nullptr);
-  }
+  const int count =
+      wait_ns == 0 ? ::epoll_wait(epoll_, events.data(), kEventsPerPoll, 0) : WaitForEvents(epoll_, events, wait_ns);
   for (int i = 0; i < count; ++i) HandleEvent(events[static_cast<size_t>(i)]);
 }
 

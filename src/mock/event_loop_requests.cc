@@ -121,7 +121,7 @@ EngineRequest EventLoop::PlanRequest(const ApiRequest& api, int64_t arrival_ns) 
   EngineRequest planned;
   planned.arrival_ns = arrival_ns;
   planned.prompt = api.prompt;
-  planned.cache_salt = api.cache_salt;
+  planned.cache_salt = api.cache_salt.empty() ? 0 : HashOf(api.cache_salt);
   planned.cache_prompt = api.cache_prompt;
   planned.seed = options_.seed;
   for (const int32_t id : api.prompt) planned.seed = Mix(planned.seed, static_cast<uint64_t>(id));
@@ -163,6 +163,7 @@ void EventLoop::StartExchange(Connection& connection, const HttpRequest& request
   log.replica = replica_;
   log.path = request.path;
   log.stream = api.stream;
+  log.cache_salt = api.cache_salt;
   log.arrival_ns = arrival_ns;
   log.prompt_tokens = facts.prompt_tokens;
   log.planned_tokens = planned.output_tokens;

@@ -1,6 +1,7 @@
 #include "mock/server_log.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <chrono>
@@ -29,6 +30,10 @@ void AppendRequest(const RequestLog& request, std::string& out) {
                  request.answer_id, request.replica, request.path, request.stream, request.outcome, request.arrival_ns,
                  request.admission_ns == 0 ? "null" : fmt::format("{}", request.admission_ns), request.end_ns,
                  request.prompt_tokens, request.cached_tokens, request.planned_tokens);
+  if (!request.cache_salt.empty()) {
+    out += ",\"cache_salt\":";
+    AppendJsonString(request.cache_salt, out);
+  }
   AppendTimes("due_ns", request.due_ns, out);
   AppendTimes("token_ns", request.token_ns, out);
   out += '}';
@@ -85,6 +90,8 @@ void ServerLog::Push(Entry entry) {
 }
 
 void ServerLog::Run() {
+  // Where cores are few, tokens go first.
+  ::setpriority(PRIO_PROCESS, 0, 19);
   std::vector<Entry> batch;
   for (bool stop = false; !stop;) {
     {

@@ -159,7 +159,7 @@ TEST_F(ServerFiles, LogsTheTruth) {
   auto server = StartServer(options);
   const int64_t before = SteadyClock().NowNs();
   Client client(server->port());
-  client.Post("/v1/completions", Prompt(5));
+  client.Post("/v1/completions", R"({"prompt":[7,8],"max_tokens":5,"stream":true,"cache_salt":"the \"first\""})");
   client.ReadUntil(kLastChunk);
   const int64_t after = SteadyClock().NowNs();
   {
@@ -181,6 +181,8 @@ TEST_F(ServerFiles, LogsTheTruth) {
   const Json& first = requests[0];
   EXPECT_EQ(first["outcome"], "complete");
   EXPECT_EQ(first["planned_tokens"], 5);
+  EXPECT_EQ(first["cache_salt"], "the \"first\"");
+  EXPECT_FALSE(requests[1].contains("cache_salt"));
   ASSERT_EQ(first["token_ns"].size(), 5u);
   ASSERT_EQ(first["due_ns"].size(), 5u);
   EXPECT_GE(first["arrival_ns"].get<int64_t>(), before);

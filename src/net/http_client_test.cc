@@ -4,6 +4,11 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "net/stream_parser.h"
 #include "net/testing/allocation_counter.h"
 #include "net/testing/client_world.h"
@@ -55,6 +60,31 @@ TEST(HttpClient, KeepsConnectionsWarm) {
     EXPECT_EQ(recorder.result->timings.connect_start_ns, 0);
   }
   EXPECT_EQ(world.client->counters().connections_opened, 3);
+}
+
+// A caller with something to do does not wait until everything that is there has been read; but something is read each time.
+TEST(HttpClient, ComesBackWhenItsTimeIsOver) {
+  constexpr int kExchanges = 48;
+  std::atomic<int> answered = 0;
+  ScriptedServer server([&](ScriptedConnection& connection, int) {
+    while (!connection.ReadRequest().empty()) {
+      connection.Send(WholeResponse(200, "x"));
+      ++answered;
+    }
+  });
+  World world(server.Url());
+  ASSERT_TRUE(world.client->WarmUp(kExchanges, 10'000 * kMs).ok());
+  std::vector<Recorder> recorders(kExchanges);
+  for (Recorder& recorder : recorders) world.client->Start({.path = "/", .body = "{}"}, {}, recorder);
+  while (answered < kExchanges) std::this_thread::yield();
+  const auto ended = [&] {
+    return std::ranges::count_if(recorders, [](const Recorder& each) { return each.result.has_value(); });
+  };
+  for (int polls = 1; ended() < kExchanges; ++polls) {
+    const auto before = ended();
+    world.client->Poll(0);
+    EXPECT_LE(ended() - before, kExchanges / 2) << "reads of poll " << polls;
+  }
 }
 
 TEST(HttpClient, AnIdleConnectionGrowsTooOld) {

@@ -28,7 +28,7 @@ class Poller {
  private:
   int fd_;
   bool interrupted_ = false;
-  std::array<epoll_event, 512> events_;
+  std::array<epoll_event, 64> events_;
 };
 
 }  // namespace moecap::net

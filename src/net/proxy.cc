@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace moecap::net {
 namespace {
@@ -44,6 +45,20 @@ Result<std::optional<Url>> ChooseProxy(const Url& target, const ProxyEnvironment
   if (proxy->tls)
     return BadInput(fmt::format("{}: a proxy that is itself reached by https is not supported; give an http:// URL", name));
   return std::optional<Url>(std::move(proxy).value());
+}
+
+Result<std::optional<Url>> ChooseProxy(const std::vector<Url>& targets, const ProxyEnvironment& environment) {
+  std::optional<Url> common;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    ASSIGN_OR_RETURN(std::optional<Url> proxy, ChooseProxy(targets[i], environment));
+    const auto name = [](const std::optional<Url>& url) { return url ? url->Origin() : std::string("none"); };
+    if (i > 0 && name(proxy) != name(common)) {
+      return BadInput(fmt::format("{} needs proxy {}, but {} needs {}; set no_proxy so that the URLs of one system go one way",
+                                  targets.front().Origin(), name(common), targets[i].Origin(), name(proxy)));
+    }
+    common = std::move(proxy);
+  }
+  return common;
 }
 
 }  // namespace moecap::net

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "net/url.h"
@@ -19,5 +20,7 @@ struct ProxyEnvironment {
 
 // The proxy for `target`. Never one for localhost and loopback addresses. Error: kBadInput when the variable holds no http URL.
 Result<std::optional<Url>> ChooseProxy(const Url& target, const ProxyEnvironment& environment);
+// The one for all of them. Error: kBadInput also when they need different ones.
+Result<std::optional<Url>> ChooseProxy(const std::vector<Url>& targets, const ProxyEnvironment& environment);
 
 }  // namespace moecap::net

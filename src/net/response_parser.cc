@@ -222,7 +222,26 @@ ResponseParser::Step ResponseParser::TakeBytes(std::string_view& body) {
   return Step::kBody;
 }
 
+// The usual size line at once: up to 8 digits and CRLF, nothing of it taken yet.
+bool ResponseParser::TakePlainChunkSize() {
+  constexpr size_t kMostDigits = 8;
+  if (line_bytes_ != 0) return false;
+  uint64_t size = 0;
+  size_t digits = 0;
+  for (; digits < std::min(kMostDigits, input_.size()); ++digits) {
+    const int value = HexValue(input_[digits]);
+    if (value < 0) break;
+    size = size * 16 + static_cast<uint64_t>(value);
+  }
+  if (digits == 0 || !input_.substr(digits).starts_with("\r\n")) return false;
+  input_.remove_prefix(digits + 2);
+  remaining_ = size;
+  state_ = size == 0 ? State::kTrailers : State::kChunkData;
+  return true;
+}
+
 ResponseParser::Step ResponseParser::TakeChunkSize() {
+  if (TakePlainChunkSize()) return Step::kNeedBytes;
   while (!input_.empty()) {
     const char c = input_.front();
     input_.remove_prefix(1);
@@ -251,6 +270,11 @@ ResponseParser::Step ResponseParser::TakeChunkSize() {
 
 // The CRLF behind a chunk's data.
 ResponseParser::Step ResponseParser::TakeChunkEnd() {
+  if (line_bytes_ == 0 && input_.starts_with("\r\n")) {
+    input_.remove_prefix(2);
+    state_ = State::kChunkSize;
+    return Step::kNeedBytes;
+  }
   while (!input_.empty()) {
     const char c = input_.front();
     input_.remove_prefix(1);
@@ -314,15 +338,17 @@ ResponseParser::Step ResponseParser::Next(std::string_view& body) {
         body = input_;
         input_ = {};
         return Step::kBody;
+      case State::kChunkEnd:
+        if (TakeChunkEnd() == Step::kError) return Step::kError;
+        if (state_ != State::kChunkSize || input_.empty()) break;
+        [[fallthrough]];
+      case State::kChunkSize:
+        if (TakeChunkSize() == Step::kError) return Step::kError;
+        if (state_ != State::kChunkData) break;
+        [[fallthrough]];
       case State::kFixed:
       case State::kChunkData:
         return input_.empty() ? Step::kNeedBytes : TakeBytes(body);
-      case State::kChunkSize:
-        if (TakeChunkSize() == Step::kError) return Step::kError;
-        break;
-      case State::kChunkEnd:
-        if (TakeChunkEnd() == Step::kError) return Step::kError;
-        break;
       case State::kTrailers:
         if (TakeTrailers() == Step::kError) return Step::kError;
         break;

@@ -70,6 +70,7 @@ class ResponseParser {
   bool ParseField(std::string_view line, size_t line_begin);
   bool ChooseFraming();
   Step TakeBytes(std::string_view& body);
+  bool TakePlainChunkSize();
   Step TakeChunkSize();
   Step TakeChunkEnd();
   Step TakeTrailers();

@@ -111,11 +111,29 @@ void StreamParser::TakeField(std::string_view line, bool copied) {
   }
 }
 
+// Whether what comes next depends on what came before.
+bool StreamParser::IsPending() const {
+  const bool in_event = !dispatched_ && (has_data_ || !type_.empty());
+  return in_event || first_line_ || skip_line_feed_ || (!line_.empty() && !line_taken_);
+}
+
+std::string_view StreamParser::Ahead() const {
+  constexpr std::string_view kData = "data: ";
+  if (IsPending() || format_ != StreamFormat::kServerSentEvents || !input_.starts_with(kData)) return {};
+  return input_.substr(kData.size());
+}
+
+bool StreamParser::TakeAhead(size_t size) {
+  const std::string_view rest = Ahead().substr(size);
+  if (size > max_event_bytes_ || !rest.starts_with("\n\n")) return false;
+  input_ = rest.substr(2);
+  return true;
+}
+
 // The usual case at once: nothing is pending, and the bytes hold one data line and the empty line behind it.
 bool StreamParser::TakeWholeEvent(StreamEvent& event) {
   constexpr std::string_view kData = "data:";
-  const bool pending = has_data_ || first_line_ || skip_line_feed_ || !type_.empty() || (!line_.empty() && !line_taken_);
-  if (pending || !input_.starts_with(kData)) return false;
+  if (IsPending() || !input_.starts_with(kData)) return false;
   const size_t end = FindLineEnd(input_);
   if (end > max_event_bytes_ || end + 1 >= input_.size() || input_[end] != '\n' || input_[end + 1] != '\n') return false;
   event.data = input_.substr(kData.size(), end - kData.size());
@@ -132,6 +150,7 @@ StreamParser::Step StreamParser::Next(StreamEvent& event) {
     data_.clear();
     type_.clear();
   }
+  if (input_.empty() && !IsPending()) return Step::kNeedBytes;
   if (TakeWholeEvent(event)) return Step::kEvent;
   std::string_view line;
   bool copied = false;

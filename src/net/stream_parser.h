@@ -35,10 +35,18 @@ class StreamParser {
   };
   Step Next(StreamEvent& event);
 
+  // For a caller who may know the next event without looking for its end: the bytes behind its "data: ", when a server-sent
+  // event begins here; else empty. More than this event may follow.
+  std::string_view Ahead() const;
+  // Takes the event whose data are the first `size` > 0 bytes of Ahead(), among which there is no line end. False, and nothing
+  // is taken, when these are not the whole event.
+  bool TakeAhead(size_t size);
+
   // Whether the stream could end here; false = an incomplete event is pending. (A stream's end completes no event.)
   bool AtBoundary() const { return line_.empty() && !has_data_; }
 
  private:
+  bool IsPending() const;
   bool TakeWholeEvent(StreamEvent& event);
   bool TakeLine(std::string_view& line, bool& copied);
   void TakeField(std::string_view line, bool copied);

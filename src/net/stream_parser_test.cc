@@ -41,6 +41,29 @@ Outcome Parse(std::string_view text, StreamFormat format, size_t piece, size_t l
   return outcome;
 }
 
+// The same, taking ahead what can be: by the first line end, as a caller would who knows the event.
+Outcome ParseAhead(std::string_view text, StreamFormat format, size_t piece) {
+  StreamParser parser(format);
+  Outcome outcome;
+  for (size_t begin = 0; begin < text.size(); begin += piece) {
+    const std::string bytes(text.substr(begin, piece));
+    parser.Push(bytes);
+    StreamEvent event;
+    for (;;) {
+      const std::string_view ahead = parser.Ahead();
+      const size_t size = std::min(ahead.find_first_of("\r\n"), ahead.size());
+      if (size > 0 && parser.TakeAhead(size)) {
+        outcome.events.push_back({std::string(ahead.substr(0, size)), ""});
+      } else if (parser.Next(event) == StreamParser::Step::kEvent) {
+        outcome.events.push_back({std::string(event.data), std::string(event.type)});
+      } else {
+        break;
+      }
+    }
+  }
+  return outcome;
+}
+
 // The data of the events, the same whatever the split.
 std::vector<std::string> Data(std::string_view text, StreamFormat format = StreamFormat::kServerSentEvents) {
   const Outcome whole = Parse(text, format, text.size() + 1);
@@ -114,6 +137,54 @@ TEST(ServerSentEvents, AByteOrderMarkIsSkippedOnce) {
               ElementsAre("a"));
 }
 
+// A caller that knows how long an event is gets it without a search; anything else is left as it was.
+TEST(ServerSentEvents, AnEventMayBeTakenAhead) {
+  const std::string text = "data: abc\n\ndata: de\n\ndata:f\n\ndata: g\r\n\r\nevent: x\ndata: h\n\ndata: i\n";
+  StreamParser parser;
+  EXPECT_EQ(parser.Ahead(), "");
+  parser.Push(text);
+  EXPECT_EQ(parser.Ahead(), "") << "a byte order mark may come first";
+  StreamEvent event;
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kEvent);
+  EXPECT_EQ(event.data, "abc");
+  EXPECT_TRUE(parser.Ahead().starts_with("de\n\ndata:f"));
+  EXPECT_FALSE(parser.TakeAhead(1));
+  EXPECT_TRUE(parser.TakeAhead(2));
+  EXPECT_EQ(parser.Ahead(), "") << "no space behind the colon";
+  std::vector<std::string> rest;
+  while (parser.Next(event) == StreamParser::Step::kEvent) {
+    rest.emplace_back(event.data);
+    if (event.data == "f") {
+      EXPECT_FALSE(parser.TakeAhead(1)) << "the event ends with CRLF";
+    }
+  }
+  EXPECT_THAT(rest, ElementsAre("f", "g", "h"));
+  EXPECT_EQ(parser.Ahead(), "");
+  const std::string end = "\ndata: j\n\n";
+  parser.Push(end);
+  EXPECT_EQ(parser.Ahead(), "") << "an event is pending";
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kEvent);
+  EXPECT_EQ(event.data, "i");
+  EXPECT_TRUE(parser.TakeAhead(1));
+  EXPECT_EQ(parser.Next(event), StreamParser::Step::kNeedBytes);
+  EXPECT_TRUE(parser.AtBoundary());
+}
+
+TEST(ServerSentEvents, NothingIsAheadOfALimitOrInNdjson) {
+  StreamParser parser(StreamFormat::kServerSentEvents, 10);
+  parser.Push("data: a\n\n");
+  StreamEvent event;
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kEvent);
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kNeedBytes);
+  parser.Push("data: 12345678901\n\n");
+  EXPECT_FALSE(parser.TakeAhead(11));
+  EXPECT_EQ(parser.Next(event), StreamParser::Step::kTooLarge);
+  parser.Reset(StreamFormat::kNdjson);
+  parser.Push("{}\ndata: a\n\n");
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kEvent);
+  EXPECT_EQ(parser.Ahead(), "");
+}
+
 // Case 20.
 TEST(Ndjson, ALineIsAnEvent) {
   EXPECT_THAT(Data("{\"a\":1}\n\n  \n{\"b\":\r 2}\r\n{\"c\":", StreamFormat::kNdjson),
@@ -134,6 +205,7 @@ TEST(StreamParser, AgreesWithTheSlowParser) {
       const std::vector<SlowEvent> expected = SlowParse(text, format);
       ASSERT_EQ(Parse(text, format, 1 + rng.Below(6)).events, expected) << testing::PrintToString(text);
       ASSERT_EQ(Parse(text, format, text.size() + 1).events, expected) << testing::PrintToString(text);
+      ASSERT_EQ(ParseAhead(text, format, 1 + rng.Below(40)).events, expected) << testing::PrintToString(text);
     }
   }
 }

@@ -60,5 +60,21 @@ TEST(Proxy, IsChosenBySchemeAndExclusion) {
   EXPECT_THAT(Chosen("http://server", {"ftp://p", "", ""}), testing::HasSubstr("http_proxy"));
 }
 
+TEST(Proxy, IsOneForAllUrlsOfASystem) {
+  const auto choose = [](const std::vector<std::string>& texts, const ProxyEnvironment& environment) {
+    std::vector<Url> urls;
+    for (const std::string& text : texts) urls.push_back(ParseUrl(text).value());
+    const auto proxy = ChooseProxy(urls, environment);
+    return !proxy.ok() ? proxy.error().message : *proxy ? (*proxy)->Origin() : "none";
+  };
+  const ProxyEnvironment environment{"http://p:1", "http://q:2", "inside"};
+  EXPECT_EQ(choose({"http://a", "http://b"}, environment), "http://p:1");
+  EXPECT_EQ(choose({"http://inside", "http://127.0.0.1"}, environment), "none");
+  EXPECT_THAT(choose({"http://inside", "http://a"}, environment),
+              testing::AllOf(testing::HasSubstr("http://a:80"), testing::HasSubstr("no_proxy")));
+  EXPECT_THAT(choose({"http://a", "https://b"}, environment), testing::HasSubstr("http://q:2"));
+  EXPECT_EQ(choose({}, environment), "none");
+}
+
 }  // namespace
 }  // namespace moecap::net

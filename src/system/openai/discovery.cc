@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "base/json.h"
 #include "system/openai/event_reader.h"
@@ -105,6 +107,36 @@ Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string
                     prober.answers()));
   }
   return identity;
+}
+
+Result<ServerIdentity> IdentifyServers(const net::HttpClientOptions& options, const std::string& api_key, int64_t limit_ns,
+                                       const Clock& clock) {
+  std::optional<ServerIdentity> common;
+  for (const net::Url& url : options.urls) {
+    net::HttpClientOptions http = options;
+    http.urls = {url};
+    if (!api_key.empty()) http.headers.emplace_back("Authorization", "Bearer " + api_key);
+    ASSIGN_OR_RETURN(const auto client, net::HttpClient::Create(std::move(http), clock));
+    ASSIGN_OR_RETURN(ServerIdentity identity, IdentifyServer(*client, url.Origin(), limit_ns));
+    if (!common) {
+      common = std::move(identity);
+      continue;
+    }
+    const std::string first = options.urls.front().Origin();
+    if (identity.kind != common->kind) {
+      return BadInput(fmt::format("{} is {}, but {} is {}; the URLs of one system must be servers of one kind", first,
+                                  Name(common->kind), url.Origin(), Name(identity.kind)));
+    }
+    if (identity.models.empty() || common->models.empty()) continue;
+    std::erase_if(common->models, [&](const std::string& model) {
+      return std::find(identity.models.begin(), identity.models.end(), model) == identity.models.end();
+    });
+    if (common->models.empty())
+      return BadInput(
+          fmt::format("{} and {} serve no model in common; the URLs of one system must serve the same", first, url.Origin()));
+  }
+  if (!common) return BadInput("no URL is given; give one like http://127.0.0.1:8000");
+  return std::move(*common);
 }
 
 }  // namespace moecap::openai

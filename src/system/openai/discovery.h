@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "net/http_client.h"
 #include "system/openai/dialect.h"
@@ -19,5 +20,10 @@ struct ServerIdentity {
 // Asks /v1/models and each server's own pages. A server that lists models but is none of those known is kUnknown. Error:
 // kBadInput naming what was asked and answered when nothing there looks like an LLM server; kFailed when it cannot be reached.
 Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string& origin, int64_t limit_ns);
+
+// The same for every URL of the options, which must be servers of one kind: the first one's identity, with the models that all
+// of them list (those that list none are not asked for any). Error: kBadInput also when they differ, naming two that do.
+Result<ServerIdentity> IdentifyServers(const net::HttpClientOptions& options, const std::string& api_key, int64_t limit_ns,
+                                       const Clock& clock);
 
 }  // namespace moecap::openai

@@ -67,6 +67,27 @@ TEST(Discovery, KnowsTheServers) {
               testing::AllOf(HasSubstr("/v1/models 404"), HasSubstr("nothing there looks like an LLM server")));
 }
 
+TEST(Discovery, ServersOfOneSystemAreOfOneKind) {
+  ScriptedServer first(Pages({{"/v1/models", R"({"data":[{"id":"a","owned_by":"vllm"},{"id":"b","owned_by":"vllm"}]})"}}));
+  ScriptedServer same(Pages({{"/v1/models", R"({"data":[{"id":"b","owned_by":"vllm"}]})"}}));
+  ScriptedServer strange(Pages({{"/v1/models", R"({"data":[{"id":"b","owned_by":"sglang"}]})"}}));
+  ScriptedServer foreign(Pages({{"/v1/models", R"({"data":[{"id":"c","owned_by":"vllm"}]})"}}));
+  const auto identify = [](const std::vector<const ScriptedServer*>& servers) {
+    const SteadyClock clock;
+    net::HttpClientOptions options;
+    for (const ScriptedServer* server : servers) options.urls.push_back(net::ParseUrl(server->Url()).value());
+    return IdentifyServers(options, "sk", 5000 * kMs, clock);
+  };
+  const auto common = identify({&first, &same});
+  ASSERT_TRUE(common.ok()) << common.error().message;
+  EXPECT_EQ(common->kind, ServerKind::kVllm);
+  EXPECT_THAT(common->models, testing::ElementsAre("b"));
+  EXPECT_THAT(identify({&first, &strange}).error().message,
+              testing::AllOf(HasSubstr(first.Url()), HasSubstr(strange.Url()), HasSubstr("vLLM"), HasSubstr("SGLang")));
+  EXPECT_THAT(identify({&same, &foreign}).error().message, HasSubstr("no model in common"));
+  EXPECT_FALSE(identify({}).ok());
+}
+
 TEST(Discovery, AsksForTheKey) {
   ScriptedServer server([](ScriptedConnection& connection, int) {
     while (!connection.ReadRequest().empty()) connection.Send(WholeResponse(401, "{}"));

@@ -389,12 +389,21 @@ std::string OneLine(std::string_view text) {
 
 }  // namespace
 
+// Member by member: in a chain of assignments each would be read whole right after it was written in halves and wait for that,
+// and all at once is slower still. It is called for every event.
 void EventFacts::Clear() {
-  text = reasoning = finish_text = {};
+  text = {};
+  reasoning = {};
+  finish_text = {};
   cumulative = tool_call = has_output = has_token_ids = single_token = is_error = false;
   token_ids.clear();
-  native_tokens = input_tokens = output_tokens = cached_input_tokens = reasoning_tokens = std::nullopt;
-  server_prefill_s = server_decode_s = std::nullopt;
+  native_tokens.reset();
+  input_tokens.reset();
+  output_tokens.reset();
+  cached_input_tokens.reset();
+  reasoning_tokens.reset();
+  server_prefill_s.reset();
+  server_decode_s.reset();
   finish = FinishKind::kNone;
   error.clear();
 }
@@ -460,7 +469,7 @@ bool EventReader::Read(std::string_view data, EventFacts& facts) {
 }
 
 bool EventReader::Read(std::string_view data, EventTemplate& stream, EventFacts& facts) {
-  if (stream.Match(data, facts)) return true;
+  if (!data.empty() && stream.Match(data, facts) == data.size()) return true;
   if (!Read(data, facts)) return false;
   const bool learns = impl_->api == Api::kCompletions || impl_->api == Api::kChat;
   if (learns) stream.Learn(data, impl_->places.slots, facts);

@@ -1,6 +1,7 @@
 #include "system/openai/event_template.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "system/openai/utf8.h"
@@ -14,21 +15,23 @@ constexpr size_t kMostDigits = 8;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
+// ASCII that stands for itself inside a JSON string.
+constexpr std::array<bool, 256> kIsPlain = [] {
+  std::array<bool, 256> plain{};
+  for (size_t byte = ' '; byte < 0x80; ++byte) plain[byte] = byte != '"' && byte != '\\';
+  return plain;
+}();
+
 // Length of a JSON string's inside up to its closing quote; npos when it holds anything but plain text.
 size_t PlainTextLength(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte == '"') return i;
-    if (byte == '\\' || byte < ' ') return std::string_view::npos;
-    if (byte < 0x80) {
-      ++i;
-      continue;
-    }
-    const size_t length = Utf8Length(text.substr(i));
+  for (size_t i = 0;;) {
+    while (i < text.size() && kIsPlain[static_cast<unsigned char>(text[i])]) ++i;
+    if (i == text.size()) return std::string_view::npos;
+    if (text[i] == '"') return i;
+    const size_t length = static_cast<unsigned char>(text[i]) < 0x80 ? 0 : Utf8Length(text.substr(i));
     if (length == 0) return std::string_view::npos;
     i += length;
   }
-  return std::string_view::npos;
 }
 
 // Length of a plain whole number as JSON writes it; 0 = something else.
@@ -48,15 +51,15 @@ int64_t IntegerOf(std::string_view digits) {
 
 // Length of "[1,2,3]" and its numbers; 0 = something else.
 size_t TakeIds(std::string_view text, std::vector<int32_t>* ids) {
-  if (text.empty() || text[0] != '[') return 0;
-  size_t at = 1;
-  if (at < text.size() && text[at] == ']') return 2;
-  for (;;) {
-    if (at >= text.size()) return 0;
-    const size_t digits = IntegerLength(text.substr(at));
-    if (digits == 0 || at + digits >= text.size()) return 0;
-    if (ids != nullptr) ids->push_back(static_cast<int32_t>(IntegerOf(text.substr(at, digits))));
-    at += digits;
+  if (text.size() < 2 || text[0] != '[') return 0;
+  if (text[1] == ']') return 2;
+  for (size_t at = 1;;) {
+    const size_t begin = at;
+    int32_t id = 0;
+    for (; at < text.size() && IsDigit(text[at]) && at - begin < kMostDigits; ++at) id = id * 10 + (text[at] - '0');
+    const bool leading_zero = at - begin > 1 && text[begin] == '0';
+    if (at == begin || leading_zero || at >= text.size()) return 0;
+    if (ids != nullptr) ids->push_back(id);
     if (text[at] == ']') return at + 1;
     if (text[at++] != ',') return 0;
     if (at < text.size() && text[at] == ' ') ++at;
@@ -101,6 +104,8 @@ bool EventTemplate::AddSegment(const Slot& slot) {
 void EventTemplate::Learn(std::string_view data, const std::vector<Slot>& slots, const EventFacts& facts) {
   usable_ = false;
   if (misses_ >= kMostMisses || data.size() > kMostBytes || slots.empty() || !HasOnlySlots(facts)) return;
+  // Several data lines, or white space of NDJSON.
+  if (data.find_first_of("\r\n") != std::string_view::npos) return;
   ++misses_;
   learnt_.assign(data);
   segments_.clear();
@@ -112,39 +117,41 @@ void EventTemplate::Learn(std::string_view data, const std::vector<Slot>& slots,
   usable_ = true;
 }
 
-bool EventTemplate::Match(std::string_view data, EventFacts& facts) {
-  if (!usable_) return false;
+size_t EventTemplate::Match(std::string_view bytes, EventFacts& facts) {
+  if (!usable_ || bytes.empty()) return 0;
+  std::string_view data = bytes;
   facts.Clear();
   const char* const learnt = learnt_.data();
   for (const Segment& segment : segments_) {
-    if (data.size() < segment.size || std::memcmp(data.data(), learnt + segment.begin, segment.size) != 0) return false;
+    if (data.size() < segment.size || std::memcmp(data.data(), learnt + segment.begin, segment.size) != 0) return 0;
     data.remove_prefix(segment.size);
     size_t length = 0;
     switch (segment.kind) {
       case SlotKind::kText:
       case SlotKind::kReasoning:
         length = PlainTextLength(data);
-        if (length == std::string_view::npos) return false;
+        if (length == std::string_view::npos) return 0;
         (segment.kind == SlotKind::kText ? facts.text : facts.reasoning) = data.substr(0, length);
         break;
       case SlotKind::kTokenIds:
         length = TakeIds(data, &facts.token_ids);
-        if (length == 0) return false;
+        if (length == 0) return 0;
         facts.has_token_ids = true;
         break;
       case SlotKind::kOutputTokens:
       case SlotKind::kIgnoredInteger:
         length = IntegerLength(data);
-        if (length == 0) return false;
+        if (length == 0) return 0;
         if (segment.kind == SlotKind::kOutputTokens) facts.output_tokens = IntegerOf(data.substr(0, length));
         break;
     }
     data.remove_prefix(length);
   }
-  if (data != std::string_view(learnt_).substr(tail_begin_)) return false;
+  const std::string_view tail = std::string_view(learnt_).substr(tail_begin_);
+  if (!data.starts_with(tail)) return 0;
   facts.has_output = has_output_;
   misses_ = 0;
-  return true;
+  return bytes.size() - data.size() + tail.size();
 }
 
 }  // namespace moecap::openai

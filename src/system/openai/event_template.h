@@ -28,9 +28,10 @@ class EventTemplate {
   // that no slot describes, or when learning was of no use in this stream.
   void Learn(std::string_view data, const std::vector<Slot>& slots, const EventFacts& facts);
 
-  // When `data` equals the learnt event outside the slots, and each slot holds a value of its kind, it means the same with
-  // these values: fills `facts`, views into `data`. False = to be parsed.
-  bool Match(std::string_view data, EventFacts& facts);
+  // When `bytes` begin with the learnt event but for the slots, and each slot holds a value of its kind, that event means the
+  // same with these values: fills `facts`, views into `bytes`, and returns its size, in which there is no line end. 0 = to be
+  // parsed; `facts` are then of no use.
+  size_t Match(std::string_view bytes, EventFacts& facts);
 
  private:
   struct Segment {

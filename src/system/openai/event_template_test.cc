@@ -26,7 +26,7 @@ class EventTemplates : public testing::Test {
   // Reads an event both ways; the template's word must be the parser's.
   bool Matches(const std::string& event) {
     EventFacts parsed, matched;
-    const bool is_match = stream_.Match(event, matched);
+    const bool is_match = stream_.Match(event, matched) == event.size();
     const bool read = reader_.Read(event, parsed);
     EXPECT_TRUE(read || !is_match) << event;
     EXPECT_EQ(is_match ? Said(matched) : Said(parsed), Said(parsed)) << event;
@@ -78,6 +78,25 @@ TEST_F(EventTemplates, TheEndOfAStreamIsParsed) {
   Matches(R"({"choices":[{"index":0,"text":"a","finish_reason":null}]})");
   EXPECT_FALSE(Matches(R"({"choices":[{"index":0,"text":"a","finish_reason":"stop"}]})"));
   EXPECT_FALSE(Matches(R"({"choices":[{"index":1,"text":"a","finish_reason":null}]})"));
+}
+
+TEST_F(EventTemplates, FindTheEndOfTheEvent) {
+  const std::string first = Completion(" a", "[7]", "1", "4"), second = Completion(" of", "[8,9]", "3", "6");
+  Matches(first);
+  EventFacts facts;
+  EXPECT_EQ(stream_.Match(second + "\n\ndata: x", facts), second.size());
+  EXPECT_EQ(facts.text, " of");
+  EXPECT_EQ(stream_.Match(second.substr(0, second.size() - 1), facts), 0u);
+  EXPECT_EQ(stream_.Match("", facts), 0u);
+}
+
+// What was learnt holds no line end: in a stream it would be several lines.
+TEST_F(EventTemplates, LearnNoLineEnds) {
+  for (const char* end : {"\n", "\r"}) {
+    const std::string event = std::string(R"({"choices":[{"index":0,"text":"a"}]})").insert(1, end);
+    EXPECT_FALSE(Matches(event));
+    EXPECT_FALSE(Matches(event)) << "and again";
+  }
 }
 
 // Whatever is changed in an event, the template agrees with the parser or steps back.

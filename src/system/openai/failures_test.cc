@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "record/jsonl.h"
 #include "system/openai/testing/scripted_api.h"
 
 namespace moecap::openai {
@@ -124,6 +127,79 @@ TEST(Failures, ClosedPortsAndEndlessEvents) {
   const auto record = Measure(options);
   EXPECT_EQ(record.error_kind, RequestError::kParseError);
   EXPECT_THAT(record.error, HasSubstr("1048576 bytes"));
+}
+
+class KindsOfErrors : public testing::Test {
+ protected:
+  void Run(const OpenAiOptions& options, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs},
+           size_t prompt_bytes = 2) {
+    load::RequestSpec request = Request();
+    request.deadlines = deadlines;
+    request.prompt.assign(prompt_bytes, 'x');
+    const auto record = Measure(options, request);
+    EXPECT_NE(record.error, "");
+    reached_.insert(record.error_kind);
+  }
+  // To a server that answers with `bytes`, then holds the connection or closes it.
+  void Reply(const std::string& bytes, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs}, bool hold = true) {
+    ScriptedServer server([&](ScriptedConnection& connection, int) {
+      connection.ReadRequest();
+      connection.Send(bytes);
+      if (hold) connection.Hold();
+    });
+    Run(Options(server, Api::kCompletions), deadlines);
+  }
+  void ReplyEvent(const std::string& event) { Reply(StreamHead() + ChunkOf("data: " + event + "\n\n") + ChunkOf("")); }
+  OpenAiOptions To(const std::string& url) const {
+    OpenAiOptions options;
+    options.profile = {Api::kCompletions, ServerKind::kVllm, "m", ""};
+    options.http.urls = {net::ParseUrl(url).value()};
+    return options;
+  }
+
+  std::set<RequestError> reached_;
+};
+
+// Every kind of error there is, each reached here or named as what others find out.
+TEST_F(KindsOfErrors, AreAllReached) {
+  const std::set<RequestError> of_others = {
+      RequestError::kDns,  // names are looked up before the run: OpenAiSystem::Create refuses them
+      // What only the plan of the load can tell.
+      RequestError::kInputLengthMismatch, RequestError::kOutputLengthMismatch, RequestError::kCacheContaminated,
+      RequestError::kCancelledByClient, RequestError::kNotIssued};
+  const std::string first = StreamHead() + ChunkOf("data: " + TextChoice(" a") + "\n\n");
+
+  OpenAiOptions nowhere = To(fmt::format("http://127.0.0.1:{}", net::ClosedPort()));
+  Run(nowhere);  // connect_refused
+  nowhere.http.source_addresses = {"192.0.2.1"};
+  Run(nowhere);  // connect_failed
+  ScriptedServer silent([](ScriptedConnection& connection, int) { connection.Hold(); });
+  Run(To(fmt::format("https://127.0.0.1:{}", silent.port())), {.connect_ns = 30 * kMs});
+  ScriptedServer plain([](ScriptedConnection& connection, int) { connection.Send(WholeResponse(400, "not TLS")); });
+  Run(To(fmt::format("https://127.0.0.1:{}", plain.port())));  // tls
+  ScriptedServer resetting([](ScriptedConnection& connection, int) {
+    connection.SleepMs(30);
+    connection.Reset();
+  });
+  Run(Options(resetting, Api::kCompletions), {.total_ns = 20'000 * kMs}, 16 << 20);  // send_fail
+  Run(Options(silent, Api::kCompletions), {.headers_ns = 30 * kMs});
+  Reply(StreamHead(), {.first_token_ns = 30 * kMs});
+  Reply(first, {.idle_ns = 30 * kMs});
+  Reply(first, {.total_ns = 30 * kMs});
+  Reply("", {}, false);     // reset_before_headers
+  Reply(first, {}, false);  // reset_midstream
+  for (const int status : {307, 404, 429, 500}) Reply(WholeResponse(status, "no"));
+  Reply("SSH-2.0-OpenSSH_9.2\r\n");  // bad_response
+  ReplyEvent(R"({"error":{"message":"no"}})");
+  ReplyEvent(TextChoice("a", R"("finish_reason":"abort")"));
+  ReplyEvent("{");                      // parse_error
+  ReplyEvent(TextChoice("a"));          // truncated
+  ReplyEvent(TextChoice("", kFinish));  // zero_tokens
+
+  for (int value = static_cast<int>(RequestError::kNone) + 1; value <= static_cast<int>(RequestError::kNotIssued); ++value) {
+    const auto kind = static_cast<RequestError>(value);
+    EXPECT_NE(reached_.contains(kind), of_others.contains(kind)) << record::Name(kind);
+  }
 }
 
 }  // namespace

@@ -121,6 +121,7 @@ struct OpenAiSystem::Impl {
    private:
     net::BodyVerdict Collect(std::string_view bytes, const net::Arrival& arrival);
     bool TakeEvent(std::string_view data, const net::Arrival& arrival);
+    void Count(const EventFacts& facts, const net::Arrival& arrival);
     net::BodyVerdict Abort(RequestError kind, std::string why) {
       error_kind_ = kind;
       error_ = std::move(why);
@@ -209,15 +210,19 @@ bool OpenAiSystem::Impl::Exchange::TakeEvent(std::string_view data, const net::A
     Abort(RequestError::kStreamErrorObject, "the server sent an error in the stream: " + facts.error.substr(0, 500));
     return false;
   }
+  Count(facts, arrival);
+  return true;
+}
+
+void OpenAiSystem::Impl::Exchange::Count(const EventFacts& facts, const net::Arrival& arrival) {
   const TokenAccount::Added added = account_.Take(facts);
-  if (added.tokens == 0) return true;
+  if (added.tokens == 0) return;
   ++impl_.observations;
   impl_.observer->OnChunk(ticket_, {.arrival_ns = arrival.arrival_ns,
                                     .tokens = added.tokens,
                                     .token_ids = added.token_ids,
                                     .reasoning = added.reasoning,
                                     .kernel_delay_ns = arrival.kernel_delay_ns});
-  return true;
 }
 
 net::BodyVerdict OpenAiSystem::Impl::Exchange::OnBody(std::string_view bytes, const net::Arrival& arrival) {
@@ -228,6 +233,12 @@ net::BodyVerdict OpenAiSystem::Impl::Exchange::OnBody(std::string_view bytes, co
   parser_.Push(bytes);
   net::StreamEvent event;
   for (;;) {
+    // An event like the last ones needs no search for its end.
+    const size_t size = done_ ? 0 : template_.Match(parser_.Ahead(), impl_.facts);
+    if (size > 0 && parser_.TakeAhead(size)) {
+      Count(impl_.facts, arrival);
+      continue;
+    }
     switch (parser_.Next(event)) {
       case net::StreamParser::Step::kNeedBytes:
         return impl_.observations == before ? net::BodyVerdict::kNoProgress : net::BodyVerdict::kProgress;

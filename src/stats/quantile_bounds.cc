@@ -1,5 +1,6 @@
 #include "stats/quantile_bounds.h"
 
+#include <algorithm>
 #include <boost/math/special_functions/beta.hpp>
 
 #include "base/check.h"
@@ -44,7 +45,8 @@ QuantileEstimate EstimateQuantile(std::span<const double> sorted, double q, doub
   QuantileEstimate estimate;
   estimate.q = q;
   estimate.value = Quantile(sorted, q);
-  estimate.samples_needed = SamplesNeeded(q, confidence);
+  // A low percentile needs as many below it as its mirror image needs above.
+  estimate.samples_needed = SamplesNeeded(std::max(q, 1 - q), confidence);
   estimate.supported = n >= estimate.samples_needed;
   if (const auto above = DiscardableSamples(n, q, confidence); above && *above >= 1) estimate.high = sorted[n - *above];
   if (const auto below = DiscardableSamples(n, 1 - q, confidence); below && *below >= 1) estimate.low = sorted[*below - 1];

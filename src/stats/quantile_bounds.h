@@ -31,8 +31,8 @@ struct QuantileEstimate {
   double value = 0;           // of the sample (stats::Quantile)
   std::optional<double> low;  // one-sided bounds of the true quantile, each at `confidence`; null where the sample is too small
   std::optional<double> high;
-  bool supported = false;  // n >= SamplesNeeded: otherwise `value` is one of the few largest samples and no percentile
-  int64_t samples_needed = 0;
+  bool supported = false;      // n >= samples_needed: otherwise `value` is one of the few largest (smallest) samples
+  int64_t samples_needed = 0;  // SamplesNeeded of q or 1 - q, whichever is larger
 };
 
 // Of ascending `sorted`, non-empty. `high` is LoadGen's estimate, the t-th largest sample; `low` the same from the other end.

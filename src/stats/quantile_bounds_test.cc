@@ -59,6 +59,11 @@ TEST(QuantileBounds, RefuseWhatTheSampleCannotSupport) {
   EXPECT_LT(*p90.low, p90.value);
   EXPECT_GT(*p90.high, p90.value);
   EXPECT_EQ(EstimateQuantile(std::vector<double>{3}, 0.5).value, 3);
+  // The lowest percent of 661 samples is as rare as the highest.
+  const QuantileEstimate p1 = EstimateQuantile(samples, 0.01);
+  EXPECT_FALSE(p1.supported);
+  EXPECT_EQ(p1.samples_needed, 662);
+  EXPECT_EQ(p1.low, std::nullopt);
 }
 
 // The bound holds the true quantile about as often as it promises, on a distribution with a heavy tail.

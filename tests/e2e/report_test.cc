@@ -71,11 +71,33 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
   EXPECT_THAT(Call({"report", run, "--format", "html"}).out, testing::StartsWith("<!DOCTYPE html>"));
   EXPECT_THAT(Call({"report", run, "--format", "markdown"}).out, testing::StartsWith("# moecap run "));
 
+  // Two systems, two concurrencies and two repetitions: eight loads.
+  const Outcome vllm = Call({"report", run, "--format", "vllm", "--save-detailed", "--percentile-metrics", "ttft,e2el"});
+  ASSERT_EQ(vllm.exit_code, 0) << vllm.err;
+  std::istringstream objects(vllm.out);
+  int loads = 0;
+  for (std::string line; std::getline(objects, line); ++loads) {
+    const Json json = ParseJson(line).value();
+    EXPECT_EQ(json["completed"], 6);
+    EXPECT_EQ(json["request_rate"], "inf");
+    EXPECT_EQ(json["ttfts"].size(), 6u);
+    EXPECT_TRUE(json.contains("p99_e2el_ms"));
+    EXPECT_FALSE(json.contains("mean_tpot_ms"));
+  }
+  EXPECT_EQ(loads, 8);
+  const Outcome compat = Call({"report", run, "--compat", "vllm,sglang"});
+  ASSERT_EQ(compat.exit_code, 0) << compat.err;
+  EXPECT_THAT(compat.out, HasSubstr("Q4_0, 3 clients, repetition 2"));
+  const Json views = ParseJson(Call({"report", run, "--compat", "all", "--json"}).out).value();
+  EXPECT_EQ(views["cells"].size(), 8u);
+  EXPECT_EQ(views["cells"][0]["views"].size(), 6u);
+
   const Outcome all = Call({"report", run, "other", "--all", "--write-to", "written/new"});
   ASSERT_EQ(all.exit_code, 0) << all.err;
   for (const char* file : {"report.txt", "report.html", "report.md", "report.csv", "summary.json", "cap-radar.svg", "tpot.svg",
                            "expert-share-0.svg"})
     EXPECT_TRUE(fs::exists(dir_ / "written/new/other" / file)) << file;
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_ / "written/new" / run / "vllm"), fs::directory_iterator()), 8);
   EXPECT_TRUE(fs::exists(dir_ / "written/new" / run / "upstream/0-F16-c1/tiny-moe-f16.gguf"));
 
   for (const auto& [args, parts] : std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>>{
@@ -84,6 +106,9 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
            {{"report", run, run}, {"given twice"}},
            {{"report", run, "--all"}, {"--write-to"}},
            {{"report", run, "--format", "upstream"}, {"--write-to"}},
+           {{"report", run, "--compat", "wrk"}, {"no view of 'wrk'", "vllm"}},
+           {{"report", run, "--compat", "vllm", "--format", "csv"}, {"--compat has the formats"}},
+           {{"report", run, "--format", "vllm", "--percentile-metrics", "x"}, {"no percentile metric 'x'"}},
            {{"report", run, "--format", "html,csv"}, {"--write-to"}},
            {{"report", run, "other", "--format", "html"}, {"--write-to"}},
            {{"report", run, "--format", "svg", "--write-to", "c.yaml/x"}, {"c.yaml/x"}}}) {

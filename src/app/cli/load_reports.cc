@@ -27,9 +27,10 @@ Result<std::vector<report::NamedText>> LoadReportFiles(const metrics::LoadTestSu
       return std::vector<report::NamedText>{{"summary.json", DumpJsonPretty(report::LoadTestToJson(summary))}};
     case ReportFormat::kSvg:
     case ReportFormat::kUpstream:
+    case ReportFormat::kVllm:
       break;
   }
-  return BadInput("a load test has no svg and no upstream format; use terminal, html, markdown, csv or json");
+  return BadInput("a load test has no svg and no upstream format; use terminal, html, markdown, csv, json or vllm");
 }
 
 std::string LoadTerminalText(const metrics::LoadTestSummary& summary) {

@@ -15,7 +15,7 @@ namespace moecap::app {
 std::string LoadTerminalText(const metrics::LoadTestSummary& summary);
 void PrintLoadSummary(const metrics::LoadTestSummary& summary, bool json);
 
-// Error: kBadInput for a format that load tests do not have.
+// Error: kBadInput for a format that load tests do not have. kVllm needs the records: it is not among them.
 Result<std::vector<report::NamedText>> LoadReportFiles(const metrics::LoadTestSummary& summary, ReportFormat format);
 
 // summary.json, report.html, report.md and report.csv into `dir`, each atomically.

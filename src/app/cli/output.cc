@@ -26,7 +26,7 @@ namespace {
 constexpr std::pair<ReportFormat, const char*> kFormats[] = {
     {ReportFormat::kTerminal, "terminal"}, {ReportFormat::kHtml, "html"}, {ReportFormat::kMarkdown, "markdown"},
     {ReportFormat::kCsv, "csv"},           {ReportFormat::kJson, "json"}, {ReportFormat::kSvg, "svg"},
-    {ReportFormat::kUpstream, "upstream"}};
+    {ReportFormat::kUpstream, "upstream"}, {ReportFormat::kVllm, "vllm"}};
 
 }  // namespace
 
@@ -104,6 +104,7 @@ std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, Repor
         files.push_back({chart.name + ".svg", std::move(chart.svg)});
       return files;
     case ReportFormat::kUpstream:
+    case ReportFormat::kVllm:
       break;
   }
   return files;

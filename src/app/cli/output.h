@@ -13,7 +13,7 @@
 namespace moecap::app {
 
 // What a report can be rendered to, by the names of --format.
-enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstream };
+enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstream, kVllm };
 // Error: kBadInput with the nearest name.
 Result<ReportFormat> FindReportFormat(const std::string& name);
 // "terminal, html, ..." for help texts.
@@ -27,7 +27,8 @@ std::string TerminalText(const cap::RunSummary& summary);
 void PrintSummary(const cap::RunSummary& summary, bool json);
 void PrintText(const std::string& text);
 
-// The files of one run in one format, relative to the folder of its reports. kUpstream needs the facts: it is not among them.
+// The files of one run in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they are not
+// among them.
 std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, ReportFormat format);
 
 // summary.json, report.html, cap-radar*.svg, report.md and report.csv into `dir`, each atomically.

@@ -10,6 +10,7 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/report_compat.h"
 #include "app/cli/report_load.h"
 #include "app/cli/stored_runs.h"
 #include "base/json.h"
@@ -29,6 +30,8 @@ struct Flags {
   bool json = false;
   bool all = false;
   std::string write_to;
+  std::vector<std::string> compat;
+  VllmFlags vllm;
 };
 
 struct StoredRun {
@@ -36,11 +39,10 @@ struct StoredRun {
   cap::RunSummary summary;
 };
 
-Result<std::vector<StoredRun>> OpenRuns(const std::vector<std::string>& names) {
+Result<std::vector<StoredRun>> OpenRuns(const std::vector<std::filesystem::path>& dirs) {
   std::vector<StoredRun> runs;
   std::set<std::string> seen;
-  for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(const std::filesystem::path dir, RunDir(name));
+  for (const std::filesystem::path& dir : dirs) {
     ASSIGN_OR_RETURN(run::Results results, run::Results::Open(dir));
     ASSIGN_OR_RETURN(cap::RunSummary summary, run::SummarizeStored(results));
     if (!seen.insert(summary.run_id).second) return BadInput(fmt::format("run {} is given twice", summary.run_id));
@@ -49,20 +51,25 @@ Result<std::vector<StoredRun>> OpenRuns(const std::vector<std::string>& names) {
   return runs;
 }
 
-// The folders when all names are load tests, none when all are runs. Error: kBadInput for a mixture.
-Result<std::vector<std::filesystem::path>> LoadTestsOf(const std::vector<std::string>& names) {
+Result<std::vector<std::filesystem::path>> FoldersOf(const std::vector<std::string>& names) {
   std::vector<std::filesystem::path> dirs;
   for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(std::filesystem::path dir, RunDir(name));
-    if (loadtest::LoadResults::IsLoadTest(dir)) dirs.push_back(std::move(dir));
+    ASSIGN_OR_RETURN(dirs.emplace_back(), RunDir(name));
   }
-  if (!dirs.empty() && dirs.size() < names.size())
-    return BadInput(fmt::format("{} is a load test and others are runs; report them apart", dirs.front().string()));
   return dirs;
 }
 
+Result<std::vector<MeasuredRequests>> MeasuredIn(const std::filesystem::path& dir) {
+  if (loadtest::LoadResults::IsLoadTest(dir)) {
+    ASSIGN_OR_RETURN(const loadtest::LoadResults results, loadtest::LoadResults::Open(dir));
+    return MeasuredOf(results);
+  }
+  ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(dir));
+  return MeasuredOf(results);
+}
+
 // One format on stdout, all runs.
-Result<std::string> Text(const std::vector<StoredRun>& runs, ReportFormat format) {
+Result<std::string> Text(const std::vector<StoredRun>& runs, ReportFormat format, const VllmFlags& vllm) {
   std::string text;
   std::vector<cap::RunSummary> summaries;
   switch (format) {
@@ -84,6 +91,13 @@ Result<std::string> Text(const std::vector<StoredRun>& runs, ReportFormat format
     case ReportFormat::kHtml:
       if (runs.size() == 1) return report::RenderHtml(runs.front().summary);
       return BadInput("--format html of several runs is several pages; add --write-to DIR");
+    case ReportFormat::kVllm:  // one object a line, as vLLM appends them
+      for (const StoredRun& run : runs) {
+        ASSIGN_OR_RETURN(const std::vector<MeasuredRequests> measured, MeasuredOf(run.results));
+        ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, VllmFiles(measured, vllm));
+        for (const report::NamedText& file : files) text += file.text;
+      }
+      return text;
     case ReportFormat::kSvg:
     case ReportFormat::kUpstream:
       break;
@@ -106,7 +120,8 @@ Result<std::vector<report::NamedText>> UpstreamOf(const StoredRun& run) {
 }
 
 // Every file of every run; several runs have a folder each.
-Result<std::vector<report::NamedText>> Files(const std::vector<StoredRun>& runs, const std::vector<ReportFormat>& formats) {
+Result<std::vector<report::NamedText>> Files(const std::vector<StoredRun>& runs, const std::vector<ReportFormat>& formats,
+                                             const VllmFlags& vllm) {
   std::vector<report::NamedText> all;
   for (const StoredRun& run : runs) {
     const std::string folder = runs.size() == 1 ? "" : report::PathComponent(run.summary.run_id) + "/";
@@ -114,6 +129,10 @@ Result<std::vector<report::NamedText>> Files(const std::vector<StoredRun>& runs,
       std::vector<report::NamedText> files = ReportFiles(run.summary, format);
       if (format == ReportFormat::kUpstream) {
         ASSIGN_OR_RETURN(files, UpstreamOf(run));
+      }
+      if (format == ReportFormat::kVllm) {
+        ASSIGN_OR_RETURN(const std::vector<MeasuredRequests> measured, MeasuredOf(run.results));
+        ASSIGN_OR_RETURN(files, VllmFiles(measured, vllm));
       }
       for (report::NamedText& file : files) all.push_back({folder + file.path, std::move(file.text)});
     }
@@ -124,8 +143,9 @@ Result<std::vector<report::NamedText>> Files(const std::vector<StoredRun>& runs,
 Result<std::vector<ReportFormat>> FormatsOf(const Flags& flags) {
   std::vector<ReportFormat> formats;
   if (flags.all) {
-    return std::vector<ReportFormat>{ReportFormat::kTerminal, ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv,
-                                     ReportFormat::kJson,     ReportFormat::kSvg,  ReportFormat::kUpstream};
+    return std::vector<ReportFormat>{ReportFormat::kTerminal, ReportFormat::kHtml, ReportFormat::kMarkdown,
+                                     ReportFormat::kCsv,      ReportFormat::kJson, ReportFormat::kSvg,
+                                     ReportFormat::kUpstream, ReportFormat::kVllm};
   }
   for (const std::string& name : flags.formats) {
     ASSIGN_OR_RETURN(const ReportFormat format, FindReportFormat(name));
@@ -135,22 +155,42 @@ Result<std::vector<ReportFormat>> FormatsOf(const Flags& flags) {
   return formats;
 }
 
+Status ReportCompat(const Flags& flags, const std::vector<std::filesystem::path>& dirs,
+                    const std::vector<ReportFormat>& formats) {
+  if (!flags.write_to.empty()) return BadInput("--compat prints one table; redirect it instead of --write-to");
+  std::vector<MeasuredRequests> all;
+  for (const std::filesystem::path& dir : dirs) {
+    ASSIGN_OR_RETURN(std::vector<MeasuredRequests> measured, MeasuredIn(dir));
+    for (MeasuredRequests& entry : measured) {
+      if (dirs.size() > 1) entry.label = fmt::format("{}: {}", dir.filename().string(), entry.label);
+      all.push_back(std::move(entry));
+    }
+  }
+  ASSIGN_OR_RETURN(const std::string text,
+                   CompatText(all, flags.compat, formats.empty() ? ReportFormat::kTerminal : formats.front()));
+  PrintText(text);
+  return {};
+}
+
 Status Report(const Flags& flags) {
   ASSIGN_OR_RETURN(const std::vector<ReportFormat> formats, FormatsOf(flags));
   const bool to_files = !flags.write_to.empty();
   if (flags.all && !to_files) return BadInput("--all writes many files; add --write-to DIR");
   if (formats.size() > 1 && !to_files) return BadInput("several formats are several files; add --write-to DIR");
-  ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> load_tests, LoadTestsOf(flags.runs));
-  if (!load_tests.empty())
-    return ReportLoadTests(load_tests, flags.all ? std::vector<ReportFormat>() : formats, flags.write_to);
-  ASSIGN_OR_RETURN(const std::vector<StoredRun> runs, OpenRuns(flags.runs));
+  ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> dirs, FoldersOf(flags.runs));
+  if (!flags.compat.empty()) return ReportCompat(flags, dirs, formats);
+  const auto load_tests = std::ranges::count_if(dirs, loadtest::LoadResults::IsLoadTest);
+  if (load_tests > 0 && load_tests < std::ssize(dirs))
+    return BadInput("some of these are load tests and some runs; report them apart");
+  if (load_tests > 0) return ReportLoadTests(dirs, flags.all ? LoadReportFormats() : formats, flags.vllm, flags.write_to);
+  ASSIGN_OR_RETURN(const std::vector<StoredRun> runs, OpenRuns(dirs));
   if (to_files && (!flags.formats.empty() || flags.all)) {
-    ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, Files(runs, formats));
+    ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, Files(runs, formats, flags.vllm));
     RETURN_IF_ERROR(WriteFiles(files, flags.write_to));
     fmt::print(stderr, "wrote {} files into {}\n", files.size(), flags.write_to);
     return {};
   }
-  ASSIGN_OR_RETURN(const std::string text, Text(runs, formats.empty() ? ReportFormat::kTerminal : formats.front()));
+  ASSIGN_OR_RETURN(const std::string text, Text(runs, formats.empty() ? ReportFormat::kTerminal : formats.front(), flags.vllm));
   if (to_files) {
     for (const StoredRun& run : runs) {
       const std::filesystem::path dir(flags.write_to);
@@ -173,10 +213,23 @@ Action AddReport(CLI::App& app, const Invocation&) {
       "write files into this folder (a folder a run for several runs): those of --format, or by default the page, the "
       "radar, Markdown, CSV and JSON besides printing the report");
   app.add_flag("--all", flags->all, "with --write-to: every format, every chart, and the files of the Python implementation");
+  app.add_option(
+         "--compat", flags->compat,
+         "the same requests by the definitions of these benchmark clients, side by side with ours: vllm, sglang, aiperf, "
+         "guidellm, mlperf, or all; as terminal, markdown or json")
+      ->delimiter(',');
+  app.add_flag("--save-detailed", flags->vllm.save_detailed,
+               "with --format vllm: lengths, times, texts and errors of each request too");
+  app.add_option("--percentile-metrics", flags->vllm.percentile_metrics,
+                 "with --format vllm: of ttft, tpot, itl, e2el, client_queue_time; ttft,tpot,itl by default")
+      ->delimiter(',');
+  app.add_option("--metric-percentiles", flags->vllm.percentiles, "with --format vllm: 99 by default")->delimiter(',');
   app.footer(
       "Examples:\n  moecap report 20260131-120000-quickstart --json\n"
       "  moecap report 20260131-120000-quickstart --format html,svg --write-to out\n"
-      "  moecap report RUN RUN --format csv");
+      "  moecap report RUN RUN --format csv\n"
+      "  moecap report latest --compat vllm,sglang\n"
+      "  moecap report latest --format vllm > bench_serve.jsonl");
   return [flags] { return Report(*flags); };
 }
 

@@ -9,11 +9,17 @@
 namespace moecap::report {
 namespace {
 
-std::string Cell(const std::string& value) {
-  return value == kMissing || value.empty() ? std::string("<td class=\"none\">–</td>") : "<td>" + EscapeXml(value) + "</td>";
-}
+// So many columns fit on a phone.
+constexpr size_t kFewColumns = 4;
 
 }  // namespace
+
+std::string HtmlCell(std::string_view label, const std::string& value, std::string_view css) {
+  const bool missing = value == kMissing || value.empty();
+  const std::string classes = missing ? "none" : std::string(css);
+  return fmt::format("<td{} data-l=\"{}\">{}</td>", classes.empty() ? "" : " class=\"" + classes + "\"", EscapeXml(label),
+                     missing ? "–" : EscapeXml(value));
+}
 
 std::string HtmlItems(const char* css, const std::vector<std::string>& items) {
   if (items.empty()) return "";
@@ -24,7 +30,8 @@ std::string HtmlItems(const char* css, const std::vector<std::string>& items) {
 
 std::string HtmlTable(std::string_view caption, const std::vector<std::string>& head,
                       const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& words) {
-  std::string out = "<div class=\"scroll\"><table>\n";
+  const bool few = head.size() <= kFewColumns && words.empty();
+  std::string out = fmt::format("<div class=\"scroll\"><table{}>\n", few ? " class=\"few\"" : "");
   if (!caption.empty()) out += "<caption>" + EscapeXml(caption) + "</caption>\n";
   const auto is_words = [&words](size_t column) { return std::ranges::find(words, column) != words.end(); };
   out += "<thead><tr>";
@@ -38,8 +45,7 @@ std::string HtmlTable(std::string_view caption, const std::vector<std::string>& 
   out += "</tr></thead>\n<tbody>\n";
   for (const auto& row : rows) {
     out += "<tr><th scope=\"row\" class=\"sys\">" + EscapeXml(row.front()) + "</th>";
-    for (size_t i = 1; i < row.size(); ++i)
-      out += is_words(i) ? "<td class=\"w\">" + EscapeXml(row[i]) + "</td>" : Cell(row[i]);
+    for (size_t i = 1; i < row.size(); ++i) out += HtmlCell(head[i], row[i], is_words(i) ? "w" : "");
     out += "</tr>\n";
   }
   return out + "</tbody>\n</table></div>\n";

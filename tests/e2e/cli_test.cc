@@ -14,7 +14,9 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/testing/temp_dir.h"
 #include "dense_model.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
@@ -22,41 +24,10 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
-
 class Cli : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-cli-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
-  // Starts the program in dir_ with a cache of its own per test program; both outputs go to files.
-  pid_t Start(const std::vector<std::string>& args) const {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    std::vector<char*> argv{const_cast<char*>(MOECAP_BINARY)};
-    for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
-    argv.push_back(nullptr);
-    if (::chdir(dir_.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
-        std::freopen("err", "w", stderr) == nullptr)
-      ::_exit(99);
-    ::execv(MOECAP_BINARY, argv.data());
-    ::_exit(98);
-  }
-  Outcome Finish(pid_t child) const {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    Outcome outcome;
-    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    outcome.out = ReadFile(dir_ / "out").value();
-    outcome.err = ReadFile(dir_ / "err").value();
-    return outcome;
-  }
+  pid_t Start(const std::vector<std::string>& args) const { return StartProgram(dir_, args); }
+  Outcome Finish(pid_t child) const { return FinishProgram(dir_, child); }
   Outcome Call(const std::vector<std::string>& args) const { return Finish(Start(args)); }
 
   fs::path Write(const std::string& name, const std::string& text) const {
@@ -90,7 +61,8 @@ class Cli : public testing::Test {
     EXPECT_FALSE(fs::exists(dir_ / "results")) << "nothing is half-written";
   }
 
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
 };
 
 // What must not change between two runs: tokens, routing, verdicts.

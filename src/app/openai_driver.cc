@@ -84,6 +84,7 @@ class Driver final : public run::SystemDriver {
         description_(std::move(description)) {}
 
   const run::SystemDescription& description() const override { return description_; }
+  bool in_process() const override { return false; }
 
   Result<std::unique_ptr<run::SystemInstance>> Start(int concurrency) override {
     ASSIGN_OR_RETURN(auto system, OpenAiSystem::Create(options_, clock_));

@@ -1,4 +1,6 @@
 // The program as its users run it: the built binary, the shipped model, real files.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,10 +12,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/table.h"
 #include "base/testing/temp_dir.h"
 #include "dense_model.h"
 #include "program.h"
@@ -267,6 +271,33 @@ TEST_F(Cli, ModelDescribesTheCatalogueOffline) {
   EXPECT_THAT(ReadFile(dir_ / "m.svg").value(), HasSubstr("<svg"));
   EXPECT_THAT(Call({"model", "Qwen/Qwen3-235B-A22B"}).out, HasSubstr("routed_expert"));
   ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--precision", "fp9"}, {"fp9", "fp8"});
+}
+
+// Every verb and sub-verb that the program's own help lists.
+TEST_F(Cli, HelpFitsATerminal) {
+  std::vector<std::vector<std::string>> open = {{}};
+  size_t seen = 0;
+  while (!open.empty()) {
+    std::vector<std::string> args = std::move(open.back());
+    open.pop_back();
+    std::vector<std::string> call = args;
+    call.push_back("--help");
+    const Outcome help = Call(call);
+    ASSERT_EQ(help.exit_code, 0) << fmt::format("{}", fmt::join(call, " ")) << help.err;
+    ++seen;
+    std::istringstream lines(help.out);
+    bool in_verbs = false;
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(DisplayWidth(line), 80u) << fmt::format("{}", fmt::join(call, " ")) << ": " << line;
+      if (line.empty()) in_verbs = false;
+      if (in_verbs && line[2] != ' ') {
+        open.push_back(args);
+        open.back().push_back(line.substr(2, line.find(' ', 2) - 2));
+      }
+      in_verbs = in_verbs || line == "Subcommands:";
+    }
+  }
+  EXPECT_GT(seen, 20u);
 }
 
 TEST_F(Cli, HelpAndUsage) {

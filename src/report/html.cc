@@ -53,10 +53,10 @@ std::string SystemsTable(const RunSummary& summary) {
   size_t index = 0;
   for (const auto& row : DescribeSystems(summary)) {
     out += fmt::format("<tr><th scope=\"row\" class=\"sys\">{} {}</th>", MarkerIcon(index++), EscapeXml(row.name));
-    out += HtmlCell("description", row.description, "w");
+    AppendCell(out, kSystemColumns[1], row.description, "w");
     size_t column = 2;
     for (const auto* value : {&row.weights, &row.size, &row.parameters, &row.active, &row.experts, &row.ceiling})
-      out += HtmlCell(kSystemColumns[column++], *value);
+      AppendCell(out, kSystemColumns[column++], *value);
     out += "</tr>\n";
   }
   return out + "</tbody>\n</table></div>\n";
@@ -85,7 +85,16 @@ std::string TableHead(const FigureTable& table) {
   return "<thead>\n" + top + "</tr>\n" + bottom + "</tr>\n</thead>\n";
 }
 
-std::string TableRow(const RunSummary& summary, const FigureTable& table, const FigureRow& row) {
+// Group and header of each column, escaped: "TTFT (ms) p50".
+std::vector<std::string> ColumnLabels(const FigureTable& table) {
+  std::vector<std::string> labels;
+  for (const FigureColumn& column : table.columns)
+    labels.push_back(EscapeXml(column.group.empty() ? column.header : column.group + " " + column.header));
+  return labels;
+}
+
+std::string TableRow(const RunSummary& summary, const FigureTable& table, const std::vector<std::string>& labels,
+                     const FigureRow& row) {
   const auto& system = summary.systems[row.system];
   std::string out = fmt::format("<tr class=\"{}{}\">", row.first_of_system ? "first" : "", row.valid ? "" : " bad");
   if (row.first_of_system) {
@@ -100,10 +109,7 @@ std::string TableRow(const RunSummary& summary, const FigureTable& table, const 
     const std::string why = cell != nullptr ? fmt::format("{}", fmt::join(InvalidReasons(*cell), "; ")) : "";
     out += fmt::format("<td class=\"conc\" title=\"{}\">{}!</td>", EscapeXml(why), row.concurrency);
   }
-  for (size_t i = 0; i < row.values.size(); ++i) {
-    const FigureColumn& column = table.columns[i];
-    out += HtmlCell(column.group.empty() ? column.header : column.group + " " + column.header, row.values[i]);
-  }
+  for (size_t i = 0; i < row.values.size(); ++i) AppendCell(out, labels[i], row.values[i]);
   return out + "</tr>\n";
 }
 
@@ -113,7 +119,8 @@ std::string ResultsSection(const RunSummary& summary) {
   for (const auto& table : tables) {
     out +=
         "<div class=\"scroll\"><table>\n<caption>" + EscapeXml(table.title) + "</caption>\n" + TableHead(table) + "<tbody>\n";
-    for (const auto& row : table.rows) out += TableRow(summary, table, row);
+    const std::vector<std::string> labels = ColumnLabels(table);
+    for (const auto& row : table.rows) out += TableRow(summary, table, labels, row);
     out += "</tbody>\n</table></div>\n";
   }
   std::vector<std::string> notes = LegendNotes(summary, tables);

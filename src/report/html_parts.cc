@@ -14,11 +14,15 @@ constexpr size_t kFewColumns = 4;
 
 }  // namespace
 
-std::string HtmlCell(std::string_view label, const std::string& value, std::string_view css) {
+void AppendCell(std::string& out, std::string_view escaped_label, const std::string& value, std::string_view css) {
   const bool missing = value == kMissing || value.empty();
-  const std::string classes = missing ? "none" : std::string(css);
-  return fmt::format("<td{} data-l=\"{}\">{}</td>", classes.empty() ? "" : " class=\"" + classes + "\"", EscapeXml(label),
-                     missing ? "–" : EscapeXml(value));
+  if (missing) css = "none";
+  out += "<td";
+  if (!css.empty()) out.append(" class=\"").append(css).append("\"");
+  if (!escaped_label.empty()) out.append(" data-l=\"").append(escaped_label).append("\"");
+  out += ">";
+  out += missing ? "–" : EscapeXml(value);
+  out += "</td>";
 }
 
 std::string HtmlItems(const char* css, const std::vector<std::string>& items) {
@@ -35,17 +39,19 @@ std::string HtmlTable(std::string_view caption, const std::vector<std::string>& 
   if (!caption.empty()) out += "<caption>" + EscapeXml(caption) + "</caption>\n";
   const auto is_words = [&words](size_t column) { return std::ranges::find(words, column) != words.end(); };
   out += "<thead><tr>";
+  std::vector<std::string> labels;
+  for (const auto& name : head) labels.push_back(EscapeXml(name));
   for (size_t i = 0; i < head.size(); ++i) {
     out += fmt::format("<th scope=\"col\"{}>{}</th>",
                        i == 0        ? " class=\"sys left\""
                        : is_words(i) ? " class=\"w\""
                                      : "",
-                       EscapeXml(head[i]));
+                       labels[i]);
   }
   out += "</tr></thead>\n<tbody>\n";
   for (const auto& row : rows) {
     out += "<tr><th scope=\"row\" class=\"sys\">" + EscapeXml(row.front()) + "</th>";
-    for (size_t i = 1; i < row.size(); ++i) out += HtmlCell(head[i], row[i], is_words(i) ? "w" : "");
+    for (size_t i = 1; i < row.size(); ++i) AppendCell(out, few ? "" : labels[i], row[i], is_words(i) ? "w" : "");
     out += "</tr>\n";
   }
   return out + "</tbody>\n</table></div>\n";

@@ -28,6 +28,7 @@ class Driver final : public run::SystemDriver {
       : connection_(std::move(connection)), clock_(clock), description_(std::move(description)) {}
 
   const run::SystemDescription& description() const override { return description_; }
+  bool in_process() const override { return false; }
 
   Result<std::unique_ptr<run::SystemInstance>> Start(int concurrency) override {
     ASSIGN_OR_RETURN(auto system, OpenAiSystem::Create(connection_.options, clock_));

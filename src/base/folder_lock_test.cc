@@ -9,14 +9,16 @@
 #include <csignal>
 #include <string>
 
+#include "base/testing/temp_dir.h"
+
 namespace moecap {
 namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 TEST(FolderLock, HoldsWhileTheProcessLives) {
-  std::string pattern = (fs::temp_directory_path() / "moecap-lock-XXXXXX").string();
-  const fs::path dir = ::mkdtemp(pattern.data());
+  const TempDir temp;
+  const fs::path dir = temp.path();
   EXPECT_FALSE(IsFolderLocked(dir));
   EXPECT_FALSE(IsFolderLocked(dir / "no"));
   int ready[2], done[2];

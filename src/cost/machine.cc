@@ -218,6 +218,8 @@ class Pricing {
     Sum sum;
     for (const Part& part : accelerators_) sum.Add(book_.FindFor(part.device, "rent_usd_per_h"), part.count, part.device.id);
     machine_.inputs.rent_usd_per_h = sum.Total();
+    // What is owned and what is rented may differ in all but the accelerators.
+    if (auto& rent = machine_.inputs.rent_usd_per_h) rent->source += "; with the host that the lessor adds, not this one";
   }
 
   void SetPower() {

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/fs.h"
+#include "base/testing/temp_dir.h"
 #include "model/gguf_test_writer.h"
 
 namespace moecap::model {
@@ -157,16 +158,12 @@ TEST(Gguf, RandomDamageNeverCrashes) {
 
 class GgufFileTest : public testing::Test {
  protected:
-  GgufFileTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "moecap-gguf-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  ~GgufFileTest() override { std::filesystem::remove_all(dir_); }
   std::filesystem::path Write(const std::string& name, const std::string& bytes) const {
     EXPECT_TRUE(WriteFileAtomically(dir_ / name, bytes).ok());
     return dir_ / name;
   }
-  std::filesystem::path dir_;
+  TempDir temp_;
+  const std::filesystem::path dir_ = temp_.path();
 };
 
 TEST_F(GgufFileTest, AcceptsAWholeFileAndNamesWhatACutOneLacks) {

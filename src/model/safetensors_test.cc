@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/fs.h"
+#include "base/testing/temp_dir.h"
 #include "model/open_model.h"
 
 namespace moecap::model {
@@ -74,15 +75,11 @@ TEST(Safetensors, ReadsIndexes) {
 
 class OpenModelTest : public testing::Test {
  protected:
-  OpenModelTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "moecap-model-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  ~OpenModelTest() override { std::filesystem::remove_all(dir_); }
   void Write(const std::string& name, const std::string& text) const {
     ASSERT_TRUE(WriteFileAtomically(dir_ / name, text).ok());
   }
-  std::filesystem::path dir_;
+  TempDir temp_;
+  const std::filesystem::path dir_ = temp_.path();
 };
 
 constexpr const char* kConfig = R"({"model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,

@@ -317,6 +317,8 @@ std::vector<SystemRow> DescribeSystems(const RunSummary& summary) {
                   Ceiling(system)};
     if (system.moe_layers > 0)
       row.experts = fmt::format("{} of {} × {} layers", system.top_k, system.experts, system.moe_layers);
+    if (system.total_params == 0)  // a server, which does not tell
+      row.weights = row.parameters = row.active = row.size = row.experts = kMissing;
     rows.push_back(std::move(row));
   }
   return rows;

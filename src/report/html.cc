@@ -40,22 +40,23 @@ std::string Header(const RunSummary& summary) {
   return out + "</dl>\n</header>\n";
 }
 
+constexpr std::string_view kSystemColumns[] = {"system",     "description", "weights",           "size",
+                                               "parameters", "active",      "experts per token", "compute ceiling"};
+
 std::string SystemsTable(const RunSummary& summary) {
   std::string out = "<div class=\"scroll\"><table>\n<caption>Systems</caption>\n<thead><tr>";
-  for (const char* head :
-       {"system", "description", "weights", "size", "parameters", "active", "experts per token", "compute ceiling"}) {
-    const std::string_view name = head;
+  for (const std::string_view name : kSystemColumns) {
     const char* css = name == "system" ? " class=\"sys left\"" : name == "description" ? " class=\"w\"" : "";
     out += fmt::format("<th scope=\"col\"{}>{}</th>", css, name);
   }
   out += "</tr></thead>\n<tbody>\n";
   size_t index = 0;
   for (const auto& row : DescribeSystems(summary)) {
-    out += fmt::format("<tr><th scope=\"row\" class=\"sys\">{} {}</th><td class=\"w\">{}</td>", MarkerIcon(index++),
-                       EscapeXml(row.name), EscapeXml(row.description));
-    for (const auto* value : {&row.weights, &row.size, &row.parameters, &row.active, &row.experts, &row.ceiling}) {
-      out += "<td>" + (value->empty() ? "–" : EscapeXml(*value)) + "</td>";
-    }
+    out += fmt::format("<tr><th scope=\"row\" class=\"sys\">{} {}</th>", MarkerIcon(index++), EscapeXml(row.name));
+    AppendCell(out, kSystemColumns[1], row.description, "w");
+    size_t column = 2;
+    for (const auto* value : {&row.weights, &row.size, &row.parameters, &row.active, &row.experts, &row.ceiling})
+      AppendCell(out, kSystemColumns[column++], *value);
     out += "</tr>\n";
   }
   return out + "</tbody>\n</table></div>\n";
@@ -84,7 +85,16 @@ std::string TableHead(const FigureTable& table) {
   return "<thead>\n" + top + "</tr>\n" + bottom + "</tr>\n</thead>\n";
 }
 
-std::string TableRow(const RunSummary& summary, const FigureTable& table, const FigureRow& row) {
+// Group and header of each column, escaped: "TTFT (ms) p50".
+std::vector<std::string> ColumnLabels(const FigureTable& table) {
+  std::vector<std::string> labels;
+  for (const FigureColumn& column : table.columns)
+    labels.push_back(EscapeXml(column.group.empty() ? column.header : column.group + " " + column.header));
+  return labels;
+}
+
+std::string TableRow(const RunSummary& summary, const FigureTable& table, const std::vector<std::string>& labels,
+                     const FigureRow& row) {
   const auto& system = summary.systems[row.system];
   std::string out = fmt::format("<tr class=\"{}{}\">", row.first_of_system ? "first" : "", row.valid ? "" : " bad");
   if (row.first_of_system) {
@@ -99,9 +109,7 @@ std::string TableRow(const RunSummary& summary, const FigureTable& table, const 
     const std::string why = cell != nullptr ? fmt::format("{}", fmt::join(InvalidReasons(*cell), "; ")) : "";
     out += fmt::format("<td class=\"conc\" title=\"{}\">{}!</td>", EscapeXml(why), row.concurrency);
   }
-  for (const auto& value : row.values) {
-    out += value == kMissing ? std::string("<td class=\"none\">–</td>") : "<td>" + EscapeXml(value) + "</td>";
-  }
+  for (size_t i = 0; i < row.values.size(); ++i) AppendCell(out, labels[i], row.values[i]);
   return out + "</tr>\n";
 }
 
@@ -111,7 +119,8 @@ std::string ResultsSection(const RunSummary& summary) {
   for (const auto& table : tables) {
     out +=
         "<div class=\"scroll\"><table>\n<caption>" + EscapeXml(table.title) + "</caption>\n" + TableHead(table) + "<tbody>\n";
-    for (const auto& row : table.rows) out += TableRow(summary, table, row);
+    const std::vector<std::string> labels = ColumnLabels(table);
+    for (const auto& row : table.rows) out += TableRow(summary, table, labels, row);
     out += "</tbody>\n</table></div>\n";
   }
   std::vector<std::string> notes = LegendNotes(summary, tables);
@@ -184,7 +193,7 @@ std::string MethodSection(const RunSummary& summary) {
          contract +
          "</dd>\n<dt>cost</dt><dd>The bill of the measured time, amortised hardware and energy, divided between input and "
          "output tokens by the "
-         "time that prefill and decode took. Inputs are listed below.</dd>\n"
+         "time that prefill and decode took. Inputs are listed above.</dd>\n"
          "<dt>energy</dt><dd>J per output token lays all energy on the output tokens.</dd>\n"
          "<dt>estimates</dt><dd>Figures marked with ~ rest on an estimate: energy that was not metered.</dd>\n</dl>\n";
 }

@@ -9,11 +9,21 @@
 namespace moecap::report {
 namespace {
 
-std::string Cell(const std::string& value) {
-  return value == kMissing || value.empty() ? std::string("<td class=\"none\">–</td>") : "<td>" + EscapeXml(value) + "</td>";
-}
+// So many columns fit on a phone.
+constexpr size_t kFewColumns = 4;
 
 }  // namespace
+
+void AppendCell(std::string& out, std::string_view escaped_label, const std::string& value, std::string_view css) {
+  const bool missing = value == kMissing || value.empty();
+  if (missing) css = "none";
+  out += "<td";
+  if (!css.empty()) out.append(" class=\"").append(css).append("\"");
+  if (!escaped_label.empty()) out.append(" data-l=\"").append(escaped_label).append("\"");
+  out += ">";
+  out += missing ? "–" : EscapeXml(value);
+  out += "</td>";
+}
 
 std::string HtmlItems(const char* css, const std::vector<std::string>& items) {
   if (items.empty()) return "";
@@ -24,22 +34,24 @@ std::string HtmlItems(const char* css, const std::vector<std::string>& items) {
 
 std::string HtmlTable(std::string_view caption, const std::vector<std::string>& head,
                       const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& words) {
-  std::string out = "<div class=\"scroll\"><table>\n";
+  const bool few = head.size() <= kFewColumns && words.empty();
+  std::string out = fmt::format("<div class=\"scroll\"><table{}>\n", few ? " class=\"few\"" : "");
   if (!caption.empty()) out += "<caption>" + EscapeXml(caption) + "</caption>\n";
   const auto is_words = [&words](size_t column) { return std::ranges::find(words, column) != words.end(); };
   out += "<thead><tr>";
+  std::vector<std::string> labels;
+  for (const auto& name : head) labels.push_back(EscapeXml(name));
   for (size_t i = 0; i < head.size(); ++i) {
     out += fmt::format("<th scope=\"col\"{}>{}</th>",
                        i == 0        ? " class=\"sys left\""
                        : is_words(i) ? " class=\"w\""
                                      : "",
-                       EscapeXml(head[i]));
+                       labels[i]);
   }
   out += "</tr></thead>\n<tbody>\n";
   for (const auto& row : rows) {
     out += "<tr><th scope=\"row\" class=\"sys\">" + EscapeXml(row.front()) + "</th>";
-    for (size_t i = 1; i < row.size(); ++i)
-      out += is_words(i) ? "<td class=\"w\">" + EscapeXml(row[i]) + "</td>" : Cell(row[i]);
+    for (size_t i = 1; i < row.size(); ++i) AppendCell(out, few ? "" : labels[i], row[i], is_words(i) ? "w" : "");
     out += "</tr>\n";
   }
   return out + "</tbody>\n</table></div>\n";

@@ -13,6 +13,10 @@ namespace moecap::report {
 // <ul class="css">, empty for no items.
 std::string HtmlItems(const char* css, const std::vector<std::string>& items);
 
+// Adds a cell of a table. A phone shows the rows one below the other, each value under its label; a table that fits there needs
+// none. `css`: class, may be empty.
+void AppendCell(std::string& out, std::string_view escaped_label, const std::string& value, std::string_view css = {});
+
 // Rows of escaped text under a header; the first column names the row. `words` are the columns that hold sentences.
 std::string HtmlTable(std::string_view caption, const std::vector<std::string>& head,
                       const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& words = {});

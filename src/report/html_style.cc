@@ -67,6 +67,7 @@ th.left{text-align:left}
 .bad td{color:var(--muted)}
 .bad .conc{color:var(--bad);font-weight:650}
 .notes{margin:10px 0 0;padding:0;list-style:none;color:var(--muted);font-size:13px;line-height:1.5;max-width:66em}
+.notes li{margin:3px 0;padding-left:1.1em;text-indent:-1.1em}
 .failed{color:var(--bad)}
 details{margin:14px 0;border-top:1px solid var(--line);padding-top:10px}
 summary{cursor:pointer;font-weight:600}
@@ -84,17 +85,23 @@ footer{margin-top:56px;padding-top:14px;padding-bottom:40px;border-top:1px solid
 font-size:13px}
 @media (max-width:820px){.meta{grid-template-columns:max-content 1fr}.pair,.grid2{grid-template-columns:minmax(0,1fr)}
 .grid3{grid-template-columns:minmax(0,1fr)}}
-@media (max-width:560px){main,header,footer{padding-left:16px;padding-right:16px}header{padding-top:26px}h1{font-size:23px}
+@media screen and (max-width:560px){main,header,footer{padding-left:16px;padding-right:16px}header{padding-top:26px}h1{font-size:23px}
 dl,.meta{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}.sys{max-width:8.5em;white-space:normal;overflow-wrap:break-word}.scores{display:block;margin:0}
-.card h3{flex-wrap:wrap}}
+.formula{white-space:normal}
+table:not(.few){display:block}table:not(.few)>*{display:block}table:not(.few) thead{display:none}
+table:not(.few) tr{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:5px 10px;padding:7px 0;border-top:1px solid var(--line)}
+table:not(.few) tbody tr>*{padding:0;border:0}
+table:not(.few) th,table:not(.few) .conc,table:not(.few) .w{grid-column:1/-1;max-width:none;position:static}
+table:not(.few) td{display:flex;flex-direction:column;justify-content:flex-end;text-align:left;white-space:normal;overflow-wrap:anywhere}
+table:not(.few) td::before{content:attr(data-l);color:var(--muted);font-size:11px;line-height:1.25;font-weight:400}
+table:not(.few) .w{flex-direction:row;justify-content:flex-start;gap:8px}
+table:not(.few) .w::before{flex:0 0 7.6em;line-height:1.6}
+table:not(.few) .conc{display:block}table:not(.few) .conc::before{content:"concurrency "}
+table:not(.few) .first{border-top-color:var(--edge)}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none;padding:0}h1{font-size:18pt}h2{margin-top:22pt;
 break-after:avoid}
-.scroll{overflow:visible}table{font-size:8pt}th,td{padding:2pt 4pt}.inputs{font-size:13px;gap:3px 20px;max-width:70em}.inputs dd{color:var(--muted)}.inputs dt{color:var(--ink)}
-.narrow table{width:auto;min-width:24em}
-.data{margin:6px 0 0;padding:0;border:0;font-size:13px}
-.data summary{width:max-content;color:var(--link);font-weight:400;font-size:12.5px}
-.data .scroll{margin:6px 0 0}.data table{width:auto;min-width:60%;font-size:12.5px;border-bottom-width:1px}
-.data thead tr:first-child th{border-top-width:1px}
+h3,.lead,summary{break-after:avoid}.data{display:none}details::details-content{content-visibility:visible}
+.scroll{overflow:visible}table{font-size:8pt;break-inside:avoid}tr{break-inside:avoid}th,td{padding:2pt 4pt}
 .heat{min-width:0}.pair{grid-template-columns:1fr 1fr}
 .grid2{grid-template-columns:1fr 1fr}
 .grid3{grid-template-columns:1fr 1fr 1fr}.sys{position:static}a{color:inherit;text-decoration:none}}

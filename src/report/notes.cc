@@ -63,7 +63,9 @@ std::vector<std::string> MissingReasons(const RunSummary& summary, const SystemS
   if (!cell.ttft_s) reasons.emplace_back("TTFT: no request produced a token");
   if (!cell.tpot_s || !cell.itl_s) reasons.emplace_back("TPOT, ITL: no request produced two tokens");
   for (auto& reason : MissingUtilization(summary.host, system, cell)) reasons.push_back(std::move(reason));
-  if (system.moe_layers == 0) {
+  if (system.total_params == 0) {
+    reasons.emplace_back("weights, parameters, experts: a server does not tell them");
+  } else if (system.moe_layers == 0) {
     reasons.emplace_back("distinct experts: a dense model has none, its S-MBU equals its MBU");
   } else if (cell.utilization.decode.passes > 0 && cell.utilization.decode.mean_distinct_experts.empty()) {
     reasons.emplace_back("distinct experts: the routing was not recorded");

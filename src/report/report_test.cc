@@ -198,6 +198,17 @@ TEST(CostNotes, NameTheBasisAndTheBreakEven) {
   EXPECT_THAT(CostNotes({}), IsEmpty());
 }
 
+// A server does not tell what it runs: that is not a dense model of no parameters.
+TEST(DescribeSystems, NothingIsKnownOfAServersModel) {
+  cap::RunSummary summary = SampleSummary();
+  summary.systems[0].total_params = summary.systems[0].active_params = 0;
+  summary.systems[0].weight_bytes = summary.systems[0].moe_layers = 0;
+  const SystemRow row = DescribeSystems(summary)[0];
+  for (const std::string& text : {row.weights, row.parameters, row.active, row.size, row.experts}) EXPECT_EQ(text, kMissing);
+  EXPECT_THAT(MissingNotes(summary), testing::Contains(HasSubstr("a server does not tell")));
+  EXPECT_THAT(MissingNotes(summary), testing::Not(testing::Contains(HasSubstr("dense"))));
+}
+
 TEST(Charts, LeaveOutWhatHasNoData) {
   EXPECT_THAT(AllCharts({}, SvgMode::kFragment), IsEmpty());
   cap::RunSummary summary = SampleSummary();

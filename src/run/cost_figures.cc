@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/fs.h"
 #include "cost/tokens.h"
 #include "hardware/catalogue.h"
@@ -25,6 +27,12 @@ std::optional<cost::Pay> Choose(const cost::CostInputs& inputs, std::optional<co
   return std::nullopt;
 }
 
+// Then this host is the client, and its price says nothing about the systems.
+bool OnlyServers(const RunConfig& config) {
+  return !config.systems.empty() &&
+         std::ranges::all_of(config.systems, [](const SystemConfig& system) { return system.server.has_value(); });
+}
+
 }  // namespace
 
 Result<cost::PriceBook> ReadPriceBook(const std::optional<std::filesystem::path>& file, const hardware::Catalogue& catalogue) {
@@ -44,6 +52,8 @@ Result<ResolvedCost> ResolveCostInputs(const hardware::HostInfo& host, const Run
     ASSIGN_OR_RETURN(cost::PricedMachine machine, cost::PriceMachine(*config.machine, catalogue, book));
     cost.inputs = std::move(machine.inputs);
     cost.pay = machine.pay;
+  } else if (OnlyServers(config)) {
+    cost::SetPlanningValues(book, true, cost.inputs);
   } else {
     cost.inputs = cost::DefaultHostInputs(host, book, catalogue.MatchProcessor(host.cpu_model));
   }
@@ -51,7 +61,8 @@ Result<ResolvedCost> ResolveCostInputs(const hardware::HostInfo& host, const Run
     RETURN_IF_ERROR(cost::SetCostInput(cost.inputs, key, {value, "given in the configuration", ""}));
   if (config.cost.contains("rent_usd_per_h")) cost.pay = cost::Pay::kRent;
   if (config.pay) cost.pay = *config.pay;
-  if (!cost::CostPerHour(cost.inputs, cost.pay)) {
+  const bool may_stay_unpriced = OnlyServers(config) && !config.machine && !config.pay;
+  if (!may_stay_unpriced && !cost::CostPerHour(cost.inputs, cost.pay)) {
     return BadInput(cost.pay == cost::Pay::kRent
                         ? "cost: pay is rent, but no rate is known; give cost: {rent_usd_per_h: ...}"
                         : "cost: the hardware has no price; give cost: {accelerators_usd: ...} or a price_book");

@@ -19,7 +19,9 @@ struct ResolvedCost {
 };
 
 // What the run is priced as: the configuration's machine, else `host`, by the price book with the user's laid over it and the
-// configuration's inputs on top. Reads the user's price book. Errors: kBadInput naming file, key and remedy.
+// configuration's inputs on top. When all systems are servers, `host` is only the client: without a machine or a price in the
+// configuration nothing but planning values is known. Reads the user's price book. Errors: kBadInput naming file, key and
+// remedy.
 Result<ResolvedCost> ResolveCostInputs(const hardware::HostInfo& host, const RunConfig& config);
 
 // The built-in price book, with the one in `file` laid over it.

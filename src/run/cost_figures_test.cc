@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/testing/temp_dir.h"
+
 namespace moecap::run {
 namespace {
 namespace fs = std::filesystem;
@@ -24,16 +26,12 @@ hardware::HostInfo Host() {
 
 class CostTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-cost-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(dir_); }
   fs::path Book(const std::string& entry) const {
     std::ofstream(dir_ / "p.json") << R"({"prices":[{"source":"quote","date":"2026-09",)" << entry << "}]}";
     return dir_ / "p.json";
   }
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
   RunConfig config_;
 };
 
@@ -61,6 +59,25 @@ TEST_F(CostTest, TheUsersPriceBookAndItsErrors) {
   EXPECT_THAT(ResolveCostInputs(Host(), config_).error().message, AllOf(HasSubstr("p.json"), HasSubstr("negative")));
   config_.price_book = dir_ / "absent.json";
   EXPECT_THAT(ResolveCostInputs(Host(), config_).error().message, HasSubstr("absent.json"));
+}
+
+TEST_F(CostTest, TheClientIsNotThePriceOfAServer) {
+  SystemConfig remote;
+  remote.name = "remote";
+  remote.server.emplace();
+  config_.systems = {remote};
+  const auto unpriced = ResolveCostInputs(Host(), config_);
+  ASSERT_TRUE(unpriced.ok()) << unpriced.error().message;
+  EXPECT_FALSE(unpriced->inputs.cpu_usd.has_value());
+  EXPECT_FALSE(cost::CostPerHour(unpriced->inputs, unpriced->pay).has_value());
+  EXPECT_FALSE(cost::PowerUnderLoad(unpriced->inputs).has_value());
+  config_.cost["rent_usd_per_h"] = 20;
+  const auto rented = ResolveCostInputs(Host(), config_);
+  EXPECT_EQ(rented->pay, cost::Pay::kRent);
+  EXPECT_TRUE(cost::CostPerHour(rented->inputs, rented->pay).has_value());
+  config_.cost.clear();
+  config_.pay = cost::Pay::kBuy;
+  EXPECT_FALSE(ResolveCostInputs(Host(), config_).ok()) << "somebody who says how to pay wants a price";
 }
 
 TEST_F(CostTest, RentWithoutARateIsRefused) {

@@ -96,7 +96,9 @@ Status Experiment::Execute(Results& results, const ExperimentHooks& hooks) {
 Status Experiment::ExecuteUnit(SystemDriver& driver, const record::CellId& cell, Results& results,
                                const ExperimentHooks& hooks) {
   ASSIGN_OR_RETURN(const auto instance, driver.Start(cell.concurrency));
-  ASSIGN_OR_RETURN(Measured measured, Measure(*instance, cell, hooks));
+  ExperimentHooks unit_hooks = hooks;
+  if (!driver.in_process()) unit_hooks.energy = nullptr;
+  ASSIGN_OR_RETURN(Measured measured, Measure(*instance, cell, unit_hooks));
   load::LoadResult& unit = measured.records;
   Score(unit.requests);
   if (unit.interrupted) {

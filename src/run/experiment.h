@@ -27,7 +27,7 @@ struct ProgressUpdate {
 struct ExperimentHooks {
   std::function<bool()> stop_requested;                    // may be empty
   std::function<void(const ProgressUpdate&)> on_progress;  // may be empty
-  EnergyMeter* energy = nullptr;                           // null: energy is not measured
+  EnergyMeter* energy = nullptr;                           // of the systems in this process; null: energy is not measured
   std::function<void(const Results&)> on_unit_stored;      // after each unit, before the next; may be empty
 };
 

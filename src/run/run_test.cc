@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fs.h"
+#include "base/testing/temp_dir.h"
 #include "run/experiment.h"
 #include "run/model_json.h"
 #include "run/summarize.h"
@@ -140,8 +141,6 @@ class ScriptedDriver final : public SystemDriver {
 class RunTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-run-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
     std::ofstream(dir_ / "d.jsonl") << R"({"question":"a","answer":"#### 7"})"
                                     << "\n"
                                     << R"({"question":"b","answer":"#### 7"})"
@@ -154,7 +153,6 @@ class RunTest : public testing::Test {
     config_.repeats = 2;
     config_.warmup_requests = 1;
   }
-  void TearDown() override { fs::remove_all(dir_); }
 
   DriverFactory Factory() {
     return [this](const SystemConfig& system, const RunConfig&) -> Result<std::unique_ptr<SystemDriver>> {
@@ -179,7 +177,8 @@ class RunTest : public testing::Test {
     return Results::Create(dir_ / "results", manifest).value();
   }
 
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
   RunConfig config_;
   FakeClock clock_;
   Counters counters_;

@@ -2,28 +2,18 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <string>
 
+#include "base/testing/temp_dir.h"
 #include "run/results.h"
 
 namespace moecap::run {
 
 class RunTestFolder {
  public:
-  RunTestFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "moecap-runs-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  RunTestFolder(const RunTestFolder&) = delete;
-  RunTestFolder& operator=(const RunTestFolder&) = delete;
-  ~RunTestFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  std::filesystem::path operator/(const std::string& name) const { return dir_ / name; }
 
   // A run in the folder `below`; returns its own folder.
   std::filesystem::path WriteRun(const std::string& run_id, bool complete = true, const std::string& below = "results",
@@ -45,7 +35,7 @@ class RunTestFolder {
     system.model.id = "small";
     system.model.weight_type = "F16";
     manifest.systems = {system};
-    Results results = Results::Create(path_ / below, manifest).value();
+    Results results = Results::Create(dir_ / below, manifest).value();
     const record::CellId cell{"A", 4, 0};
     load::LoadResult unit;
     unit.requests.resize(1);
@@ -65,7 +55,7 @@ class RunTestFolder {
   }
 
  private:
-  std::filesystem::path path_;
+  TempDir dir_;
 };
 
 }  // namespace moecap::run

@@ -213,7 +213,7 @@ SystemSummary DescribeSystem(const SystemDescription& system, const Manifest& ma
   summary.moe_layers = system.model.MoeLayers();
   summary.experts = system.model.Experts();
   summary.top_k = system.model.TopK();
-  if (manifest.ceilings) {
+  if (manifest.ceilings && !system.model.layers.empty()) {  // a server computes elsewhere
     if (const auto& ceiling = ComputeCeiling(system, *manifest.ceilings)) {
       summary.peak_flops_per_s = ceiling->best;
       summary.peak_flops_kernel = ceiling->kernel;
@@ -261,8 +261,9 @@ std::vector<std::string> ServerNotes(const Manifest& manifest) {
   }
   if (names.empty()) return {};
   return {
-      fmt::format("{}: a server; the host above is the client, its prices are the server's only if `cost` in the configuration "
-                  "says so, and without records of the server's passes S-MBU and S-MFU are not known",
+      fmt::format("{}: a server; the host above is the client. Cost and energy are known only if `machine` or `cost` in the "
+                  "configuration describe the server's machine, and without records of the server's passes S-MBU and S-MFU are "
+                  "not known",
                   names)};
 }
 

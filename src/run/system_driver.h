@@ -41,6 +41,8 @@ class SystemDriver {
  public:
   virtual ~SystemDriver() = default;
   virtual const SystemDescription& description() const = 0;
+  // Whether the model runs in this process. Only then do this machine's energy counters count its work.
+  virtual bool in_process() const { return true; }
   // Loads the model if it is not loaded. At most one instance at a time.
   virtual Result<std::unique_ptr<SystemInstance>> Start(int concurrency) = 0;
   // Frees the model until the next Start.

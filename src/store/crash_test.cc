@@ -39,7 +39,7 @@ StoredRun RunOf(const std::string& run_id) { return SampleRun(run_id, static_cas
 
 TEST(Crash, ProcessesThatWriteAtOnceLoseNothing) {
   constexpr int kWriters = 6, kRuns = 25;
-  const TestFolder dir;
+  const TempDir dir;
   std::vector<pid_t> children;
   for (int writer = 0; writer < kWriters; ++writer) {  // no database yet: they race to make it, too
     const pid_t child = ::fork();
@@ -69,7 +69,7 @@ TEST(Crash, ProcessesThatWriteAtOnceLoseNothing) {
 
 // A child stores runs and reports each through a pipe after its commit, until it is killed.
 TEST(Crash, AKilledProcessLosesNothingItHadStored) {
-  const TestFolder dir;
+  const TempDir dir;
   Rng rng(7);
   std::set<std::string> reported;
   for (int round = 0; round < 25; ++round) {
@@ -120,7 +120,7 @@ std::set<std::string> FillUp(RunStore& store, Error& error) {
 }
 
 TEST(FullDisk, ALimitOfPagesIsNamedAndEarlierRunsStay) {
-  const TestFolder dir;
+  const TempDir dir;
   std::set<std::string> stored;
   {
     RunStore store = OpenStore(dir.path());
@@ -150,7 +150,7 @@ int InChild(const Function& in_child) {
 }
 
 TEST(FullDisk, AFileThatMayNotGrowLosesNothing) {
-  const TestFolder dir;
+  const TempDir dir;
   EXPECT_EQ(InChild([&] {
               ::signal(SIGXFSZ, SIG_IGN);
               const rlimit limit{1'000'000, 1'000'000};
@@ -176,7 +176,7 @@ TEST(FullDisk, AFileThatMayNotGrowLosesNothing) {
 constexpr int kNoMount = 77;
 
 TEST(FullDisk, AFullVolumeLosesNothing) {
-  const TestFolder dir;
+  const TempDir dir;
   const int result = InChild([&] {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=1m") != 0)

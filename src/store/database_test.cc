@@ -19,7 +19,7 @@ using testing::HasSubstr;
 Database OpenNew(const fs::path& path) { return Database::Open(path, OpenMode::kCreate).value(); }
 
 TEST(Database, BindsEveryTypeAndReadsItBack) {
-  const TestFolder dir;
+  const TempDir dir;
   const Database database = OpenNew(dir / "a.db");
   ASSERT_TRUE(database.Execute("CREATE TABLE t (i INTEGER, r REAL, s TEXT, n TEXT)").ok());
   Statement insert = database.Prepare("INSERT INTO t VALUES (?, ?, ?, ?)").value();
@@ -39,7 +39,7 @@ TEST(Database, BindsEveryTypeAndReadsItBack) {
 }
 
 TEST(Database, BoundTextIsNeverSql) {
-  const TestFolder dir;
+  const TempDir dir;
   const Database database = OpenNew(dir / "a.db");
   ASSERT_TRUE(database.Execute("CREATE TABLE t (s TEXT)").ok());
   const std::string hostile = "'); DROP TABLE t; --";
@@ -48,7 +48,7 @@ TEST(Database, BoundTextIsNeverSql) {
 }
 
 TEST(Database, ATransactionThatIsNotCommittedLeavesNothing) {
-  const TestFolder dir;
+  const TempDir dir;
   const Database database = OpenNew(dir / "a.db");
   ASSERT_TRUE(database.Execute("CREATE TABLE t (s TEXT)").ok());
   {
@@ -64,7 +64,7 @@ TEST(Database, ATransactionThatIsNotCommittedLeavesNothing) {
 }
 
 TEST(Database, SettingsAreTheSafeOnes) {
-  const TestFolder dir;
+  const TempDir dir;
   const Database database = OpenSchema(dir / "moecap.db", Access::kCreate).value();
   EXPECT_EQ(database.QueryText("PRAGMA journal_mode").value(), "wal");
   EXPECT_EQ(database.QueryInt("PRAGMA synchronous").value(), 2) << "FULL";
@@ -75,14 +75,14 @@ TEST(Database, SettingsAreTheSafeOnes) {
 }
 
 TEST(Schema, NamesWithMeaningInUrisAreFiles) {
-  const TestFolder dir;
+  const TempDir dir;
   fs::create_directory(dir / "a?mode=memory#b%20c");
   { OpenStore(dir / "a?mode=memory#b%20c"); }
   EXPECT_TRUE(fs::exists(dir / "a?mode=memory#b%20c/moecap.db"));
 }
 
 // Whatever is refused stays as it was, byte for byte, and nothing appears beside it.
-void ExpectRefusedUnchanged(const TestFolder& dir, const std::string& name, const std::vector<std::string>& parts) {
+void ExpectRefusedUnchanged(const TempDir& dir, const std::string& name, const std::vector<std::string>& parts) {
   const std::string before = ReadFile(dir / name).value();
   for (const Access access : {Access::kRead, Access::kReadWrite, Access::kCreate}) {
     const auto opened = OpenSchema(dir / name, access);
@@ -96,7 +96,7 @@ void ExpectRefusedUnchanged(const TestFolder& dir, const std::string& name, cons
 }
 
 TEST(Schema, ANewerVersionIsRefusedWithARemedy) {
-  const TestFolder dir;
+  const TempDir dir;
   {
     const Database database = OpenNew(dir / "moecap.db");
     ASSERT_TRUE(database
@@ -109,7 +109,7 @@ TEST(Schema, ANewerVersionIsRefusedWithARemedy) {
 }
 
 TEST(Schema, AVersionThatNeverWasIsRefused) {
-  const TestFolder dir;
+  const TempDir dir;
   {
     const Database database = OpenNew(dir / "moecap.db");
     ASSERT_TRUE(database.Execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = -3", kApplicationId)).ok());
@@ -118,19 +118,19 @@ TEST(Schema, AVersionThatNeverWasIsRefused) {
 }
 
 TEST(Schema, AnotherProgramsDatabaseIsRefused) {
-  const TestFolder dir;
+  const TempDir dir;
   { ASSERT_TRUE(OpenNew(dir / "moecap.db").Execute("CREATE TABLE bookmarks (url TEXT)").ok()); }
   ExpectRefusedUnchanged(dir, "moecap.db", {"another program", "--results-dir"});
 }
 
 TEST(Schema, AFileThatIsNoDatabaseIsRefused) {
-  const TestFolder dir;
+  const TempDir dir;
   std::ofstream(dir / "moecap.db") << std::string(5000, 'x');
   ExpectRefusedUnchanged(dir, "moecap.db", {"not a database", "runs rebuild"});
 }
 
 TEST(Schema, AMissingOrImpossibleFileIsNamed) {
-  const TestFolder dir;
+  const TempDir dir;
   for (const Access access : {Access::kRead, Access::kReadWrite}) {
     EXPECT_THAT(OpenSchema(dir / "moecap.db", access).error().message,
                 AllOf(HasSubstr("moecap.db"), HasSubstr("No such file")));
@@ -142,7 +142,7 @@ TEST(Schema, AMissingOrImpossibleFileIsNamed) {
 
 // Damage in the middle of a file that has a good head: found when the page is read, named with the file and the remedy.
 TEST(Schema, DamageIsNamedAndNothingIsChanged) {
-  const TestFolder dir;
+  const TempDir dir;
   {
     RunStore store = OpenStore(dir.path());
     for (int i = 0; i < 50; ++i) ASSERT_TRUE(store.Put(SampleRun(fmt::format("run-{}", i), i, 2000)).ok());
@@ -166,7 +166,7 @@ TEST(Schema, DamageIsNamedAndNothingIsChanged) {
 // testdata/moecap-v1.db was written by the schema's version 1: runs "first" (two cost inputs in its manifest, tag "kept") and
 // "second" (none).
 TEST(Schema, AVersion1FileIsBroughtToTheCurrentVersionWithItsData) {
-  const TestFolder dir;
+  const TempDir dir;
   fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v1.db", dir / "moecap.db");
   {
     const RunStore store = OpenStore(dir.path(), Access::kRead);
@@ -187,7 +187,7 @@ TEST(Schema, AVersion1FileIsBroughtToTheCurrentVersionWithItsData) {
 }
 
 TEST(Schema, AMigrationThatFailsLeavesTheOldVersion) {
-  const TestFolder dir;
+  const TempDir dir;
   fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v1.db", dir / "moecap.db");
   { ASSERT_TRUE(OpenNew(dir / "moecap.db").Execute("UPDATE documents SET json = '{broken'").ok()); }
   const auto opened = OpenSchema(dir / "moecap.db", Access::kReadWrite);
@@ -200,7 +200,7 @@ TEST(Schema, AMigrationThatFailsLeavesTheOldVersion) {
 
 // The file of the current version that later versions must still read.
 TEST(Schema, TheCurrentVersionsFileIsRead) {
-  const TestFolder dir;
+  const TempDir dir;
   fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v2.db", dir / "moecap.db");
   const RunStore store = OpenStore(dir.path(), Access::kRead);
   EXPECT_EQ(store.Find("first")->cost_inputs.size(), 2u);

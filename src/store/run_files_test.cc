@@ -25,7 +25,7 @@ fs::path Write(const fs::path& path, const std::string& text) {
 }
 
 TEST(RunFiles, HashesAPrefix) {
-  const TestFolder dir;
+  const TempDir dir;
   const fs::path file = Write(dir / "f", "abcdef");
   // XXH3-64 of the empty text and of "abc", from xxHash's own command line tool.
   EXPECT_EQ(HashFile(file, 0).value(), "2d06800538d394c2");
@@ -38,7 +38,7 @@ TEST(RunFiles, HashesAPrefix) {
 }
 
 TEST(RunFiles, ListsAndCopiesAFolderWhole) {
-  const TestFolder dir;
+  const TempDir dir;
   Write(dir / "run/manifest.json", "{}");
   Write(dir / "run/deep/er/x", std::string("a\0b", 3));
   Write(dir / "run/moecap-export.json", "not part of the run");
@@ -54,7 +54,7 @@ TEST(RunFiles, ListsAndCopiesAFolderWhole) {
 }
 
 TEST(RunFiles, WhatIsNeitherFileNorFolderIsRefused) {
-  const TestFolder dir;
+  const TempDir dir;
   Write(dir / "run/manifest.json", "{}");
   fs::create_symlink("/etc/passwd", dir / "run/link");
   EXPECT_THAT(ListFiles(dir / "run").error().message, HasSubstr("link is neither"));
@@ -62,7 +62,7 @@ TEST(RunFiles, WhatIsNeitherFileNorFolderIsRefused) {
 }
 
 TEST(RunFiles, ACopyThatFailsLeavesNothing) {
-  const TestFolder dir;
+  const TempDir dir;
   Write(dir / "run/a", "first");
   Write(dir / "run/b", std::string(100'000, 'x'));
   const auto files = ListFiles(dir / "run").value();
@@ -81,7 +81,7 @@ TEST(RunFiles, ACopyThatFailsLeavesNothing) {
 }
 
 TEST(RunFiles, OnlyFoldersRightBelowAreNamed) {
-  const TestFolder dir;
+  const TempDir dir;
   Write(dir / "results/run/manifest.json", "{}");
   Write(dir / "results/file", "x");
   fs::create_directory_symlink(dir / "results/run", dir / "results/link");

@@ -25,7 +25,7 @@ std::vector<std::string> Ids(const RunStore& store, const RunFilter& filter) {
 }
 
 TEST(RunStore, EveryFieldComesBack) {
-  const TestFolder dir;
+  const TempDir dir;
   StoredRun run = SampleRun("20260131-120000-quickstart");
   run.info.dataset = "data 'quoted' \"and\" \xc3\xa9";
   run.tags = {"b", "a"};
@@ -44,13 +44,13 @@ TEST(RunStore, EveryFigureHasAColumnOfItsOwn) {
   std::set<std::string> columns;
   for (const CohortFigure& figure : CohortFigures()) columns.insert(figure.column);
   EXPECT_EQ(columns.size(), 21u);
-  const TestFolder dir;
+  const TempDir dir;
   const RunStore store = OpenStore(dir.path());
   EXPECT_EQ(store.database().QueryInt("SELECT count(*) FROM pragma_table_info('cohorts') WHERE type = 'REAL'").value(), 21);
 }
 
 TEST(RunStore, PutReplacesAndKeepsTheTags) {
-  const TestFolder dir;
+  const TempDir dir;
   RunStore store = OpenStore(dir.path());
   StoredRun run = SampleRun("r");
   ASSERT_TRUE(store.Put(run).ok());
@@ -66,7 +66,7 @@ TEST(RunStore, PutReplacesAndKeepsTheTags) {
 }
 
 TEST(RunStore, AddRefusesAnIdThatIsThere) {
-  const TestFolder dir;
+  const TempDir dir;
   RunStore store = OpenStore(dir.path());
   ASSERT_TRUE(store.Add(SampleRun("r", 1)).ok());
   const Status again = store.Add(SampleRun("r", 2));
@@ -76,7 +76,7 @@ TEST(RunStore, AddRefusesAnIdThatIsThere) {
 }
 
 TEST(RunStore, ARunThatCannotBeStoredWholeIsNotStoredAtAll) {
-  const TestFolder dir;
+  const TempDir dir;
   RunStore store = OpenStore(dir.path());
   ASSERT_TRUE(store.Put(SampleRun("r", 1)).ok());
   StoredRun broken = SampleRun("r", 2);
@@ -93,7 +93,7 @@ TEST(RunStore, ARunThatCannotBeStoredWholeIsNotStoredAtAll) {
 }
 
 TEST(RunStore, StatusTagsAndDeletion) {
-  const TestFolder dir;
+  const TempDir dir;
   RunStore store = OpenStore(dir.path());
   ASSERT_TRUE(store.Put(SampleRun("r")).ok());
   ASSERT_TRUE(store.SetStatus("r", RunStatus::kInterrupted).ok());
@@ -146,7 +146,7 @@ class Filters : public testing::Test {
       ASSERT_TRUE(store_.Put(run).ok());
     }
   }
-  TestFolder dir_;
+  TempDir dir_;
   RunStore store_ = OpenStore(dir_.path());
 };
 
@@ -206,7 +206,7 @@ TEST_F(Filters, OrderAndFiguresOfTheList) {
 
 // A user who may read a folder but not write it can list it, and leaves no trace.
 TEST(RunStore, AFolderThatCannotBeWrittenIsRead) {
-  const TestFolder dir;
+  const TempDir dir;
   { ASSERT_TRUE(OpenStore(dir.path()).Put(SampleRun("r", 1)).ok()); }
   fs::permissions(dir.path(), fs::perms(0555));
   fs::permissions(dir / "moecap.db", fs::perms(0444));

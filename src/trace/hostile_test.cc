@@ -110,7 +110,7 @@ TEST(Hostile, Imatrices) {
 }
 
 TEST(Hostile, TensorRtStatistics) {
-  const TestDir dir;
+  const TempDir dir;
   const std::string header =
       R"({"1_0":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},"2_0":{"dtype":"I64","shape":[2],"data_offsets":[16,32]}})";
   std::string file = RawBytes(static_cast<uint64_t>(header.size())) + header;
@@ -121,7 +121,7 @@ TEST(Hostile, TensorRtStatistics) {
 }
 
 TEST(Hostile, JsonLines) {
-  const TestDir dir;
+  const TempDir dir;
   const std::string passes =
       R"({"kind":"decode","latency_s":0.1,"sequences":[{"context_tokens":3,"new_tokens":1,"count":2}],"expert_counts":[[2,1,1],[2,2,0]]})"
       "\n";
@@ -143,7 +143,7 @@ TEST(Hostile, JsonLines) {
 }
 
 TEST(Hostile, OwnTraces) {
-  const TestDir dir;
+  const TempDir dir;
   TraceHeader header;
   header.experts = 8;
   header.top_k = 2;

@@ -142,7 +142,7 @@ std::string Safetensors(const std::vector<std::pair<std::string, std::vector<int
 }
 
 TEST(TensorRt, RanksOfOneFolder) {
-  const TestDir dir;
+  const TempDir dir;
   dir.Write("meta_info.json", R"({"num_experts":4,"num_experts_per_token":2})");
   dir.Write("rank0.safetensors",
             Safetensors({{"100_3", {1, 1, 0, 0}}, {"100_4", {0, 2, 0, 0}}, {"101_3", {2, 2, 0, 0}}, {"101_4", {1, 1, 1, 1}}}));
@@ -169,7 +169,7 @@ TEST(TensorRt, RanksOfOneFolder) {
 }
 
 TEST(TensorRt, ErrorsNameTheTensor) {
-  const TestDir dir;
+  const TempDir dir;
   const auto error = [&dir](const std::string& bytes) {
     return OpenTrace(dir.Write("rank0.safetensors", bytes), ImportKind::kTensorRt, {}).error().message;
   };
@@ -218,7 +218,7 @@ constexpr const char* kPasses =
 )";
 
 TEST(Passes, CountsOfOurOwnRecords) {
-  const TestDir dir;
+  const TempDir dir;
   const auto path = dir.Write("passes.jsonl", kPasses);
   EXPECT_EQ(*DetectKind(path), ImportKind::kPasses);
   auto source = OpenTrace(path, ImportKind::kPasses, {});
@@ -242,7 +242,7 @@ TEST(Passes, CountsOfOurOwnRecords) {
 }
 
 TEST(Detect, KindsByTheirFirstBytes) {
-  const TestDir dir;
+  const TempDir dir;
   const auto kind = [&dir](const std::string& bytes) {
     const auto found = DetectKind(dir.Write("f", bytes));
     return found.ok() ? std::string(Name(*found)) : found.error().message;

@@ -72,7 +72,7 @@ std::string WriteTrace(const std::filesystem::path& path, const TraceHeader& hea
 }
 
 TEST(Moetrace, GivesBackWhatWasWritten) {
-  const TestDir dir;
+  const TempDir dir;
   std::mt19937 rng(1);
   for (const auto& [experts, top_k, grain] : {std::tuple{256, 8, Grain::kTokenIds},
                                               {257, 2, Grain::kTokenIds},
@@ -96,7 +96,7 @@ TEST(Moetrace, GivesBackWhatWasWritten) {
 
 // The example of docs/formats/moetrace.md, byte by byte.
 TEST(Moetrace, TheFramesHoldTheDocumentedBytes) {
-  const TestDir dir;
+  const TempDir dir;
   TraceHeader header = Header(8, 2, 2);
   header.model = "m";
   header.origin = "o";
@@ -130,7 +130,7 @@ TEST(Moetrace, TheFramesHoldTheDocumentedBytes) {
 }
 
 TEST(Moetrace, EveryTruncationKeepsTheWholeFrames) {
-  const TestDir dir;
+  const TempDir dir;
   std::mt19937 rng(2);
   const TraceHeader header = Header(16, 2, 2);
   std::vector<TracePass> passes;
@@ -170,7 +170,7 @@ TEST(Moetrace, EveryTruncationKeepsTheWholeFrames) {
 }
 
 TEST(Moetrace, EveryFlippedBitIsNoticed) {
-  const TestDir dir;
+  const TempDir dir;
   std::mt19937 rng(3);
   const TraceHeader header = Header(16, 2, 2);
   const std::string file = WriteTrace(dir / "t", header, {RandomPass(header, rng, 1), RandomPass(header, rng, 2)});
@@ -189,7 +189,7 @@ TEST(Moetrace, EveryFlippedBitIsNoticed) {
 }
 
 TEST(Moetrace, ALongTraceHasManyFrames) {
-  const TestDir dir;
+  const TempDir dir;
   std::mt19937 rng(4);
   const TraceHeader header = Header(64, 8, 4);
   TracePass pass;
@@ -204,7 +204,7 @@ TEST(Moetrace, ALongTraceHasManyFrames) {
 }
 
 TEST(Moetrace, RefusesWhatDoesNotFit) {
-  const TestDir dir;
+  const TempDir dir;
   EXPECT_FALSE(MoetraceWriter::Create(dir / "t", Header(2000, 2, 1)).ok());
   EXPECT_FALSE(MoetraceWriter::Create(dir / "t", Header(8, 9, 1)).ok());
   EXPECT_FALSE(MoetraceWriter::Create(dir / "t", Header(8, 2, 0)).ok());

@@ -77,7 +77,7 @@ TEST(Summarize, HandComputed) {
 }
 
 TEST(Summarize, ACopyIsTheSameTrace) {
-  const TestDir dir;
+  const TempDir dir;
   std::mt19937 rng(9);
   const TraceHeader header = Header(32, 2, {0, 1, 2});
   std::vector<TracePass> passes;

@@ -44,7 +44,7 @@ Imported Import(const std::filesystem::path& path, const UpstreamOptions& option
 }
 
 Imported ImportText(const std::string& text, const UpstreamOptions& options = {}) {
-  const TestDir dir;
+  const TempDir dir;
   return Import(dir.Write("r.jsonl", text), options);
 }
 

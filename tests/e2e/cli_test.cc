@@ -1,4 +1,6 @@
 // The program as its users run it: the built binary, the shipped model, real files.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,11 +12,15 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/table.h"
+#include "base/testing/temp_dir.h"
 #include "dense_model.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
@@ -22,41 +28,10 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
-
 class Cli : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-cli-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
-  // Starts the program in dir_ with a cache of its own per test program; both outputs go to files.
-  pid_t Start(const std::vector<std::string>& args) const {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    std::vector<char*> argv{const_cast<char*>(MOECAP_BINARY)};
-    for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
-    argv.push_back(nullptr);
-    if (::chdir(dir_.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
-        std::freopen("err", "w", stderr) == nullptr)
-      ::_exit(99);
-    ::execv(MOECAP_BINARY, argv.data());
-    ::_exit(98);
-  }
-  Outcome Finish(pid_t child) const {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    Outcome outcome;
-    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    outcome.out = ReadFile(dir_ / "out").value();
-    outcome.err = ReadFile(dir_ / "err").value();
-    return outcome;
-  }
+  pid_t Start(const std::vector<std::string>& args) const { return StartProgram(dir_, args); }
+  Outcome Finish(pid_t child) const { return FinishProgram(dir_, child); }
   Outcome Call(const std::vector<std::string>& args) const { return Finish(Start(args)); }
 
   fs::path Write(const std::string& name, const std::string& text) const {
@@ -90,7 +65,8 @@ class Cli : public testing::Test {
     EXPECT_FALSE(fs::exists(dir_ / "results")) << "nothing is half-written";
   }
 
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
 };
 
 // What must not change between two runs: tokens, routing, verdicts.
@@ -295,6 +271,33 @@ TEST_F(Cli, ModelDescribesTheCatalogueOffline) {
   EXPECT_THAT(ReadFile(dir_ / "m.svg").value(), HasSubstr("<svg"));
   EXPECT_THAT(Call({"model", "Qwen/Qwen3-235B-A22B"}).out, HasSubstr("routed_expert"));
   ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--precision", "fp9"}, {"fp9", "fp8"});
+}
+
+// Every verb and sub-verb that the program's own help lists.
+TEST_F(Cli, HelpFitsATerminal) {
+  std::vector<std::vector<std::string>> open = {{}};
+  size_t seen = 0;
+  while (!open.empty()) {
+    std::vector<std::string> args = std::move(open.back());
+    open.pop_back();
+    std::vector<std::string> call = args;
+    call.push_back("--help");
+    const Outcome help = Call(call);
+    ASSERT_EQ(help.exit_code, 0) << fmt::format("{}", fmt::join(call, " ")) << help.err;
+    ++seen;
+    std::istringstream lines(help.out);
+    bool in_verbs = false;
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(DisplayWidth(line), 80u) << fmt::format("{}", fmt::join(call, " ")) << ": " << line;
+      if (line.empty()) in_verbs = false;
+      if (in_verbs && line[2] != ' ') {
+        open.push_back(args);
+        open.back().push_back(line.substr(2, line.find(' ', 2) - 2));
+      }
+      in_verbs = in_verbs || line == "Subcommands:";
+    }
+  }
+  EXPECT_GT(seen, 20u);
 }
 
 TEST_F(Cli, HelpAndUsage) {

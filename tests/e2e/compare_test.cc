@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/table.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
@@ -19,11 +20,6 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
 
 class Compare : public testing::Test {
  protected:
@@ -53,22 +49,7 @@ class Compare : public testing::Test {
     fs::remove_all(dir_);
   }
 
-  static Outcome Call(const std::vector<std::string>& args) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      std::vector<char*> argv{const_cast<char*>(MOECAP_BINARY)};
-      for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
-      argv.push_back(nullptr);
-      if (::chdir(dir_.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
-          std::freopen("err", "w", stderr) == nullptr)
-        ::_exit(99);
-      ::execv(MOECAP_BINARY, argv.data());
-      ::_exit(98);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value()};
-  }
+  static Outcome Call(const std::vector<std::string>& args) { return CallProgram(dir_, args); }
 
   // A copy of the run whose manifest `change` edits.
   template <typename Change>

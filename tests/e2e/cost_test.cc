@@ -11,6 +11,8 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/testing/temp_dir.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
@@ -19,24 +21,9 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
-
 class CostCli : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-cost-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
-  Outcome Call(const std::string& arguments) const {
-    const std::string command = "cd '" + dir_.string() + "' && '" MOECAP_BINARY "' " + arguments + " >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value()};
-  }
+  Outcome Call(const std::string& arguments) const { return ShellProgram(dir_, arguments); }
   void Write(const std::string& name, const std::string& text) const { std::ofstream(dir_ / name) << text; }
   Json CallJson(const std::string& arguments) const {
     const Outcome outcome = Call(arguments + " --json");
@@ -57,7 +44,8 @@ class CostCli : public testing::Test {
     return (fs::path(MOECAP_SOURCE_DIR) / "examples/machines" / (name + ".yaml")).string();
   }
 
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
 };
 
 TEST_F(CostCli, DeepSeeksDay) {

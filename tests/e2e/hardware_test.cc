@@ -12,17 +12,13 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/table.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
 
 class HardwareCli : public testing::Test {
  protected:
@@ -35,12 +31,7 @@ class HardwareCli : public testing::Test {
   void TearDown() override { fs::remove_all(dir_); }
 
   Outcome Call(const std::string& arguments) const {
-    const std::string command = "cd '" + dir_.string() +
-                                "' && XDG_CACHE_HOME=\"$PWD/cache\" XDG_CONFIG_HOME=\"$PWD/config\" '" MOECAP_BINARY
-                                "' hardware " +
-                                arguments + " >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value()};
+    return ShellProgram(dir_, "hardware " + arguments, "XDG_CACHE_HOME=\"$PWD/cache\" XDG_CONFIG_HOME=\"$PWD/config\"");
   }
   Json CallJson(const std::string& arguments) const {
     const Outcome outcome = Call(arguments + " --json");

@@ -16,43 +16,18 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/testing/temp_dir.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
 
 using testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
-
 class MockCli : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "moecap-mock-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-
-  pid_t Start(std::vector<std::string> args) const {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    std::vector<char*> argv{const_cast<char*>(MOECAP_BINARY)};
-    for (std::string& arg : args) argv.push_back(arg.data());
-    argv.push_back(nullptr);
-    if (::chdir(dir_.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
-        std::freopen("err", "w", stderr) == nullptr)
-      ::_exit(99);
-    ::execv(MOECAP_BINARY, argv.data());
-    ::_exit(98);
-  }
-  Outcome Finish(pid_t child) const {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), ReadFile(dir_ / "out").value(),
-            ReadFile(dir_ / "err").value()};
-  }
+  pid_t Start(const std::vector<std::string>& args) const { return StartProgram(dir_, args); }
+  Outcome Finish(pid_t child) const { return FinishProgram(dir_, child); }
   Outcome Call(const std::vector<std::string>& args) const { return Finish(Start(args)); }
 
   // The port that the server wrote into its ready file; 0 when it ended instead.
@@ -94,7 +69,8 @@ class MockCli : public testing::Test {
     EXPECT_EQ(outcome.out, "");
   }
 
-  std::filesystem::path dir_;
+  TempDir temp_;
+  const std::filesystem::path dir_ = temp_.path();
 };
 
 TEST_F(MockCli, ServesAndLeavesARecordThatMetricsReads) {

@@ -13,30 +13,17 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/testing/temp_dir.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
-
 class PaperCli : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-paper-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
-  Outcome Call(const std::string& arguments) const {
-    const std::string command = "cd '" + dir_.string() + "' && '" MOECAP_BINARY "' paper " + arguments + " >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value()};
-  }
+  Outcome Call(const std::string& arguments) const { return ShellProgram(dir_, "paper " + arguments); }
   void ExpectRefused(const std::string& text, const std::vector<std::string>& parts) const {
     std::ofstream(dir_ / "bad.yaml") << text;
     const Outcome outcome = Call("bad.yaml --write-to report");
@@ -48,7 +35,8 @@ class PaperCli : public testing::Test {
   }
   static std::string Examples() { return "'" MOECAP_SOURCE_DIR "/examples/paper'"; }
 
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
 };
 
 // A decoder of equal layers with grouped-query attention and gated experts, untied tables.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -47,6 +48,15 @@ inline Outcome FinishProgram(const std::filesystem::path& dir, pid_t child) {
 inline Outcome CallProgram(const std::filesystem::path& dir, const std::vector<std::string>& args,
                            const std::function<void()>& prepare = {}) {
   return FinishProgram(dir, StartProgram(dir, args, prepare));
+}
+
+// The program with `arguments` as the shell reads them; `environment`: "NAME=value" pairs before it.
+inline Outcome ShellProgram(const std::filesystem::path& dir, const std::string& arguments,
+                            const std::string& environment = "") {
+  const std::string command =
+      "cd '" + dir.string() + "' && " + environment + " '" MOECAP_BINARY "' " + arguments + " >out 2>err </dev/null";
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir / "out").value(), ReadFile(dir / "err").value()};
 }
 
 }  // namespace moecap::e2e

@@ -10,6 +10,8 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/testing/temp_dir.h"
+#include "program.h"
 
 namespace moecap::e2e {
 namespace {
@@ -19,26 +21,22 @@ using testing::HasSubstr;
 class Proof : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-proof-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
     std::ofstream(dir_ / "config.json") << R"({"model_type": "qwen3_moe", "hidden_size": 256, "num_hidden_layers": 4,
       "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "moe_intermediate_size": 64, "num_experts": 16,
       "num_experts_per_tok": 4, "vocab_size": 300, "max_position_embeddings": 4096})";
   }
-  void TearDown() override { fs::remove_all(dir_); }
 
-  // Runs the program with both outputs in files; returns its exit code.
+  // Runs the program; returns its exit code.
   int Call(const std::string& arguments) {
-    const std::string command =
-        std::string(MOECAP_BINARY) + " " + arguments + " > " + (dir_ / "out").string() + " 2> " + (dir_ / "err").string();
-    const int status = std::system(command.c_str());
-    out_ = ReadFile(dir_ / "out").value();
-    err_ = ReadFile(dir_ / "err").value();
-    return WEXITSTATUS(status);
+    const Outcome outcome = ShellProgram(dir_, arguments);
+    out_ = outcome.out;
+    err_ = outcome.err;
+    return outcome.exit_code;
   }
   std::string Path(const char* name) const { return (dir_ / name).string(); }
 
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
   std::string out_, err_;
 };
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "base/testing/temp_dir.h"
 #include "program.h"
 
 namespace moecap::e2e {
@@ -20,12 +21,6 @@ using testing::HasSubstr;
 
 class RunIndex : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "moecap-index-XXXXXX").string();
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
   void WriteConfig(int repeats) const {
     const fs::path source(MOECAP_SOURCE_DIR);
     std::ofstream(dir_ / "c.yaml") << "name: t\nmodel: " << (source / "models/tiny-moe/tiny-moe-f16.gguf").string()
@@ -45,7 +40,8 @@ class RunIndex : public testing::Test {
     return runs.empty() ? Json::object() : runs[0];
   }
 
-  fs::path dir_;
+  TempDir temp_;
+  const fs::path dir_ = temp_.path();
 };
 
 TEST_F(RunIndex, ARunIsIndexedWithItsFigures) {

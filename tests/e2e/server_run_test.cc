@@ -124,6 +124,38 @@ TEST_F(ServerRun, MeasuresScoresAndKeepsTheKeyOut) {
   EXPECT_THAT(stored + run.out + run.err, Not(HasSubstr("sk-sesame")));
 }
 
+TEST_F(ServerRun, ThisHostIsNeitherPriceNorMeterOfAServer) {
+  ScriptedServer server([](ScriptedConnection& connection, int) { Answer(connection); });
+  const std::string url = "url: " + server.Url() + ", api_key_env: SESAME";
+  const Outcome run = Run(url, "SESAME=sk-sesame");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto json = ParseJson(run.out);
+  const Json& cell = (*json)["systems"][0]["cells"][0];
+  for (const char* key : {"usd_per_request", "usd_per_million_output_tokens", "energy_wh", "joules_per_token"})
+    EXPECT_TRUE(cell.at(key).is_null()) << key << " " << cell.at(key);
+  EXPECT_THAT(run.err, Not(HasSubstr("energy is an estimate")));
+}
+
+// Answers the questions about itself, and no other.
+TEST_F(ServerRun, ASystemThatAnswersNothingFailsTheRunAfterItIsStored) {
+  ScriptedServer server([](ScriptedConnection& connection, int) {
+    for (std::string request; !(request = connection.ReadRequest()).empty();) {
+      connection.Send(request.starts_with("GET /v1/models ")
+                          ? WholeResponse(200, R"({"data":[{"id":"tiny","owned_by":"vllm"}]})")
+                      : request.starts_with("POST ") ? WholeResponse(503, "overloaded")
+                                                     : WholeResponse(404, "no"));
+    }
+  });
+  const Outcome run = Run("url: " + server.Url());
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr("system remote: all 6 requests failed, the first one with: "));
+  EXPECT_THAT(run.err, HasSubstr("503"));
+  const auto json = ParseJson(run.out);
+  ASSERT_TRUE(json.ok()) << run.out;
+  EXPECT_EQ((*json)["systems"][0]["cells"][0]["failed"], 6);
+  EXPECT_THAT(StoredText(), HasSubstr("\"complete\": true"));
+}
+
 TEST_F(ServerRun, SaysWhatIsWrongBeforeAnythingIsWritten) {
   ScriptedServer server([](ScriptedConnection& connection, int) { Answer(connection); });
   const auto refused = [&](const std::string& text, const std::string& environment, const char* expected) {

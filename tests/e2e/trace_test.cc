@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "program.h"
 #include "routing/activation_sheet.h"
 #include "trace/moetrace.h"
 #include "trace/trace_test_files.h"
@@ -17,18 +18,9 @@ namespace {
 
 using testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out, err;
-};
-
 class TraceCli : public testing::Test {
  protected:
-  Outcome Call(const std::string& arguments) const {
-    const std::string command = "cd '" + dir_.path().string() + "' && '" MOECAP_BINARY "' trace " + arguments + " >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value()};
-  }
+  Outcome Call(const std::string& arguments) const { return ShellProgram(dir_.path(), "trace " + arguments); }
 
   // Two decode passes of two sequences through two layers of four experts.
   void WriteTrace(const std::string& name) const {
@@ -50,7 +42,7 @@ class TraceCli : public testing::Test {
     ASSERT_TRUE(writer->Close().ok());
   }
 
-  trace::TestDir dir_;
+  TempDir dir_;
 };
 
 TEST_F(TraceCli, StatisticsCachesSheetAndPictures) {

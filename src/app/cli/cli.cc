@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "app/cli/help.h"
+
 namespace moecap::app {
 namespace {
 
@@ -48,6 +50,7 @@ int ExitCodeOf(ErrorKind kind) {
 int Main(int argc, char** argv) {
   CLI::App app("moecap measures the cost, accuracy and performance of serving sparse mixture-of-experts language models.",
                "moecap");
+  app.formatter(MakeHelpFormatter());  // before the verbs, which inherit it
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   const Invocation invocation{{argv, argv + argc}};

@@ -201,13 +201,6 @@ std::string Between(const cost::Range& range) {
   return Usd(range.low) + " to " + Usd(range.high);
 }
 
-TableOptions Options() {
-  TableOptions options;
-  options.width = TerminalWidth();
-  options.unicode = WantsUnicode();
-  return options;
-}
-
 void PrintBill(const Costing& costing) {
   std::vector<std::vector<std::string>> rows;
   for (const cost::BillLine& line : costing.machine.lines) {
@@ -223,7 +216,7 @@ void PrintBill(const Costing& costing) {
                                 {"", "USD"},
                                 {"", "low to high"},
                                 {"", "as of", Align::kLeft}},
-                               rows, Options()));
+                               rows, TerminalTable()));
   const auto hardware = cost::PriceHardware(costing.machine.inputs);
   if (hardware && !hardware->missing.empty())
     fmt::print("not included, price or amount not known: {}\n", fmt::join(hardware->missing, ", "));
@@ -247,7 +240,8 @@ void PrintHours(const Costing& costing) {
   add("useful hour", &cost::HourlyCost::usd_per_useful_h);
   rows.push_back({"  low to high", Between(cost::UsdPerUsefulHour(inputs, cost::Pay::kBuy)),
                   Between(cost::UsdPerUsefulHour(inputs, cost::Pay::kRent))});
-  fmt::print("\n{}", RenderTable({{"", "USD per hour", Align::kLeft, true}, {"", "owned"}, {"", "rented"}}, rows, Options()));
+  fmt::print("\n{}",
+             RenderTable({{"", "USD per hour", Align::kLeft, true}, {"", "owned"}, {"", "rented"}}, rows, TerminalTable()));
   if (const auto even = cost::BreakEvenUtilisation(inputs)) {
     fmt::print("break-even utilisation: {}{}\n", FormatPercent(*even, 0),
                *even > 1 ? ", so renting is always cheaper" : "; above it owning is cheaper");
@@ -273,7 +267,7 @@ void PrintTokens(const Costing& costing) {
                                    Align::kLeft, true},
                                   {"", "USD per 1M"},
                                   {"", "USD per useful hour"}},
-                                 rows, Options()));
+                                 rows, TerminalTable()));
   if (!tokens.input_usd)
     fmt::print("how the time divides between prefill and decode is not known: give --prefill-share, or pools in the file\n");
   if (tokens.input_usd && !tokens.cached_usd)
@@ -297,14 +291,9 @@ Status Cost(const Flags& flags) {
   PrintBill(costing);
   PrintHours(costing);
   PrintTokens(costing);
-  fmt::print("\ninputs (everything not measured is an estimate; low to high takes all of them at one end):\n");
-  for (const std::string& line : cost::DescribeInputs(costing.machine.inputs)) {
-    const char* indent = "  ";
-    for (const std::string& piece : WrapText(line, TerminalWidth() - 4)) {
-      fmt::print("{}{}\n", indent, piece);
-      indent = "    ";
-    }
-  }
+  fmt::print("\n");
+  PrintParagraph("inputs (everything not measured is an estimate; low to high takes all of them at one end):");
+  for (const std::string& line : cost::DescribeInputs(costing.machine.inputs)) PrintParagraph("  " + line, 4);
   return {};
 }
 

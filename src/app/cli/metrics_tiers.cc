@@ -57,13 +57,6 @@ Json ToJson(const TierPhase& phase) {
 
 std::string Percent(const std::optional<double>& share) { return share ? FormatFixed(100 * *share, 3) : "-"; }
 
-TableOptions Options() {
-  TableOptions options;
-  options.width = TerminalWidth();
-  options.unicode = WantsUnicode();
-  return options;
-}
-
 void PrintTiers(const TierReport& report) {
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < report.file.system.tiers.size(); ++i) {
@@ -84,7 +77,7 @@ void PrintTiers(const TierReport& report) {
                                   {"bytes", "resident"},
                                   {"bytes", "capacity"},
                                   {"", "USD"}},
-                                 rows, Options()));
+                                 rows, TerminalTable()));
 }
 
 void PrintPhases(const TierReport& report) {
@@ -105,7 +98,7 @@ void PrintPhases(const TierReport& report) {
     row.push_back(Percent(phase->s_mbu_serial));
     rows.push_back(std::move(row));
   }
-  fmt::print("\n{}", RenderTable(columns, rows, Options()));
+  fmt::print("\n{}", RenderTable(columns, rows, TerminalTable()));
 }
 
 bool MeasuredReads(const metrics::TierSystem& system) { return system.tiers.front().read_share.has_value(); }

@@ -10,6 +10,7 @@
 #include "app/cli/cli.h"
 #include "app/cli/model_flags.h"
 #include "app/cli/model_svg.h"
+#include "app/cli/output.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "base/units.h"
@@ -113,7 +114,7 @@ void PrintInventory(const model::ModelSpec& spec) {
   }
   const std::vector<TableColumn> columns = {
       {"", "tensors", Align::kLeft, true}, {"", "parameters"}, {"", "bytes"}, {"", "bits/weight"}, {"", "type", Align::kLeft}};
-  fmt::print("{}\n", RenderTable(columns, rows, {}));
+  fmt::print("{}\n", RenderTable(columns, rows, TerminalTable()));
 }
 
 void PrintCurve(const Curve& curve, const Flags& flags) {
@@ -127,15 +128,16 @@ void PrintCurve(const Curve& curve, const Flags& flags) {
   const std::vector<TableColumn> columns = {
       {"", "batch", Align::kRight, true}, {"distinct experts", "skewed"}, {"distinct experts", "uniform"}, {"", "activated"},
       {"per decode step", "bytes"},       {"per decode step", "KV part"}, {"per token", "compute"}};
-  fmt::print("Decoding with {} tokens of context each; ~ estimates distinct experts (Beta-binomial, CV {:g})\n{}",
-             flags.context_tokens, flags.cv, RenderTable(columns, rows, {}));
+  PrintParagraph(fmt::format("Decoding with {} tokens of context each; ~ estimates distinct experts (Beta-binomial, CV {:g})",
+                             flags.context_tokens, flags.cv));
+  fmt::print("{}", RenderTable(columns, rows, TerminalTable()));
 }
 
 void Print(const model::ModelSpec& spec, const Curve& curve, const std::optional<Fit>& fit, const Flags& flags) {
   fmt::print("{} ({}), weights {}\n", spec.id, spec.model_type, spec.weight_type);
-  fmt::print("  {} parameters ({}), {} active; {} without the input embedding, {} without both tables\n",
-             FormatParams(spec.TotalParams()), spec.TotalParams(), FormatParams(spec.ActiveParams()),
-             FormatParams(spec.ActiveParamsNoInputEmbedding()), FormatParams(spec.ActiveParamsNoEmbeddings()));
+  PrintParagraph(fmt::format("  {} parameters ({}), {} active; {} without the input embedding, {} without both tables",
+                             FormatParams(spec.TotalParams()), spec.TotalParams(), FormatParams(spec.ActiveParams()),
+                             FormatParams(spec.ActiveParamsNoInputEmbedding()), FormatParams(spec.ActiveParamsNoEmbeddings())));
   if (spec.mtp_layers > 0) fmt::print("  besides {} in {} MTP layers\n", FormatParams(spec.mtp.Params()), spec.mtp_layers);
   if (spec.MoeLayers() > 0) {
     fmt::print("  {} layers, {} of them MoE with {} of {} experts a token\n", spec.layers.size(), spec.MoeLayers(), spec.TopK(),
@@ -143,9 +145,10 @@ void Print(const model::ModelSpec& spec, const Curve& curve, const std::optional
   } else {
     fmt::print("  {} layers, dense\n", spec.layers.size());
   }
-  fmt::print("  {} of weights; KV cache {} elements a token ({}), {} at {} tokens\n\n", FormatBytes(spec.WeightBytes()),
-             FormatSignificant(spec.KvElementsPerToken(), 6), spec.kv_type,
-             FormatBytes(spec.ResidentKvBytes(flags.context_tokens)), flags.context_tokens);
+  PrintParagraph(fmt::format("  {} of weights; KV cache {} elements a token ({}), {} at {} tokens",
+                             FormatBytes(spec.WeightBytes()), FormatSignificant(spec.KvElementsPerToken(), 6), spec.kv_type,
+                             FormatBytes(spec.ResidentKvBytes(flags.context_tokens)), flags.context_tokens));
+  fmt::print("\n");
   PrintInventory(spec);
   PrintCurve(curve, flags);
   const metrics::PrefillCost prefill = metrics::CostOfPrefill(spec, std::max<int64_t>(1, flags.context_tokens), flags.cv);
@@ -157,7 +160,7 @@ void Print(const model::ModelSpec& spec, const Curve& curve, const std::optional
                    ? fmt::format("{} device{} (a tenth of the memory kept free)", *fit->devices, *fit->devices == 1 ? "" : "s")
                    : std::string("its memory is not known"));
   }
-  for (const std::string& note : spec.notes) fmt::print("note: {}\n", note);
+  for (const std::string& note : spec.notes) PrintParagraph("note: " + note);
 }
 
 Status Model(const Flags& flags) {

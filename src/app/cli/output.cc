@@ -53,6 +53,23 @@ bool WantsColor(int fd) {
          (term == nullptr || std::string_view(term) != "dumb");
 }
 
+void PrintParagraph(const std::string& text, size_t hang) {
+  // The first line has the room of the others, and its own indentation stays.
+  const size_t indentation = std::min(text.find_first_not_of(' '), text.size());
+  std::string begin = text.substr(0, indentation);
+  for (const std::string& line : WrapText(text.substr(indentation), TerminalWidth() - std::max(hang, indentation))) {
+    fmt::print("{}{}\n", begin, line);
+    begin = std::string(hang, ' ');
+  }
+}
+
+TableOptions TerminalTable() {
+  TableOptions options;
+  options.width = TerminalWidth();
+  options.unicode = WantsUnicode();
+  return options;
+}
+
 Result<ReportFormat> FindReportFormat(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& [format, known] : kFormats) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/table.h"
 #include "cap/summary.h"
 #include "report/terminal.h"
 #include "report/upstream_files.h"
@@ -42,6 +43,12 @@ size_t TerminalWidth();
 
 // A locale that names UTF-8, or none at all (then output goes to a file or a build log, which is UTF-8 today).
 bool WantsUnicode();
+
+// Prints a paragraph at the terminal's width. What begins a new line is indented by `hang` spaces.
+void PrintParagraph(const std::string& text, size_t hang = 2);
+
+// Options of a table that fits the terminal.
+TableOptions TerminalTable();
 
 // Whether `fd` shows text to a person who wants colours (NO_COLOR and TERM=dumb are respected).
 bool WantsColor(int fd);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -101,6 +102,34 @@ run::DriverFactory Drivers(const Clock& clock) {
   };
 }
 
+// A system that answered nothing has no figures, so the run has failed for it. Everything is stored all the same.
+Status CheckAnswered(const cap::RunSummary& summary, const run::Results& results) {
+  for (const cap::SystemSummary& system : summary.systems) {
+    int64_t requests = 0, failed = 0;
+    for (const cap::CellSummary& cell : system.cells) {
+      requests += cell.requests;
+      failed += cell.failed;
+    }
+    if (requests == 0 || failed < requests) continue;
+    ASSIGN_OR_RETURN(const auto records, results.ReadRequests());
+    const auto first =
+        std::ranges::find_if(records, [&](const record::RequestRecord& request) { return request.cell.system == system.name; });
+    return Failed(fmt::format("system {}: all {} requests failed, the first one with: {}; the run is stored in {}", system.name,
+                              requests, first != records.end() ? first->error : "", results.dir().string()));
+  }
+  return {};
+}
+
+// The meter of this machine for the systems that run here; with a line for the user when there is none.
+std::unique_ptr<run::EnergyMeter> OpenMeter(const run::RunConfig& config) {
+  if (std::ranges::all_of(config.systems, [](const run::SystemConfig& system) { return system.server.has_value(); }))
+    return nullptr;
+  std::string why_not;
+  auto meter = run::OpenEnergyMeter(why_not);
+  if (meter == nullptr) fmt::print(stderr, "energy is an estimate: {}\n", why_not);
+  return meter;
+}
+
 Status Run(const Flags& flags, const Invocation& invocation) {
   InstallInterruptHandler();
   RaiseOpenFileLimit();
@@ -117,14 +146,12 @@ Status Run(const Flags& flags, const Invocation& invocation) {
     if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
   }
   ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, Drivers(clock), clock));
-  std::string no_energy;
-  const auto energy = run::OpenEnergyMeter(no_energy);
+  const auto energy = OpenMeter(config);
   if (!results) {
     ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, energy.get(), clock));
     ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
     lock.emplace(std::move(acquired));
   }
-  if (energy == nullptr) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
   RunIndex index;
   index.Update(*results, store::RunStatus::kRunning);
   const Status executed = Execute(experiment, *results, index, energy.get(), clock);
@@ -143,7 +170,7 @@ Status Run(const Flags& flags, const Invocation& invocation) {
     return Error{ErrorKind::kInterrupted,
                  fmt::format("{}; finish it with: moecap run --resume {}", executed.error().message, results->dir().string())};
   }
-  return {};
+  return CheckAnswered(summary, *results);
 }
 
 }  // namespace

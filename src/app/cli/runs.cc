@@ -265,8 +265,9 @@ Status Rebuild(const Flags& flags) {
   return {};
 }
 
-constexpr const char* kFooter = R"(Filters, all of which must hold: model=TEXT, system=TEXT, dataset=TEXT (part of the name),
-tag=TAG, status=running|complete|interrupted, since=2026-01-31. RUN is an id, the beginning of one, or "latest".
+constexpr const char* kFooter = R"(Filters, all of which must hold: model=TEXT, system=TEXT, dataset=TEXT
+(part of the name), tag=TAG, status=running|complete|interrupted,
+since=2026-01-31. RUN is an id, the beginning of one, or "latest".
 
 Examples:
   moecap runs --filter model=qwen3 --filter tag=paper --sort rate --limit 10

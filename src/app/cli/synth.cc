@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli/cli.h"
+#include "app/cli/output.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/progress.h"
@@ -45,10 +46,11 @@ void Print(const synth::SynthPlan& plan, const Flags& flags) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return;
   }
-  fmt::print("{} as {} in {}: {} parameters in {} tensors, {}{}\n", plan.id, plan.blueprint.architecture, plan.type,
-             FormatParams(plan.params), plan.layout.tensors().size(), FormatBytes(static_cast<double>(plan.file_bytes)),
-             flags.dry_run ? " (not written)" : " in " + flags.output);
-  for (const std::string& note : plan.notes) fmt::print("  note: {}\n", note);
+  PrintParagraph(fmt::format("{} as {} in {}: {} parameters in {} tensors, {}{}", plan.id, plan.blueprint.architecture,
+                             plan.type, FormatParams(plan.params), plan.layout.tensors().size(),
+                             FormatBytes(static_cast<double>(plan.file_bytes)),
+                             flags.dry_run ? " (not written)" : " in " + flags.output));
+  for (const std::string& note : plan.notes) PrintParagraph("  note: " + note, 4);
 }
 
 Status Synth(const Flags& flags) {

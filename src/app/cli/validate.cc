@@ -14,6 +14,7 @@
 #include <set>
 
 #include "app/cli/cli.h"
+#include "app/cli/output.h"
 #include "app/graph_check.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -69,9 +70,7 @@ void PrintCounts(const std::vector<CheckedPass>& passes) {
                     FormatSi(check.formula_flops, "FLOP"), FormatSi(check.graph_flops, "FLOP"),
                     SignedPercent(check.FlopsDifference())});
   }
-  TableOptions options;
-  options.width = 132;
-  fmt::print("{}", RenderTable(columns, rows, options));
+  fmt::print("{}", RenderTable(columns, rows, TerminalTable()));
 }
 
 void PrintApart(const std::vector<CheckedPass>& passes) {
@@ -101,9 +100,7 @@ void PrintApart(const std::vector<CheckedPass>& passes) {
     }
     rows.push_back(std::move(row));
   }
-  TableOptions options;
-  options.width = 132;
-  fmt::print("\n{}", RenderTable(columns, rows, options));
+  fmt::print("\n{}", RenderTable(columns, rows, TerminalTable()));
 }
 
 void PrintNotes(const std::vector<CheckedPass>& passes) {
@@ -116,8 +113,10 @@ void PrintNotes(const std::vector<CheckedPass>& passes) {
   std::string list;
   for (const auto& [op, count] : elements)
     list += fmt::format("{}{} {}", list.empty() ? "" : ", ", op, FormatSi(static_cast<double>(count), ""));
-  fmt::print("\nOther operations, elements computed in all passes: {}\n", list);
-  for (const std::string& op : unknown) fmt::print("note: {} has products inside that the graph count leaves out\n", op);
+  fmt::print("\n");
+  PrintParagraph("Other operations, elements computed in all passes: " + list);
+  for (const std::string& op : unknown)
+    PrintParagraph(fmt::format("note: {} has products inside that the graph count leaves out", op));
   const bool replays =
       std::all_of(passes.begin(), passes.end(), [](const CheckedPass& checked) { return checked.pass.replay_matches; });
   if (!replays) fmt::print("note: a replay chose other tokens or experts than the counted pass\n");
@@ -180,8 +179,9 @@ void Print(const std::string& id, const std::vector<CheckedPass>& passes, double
   PrintCounts(passes);
   PrintApart(passes);
   PrintNotes(passes);
-  fmt::print("Largest difference: bytes {:.4f} % (at most {} %), FLOPs {:.4f} % (at most {} %): {}\n", worst_bytes * 100,
-             kBytesTolerance * 100, worst_flops * 100, kFlopsTolerance * 100, ok ? "passed" : "MISSED");
+  PrintParagraph(fmt::format("Largest difference: bytes {:.4f} % (at most {} %), FLOPs {:.4f} % (at most {} %): {}",
+                             worst_bytes * 100, kBytesTolerance * 100, worst_flops * 100, kFlopsTolerance * 100,
+                             ok ? "passed" : "MISSED"));
 }
 
 Result<std::vector<CheckedPass>> Measure(const Flags& flags, const model::ModelSpec& spec) {

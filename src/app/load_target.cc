@@ -93,8 +93,7 @@ Result<double> TokensPerSecond(const std::vector<std::unique_ptr<OpenAiSystem>>&
 
 class OpenAiTarget final : public loadtest::Target {
  public:
-  OpenAiTarget(ServerConnection connection, std::unique_ptr<openai::ServerControl> control, std::string api,
-               const Clock& clock)
+  OpenAiTarget(ServerConnection connection, std::unique_ptr<openai::ServerControl> control, std::string api, const Clock& clock)
       : connection_(std::move(connection)), control_(std::move(control)), clock_(clock) {
     description_ = {connection_.ServerName(), connection_.url, std::move(api), connection_.options.profile.model};
   }
@@ -124,6 +123,9 @@ class OpenAiTarget final : public loadtest::Target {
     mock::ServerOptions server_options;
     server_options.dialect = DialectOf(profile().api);
     server_options.model_name = "null";
+    server_options.model.vocab = 32000;
+    server_options.model.max_context = 1 << 20;
+    server_options.timed.max_running = INT64_MAX;
     server_options.null_server = true;
     ASSIGN_OR_RETURN(const auto server, mock::Server::Start(server_options));
     openai::OpenAiOptions options;

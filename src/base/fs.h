@@ -47,6 +47,9 @@ Status MakeWritableDir(const std::filesystem::path& path);
 // $XDG_CACHE_HOME/moecap or ~/.cache/moecap (or the system's temporary folder when neither is set).
 std::filesystem::path CacheDir();
 
+// Lets this process open as many files and sockets as the system allows it to.
+void RaiseOpenFileLimit();
+
 // The folder of the running executable.
 std::filesystem::path ExecutableDir();
 

@@ -25,7 +25,8 @@ static_assert(std::endian::native == std::endian::little, "events are written as
 constexpr std::string_view kMagic = "MOECAPEV";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kFileHeadBytes = 12;
-constexpr size_t kBufferBytes = size_t{1} << 20;
+// Written out when it is full: small enough that the write does not hold up the loop.
+constexpr size_t kBufferBytes = size_t{1} << 16;
 constexpr uint32_t kHeaderFrame = 1, kEventFrame = 2;
 
 struct FrameHead {

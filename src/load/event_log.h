@@ -1,5 +1,5 @@
-// A log (events/*.bin): everything that a load generator observed, as it happened, so that every figure can be recomputed and a killed
-// run loses at most its last moments. Format: docs/formats/events.md.
+// A log (events/*.bin): everything that a load generator observed, as it happened, so that every figure can be recomputed and a
+// killed run loses at most its last moments. Format: docs/formats/events.md.
 #pragma once
 
 #include <cstdint>

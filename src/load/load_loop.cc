@@ -56,13 +56,16 @@ class Loop {
   int64_t InFlight() const { return recorder_.sent() - recorder_.ended(); }
   bool IsFull() const { return options_.most_in_flight > 0 && InFlight() >= options_.most_in_flight; }
 
+  // A request that was meant to be sent before the end is sent, however late the client is; unless the limit holds it back.
+  bool IsDueWithinDuration(const DueRequest& next) const { return next.at_ns && *next.at_ns <= last_send_ns_ && !IsFull(); }
+
   Status SendWhatIsDue() {
     while (!stopped_) {
       const DueRequest* next = source_.Next();
       const int64_t now_ns = clock_.NowNs();
       if (source_.IsExhausted() || (next == nullptr && InFlight() == 0)) {
         Stop(EndedBy::kAllSent);
-      } else if (now_ns > last_send_ns_) {
+      } else if (now_ns > last_send_ns_ && (next == nullptr || !IsDueWithinDuration(*next))) {
         Stop(EndedBy::kDuration);
       }
       if (stopped_ || next == nullptr) return {};

@@ -11,7 +11,7 @@ namespace {
 
 // One provisional token a chunk becomes the total the server reported.
 void Respread(int64_t tokens, record::RequestRecord& request) {
-  if (request.chunk_tokens.empty() || tokens == request.output_tokens) return;
+  if (request.token_s.empty() || tokens == request.output_tokens) return;
   const std::vector<double> chunk_s = std::move(request.token_s);
   request.token_s.clear();
   request.chunk_tokens = SpreadTokens(tokens, chunk_s.size());
@@ -43,18 +43,16 @@ Recorder::Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter
     : cell_(cell), origin_ns_(origin_ns), events_(events) {}
 
 uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns) {
-  const uint64_t ticket = result_.requests.size();
+  const uint64_t ticket = requests_.size();
   if (events_ != nullptr) events_->OnSend(ticket, id, client, intended_ns, now_ns);
   record::RequestRecord& request = Add(std::move(id), client, intended_ns);
   request.send_s = SinceOrigin(now_ns);
-  const auto room = static_cast<size_t>(std::clamp(expected_tokens, int64_t{0}, kMostReservedTokens));
-  request.token_s.reserve(room);
-  request.chunk_tokens.reserve(room);
+  request.token_s.reserve(static_cast<size_t>(std::clamp(expected_tokens, int64_t{0}, kMostReservedTokens)));
   return ticket;
 }
 
 void Recorder::OnNotIssued(std::string id, int client, int64_t intended_ns) {
-  const uint64_t ticket = result_.requests.size();
+  const uint64_t ticket = requests_.size();
   if (events_ != nullptr) events_->OnNotIssued(ticket, id, client, intended_ns);
   record::RequestRecord& request = Add(std::move(id), client, intended_ns);
   request.send_s = request.intended_send_s;
@@ -65,7 +63,7 @@ void Recorder::OnNotIssued(std::string id, int client, int64_t intended_ns) {
 
 void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
   if (events_ != nullptr) events_->OnGivenUp(ticket, kind);
-  record::RequestRecord& request = result_.requests[ticket];
+  record::RequestRecord& request = requests_[ticket];
   request.error_kind = kind;
   request.error = WhyGivenUp(kind);
   End(ticket);
@@ -73,12 +71,14 @@ void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
 
 void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
   if (events_ != nullptr) events_->OnChunk(ticket, chunk);
-  record::RequestRecord& request = result_.requests[ticket];
+  record::RequestRecord& request = requests_[ticket];
   const double arrival_s = SinceOrigin(chunk.arrival_ns);
-  if (chunk.kernel_delay_ns >= 0) result_.receive_delay_s.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
+  if (chunk.kernel_delay_ns >= 0) receive_delay_s_.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
+  if (chunk.tokens != 1 && request.chunk_tokens.empty()) request.chunk_tokens.assign(request.token_s.size(), 1);
+  if (chunk.tokens != 1 || !request.chunk_tokens.empty()) request.chunk_tokens.push_back(chunk.tokens);
   request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
+  if (!chunk.token_ids.empty() && request.token_ids.empty()) request.token_ids.reserve(request.token_s.capacity());
   request.token_ids.insert(request.token_ids.end(), chunk.token_ids.begin(), chunk.token_ids.end());
-  request.chunk_tokens.push_back(chunk.tokens);
   request.output_tokens += chunk.tokens;
   if (chunk.reasoning) request.reasoning_tokens += chunk.tokens;
   if (!chunk.reasoning && chunk.tokens > 0 && !request.first_answer_s) request.first_answer_s = arrival_s;
@@ -86,7 +86,7 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
 
 void Recorder::OnFinish(uint64_t ticket, Completion completion) {
   if (events_ != nullptr) events_->OnFinish(ticket, completion);
-  record::RequestRecord& request = result_.requests[ticket];
+  record::RequestRecord& request = requests_[ticket];
   request.finish = completion.finish;
   request.input_tokens = completion.input_tokens;
   request.text = std::move(completion.text);
@@ -106,22 +106,29 @@ void Recorder::OnFinish(uint64_t ticket, Completion completion) {
   const bool one_each = std::ranges::all_of(request.chunk_tokens, [](int tokens) { return tokens == 1; });
   if (one_each) request.chunk_tokens = {};
   request.token_s.shrink_to_fit();
+  request.token_ids.shrink_to_fit();
   request.chunk_tokens.shrink_to_fit();
   End(ticket);
 }
 
 void Recorder::OnPass(record::PassRecord pass, int64_t start_ns) {
   pass.cell = cell_;
-  pass.pass = static_cast<int64_t>(result_.passes.size());
+  pass.pass = static_cast<int64_t>(passes_.size());
   pass.start_s = SinceOrigin(start_ns);
-  result_.passes.push_back(std::move(pass));
+  passes_.push_back(std::move(pass));
 }
 
 std::vector<uint64_t> Recorder::TakeEnded() { return std::exchange(newly_ended_, {}); }
 
 Status Recorder::FlushEvents(int64_t now_ns) { return events_ != nullptr ? events_->Flush(now_ns) : Status(); }
 
-LoadResult Recorder::Finish() && { return std::move(result_); }
+LoadResult Recorder::Finish() && {
+  LoadResult result;
+  result.requests.assign(std::make_move_iterator(requests_.begin()), std::make_move_iterator(requests_.end()));
+  result.receive_delay_s.assign(receive_delay_s_.begin(), receive_delay_s_.end());
+  result.passes = std::move(passes_);
+  return result;
+}
 
 std::optional<double> Recorder::InstantSinceOrigin(int64_t now_ns) const {
   return now_ns == 0 ? std::nullopt : std::optional(SinceOrigin(now_ns));
@@ -137,7 +144,7 @@ void Recorder::CopyTimings(const Timings& timings, record::RequestRecord& reques
 }
 
 record::RequestRecord& Recorder::Add(std::string id, int client, int64_t intended_ns) {
-  record::RequestRecord& request = result_.requests.emplace_back();
+  record::RequestRecord& request = requests_.emplace_back();
   request.id = std::move(id);
   request.cell = cell_;
   request.client = client;

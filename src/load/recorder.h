@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,12 +31,12 @@ class Recorder final : public Observer {
   void OnFinish(uint64_t ticket, Completion completion) override;
   void OnPass(record::PassRecord pass, int64_t start_ns) override;
 
-  int64_t sent() const { return static_cast<int64_t>(result_.requests.size()); }
+  int64_t sent() const { return static_cast<int64_t>(requests_.size()); }
   int64_t ended() const { return ended_; }
   bool HasEnded(uint64_t ticket) const { return has_ended_[ticket]; }
   // Requests that ended since the last call, in that order.
   std::vector<uint64_t> TakeEnded();
-  const record::RequestRecord& request(uint64_t ticket) const { return result_.requests[ticket]; }
+  const record::RequestRecord& request(uint64_t ticket) const { return requests_[ticket]; }
 
   // Writes logged events out when they are due.
   Status FlushEvents(int64_t now_ns);
@@ -56,7 +57,10 @@ class Recorder final : public Observer {
   int64_t ended_ = 0;
   std::vector<bool> has_ended_;
   std::vector<uint64_t> newly_ended_;
-  LoadResult result_;
+  // Grow without ever being copied, which would stop the loop for milliseconds.
+  std::deque<record::RequestRecord> requests_;
+  std::deque<float> receive_delay_s_;
+  std::vector<record::PassRecord> passes_;
 };
 
 }  // namespace moecap::load

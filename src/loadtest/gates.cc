@@ -108,8 +108,9 @@ Gate HeadRoomGate(const GateFacts& facts) {
 Gate ErrorGate(const GateFacts& facts) {
   Gate gate = MakeGate("errors", kMostErrorShare, "share");
   if (facts.cell.whole.offered == 0) return NotMeasured(gate, "nothing was offered");
-  int64_t failed = 0;
-  for (const metrics::ErrorGroup& group : facts.cell.errors) failed += group.count;
+  const auto failed = std::ranges::count_if(facts.records.requests, [](const RequestRecord& request) {
+    return !request.ok() && request.error_kind != record::RequestError::kCancelledByClient;
+  });
   return Judge(gate, static_cast<double>(failed) / static_cast<double>(facts.cell.whole.offered),
                "latencies are those of the requests that succeeded, which is not what users see");
 }
@@ -122,53 +123,42 @@ class PlannedRequests {
     for (const PlanEntry& entry : facts.plan) plan.emplace(entry.id, &entry);
     for (const RequestRecord& request : facts.records.requests) {
       const auto found = plan.find(request.id);
-      if (request.ok() && found != plan.end()) pairs_.emplace_back(&request, found->second);
+      if (request.ok() && found != plan.end()) mismatches_.push_back(CompareToPlan(request, *found->second));
     }
   }
 
-  // How many of those for which both sides are known differ; null when none is.
-  template <typename Differs>
-  std::optional<double> Count(Differs differs) const {
+  // How many of those for which it is known differ; null when none is.
+  std::optional<double> Count(std::optional<bool> PlanMismatch::*what) const {
     double count = 0;
     bool known = false;
-    for (const auto& [request, entry] : pairs_) {
-      const std::optional<bool> verdict = differs(*request, *entry);
-      known = known || verdict.has_value();
-      count += verdict.value_or(false) ? 1 : 0;
+    for (const PlanMismatch& mismatch : mismatches_) {
+      known = known || (mismatch.*what).has_value();
+      count += (mismatch.*what).value_or(false) ? 1 : 0;
     }
     return known ? std::optional(count) : std::nullopt;
   }
 
  private:
-  std::vector<std::pair<const RequestRecord*, const PlanEntry*>> pairs_;
+  std::vector<PlanMismatch> mismatches_;
 };
 
 Gate InputGate(const PlannedRequests& requests) {
   Gate gate = MakeGate("input tokens as planned", 0, "requests");
-  const auto differing = requests.Count([](const RequestRecord& request, const PlanEntry& entry) -> std::optional<bool> {
-    if (!entry.input_tokens || request.input_tokens <= 0) return std::nullopt;
-    return request.input_tokens != *entry.input_tokens;
-  });
+  const auto differing = requests.Count(&PlanMismatch::input);
   if (!differing) return NotMeasured(gate, "the server does not tell, or the text's length was not known before");
   return Judge(gate, *differing, "prompts did not have the planned length: a tokenizer adds or joins tokens; send token ids");
 }
 
 Gate OutputGate(const PlannedRequests& requests) {
   Gate gate = MakeGate("output tokens as planned", 0, "requests");
-  const auto differing = requests.Count([](const RequestRecord& request, const PlanEntry& entry) -> std::optional<bool> {
-    if (!entry.exact_output || request.tokens_source == record::TokensSource::kChunks) return std::nullopt;
-    return request.output_tokens != entry.output_tokens;
-  });
+  const auto differing = requests.Count(&PlanMismatch::output);
   if (!differing) return NotMeasured(gate, "answers were not asked to have an exact length, or the server counts no tokens");
   return Judge(gate, *differing, "answers did not have the planned length: is the context of the server long enough?");
 }
 
 Gate CacheGate(const PlannedRequests& requests) {
   Gate gate = MakeGate("cached more than planned", 0, "requests");
-  const auto contaminated = requests.Count([](const RequestRecord& request, const PlanEntry& entry) -> std::optional<bool> {
-    if (!request.cached_input_tokens || !entry.shared_tokens) return std::nullopt;
-    return *request.cached_input_tokens > *entry.shared_tokens;
-  });
+  const auto contaminated = requests.Count(&PlanMismatch::cache);
   if (!contaminated) return NotMeasured(gate, "the server does not tell what it took from its prefix cache");
   return Judge(
       gate, *contaminated,
@@ -187,6 +177,15 @@ Gate CountingGate(const GateFacts& facts) {
 }
 
 }  // namespace
+
+PlanMismatch CompareToPlan(const RequestRecord& request, const PlanEntry& entry) {
+  PlanMismatch mismatch;
+  if (entry.input_tokens && request.input_tokens > 0) mismatch.input = request.input_tokens != *entry.input_tokens;
+  if (entry.exact_output && request.tokens_source != record::TokensSource::kChunks)
+    mismatch.output = request.output_tokens != entry.output_tokens;
+  if (request.cached_input_tokens && entry.shared_tokens) mismatch.cache = *request.cached_input_tokens > *entry.shared_tokens;
+  return mismatch;
+}
 
 std::vector<metrics::Gate> JudgeGates(const GateFacts& facts) {
   const PlannedRequests requests(facts);

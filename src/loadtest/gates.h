@@ -21,6 +21,14 @@ struct GateFacts {
   std::optional<HeadRoom> head_room;
 };
 
+// Whether a request that ended well did something else than was planned; null where one side is not known.
+struct PlanMismatch {
+  std::optional<bool> input;   // another length of the prompt
+  std::optional<bool> output;  // another length of the answer, which was to be exact
+  std::optional<bool> cache;   // more of the prompt came from the prefix cache
+};
+PlanMismatch CompareToPlan(const record::RequestRecord& request, const PlanEntry& entry);
+
 // In the order of the documentation. A gate that cannot be judged is there, with the reason.
 std::vector<metrics::Gate> JudgeGates(const GateFacts& facts);
 

@@ -9,6 +9,7 @@
 #include "load/closed_loop.h"
 #include "load/event_log.h"
 #include "loadtest/plan.h"
+#include "metrics/concurrency.h"
 
 namespace moecap::loadtest {
 namespace {

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <span>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "loadtest/gates.h"
@@ -40,11 +42,36 @@ std::string DescribeLoad(const LoadTestConfig& config) {
   return text;
 }
 
+// Requests that ended well and yet did not what was planned get the reason. They stay successes: the gates judge them.
+void NameMismatches(std::span<const PlanEntry> plan, std::vector<record::RequestRecord>& requests) {
+  std::unordered_map<std::string_view, const PlanEntry*> planned;
+  for (const PlanEntry& entry : plan) planned.emplace(entry.id, &entry);
+  for (record::RequestRecord& request : requests) {
+    const auto found = planned.find(request.id);
+    if (!request.ok() || found == planned.end()) continue;
+    const PlanMismatch mismatch = CompareToPlan(request, *found->second);
+    if (mismatch.input == true) {
+      request.error_kind = record::RequestError::kInputLengthMismatch;
+      request.error =
+          fmt::format("the prompt had {} tokens, planned were {}", request.input_tokens, *found->second->input_tokens);
+    } else if (mismatch.cache == true) {
+      request.error_kind = record::RequestError::kCacheContaminated;
+      request.error = fmt::format("{} tokens of the prompt came from the prefix cache, planned were {}",
+                                  *request.cached_input_tokens, *found->second->shared_tokens);
+    } else if (mismatch.output == true) {
+      request.error_kind = record::RequestError::kOutputLengthMismatch;
+      request.error =
+          fmt::format("the answer had {} tokens, planned were {}", request.output_tokens, found->second->output_tokens);
+    }
+  }
+}
+
 Result<metrics::LoadCell> SummarizeMeasurement(const LoadResults& results, const Measurement& measurement) {
   const LoadManifest& manifest = results.manifest();
   const LoadKind kind = manifest.config.kind;
   ASSIGN_OR_RETURN(load::LoadResult records, results.ReadRecords(measurement));
   ASSIGN_OR_RETURN(const std::vector<PlanEntry> plan, results.ReadPlan(measurement.name));
+  NameMismatches(plan, records.requests);
   metrics::LoadCell cell = metrics::DescribeLoadCell(records.requests, manifest.config.objectives);
   cell.label = LevelLabel(kind, measurement.level);
   if (kind == LoadKind::kClients || kind == LoadKind::kUsers) cell.clients = static_cast<int>(measurement.level);

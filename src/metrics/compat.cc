@@ -17,7 +17,8 @@ using record::RequestRecord;
 enum class Start { kConnected, kSend, kIntended };
 enum class First { kToken, kByte };                          // what ends the TTFT
 enum class PerToken { kAfterFirstChunk, kAllButOne, kAll };  // what TPOT divides by, and whether the TTFT is in it
-enum class Gaps { kTokens, kChunks, kRequestMean };          // the samples of ITL
+enum class End { kLastToken, kResponse };                    // what ends the E2E
+enum class Gaps { kTokens, kChunks, kRequestMean, kNone };   // the samples of ITL
 enum class Percentile { kLinear, kNextHigher };              // numpy's default; sorted[n p]
 enum class Deviation { kSample, kPopulation };
 
@@ -25,6 +26,7 @@ struct Definition {
   std::string_view tool;
   Start start;
   First first;
+  End end;
   PerToken per_token;
   Gaps gaps;
   Percentile percentile;
@@ -33,27 +35,28 @@ struct Definition {
 };
 
 constexpr Definition kDefinitions[] = {
-    {"moecap", Start::kConnected, First::kToken, PerToken::kAfterFirstChunk, Gaps::kTokens, Percentile::kLinear,
-     Deviation::kSample, "the clock starts when the connection is open; a chunk of k tokens counts k times"},
+    {"moecap", Start::kConnected, First::kToken, End::kLastToken, PerToken::kAfterFirstChunk, Gaps::kTokens,
+     Percentile::kLinear, Deviation::kSample,
+     "the clock starts when the connection is open; a chunk of k tokens counts k times"},
     // vllm/benchmarks/serve.py and lib/endpoint_request_func.py, 009e6d4a and 02cfb534.
-    {"vllm", Start::kSend, First::kByte, PerToken::kAllButOne, Gaps::kChunks, Percentile::kLinear, Deviation::kPopulation,
+    {"vllm", Start::kSend, First::kByte, End::kLastToken, PerToken::kAllButOne, Gaps::kChunks, Percentile::kLinear,
+     Deviation::kPopulation,
      "opening the connection and the first, possibly empty, chunk are in TTFT; TPOT divides by n - 1; ITL is one gap a chunk"},
-    // sglang/benchmark/serving.py, 00f9ec47.
-    {"sglang", Start::kSend, First::kToken, PerToken::kAllButOne, Gaps::kChunks, Percentile::kLinear, Deviation::kPopulation,
-     "every request opens its own connection, which is in TTFT; TPOT divides by n - 1; ITL is one gap a chunk"},
-    // AIPerf's metric reference, 3788415a.
-    {"aiperf", Start::kConnected, First::kToken, PerToken::kAllButOne, Gaps::kRequestMean, Percentile::kLinear,
-     Deviation::kPopulation, "inter-token latency is one mean a request, (E2E - TTFT) / (n - 1); gaps of chunks are its ICL"},
+    // sglang/benchmark/serving.py, 00f9ec47, with its OpenAI backend.
+    {"sglang", Start::kSend, First::kToken, End::kResponse, PerToken::kAllButOne, Gaps::kChunks, Percentile::kLinear,
+     Deviation::kPopulation,
+     "opening the connection is in TTFT; E2E, and so TPOT, ends with [DONE]; TPOT divides by n - 1; ITL is one gap a chunk"},
+    // AIPerf's metric reference, 3788415a, and its HTTP client: the clock starts before the request is handed to it.
+    {"aiperf", Start::kSend, First::kToken, End::kLastToken, PerToken::kAllButOne, Gaps::kRequestMean, Percentile::kLinear,
+     Deviation::kPopulation,
+     "opening the connection is in TTFT; inter-token latency is one mean a request, (E2E - TTFT) / (n - 1); it has no other "
+     "TPOT"},
     // GuideLLM, ee7a7745.
-    {"guidellm", Start::kConnected, First::kToken, PerToken::kAll, Gaps::kRequestMean, Percentile::kLinear,
-     Deviation::kPopulation, "TPOT is E2E / n, so the TTFT is in it; ITL is one mean a request"},
+    {"guidellm", Start::kSend, First::kToken, End::kLastToken, PerToken::kAll, Gaps::kRequestMean, Percentile::kLinear,
+     Deviation::kPopulation, "TPOT is E2E / n, so the TTFT and opening the connection are in it; ITL is one mean a request"},
     // mlcommons/inference loadgen, b66003e1.
-    {"mlperf", Start::kIntended, First::kToken, PerToken::kAllButOne, Gaps::kRequestMean, Percentile::kNextHigher,
-     Deviation::kPopulation, "latencies count from the scheduled time; percentiles are sorted[n p]"},
-};
-
-struct Samples {
-  std::vector<double> ttft, tpot, itl, e2e;
+    {"mlperf", Start::kIntended, First::kToken, End::kLastToken, PerToken::kAllButOne, Gaps::kNone, Percentile::kNextHigher,
+     Deviation::kPopulation, "latencies count from the scheduled time; percentiles are sorted[n p]; there is no ITL"},
 };
 
 double StartOf(const RequestRecord& request, Start start) {
@@ -68,31 +71,39 @@ double StartOf(const RequestRecord& request, Start start) {
   return request.send_s;
 }
 
-void Add(const RequestRecord& request, const Definition& definition, Samples& samples) {
-  const double start_s = StartOf(request, definition.start);
+bool Counts(const RequestRecord& request) { return request.ok() && !request.token_s.empty(); }
+
+ToolRequest ViewOf(const RequestRecord& request, const Definition& definition) {
+  ToolRequest view;
+  view.start_s = StartOf(request, definition.start);
   const bool by_byte = definition.first == First::kByte && request.first_byte_s;
   const double first_s = by_byte ? *request.first_byte_s : request.token_s.front();
   const double last_s = request.token_s.back();
+  const double end_s = definition.end == End::kResponse ? std::max(last_s, request.end_s.value_or(last_s)) : last_s;
   const auto tokens = static_cast<double>(request.token_s.size());
-  samples.ttft.push_back(first_s - start_s);
-  samples.e2e.push_back(last_s - start_s);
+  view.ttft_s = first_s - view.start_s;
+  view.e2e_s = end_s - view.start_s;
+  if (definition.per_token == PerToken::kAll) view.tpot_s = view.e2e_s / tokens;
+  if (definition.per_token == PerToken::kAllButOne && tokens > 1) view.tpot_s = (end_s - first_s) / (tokens - 1);
+  if (definition.per_token == PerToken::kAfterFirstChunk) view.tpot_s = LatencyOf(request).tpot_s;
 
-  std::optional<double> per_token;
-  if (definition.per_token == PerToken::kAll) per_token = (last_s - start_s) / tokens;
-  if (definition.per_token == PerToken::kAllButOne && tokens > 1) per_token = (last_s - first_s) / (tokens - 1);
-  if (definition.per_token == PerToken::kAfterFirstChunk) per_token = LatencyOf(request).tpot_s;
-  if (per_token) samples.tpot.push_back(*per_token);
-
-  if (definition.gaps == Gaps::kRequestMean) {
-    if (tokens > 1) samples.itl.push_back((last_s - request.token_s.front()) / (tokens - 1));
-    return;
-  }
+  if (definition.gaps == Gaps::kRequestMean && tokens > 1)
+    view.itl_s.push_back((last_s - request.token_s.front()) / (tokens - 1));
+  if (definition.gaps == Gaps::kRequestMean || definition.gaps == Gaps::kNone) return view;
   std::vector<double> inter_chunk, inter_token;
-  AppendGaps(request, inter_chunk, inter_token);
   // A first chunk without tokens starts the first gap.
-  if (by_byte && request.token_s.front() > first_s) samples.itl.push_back(request.token_s.front() - first_s);
+  if (by_byte && request.token_s.front() > first_s) view.itl_s.push_back(request.token_s.front() - first_s);
+  AppendGaps(request, inter_chunk, inter_token);
   const auto& gaps = definition.gaps == Gaps::kChunks ? inter_chunk : inter_token;
-  samples.itl.insert(samples.itl.end(), gaps.begin(), gaps.end());
+  view.itl_s.insert(view.itl_s.end(), gaps.begin(), gaps.end());
+  return view;
+}
+
+Result<const Definition*> FindDefinition(std::string_view tool) {
+  const auto* definition = std::ranges::find(kDefinitions, tool, &Definition::tool);
+  if (definition == std::end(kDefinitions))
+    return BadInput(fmt::format("there is no view of '{}'; known are {}", tool, fmt::join(CompatTools(), ", ")));
+  return definition;
 }
 
 double PercentileOf(const std::vector<double>& sorted, double q, Percentile percentile) {
@@ -120,10 +131,14 @@ void AppendFigure(const char* name, std::vector<double> samples, const Definitio
 void FillTotals(std::span<const RequestRecord> requests, ToolView& view) {
   std::optional<double> begin_s, end_s;
   for (const RequestRecord& request : requests) {
+    if (request.error_kind == record::RequestError::kNotIssued) {  // never sent: it has no time
+      ++view.failed;
+      continue;
+    }
     begin_s = std::min(begin_s.value_or(request.send_s), request.send_s);
     const double last_s = request.end_s.value_or(request.token_s.empty() ? request.send_s : request.token_s.back());
     end_s = std::max(end_s.value_or(last_s), last_s);
-    if (!request.ok() || request.token_s.empty()) {
+    if (!Counts(request)) {
       ++view.failed;
       continue;
     }
@@ -153,22 +168,31 @@ std::vector<std::string> CompatTools() {
 }
 
 Result<ToolView> ViewAs(std::string_view tool, std::span<const RequestRecord> requests) {
-  const auto definition = std::ranges::find(kDefinitions, tool, &Definition::tool);
-  if (definition == std::end(kDefinitions))
-    return BadInput(fmt::format("there is no view of '{}'; known are {}", tool, fmt::join(CompatTools(), ", ")));
+  ASSIGN_OR_RETURN(const Definition* definition, FindDefinition(tool));
   ToolView view;
   view.tool = definition->tool;
   view.why = definition->why;
   FillTotals(requests, view);
-  Samples samples;
+  std::vector<double> ttft, tpot, itl, e2e;
   for (const RequestRecord& request : requests) {
-    if (request.ok() && !request.token_s.empty()) Add(request, *definition, samples);
+    if (!Counts(request)) continue;
+    const ToolRequest one = ViewOf(request, *definition);
+    ttft.push_back(one.ttft_s);
+    e2e.push_back(one.e2e_s);
+    if (one.tpot_s) tpot.push_back(*one.tpot_s);
+    itl.insert(itl.end(), one.itl_s.begin(), one.itl_s.end());
   }
-  AppendFigure("ttft", std::move(samples.ttft), *definition, view);
-  AppendFigure("tpot", std::move(samples.tpot), *definition, view);
-  AppendFigure("itl", std::move(samples.itl), *definition, view);
-  AppendFigure("e2el", std::move(samples.e2e), *definition, view);
+  AppendFigure("ttft", std::move(ttft), *definition, view);
+  AppendFigure("tpot", std::move(tpot), *definition, view);
+  AppendFigure("itl", std::move(itl), *definition, view);
+  AppendFigure("e2el", std::move(e2e), *definition, view);
   return view;
+}
+
+Result<std::optional<ToolRequest>> ViewRequestAs(std::string_view tool, const RequestRecord& request) {
+  ASSIGN_OR_RETURN(const Definition* definition, FindDefinition(tool));
+  if (!Counts(request)) return std::optional<ToolRequest>();
+  return std::optional<ToolRequest>(ViewOf(request, *definition));
 }
 
 }  // namespace moecap::metrics

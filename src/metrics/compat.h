@@ -32,10 +32,21 @@ struct ToolView {
   const ToolFigure* Find(std::string_view name) const;
 };
 
+// One request as a tool sees it.
+struct ToolRequest {
+  double start_s = 0;  // where its clock starts
+  double ttft_s = 0, e2e_s = 0;
+  std::optional<double> tpot_s;  // null for too few tokens
+  std::vector<double> itl_s;     // in time order
+};
+
 // "moecap", "vllm", "sglang", "aiperf", "guidellm", "mlperf".
 std::vector<std::string> CompatTools();
 
 // Error: kBadInput for an unknown tool, with those that there are.
 Result<ToolView> ViewAs(std::string_view tool, std::span<const record::RequestRecord> requests);
+
+// Null for a request that failed or has no tokens. Error: as ViewAs.
+Result<std::optional<ToolRequest>> ViewRequestAs(std::string_view tool, const record::RequestRecord& request);
 
 }  // namespace moecap::metrics

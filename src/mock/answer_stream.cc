@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 
@@ -14,6 +15,8 @@ namespace {
 using After = AnswerBytes::After;
 
 constexpr std::string_view kServer = "server: moecap-mock\r\n";
+
+constexpr int64_t kHourNs = 3'600'000'000'000;
 
 int64_t ToNs(double seconds) { return std::llround(seconds * 1e9); }
 
@@ -179,16 +182,26 @@ void AnswerStream::EmitTokens(std::string_view finish, const Progress& progress)
   const std::string_view shown = abort ? "abort" : faults_.Has(FaultKind::kNoFinish) ? "" : finish;
   json_.clear();
   format_->TokenEvent({pending_, tokens_ - static_cast<int64_t>(pending_.size()), shown}, progress, json_);
-  Emit(json_);
+  if (!json_.empty()) Emit(json_);
   held_.tokens += static_cast<int64_t>(pending_.size());
   ++held_events_;
   pending_.clear();
   if (abort) EmitEnd("abort", progress);
 }
 
+void AnswerStream::EmitFinish(std::string_view finish, const Progress& progress) {
+  if (format_->FinishEvent(finish, progress, json_)) return Emit(json_);
+  // Where the last token's event says it, an answer without tokens needs an event for it.
+  const Route route = subject_->request.route;
+  if (tokens_ > 0 || (route != Route::kCompletions && route != Route::kChat && route != Route::kSglangGenerate)) return;
+  json_.clear();
+  format_->TokenEvent({{}, 0, finish}, progress, json_);
+  Emit(json_);
+}
+
 void AnswerStream::EmitEnd(std::string_view finish, const Progress& progress) {
   json_.clear();
-  if (!faults_.Has(FaultKind::kNoFinish) && format_->FinishEvent(finish, progress, json_)) Emit(json_);
+  if (!faults_.Has(FaultKind::kNoFinish)) EmitFinish(finish, progress);
   json_.clear();
   const std::string routed = routed_ ? routed_() : std::string();
   // Of a native stream the last event is the finish.
@@ -224,6 +237,7 @@ void AnswerStream::Emit(const std::string& json) {
 
 void AnswerStream::EmitChunk(std::string_view payload) {
   std::string& bytes = held_.bytes;
+  if (std::exchange(stall_next_, false)) held_.cuts.push_back({bytes.size(), kHourNs});
   if (options_.chunked) {
     char digits[20];
     bytes.append(digits, std::to_chars(digits, digits + sizeof digits, payload.size(), 16).ptr);
@@ -254,6 +268,7 @@ void AnswerStream::Strike(const Progress& progress) {
   if (faults_.empty()) return;
   if (StrikesNow(FaultKind::kReset)) return Break(After::kReset);
   if (StrikesNow(FaultKind::kTruncate)) return Break(After::kClose);
+  if (StrikesNow(FaultKind::kStall)) stall_next_ = true;
   if (StrikesNow(FaultKind::kAbort) && tokens_ == 0) return EmitEnd("abort", progress);
   if (StrikesNow(FaultKind::kBadJson)) Emit("{\"choices\":[{\"index\":0,");
   if (StrikesNow(FaultKind::kBadChunk)) {

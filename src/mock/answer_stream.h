@@ -63,6 +63,7 @@ class AnswerStream {
   void EmitTokens(std::string_view finish, const Progress& progress);
   void Emit(const std::string& json);
   void EmitChunk(std::string_view payload);
+  void EmitFinish(std::string_view finish, const Progress& progress);
   void EmitEnd(std::string_view finish, const Progress& progress);
   void EmitWhole(std::string_view finish, const Progress& progress, AnswerBytes& out);
   void Break(AnswerBytes::After after);
@@ -93,6 +94,7 @@ class AnswerStream {
   int64_t held_events_ = 0;
   bool role_sent_ = false;
   bool progress_sent_ = false;
+  bool stall_next_ = false;  // before the next event
   bool ended_ = false;
   bool broken_ = false;
   std::string json_, event_;  // scratch

@@ -219,16 +219,16 @@ TEST(Trtllm, HasIdsAndUsageByDefaultAndRefusesUnknownFields) {
 
 constexpr const char* kTimings =
     R"("timings":{"cache_n":0,"prompt_n":3,"prompt_ms":200.000,"prompt_per_token_ms":66.666667,"prompt_per_second":15.000000,)"
-    R"("predicted_n":2,"predicted_ms":250.000,"predicted_per_token_ms":125.000000,"predicted_per_second":8.000000})";
+    R"("predicted_n":2,"predicted_ms":250.000,"predicted_per_token_ms":250.000000,"predicted_per_second":4.000000})";
 
 TEST(LlamaServer, CompletionAndChat) {
   EXPECT_EQ(
       Body({.dialect = Dialect::kLlamaServer,
             .path = "/completion",
             .body = R"({"prompt":[5,6,7],"n_predict":2,"stream":true,"return_tokens":true})"}),
-      R"(data: {"index":0,"content":" w16","tokens":[16],"stop":false,"id_slot":0,"tokens_predicted":1,"tokens_evaluated":3})"
+      R"(data: {"index":0,"content":" w16","tokens":[16],"stop":false,"id_slot":-1,"tokens_predicted":1,"tokens_evaluated":3})"
       "\n\n"
-      R"(data: {"index":0,"content":" é23","tokens":[23],"stop":false,"id_slot":0,"tokens_predicted":2,"tokens_evaluated":3})"
+      R"(data: {"index":0,"content":" é23","tokens":[23],"stop":false,"id_slot":-1,"tokens_predicted":2,"tokens_evaluated":3})"
       "\n\n"
       R"(data: {"index":0,"content":"","tokens":[],"id_slot":0,"stop":true,"model":"m","tokens_predicted":2,"tokens_evaluated":3,"tokens_cached":4,"truncated":false,"stop_type":"limit",)" +
           std::string(kTimings) + "}\n\n");
@@ -247,6 +247,33 @@ TEST(LlamaServer, CompletionAndChat) {
   EXPECT_THAT(chat, testing::EndsWith("data: [DONE]\n\n"));
 }
 
+TEST(LlamaServer, LastEventOfACompletionHoldsAll) {
+  const std::string body = Body({.dialect = Dialect::kLlamaServer,
+                                 .body = R"({"prompt":[5,6,7],"max_tokens":2,"stream":true,"timings_per_token":true})"});
+  EXPECT_THAT(
+      body,
+      testing::EndsWith(
+          R"("choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"total_tokens":5,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":0}},)" +
+          std::string(kTimings) + "}\n\ndata: [DONE]\n\n"));
+  EXPECT_THAT(body, Not(HasSubstr(R"("choices":[])")));
+}
+
+TEST(LlamaServer, ChatHasNoEventForTheEndToken) {
+  const std::string body = Body(
+      {.dialect = Dialect::kLlamaServer,
+       .path = "/v1/chat/completions",
+       .body =
+           R"({"messages":[{"role":"user","content":"a"}],"stream":true,"timings_per_token":true,"stream_options":{"include_usage":true}})",
+       .tokens = {16, kEosToken},
+       .finish = "stop"});
+  EXPECT_THAT(body, HasSubstr(R"("delta":{"role":"assistant","content":null},"logprobs":null,"finish_reason":null}]})"));
+  EXPECT_THAT(body, HasSubstr(R"({"content":" w16"},"logprobs":null,"finish_reason":null}],"timings":{)"));
+  EXPECT_THAT(body, Not(HasSubstr(R"("content":"")")));
+  EXPECT_THAT(body, HasSubstr(R"("choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]})"));
+  EXPECT_THAT(body, HasSubstr(R"("choices":[],"usage":{"prompt_tokens":3,"total_tokens":5,"completion_tokens":2,)"));
+  EXPECT_THAT(body, testing::EndsWith(std::string(kTimings) + "}\n\ndata: [DONE]\n\n"));
+}
+
 TEST(LlamaServer, MixedPromptsAndProgress) {
   const Given given{.dialect = Dialect::kLlamaServer,
                     .path = "/completion",
@@ -254,6 +281,7 @@ TEST(LlamaServer, MixedPromptsAndProgress) {
   const ApiRequest api = Parse(given);
   EXPECT_EQ(api.prompt.size(), 4u);
   EXPECT_EQ(api.max_tokens, std::nullopt);
+  EXPECT_THAT(Body(given), HasSubstr(R"("tokens":[0],"stop":false,"id_slot":-1,"tokens_predicted":0,"tokens_evaluated":4,)"));
   EXPECT_THAT(Body(given), HasSubstr(R"("prompt_progress":{"total":4,"cache":0,"processed":4,"time_ms":200}})"));
 }
 
@@ -353,7 +381,7 @@ TEST(Faults, ChangeExactlyWhatTheySay) {
       {"bad-json=1", one + "data: {\"choices\":[{\"index\":0,\n\n" + two + done, After::kClose},
       {"bad-chunk=1", one + "zz\r\ndata: \r\n", After::kClose},
       {"empty-deltas", VllmChunk("", "null") + one + VllmChunk("", "null") + two + done, After::kClose},
-      {"no-tokens", done, After::kClose},
+      {"no-tokens", VllmChunk("", "\"stop\"") + done, After::kClose},
       {"comments", ": ping\n" + one + ": ping\n" + two + ": ping\n" + done, After::kClose},
   };
   for (const FaultCase& c : cases) {

@@ -28,6 +28,7 @@ constexpr std::array kRows = {
     Row{FaultKind::kStallHeaders, "stall-headers", 3600, 0, kDay, "seconds of silence before the status line"},
     Row{FaultKind::kReset, "reset", 1, 0, kManyTokens, "reset the connection after so many tokens"},
     Row{FaultKind::kTruncate, "truncate", 1, 0, kManyTokens, "close the connection after so many tokens"},
+    Row{FaultKind::kStall, "stall", 1, 0, kManyTokens, "an hour of silence after so many tokens"},
     Row{FaultKind::kErrorObject, "error-object", 1, 0, kManyTokens, "an error event after so many tokens, then the end"},
     Row{FaultKind::kAbort, "abort", 1, 0, kManyTokens, "finish reason \"abort\" after so many tokens"},
     Row{FaultKind::kBadChunk, "bad-chunk", 1, 0, kManyTokens, "an HTTP chunk size that is no number after so many tokens"},

@@ -18,6 +18,7 @@ enum class FaultKind {
   kStallHeaders,  // VALUE seconds between request and status line
   kReset,         // the connection is reset after VALUE tokens
   kTruncate,      // the connection is closed in order, in mid stream, after VALUE tokens
+  kStall,         // an hour of silence in mid stream, after VALUE tokens
   kErrorObject,   // an error event after VALUE tokens, then the end of the stream
   kAbort,         // finish reason "abort" after VALUE tokens
   kBadChunk,      // a chunk size that is no number, after VALUE tokens

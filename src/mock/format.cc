@@ -38,7 +38,8 @@ void AppendTokenList(std::span<const int32_t> ids, std::string& out) {
 
 void AppendTimings(const AnswerFacts& facts, const Progress& progress, std::string& out) {
   const auto prompt_n = static_cast<double>(facts.prompt_tokens - progress.cached_tokens);
-  const auto predicted_n = static_cast<double>(progress.completion_tokens);
+  // The first token is the prompt's.
+  const auto decode_steps = static_cast<double>(progress.completion_tokens - 1);
   const double prompt_ms = progress.prefill_s * 1e3;
   const double predicted_ms = progress.decode_s * 1e3;
   const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0; };
@@ -47,8 +48,8 @@ void AppendTimings(const AnswerFacts& facts, const Progress& progress, std::stri
                  R"("prompt_per_second":{:.6f},"predicted_n":{},"predicted_ms":{:.3f},"predicted_per_token_ms":{:.6f},)"
                  R"("predicted_per_second":{:.6f}}})",
                  progress.cached_tokens, facts.prompt_tokens - progress.cached_tokens, prompt_ms, ratio(prompt_ms, prompt_n),
-                 ratio(prompt_n * 1e3, prompt_ms), progress.completion_tokens, predicted_ms, ratio(predicted_ms, predicted_n),
-                 ratio(predicted_n * 1e3, predicted_ms));
+                 ratio(prompt_n * 1e3, prompt_ms), progress.completion_tokens, predicted_ms, ratio(predicted_ms, decode_steps),
+                 ratio(decode_steps * 1e3, predicted_ms));
 }
 
 std::unique_ptr<Format> MakeFormat(Dialect dialect, const ApiRequest& request, const AnswerFacts& facts) {

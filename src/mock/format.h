@@ -51,6 +51,7 @@ class Format {
   virtual bool RoleEvent(std::string&) { return false; }
   virtual bool ProgressEvent(const Progress&, std::string&) { return false; }
   virtual bool EmptyEvent(std::string&) { return false; }
+  // Appends nothing when the dialect has no event for these tokens.
   virtual void TokenEvent(const TokenRun& run, const Progress& progress, std::string& json) = 0;
   // Whether TokenEvent leaves the finish reason to this event of its own.
   virtual bool FinishEvent(std::string_view, const Progress&, std::string&) { return false; }

@@ -78,7 +78,8 @@ class LlamaFormat final : public Format {
 
   bool ProgressEvent(const Progress& progress, std::string& json) override {
     if (!request_.return_progress) return false;
-    json += R"({"index":0,"content":"","tokens":[],"stop":false,"id_slot":0,"tokens_predicted":0,"tokens_evaluated":)";
+    // The 0 among the tokens is llama-server's own, and no token.
+    json += R"({"index":0,"content":"","tokens":[0],"stop":false,"id_slot":-1,"tokens_predicted":0,"tokens_evaluated":)";
     AppendInteger(facts_.prompt_tokens, json);
     fmt::format_to(std::back_inserter(json),
                    R"(,"prompt_progress":{{"total":{0},"cache":{1},"processed":{0},"time_ms":{2}}}}})", facts_.prompt_tokens,
@@ -90,7 +91,7 @@ class LlamaFormat final : public Format {
     for (const int32_t id : run.ids) AppendTokenText(id, json);
     json += R"(","tokens":)";
     AppendTokenList(request_.return_token_ids ? run.ids : std::span<const int32_t>(), json);
-    json += R"(,"stop":false,"id_slot":0,"tokens_predicted":)";
+    json += R"(,"stop":false,"id_slot":-1,"tokens_predicted":)";
     AppendInteger(progress.completion_tokens, json);
     json += R"(,"tokens_evaluated":)";
     AppendInteger(facts_.prompt_tokens, json);

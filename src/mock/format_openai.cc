@@ -16,7 +16,7 @@ class OpenAiFormat final : public Format {
       : dialect_(dialect), request_(request), facts_(facts), chat_(request.route == Route::kChat) {
     std::string model;
     AppendJsonString(facts.model, model);
-    const char* prefix = chat_ ? "chatcmpl-" : "cmpl-";
+    const char* prefix = chat_ || dialect == Dialect::kLlamaServer ? "chatcmpl-" : "cmpl-";
     head_ = fmt::format(R"({{"id":"{}{}","object":"{}","created":{},"model":{},)", prefix, facts.id,
                         chat_ ? "chat.completion.chunk" : "text_completion", facts.created_s, model);
     whole_head_ = fmt::format(R"({{"id":"{}{}","object":"{}","created":{},"model":{},)", prefix, facts.id,
@@ -40,7 +40,11 @@ class OpenAiFormat final : public Format {
     json += dialect_ == Dialect::kLlamaServer ? "null" : "\"\"";
     json += '}';
     AppendChoiceEnd("", {}, 0, json);
-    AppendUsageOf({}, json);
+    if (dialect_ == Dialect::kLlamaServer) {
+      json += '}';
+    } else {
+      AppendUsageOf({}, json);
+    }
     return true;
   }
 
@@ -53,6 +57,8 @@ class OpenAiFormat final : public Format {
   }
 
   void TokenEvent(const TokenRun& run, const Progress& progress, std::string& json) override {
+    // llama-server's chat has no event for a token without text.
+    if (chat_ && dialect_ == Dialect::kLlamaServer && Detokenize(run.ids).empty()) return;
     json += token_head_;
     if (chat_) {
       AppendDelta(run, json);
@@ -70,17 +76,27 @@ class OpenAiFormat final : public Format {
     json += head_;
     json += chat_ ? R"("choices":[{"index":0,"delta":{})" : R"("choices":[{"index":0,"text":"")";
     AppendChoiceEnd(finish, {}, -1, json);
-    if (dialect_ == Dialect::kLlamaServer && !request_.include_usage) {
+    if (dialect_ != Dialect::kLlamaServer) {
+      AppendUsageOf(progress, json);
+      return true;
+    }
+    // Its last event carries the timings; a completion's last event is this one and always has the usage too.
+    if (!chat_) {
+      json += ",\"usage\":";
+      AppendUsage(progress, json);
+    }
+    if (!chat_ || !request_.include_usage) {
       json += ',';
       AppendTimings(facts_, progress, json);
     }
-    AppendUsageOf(progress, json);
+    json += '}';
     return true;
   }
 
   bool FinalEvent(std::string_view, const Progress& progress, std::string_view routed, std::string& json) override {
     const bool sgl_extra = !routed.empty() && dialect_ == Dialect::kSglang;
     if (!request_.include_usage && !sgl_extra) return false;
+    if (dialect_ == Dialect::kLlamaServer && !chat_) return false;
     json += head_;
     json += R"("choices":[])";
     if (sgl_extra) fmt::format_to(std::back_inserter(json), R"(,"sglext":{{"routed_experts":"{}"}})", routed);
@@ -153,7 +169,7 @@ class OpenAiFormat final : public Format {
       for (const int32_t id : run.ids.first(thought)) AppendTokenText(id, json);
       json += thought < run.ids.size() ? "\"," : "\"";
     }
-    if (thought == run.ids.size()) return;
+    if (thought > 0 && thought == run.ids.size()) return;
     json += "\"content\":\"";
     for (const int32_t id : run.ids.subspan(thought)) AppendTokenText(id, json);
     json += '"';

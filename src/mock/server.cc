@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netdb.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/fs.h"
 #include "mock/event_loop.h"
 
 namespace moecap::mock {
@@ -45,14 +45,6 @@ int PortOf(int fd) {
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
   // The port lies at the same place in both families.
   return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
-}
-
-// As many connections as the system lets us have.
-void RaiseFileLimit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 class RunningServer final : public Server {
@@ -141,7 +133,7 @@ void LogStart(const Shared& shared) {
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   CHECK(options.threads >= 1 && options.model.vocab > kFirstWordToken);
-  RaiseFileLimit();
+  RaiseOpenFileLimit();
   auto shared = std::make_unique<Shared>();
   shared->options = options;
   shared->options.timed.vocab = options.model.vocab;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "base/table.h"
 #include "base/units.h"
@@ -162,35 +163,51 @@ std::string LoadHeadline(const LoadTestSummary& summary) {
 }
 
 LoadTable LoadCellsTable(const LoadTestSummary& summary) {
+  struct Column {
+    FigureColumn column;
+    bool shown;
+    std::function<std::string(const LoadCell&)> text;
+  };
+  const auto any = [&](const auto& has) { return std::ranges::any_of(summary.cells, has); };
+  const bool cancelled = any([](const LoadCell& cell) { return cell.whole.cancelled > 0; });
+  const bool open_loop = any([](const LoadCell& cell) { return !cell.clients.has_value(); });
+  const bool goals = summary.objectives.Any();
   const bool waits = WaitsBeforeSend(summary);
+  const auto count = [](int64_t ServingFigures::*field) {
+    return [field](const LoadCell& cell) { return std::to_string(cell.whole.*field); };
+  };
+  const auto rate = [](double ServingFigures::*field) {
+    return [field](const LoadCell& cell) { return Number(cell.whole.*field); };
+  };
+  const auto quantile = [](const char* name, double q) {
+    return [name, q](const LoadCell& cell) { return Quantile(cell.whole, name, q); };
+  };
+  const std::vector<Column> columns = {
+      {{"requests", "offered"}, true, count(&ServingFigures::offered)},
+      {{"requests", "done"}, true, count(&ServingFigures::completed)},
+      {{"requests", "failed"}, true, count(&ServingFigures::failed)},
+      {{"requests", "cancelled"}, cancelled, count(&ServingFigures::cancelled)},
+      {{"requests/s", "offered"}, true, rate(&ServingFigures::offered_per_s)},
+      {{"requests/s", "done"}, true, rate(&ServingFigures::completed_per_s)},
+      {{"", "sent in time"}, open_loop, [](const LoadCell& cell) { return ShareText(cell.whole.achieved_share); }},
+      {{"TTFT (ms)", "p50"}, true, quantile("ttft_s", 0.5)},
+      {{"TTFT (ms)", "p99"}, true, quantile("ttft_s", 0.99)},
+      {{"TPOT (ms)", "p50"}, true, quantile("tpot_s", 0.5)},
+      {{"TPOT (ms)", "p99"}, true, quantile("tpot_s", 0.99)},
+      {{"E2E (ms)", "p99"}, true, quantile("e2e_s", 0.99)},
+      {{"output", "tokens/s"}, true, rate(&ServingFigures::output_tokens_per_s)},
+      {{"goodput", "requests/s"}, goals, [](const LoadCell& cell) { return GoodputText(cell.whole); }},
+      {{"goodput", "of offered"}, goals, [](const LoadCell& cell) { return ShareText(cell.whole.good_share); }},
+      {{"from intended send (ms)", "TTFT p50"}, waits, quantile("user_ttft_s", 0.5)},
+      {{"from intended send (ms)", "TTFT p99"}, waits, quantile("user_ttft_s", 0.99)},
+      {{"from intended send (ms)", "E2E p99"}, waits, quantile("user_e2e_s", 0.99)}};
   LoadTable table{"Load and latency, whole run", "load", {}, {}};
-  table.columns = {{"requests", "offered"},   {"requests", "done"},      {"requests", "failed"},   {"requests", "cancelled"},
-                   {"requests/s", "offered"}, {"requests/s", "done"},    {"", "sent in time"},     {"TTFT (ms)", "p50"},
-                   {"TTFT (ms)", "p99"},      {"TPOT (ms)", "p50"},      {"TPOT (ms)", "p99"},     {"E2E (ms)", "p99"},
-                   {"", "output tokens/s"},   {"goodput", "requests/s"}, {"goodput", "of offered"}};
-  if (waits) {
-    table.columns.push_back({"from intended send (ms)", "TTFT p50"});
-    table.columns.push_back({"from intended send (ms)", "TTFT p99"});
-    table.columns.push_back({"from intended send (ms)", "E2E p99"});
-  }
-  for (size_t i = 0; i < summary.cells.size(); ++i) {
-    const LoadCell& cell = summary.cells[i];
-    const ServingFigures& figures = cell.whole;
-    LoadRow row{LoadCellName(summary, i), {}, !cell.IsValid()};
-    row.values = {std::to_string(figures.offered),     std::to_string(figures.completed),
-                  std::to_string(figures.failed),      std::to_string(figures.cancelled),
-                  Number(figures.offered_per_s),       Number(figures.completed_per_s),
-                  ShareText(figures.achieved_share),   Quantile(figures, "ttft_s", 0.5),
-                  Quantile(figures, "ttft_s", 0.99),   Quantile(figures, "tpot_s", 0.5),
-                  Quantile(figures, "tpot_s", 0.99),   Quantile(figures, "e2e_s", 0.99),
-                  Number(figures.output_tokens_per_s), GoodputText(figures),
-                  ShareText(figures.good_share)};
-    if (waits) {
-      row.values.push_back(Quantile(figures, "user_ttft_s", 0.5));
-      row.values.push_back(Quantile(figures, "user_ttft_s", 0.99));
-      row.values.push_back(Quantile(figures, "user_e2e_s", 0.99));
-    }
-    table.rows.push_back(std::move(row));
+  for (size_t i = 0; i < summary.cells.size(); ++i)
+    table.rows.push_back({LoadCellName(summary, i), {}, !summary.cells[i].IsValid()});
+  for (const Column& column : columns) {
+    if (!column.shown) continue;
+    table.columns.push_back(column.column);
+    for (size_t i = 0; i < summary.cells.size(); ++i) table.rows[i].values.push_back(column.text(summary.cells[i]));
   }
   return table;
 }

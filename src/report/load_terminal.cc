@@ -13,27 +13,6 @@ namespace {
 
 constexpr size_t kLabelWidth = 12;
 
-LoadTable TrippedGates(const metrics::LoadTestSummary& summary) {
-  LoadTable all;
-  for (size_t i = 0; i < summary.cells.size(); ++i) {
-    LoadTable table = LoadGateTable(summary.cells[i]);
-    const std::string name = LoadCellName(summary, i);
-    std::erase_if(table.rows, [](const LoadRow& row) { return !row.bad; });
-    if (all.columns.empty()) {
-      all.title = "Gates that tripped";
-      all.key = "load";
-      all.columns = table.columns;
-      all.columns.insert(all.columns.begin(), FigureColumn{"", "gate", true});
-    }
-    for (LoadRow& row : table.rows) {
-      row.values.insert(row.values.begin(), row.name);
-      row.name = name;
-      all.rows.push_back(std::move(row));
-    }
-  }
-  return all;
-}
-
 }  // namespace
 
 std::string RenderLoadTerminal(const metrics::LoadTestSummary& original, const TerminalOptions& options) {
@@ -51,8 +30,6 @@ std::string RenderLoadTerminal(const metrics::LoadTestSummary& original, const T
     page.Table(LoadOtherFiguresTable(cell));
     page.Table(LoadSteadyTable(cell));
     page.Table(LoadGateTable(cell));
-  } else {
-    page.Table(TrippedGates(summary));
   }
   page.Table(LoadErrorTable(summary));
   if (summary.search) {

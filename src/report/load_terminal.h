@@ -9,7 +9,7 @@
 namespace moecap::report {
 
 // Warnings, what was tested, the table of loads; for a single load the whole table of latencies, the steady part and the gates;
-// for several the gates that tripped; failed requests, the search, notes. No line is wider than options.width. Ends in '\n'.
+// failed requests, the search, notes. No line is wider than options.width. Ends in '\n'.
 std::string RenderLoadTerminal(const metrics::LoadTestSummary& summary, const TerminalOptions& options);
 
 }  // namespace moecap::report

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "accuracy/gsm8k.h"
+#include "load/closed_loop.h"
 
 namespace moecap::run {
 namespace {

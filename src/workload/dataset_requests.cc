@@ -29,7 +29,6 @@ class DatasetRequests {
       prompt.id = repeats ? fmt::format("{}@{}", entry.id, round + 1) : entry.id;
       prompt.cache_salt = builder_.Salt(fmt::format("r{}", i));
       RETURN_IF_ERROR(SetText(entry.messages.front(), prompt));
-      if (round > 0 && config_.salt != SaltScope::kUnique) prompt.shared_tokens = prompt.input_tokens.value_or(0);
       RETURN_IF_ERROR(AddWithOutput(entry, i, std::move(prompt)));
     }
     if (repeats)
@@ -89,8 +88,7 @@ class DatasetRequests {
       is_known = false;
     }
     prompt.exact_output = config_.exact_output.value_or(is_known);
-    const int64_t planned = prompt.input_tokens.value_or(0);
-    return builder_.Add(std::move(prompt), planned);
+    return builder_.Add(std::move(prompt), 0, 0);
   }
 
   RequestBuilder& builder_;

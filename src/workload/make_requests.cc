@@ -30,7 +30,7 @@ class Generator {
     for (int64_t i = 0; i < count; ++i) {
       PlannedPrompt prompt;
       prompt.id = fmt::format("{}{}", builder_.is_warmup() ? "w" : "", i);
-      RETURN_IF_ERROR(AddPrompt(i, i, fmt::format("r{}", i), 0, std::move(prompt)).status);
+      RETURN_IF_ERROR(AsStatus(AddPrompt(i, i, fmt::format("r{}", i), 0, std::move(prompt))));
     }
     return {};
   }
@@ -45,26 +45,21 @@ class Generator {
         prompt.id = fmt::format("c{}-{}", conversation, turn);
         prompt.conversation = conversation;
         if (turn > 0) prompt.think_s = DrawReal(config_.conversations->think_s, rng);
-        const Added added = AddPrompt(index, conversation, fmt::format("c{}", conversation), history, std::move(prompt));
-        RETURN_IF_ERROR(added.status);
-        history += added.tokens;
+        ASSIGN_OR_RETURN(const int64_t added,
+                         AddPrompt(index, conversation, fmt::format("c{}", conversation), history, std::move(prompt)));
+        history += added;
       }
     }
     return {};
   }
 
  private:
-  struct Added {
-    Status status;
-    int64_t tokens = 0;  // of prompt and answer
-  };
-
-  // The words of a prefix and the tokens they make.
   struct Prefix {
-    int64_t length = 0;
-    int64_t tokens = 0;
+    int64_t length = 0;  // tokens, or words
     bool was_sent = false;
   };
+
+  static Status AsStatus(const Result<int64_t>& added) { return added.ok() ? Status() : Status(added.error()); }
 
   // The group of the request or conversation, or -1.
   int64_t GroupOf(int64_t unit) const {
@@ -78,44 +73,45 @@ class Generator {
     const auto [entry, is_new] = prefixes_.try_emplace(group);
     Prefix& prefix = entry->second;
     if (!is_new) return &prefix;
-    prefix.length = prefix.tokens = config_.shared_prefix->tokens;
+    prefix.length = config_.shared_prefix->tokens;
     if (builder_.fits()) {
-      const Recipe recipe = {{}, SharedCode(static_cast<uint64_t>(group))};
+      Recipe recipe;
+      recipe.own_code = SharedCode(static_cast<uint64_t>(group));
       ASSIGN_OR_RETURN(const FittedText fitted,
-                       FitText(builder_.content(), recipe, prefix.tokens, /*may_replace=*/false, builder_.count_tokens()));
+                       FitText(builder_.content(), recipe, prefix.length, /*may_replace=*/false, builder_.count_tokens()));
       prefix.length = fitted.words;
-      prefix.tokens = fitted.tokens;
     }
     return &prefix;
   }
 
-  // Request or turn `index`, with a prefix by what `unit` drew unless a `history` comes before it.
-  Added AddPrompt(int64_t index, int64_t unit, std::string scope, int64_t history, PlannedPrompt prompt) {
+  // Request or turn `index`, which comes after a conversation's `history` and begins with a prefix if there is none and `unit`
+  // drew one. The tokens of prompt and answer.
+  Result<int64_t> AddPrompt(int64_t index, int64_t unit, std::string scope, int64_t history, PlannedPrompt prompt) {
     Rng rng(StreamSeed(config_.seed, Stream::kLength, static_cast<uint64_t>(index)));
     const int64_t tokens = DrawInteger(config_.input_tokens, rng);
     prompt.output_tokens = DrawInteger(config_.output_tokens.value_or(FixedValue(kDefaultOutputTokens)), rng);
     prompt.exact_output = config_.exact_output.value_or(true);
+    const int64_t after = tokens + prompt.output_tokens;
     Recipe recipe;
     recipe.own_code = OwnCode(static_cast<uint64_t>(index));
     int64_t shared = 0;
     if (const int64_t group = GroupOf(unit); group >= 0) {
       scope = fmt::format("p{}", group);
       if (history == 0) {
-        const Result<Prefix*> prefix = PrefixOf(group);
-        if (!prefix.ok()) return {prefix.error()};
-        recipe.shared.push_back({SharedCode(static_cast<uint64_t>(group)), (*prefix)->length});
-        shared = (*prefix)->was_sent ? (*prefix)->tokens : 0;
-        (*prefix)->was_sent = true;
+        ASSIGN_OR_RETURN(Prefix* const prefix, PrefixOf(group));
+        recipe.shared.push_back({SharedCode(static_cast<uint64_t>(group)), prefix->length});
+        shared = prefix->was_sent ? prefix->length : 0;
+        prefix->was_sent = true;
       }
     }
     prompt.cache_salt = builder_.Salt(scope);
-    if (Status filled = builder_.Fill(recipe, tokens, shared, prompt); !filled.ok()) return {filled};
-    if (prompt.conversation >= 0) {
-      prompt.shared_tokens += history;
-      prompt.input_tokens.reset();  // the history and its template are the server's
+    RETURN_IF_ERROR(builder_.Fill(recipe, tokens, shared, prompt));
+    if (prompt.conversation >= 0) {  // the server tokenizes the history and its template
+      prompt.input_tokens.reset();
+      prompt.shared_tokens.reset();
     }
-    const int64_t output = prompt.output_tokens;
-    return {builder_.Add(std::move(prompt), history + tokens), tokens + output};
+    RETURN_IF_ERROR(builder_.Add(std::move(prompt), history + tokens, history + shared));
+    return after;
   }
 
   RequestBuilder& builder_;
@@ -150,30 +146,41 @@ std::string RequestBuilder::Salt(const std::string& scope) const {
   return "";
 }
 
-Status RequestBuilder::Fill(const Recipe& recipe, int64_t tokens, int64_t shared, PlannedPrompt& prompt) {
-  prompt.shared_tokens = shared;
-  if (fits()) {
-    ASSIGN_OR_RETURN(FittedText fitted, FitText(content_, recipe, tokens, /*may_replace=*/true, options_.count_tokens));
-    prompt.text = std::move(fitted.text);
-    prompt.input_tokens = fitted.tokens;
-    prompt.shared_tokens = std::min(shared, fitted.tokens);
-    if (fitted.tokens != tokens) ++misfits_;
-    worst_misfit_tokens_ = std::max(worst_misfit_tokens_, std::abs(fitted.tokens - tokens));
-    return {};
+Status RequestBuilder::FillFitted(const Recipe& recipe, int64_t tokens, int64_t shared, PlannedPrompt& prompt) {
+  ASSIGN_OR_RETURN(FittedText fitted, FitText(content_, recipe, tokens, /*may_replace=*/true, options_.count_tokens));
+  shared = std::min(shared, fitted.words - (fitted.replaced ? 1 : 0));
+  if (shared > 0) {
+    const std::vector<int32_t> words = content_.Tokens(recipe, shared);
+    ASSIGN_OR_RETURN(prompt.shared_tokens, options_.count_tokens(Words(words)));
+  } else if (!set_.prompts.empty()) {
+    if (!special_tokens_) special_tokens_ = options_.count_tokens("");
+    if (special_tokens_->ok()) prompt.shared_tokens = **special_tokens_;
+  } else {
+    prompt.shared_tokens = 0;
   }
+  prompt.text = std::move(fitted.text);
+  prompt.input_tokens = fitted.tokens;
+  if (fitted.tokens != tokens) ++misfits_;
+  worst_misfit_tokens_ = std::max(worst_misfit_tokens_, std::abs(fitted.tokens - tokens));
+  return {};
+}
+
+Status RequestBuilder::Fill(const Recipe& recipe, int64_t tokens, int64_t shared, PlannedPrompt& prompt) {
+  if (fits()) return FillFitted(recipe, tokens, shared, prompt);
   std::vector<int32_t> ids = content_.Tokens(recipe, tokens);
   if (config_.text) {
     prompt.text = Words(ids);
   } else {
     prompt.token_ids = std::move(ids);
     prompt.input_tokens = tokens;
+    prompt.shared_tokens = shared;
   }
   return {};
 }
 
-Status RequestBuilder::Add(PlannedPrompt prompt, int64_t prompt_tokens) {
-  prompt_tokens_ += prompt_tokens;
-  shared_tokens_ += prompt.shared_tokens;
+Status RequestBuilder::Add(PlannedPrompt prompt, int64_t tokens, int64_t shared) {
+  tokens_ += prompt.conversation < 0 ? prompt.input_tokens.value_or(tokens) : tokens;
+  if (shared > 0) shared_ += prompt.conversation < 0 ? prompt.shared_tokens.value_or(shared) : shared;
   bytes_ += prompt.token_ids.size() * sizeof(int32_t) + prompt.text.size();
   if (bytes_ > kMostBytes) {
     return BadInput(
@@ -186,9 +193,10 @@ Status RequestBuilder::Add(PlannedPrompt prompt, int64_t prompt_tokens) {
 }
 
 std::string RequestBuilder::HitRatio() const {
-  if (shared_tokens_ == 0) return "";
-  const double ratio = static_cast<double>(shared_tokens_) / static_cast<double>(prompt_tokens_);
-  return fmt::format("{}{} of the input planned as cache hits", config_.text ? "about " : "", FormatPercent(ratio, 1));
+  if (shared_ == 0) return "";
+  const double ratio = static_cast<double>(shared_) / static_cast<double>(tokens_);
+  return fmt::format("{}{} of the input planned as cache hits", config_.text && !fits() ? "about " : "",
+                     FormatPercent(ratio, 1));
 }
 
 RequestSet RequestBuilder::Finish(std::string description) && {

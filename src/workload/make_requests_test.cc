@@ -68,7 +68,7 @@ std::vector<int64_t> CountShared(const std::vector<PlannedPrompt>& prompts) {
 
 std::vector<int64_t> PlannedShared(const std::vector<PlannedPrompt>& prompts) {
   std::vector<int64_t> shared;
-  for (const PlannedPrompt& prompt : prompts) shared.push_back(prompt.shared_tokens);
+  for (const PlannedPrompt& prompt : prompts) shared.push_back(prompt.shared_tokens.value_or(-1));
   return shared;
 }
 
@@ -146,6 +146,14 @@ TEST(Generated, NoTwoPromptsShareABlockUnlessPlanned) {
   EXPECT_EQ(blocks.size(), 50000u);
 }
 
+// With the smallest vocabulary, and more prompts than it has first tokens.
+TEST(Generated, PromptsShareFewTokensByChance) {
+  const RequestSet set = Make("{input_tokens: 12, requests: 3000, vocabulary: [0, 256]}");
+  const auto shared = CountShared(set.prompts);
+  EXPECT_LT(std::ranges::max(shared), kMostChanceTokens);
+  EXPECT_GT(std::ranges::max(shared), 0);
+}
+
 // With codes below the vocabulary's size even the first token is unique, which servers that share single tokens need.
 TEST(Generated, FirstTokensAreUnique) {
   std::set<int32_t> first;
@@ -172,20 +180,24 @@ TEST(Generated, TokensAreUniformOverTheVocabulary) {
 }
 
 TEST(Generated, PlannedPrefixHitsAreThoseCountedByBruteForce) {
-  for (const std::string text : {"false", "true"}) {
-    const RequestSet set = Make(
-        "{input_tokens: 48, requests: 200, shared_prefix: {tokens: 32, groups: 4, share: 0.5}, text: " + text + ", seed: 3}");
-    const auto planned = PlannedShared(set.prompts);
-    if (text == "false") {
-      EXPECT_EQ(planned, CountShared(set.prompts));
-    } else {  // a word may begin a prefix and another prompt: 526 words
-      const auto counted = CountShared(set.prompts);
-      for (size_t i = 0; i < planned.size(); ++i) EXPECT_TRUE(counted[i] >= planned[i] && counted[i] <= planned[i] + 3) << i;
-    }
-    const auto members = std::ranges::count_if(set.prompts, [](const auto& p) { return p.cache_salt.starts_with("run-p"); });
-    EXPECT_NEAR(static_cast<double>(members), 100, 25);
-    EXPECT_EQ(std::ranges::count(planned, 32), members - 4);  // every member but the first of each group
+  const std::string shape =
+      "{input_tokens: 48, requests: 200, shared_prefix: {tokens: 32, groups: 4, share: 0.5}, seed: 3, text: ";
+  const RequestSet set = Make(shape + "false}");
+  const auto planned = PlannedShared(set.prompts);
+  EXPECT_EQ(planned, CountShared(set.prompts));
+  const auto members = std::ranges::count_if(set.prompts, [](const auto& p) { return p.cache_salt.starts_with("run-p"); });
+  EXPECT_NEAR(static_cast<double>(members), 100, 25);
+  EXPECT_EQ(std::ranges::count(planned, 32), members - 4);  // every member but the first of each group
+
+  // As text, the same requests share the same words, and by chance up to three more of the 526 that we have.
+  const RequestSet text = Make(shape + "true}");
+  const auto counted = CountShared(text.prompts);
+  for (size_t i = 0; i < planned.size(); ++i) {
+    EXPECT_TRUE(counted[i] >= planned[i] && counted[i] <= planned[i] + 3) << i;
+    EXPECT_EQ(text.prompts[i].shared_tokens, std::nullopt);
+    EXPECT_EQ(text.prompts[i].input_tokens, std::nullopt);
   }
+  EXPECT_EQ(text.notes.size(), 1u);
 }
 
 TEST(Generated, DescribesThePlannedHitRatio) {
@@ -227,7 +239,7 @@ TEST(Conversations, TurnsFollowEachOtherAndCarryTheirHistory) {
     const PlannedPrompt& prompt = set.prompts[static_cast<size_t>(i)];
     EXPECT_EQ(prompt.conversation, i / 3);
     EXPECT_EQ(TokensOf(prompt).size(), 10u);
-    EXPECT_EQ(prompt.shared_tokens, i % 3 * 15);
+    EXPECT_EQ(prompt.shared_tokens, std::nullopt);
     EXPECT_EQ(prompt.input_tokens, std::nullopt);
     EXPECT_EQ(prompt.cache_salt, "run-c" + std::to_string(i / 3));
     if (i % 3 == 0) {
@@ -331,7 +343,7 @@ TEST_F(WorkloadFile, DatasetPromptsGoOutInOrderOrShuffled) {
     ids.insert(repeated.prompts[i].id);
     EXPECT_EQ(repeated.prompts[i].text, repeated.prompts[i % 3].text);
     EXPECT_EQ(repeated.prompts[i].output_tokens, 4);
-    EXPECT_EQ(repeated.prompts[i].shared_tokens, 0);
+    EXPECT_EQ(repeated.prompts[i].shared_tokens, std::nullopt);
   }
   EXPECT_EQ(ids.size(), 7u);
   EXPECT_THAT(repeated.notes, testing::ElementsAre(HasSubstr("has 3 prompts, which are sent repeatedly")));
@@ -346,8 +358,6 @@ TEST_F(WorkloadFile, DatasetPromptsGoOutInOrderOrShuffled) {
   counting.count_tokens = [](const std::string& text) -> Result<int64_t> { return std::ssize(text); };
   const RequestSet counted = Make("{dataset: " + path + ", requests: 6, salt: run}", counting);
   EXPECT_EQ(counted.prompts[5].input_tokens, 5);
-  EXPECT_EQ(counted.prompts[2].shared_tokens, 0);
-  EXPECT_EQ(counted.prompts[5].shared_tokens, 5);
   const auto warmup = MakeWarmup(Parse("{dataset: " + path + "}"), 2);
   EXPECT_EQ(TokensOf(warmup->prompts[0]).size(), 1u);
   EXPECT_NE(warmup->prompts[0].text, warmup->prompts[1].text);
@@ -394,12 +404,45 @@ TEST(Fitted, TextsGetExactlyTheirLength) {
     ASSERT_TRUE(prompt.input_tokens.has_value());
     EXPECT_EQ(*CountLikeATokenizer(prompt.text), *prompt.input_tokens);
     EXPECT_TRUE(*prompt.input_tokens >= 100 && *prompt.input_tokens <= 300);
-    shared += prompt.shared_tokens;
+    ASSERT_TRUE(prompt.shared_tokens.has_value());
+    shared += *prompt.shared_tokens;
   }
   EXPECT_TRUE(set.notes.empty());  // none missed
   EXPECT_LT(calls, 200 * 20);
   // All but the first share the prefix of 64 tokens, or of 63 when a word of two would have been next.
   EXPECT_TRUE(shared == 199 * 64 || shared == 199 * 63);
+}
+
+TEST(Fitted, WhatTheTokenizerPutsBeforeEveryTextIsSharedToo) {
+  RequestOptions options;
+  options.count_tokens = CountLikeATokenizer;
+  const RequestSet set = Make("{text: true, input_tokens: 20, requests: 3}", options);
+  EXPECT_THAT(PlannedShared(set.prompts), testing::ElementsAre(0, 1, 1));
+  EXPECT_THAT(set.description, testing::Not(HasSubstr("cache hits")));
+  options.count_tokens = [](const std::string& text) -> Result<int64_t> {
+    if (text.empty()) return Failed("the prompt is empty");
+    return CountLikeATokenizer(text);
+  };
+  const RequestSet unknown = Make("{text: true, input_tokens: 20, requests: 2}", options);
+  EXPECT_EQ(unknown.prompts[0].shared_tokens, 0);
+  EXPECT_EQ(unknown.prompts[1].shared_tokens, std::nullopt);
+}
+
+TEST_F(WorkloadFile, FittedReplayCountsTheTokensOfSharedBlocks) {
+  const std::string path = Write(
+      "{\"at_s\": 0, \"input_tokens\": 40, \"output_tokens\": 1, \"prefix_blocks\": [5, 6]}\n"
+      "{\"at_s\": 1, \"input_tokens\": 60, \"output_tokens\": 1, \"prefix_blocks\": [5, 7, 8]}\n");
+  RequestOptions options;
+  options.count_tokens = CountLikeATokenizer;
+  const RequestSet set = Make("{text: true, trace: {path: " + path + ", block_tokens: 16}}", options);
+  const auto words = CountShared(set.prompts)[1];
+  EXPECT_EQ(words, 16);
+  std::string shared;
+  for (const std::string& word : TokensOf(set.prompts[1])) {
+    if (std::ranges::count(shared, ' ') < words) shared += word + " ";
+  }
+  EXPECT_EQ(set.prompts[1].shared_tokens, *CountLikeATokenizer(shared));
+  EXPECT_EQ(set.prompts[1].input_tokens, 60);
 }
 
 TEST(Fitted, SaysWhatCannotBeFitted) {

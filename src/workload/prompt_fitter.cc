@@ -34,6 +34,7 @@ class Fitter {
       FittedText longer;
       longer.text = fitted.text + " " + Words(std::span(&word, 1));
       longer.words = fitted.words + 1;
+      longer.replaced = true;
       ASSIGN_OR_RETURN(longer.tokens, count_(longer.text));
       if (longer.tokens == tokens) return longer;
     }

@@ -12,8 +12,9 @@ namespace moecap::workload {
 
 struct FittedText {
   std::string text;
-  int64_t words = 0;   // >= 1
-  int64_t tokens = 0;  // what the tokenizer makes of `text`
+  int64_t words = 0;      // >= 1
+  bool replaced = false;  // the last word is not the recipe's
+  int64_t tokens = 0;     // what the tokenizer makes of `text`
 };
 
 // The first words of the recipe of which the tokenizer makes `tokens` tokens, or the most words that stay below. With

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "workload/make_requests.h"
@@ -29,9 +30,9 @@ class RequestBuilder {
   // are known only where it is fitted.
   Status Fill(const Recipe& recipe, int64_t tokens, int64_t shared, PlannedPrompt& prompt);
 
-  // Adds the prompt; `prompt_tokens` is what it is planned to be in the sum that the hit ratio is of, a turn's history
-  // included. Error: kBadInput when the set gets too large.
-  Status Add(PlannedPrompt prompt, int64_t prompt_tokens);
+  // Adds the prompt. It counts in the hit ratio with `tokens`, of which `shared` are planned to be cached; of texts both are
+  // words. Error: kBadInput when the set gets too large.
+  Status Add(PlannedPrompt prompt, int64_t tokens, int64_t shared);
 
   // "24.8 % of the input planned as cache hits", or empty when none are.
   std::string HitRatio() const;
@@ -44,9 +45,13 @@ class RequestBuilder {
   bool is_warmup_;
   PromptContent content_;
   RequestSet set_;
+  Status FillFitted(const Recipe& recipe, int64_t tokens, int64_t shared, PlannedPrompt& prompt);
+
   size_t bytes_ = 0;
-  int64_t prompt_tokens_ = 0;
-  int64_t shared_tokens_ = 0;
+  // That a tokenizer puts before every text; an error where it does not take empty texts. Null until it was asked.
+  std::optional<Result<int64_t>> special_tokens_;
+  int64_t tokens_ = 0;
+  int64_t shared_ = 0;
   int64_t misfits_ = 0;
   int64_t worst_misfit_tokens_ = 0;
 };

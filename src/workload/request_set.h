@@ -10,6 +10,11 @@
 
 namespace moecap::workload {
 
+// Prompts that are not planned to share anything may still begin with the same few tokens by chance, at most so many: an id may
+// be the first of more than one prompt when there are more prompts than ids. No server's cache block is as short, but some
+// servers share single tokens.
+inline constexpr int64_t kMostChanceTokens = 4;
+
 // One request, or one turn of a conversation.
 struct PlannedPrompt {
   std::string id;                       // unique within the set
@@ -18,9 +23,10 @@ struct PlannedPrompt {
   std::optional<int64_t> input_tokens;  // planned length of the prompt; null = whatever the tokenizer makes of it
   int64_t output_tokens = 0;            // >= 1
   bool exact_output = false;            // generate exactly so many, past the end token; else at most
-  // Leading tokens that an earlier request of the set has sent too: the planned cache hit, if nothing was evicted since. Of ids
-  // exact; of text counted in words, and of a turn with the history as planned, unless input_tokens is known.
-  int64_t shared_tokens = 0;
+  // Leading tokens that an earlier request of the set has sent too: the planned cache hit, if nothing was evicted since. Null
+  // where it is not known in tokens: texts that no tokenizer has counted, data sets, turns (whose history the server
+  // tokenizes).
+  std::optional<int64_t> shared_tokens;
   std::string cache_salt;     // requests share cached prefixes only with the same salt; empty = server's default
   double at_s = 0;            // of a replayed trace: when it is sent, ascending; else 0
   int64_t conversation = -1;  // turns of one user follow each other in the set; -1 = none

@@ -68,9 +68,9 @@ class Replay {
     prompt.exact_output = config_.exact_output.value_or(true);
     prompt.cache_salt = builder_.Salt(traced.prefix_blocks.empty() ? fmt::format("r{}", index) : "trace");
     const Recipe recipe = RecipeOf(traced, index, tokens);
-    RETURN_IF_ERROR(builder_.Fill(recipe, tokens, sent_.Send(recipe.shared), prompt));
-    const int64_t planned = prompt.input_tokens.value_or(tokens);
-    return builder_.Add(std::move(prompt), planned);
+    const int64_t shared = sent_.Send(recipe.shared);
+    RETURN_IF_ERROR(builder_.Fill(recipe, tokens, shared, prompt));
+    return builder_.Add(std::move(prompt), tokens, shared);
   }
 
   void AddNotes(const RequestTrace& trace) {
@@ -82,9 +82,6 @@ class Replay {
     if (with_blocks_ == 0) {
       notes.push_back(
           "The trace does not tell which prompts began alike: every prompt is unique, so no cache hits are planned.");
-    }
-    if (builder_.fits()) {
-      notes.push_back("Shared blocks are words: the planned cache hits of these texts are counted in words.");
     }
   }
 

@@ -98,9 +98,15 @@ double DrawReal(const ValueDistribution& d, Rng& rng) {
 }
 
 int64_t DrawInteger(const ValueDistribution& d, Rng& rng) {
-  if (d.shape != DistributionShape::kUniform) return std::llround(DrawReal(d, rng));
-  // Rounding a real draw would give the ends half their share.
-  return std::llround(d.min) + static_cast<int64_t>(rng.Below(static_cast<uint64_t>(std::llround(d.max - d.min)) + 1));
+  if (d.shape == DistributionShape::kFixed) return std::llround(d.mean);
+  const int64_t min = std::llround(d.min), max = std::llround(d.max);
+  // Rounding a draw from min..max would give the ends half their share.
+  if (d.shape == DistributionShape::kUniform)
+    return min + static_cast<int64_t>(rng.Below(static_cast<uint64_t>(max - min) + 1));
+  for (;;) {
+    const int64_t value = std::llround(std::clamp(UncutDraw(d, rng), d.min - 1, d.max + 1));
+    if (value >= min && value <= max) return value;
+  }
 }
 
 double CumulativeProbability(const ValueDistribution& d, double x) {

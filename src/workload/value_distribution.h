@@ -35,8 +35,8 @@ inline ValueDistribution FixedValue(double value) { return {DistributionShape::k
 // range that holds less than 1 % of the distribution.
 Status CheckDistribution(const ValueDistribution& distribution);
 
-// Both require a distribution that CheckDistribution accepts. DrawInteger rounds to the nearest whole number, and needs whole
-// min and max.
+// Both require a distribution that CheckDistribution accepts. DrawInteger rounds to the nearest whole number before it looks at
+// min and max, which must be whole.
 double DrawReal(const ValueDistribution& distribution, Rng& rng);
 int64_t DrawInteger(const ValueDistribution& distribution, Rng& rng);
 

@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/fs.h"
@@ -29,6 +31,7 @@ using testing::Not;
 struct Outcome {
   int exit_code = -1;
   std::string out, err;
+  int64_t peak_bytes = 0;  // of the program's memory
 };
 
 class ServerRun : public testing::Test {
@@ -52,8 +55,16 @@ class ServerRun : public testing::Test {
     EXPECT_TRUE(WriteFileAtomically(dir_ / "run.yaml", config).ok());
     const std::string command =
         fmt::format("cd '{}' && {} '{}' run run.yaml --json >out 2>err", dir_.string(), environment, MOECAP_BINARY);
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value()};
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      ::_exit(127);
+    }
+    int status = 0;
+    rusage usage{};
+    EXPECT_EQ(::wait4(child, &status, 0, &usage), child);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value(),
+            static_cast<int64_t>(usage.ru_maxrss) * 1024};
   }
   // Every file of the run, one after the other.
   std::string StoredText() const {
@@ -128,6 +139,78 @@ TEST_F(ServerRun, SaysWhatIsWrongBeforeAnythingIsWritten) {
   EXPECT_EQ(refused(fmt::format("url: http://127.0.0.1:{}", net::ClosedPort()), "", "is the server running"), 1);
   EXPECT_EQ(refused("url: localhost:8000", "", "the scheme is missing"), 2);
   EXPECT_EQ(refused("url: http://a, api: openai", "", "unknown api"), 2);
+}
+
+// Is a vLLM until it is asked to generate; then `script` has the connection.
+ScriptedServer::Script UntilItGenerates(std::function<void(ScriptedConnection&)> script) {
+  return [script = std::move(script)](ScriptedConnection& connection, int) {
+    for (std::string request; !(request = connection.ReadRequest()).empty();) {
+      if (request.starts_with("GET /v1/models ")) {
+        connection.Send(WholeResponse(200, R"({"data":[{"id":"tiny","owned_by":"vllm"}]})"));
+      } else if (request.starts_with("GET ")) {
+        connection.Send(WholeResponse(404, "no"));
+      } else {
+        return script(connection);
+      }
+    }
+  };
+}
+
+// What the user of the program sees of a server that fails: what is wrong, where, and what to do, in bounded time and memory.
+TEST_F(ServerRun, NamesWhatAServerDoesWrong) {
+  struct Case {
+    const char* what;
+    std::function<void(ScriptedConnection&)> script;
+    std::vector<std::string> expected;
+  };
+  const auto flood = [](std::string begin, std::string block) {
+    return [=](ScriptedConnection& connection) {
+      connection.Send(begin);
+      const std::string blocks = [&] {
+        std::string text;
+        while (text.size() < 1 << 20) text += block;
+        return text;
+      }();
+      for (int i = 0; i < 1024; ++i) connection.Send(blocks);
+    };
+  };
+  const auto answer = [](const std::string& bytes) {
+    return [=](ScriptedConnection& connection) {
+      connection.Send(bytes);
+      connection.Hold();
+    };
+  };
+  const Case cases[] = {
+      {"unknown model",
+       answer(WholeResponse(404, R"({"error":{"message":"The model `tiny` does not exist."}})")),
+       {"status 404", "does not exist", "check the URL, the api and the model's name"}},
+      {"never answers", [](ScriptedConnection& connection) { connection.Hold(); }, {"did not end within 1 s"}},
+      {"closes", [](ScriptedConnection&) {}, {"closed the connection before it answered", "log"}},
+      {"1 GB without a newline", flood(StreamHead() + "40000000\r\ndata: ", "x"), {"an event is larger than 67108864 bytes"}},
+      {"1 GB of headers", flood("HTTP/1.1 200 OK\r\n", "X-Flood: 1\r\n"), {"headers are larger than 65536 bytes"}},
+      {"a web page", answer(WholeResponse(200, "<html>", "Content-Type: text/html\r\n")), {"web page", "check the URL"}},
+      {"an error in the stream",
+       answer(StreamHead() + ChunkOf("data: {\"error\":{\"message\":\"out of memory\"}}\n\n") + ChunkOf("")),
+       {"out of memory"}},
+      {"trickles",
+       [](ScriptedConnection& connection) {
+         connection.Send(StreamHead() + "ffff\r\n");
+         connection.SendInPieces(std::string(500, 'x'), 1, 20000);
+       },
+       {"did not end within 1 s"}},
+  };
+  for (const Case& c : cases) {
+    ScriptedServer server(UntilItGenerates(c.script));
+    const Outcome run = Run("url: " + server.Url() + ", timeout_s: 1");
+    EXPECT_EQ(run.exit_code, 1) << c.what << "\n" << run.out << run.err;
+    const std::string said = run.out + run.err;
+    EXPECT_THAT(said, HasSubstr(server.Url())) << c.what;
+    for (const std::string& part : c.expected) EXPECT_THAT(said, HasSubstr(part)) << c.what;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    EXPECT_LT(run.peak_bytes, int64_t{1} << 30) << c.what;
+#endif
+    fs::remove_all(dir_ / "results");
+  }
 }
 
 }  // namespace

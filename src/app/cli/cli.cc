@@ -14,6 +14,7 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"run", "benchmark systems on one workload: cost, accuracy and performance of each", AddRun},
+    {"load", "how fast a server answers under a load: latencies, goodput, the highest load that meets objectives", AddLoad},
     {"compare", "which system wins where: differences with intervals, CAP classes, Pareto front", AddCompare},
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
     {"runs", "the stored runs: list, show, tag, delete, import, export, verify", AddRuns},

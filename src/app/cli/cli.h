@@ -28,6 +28,7 @@ int Main(int argc, char** argv);
 // A verb adds its flags to `app` and returns the function that runs it after parsing.
 using Action = std::function<Status()>;
 Action AddRun(CLI::App& app, const Invocation& invocation);
+Action AddLoad(CLI::App& app, const Invocation& invocation);
 Action AddCompare(CLI::App& app, const Invocation& invocation);
 Action AddRuns(CLI::App& app, const Invocation& invocation);
 Action AddReport(CLI::App& app, const Invocation& invocation);

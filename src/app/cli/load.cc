@@ -3,14 +3,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "app/cli/cli.h"
+#include "app/cli/interrupt.h"
 #include "app/cli/load_reports.h"
 #include "app/cli/output.h"
 #include "app/cli/stored_runs.h"
@@ -39,17 +38,6 @@ struct Flags {
   std::optional<double> duration_s, drain_s, ttft_s, tpot_s, e2e_s;
   bool search = false;
 };
-
-std::atomic<bool> interrupted = false;  // set by the signal handler, which can reach nothing else
-
-// The first Ctrl-C asks the test to stop, a second one ends the process.
-void InstallInterruptHandler() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-}
 
 bool IsUrl(const std::string& text) { return text.find("://") != std::string::npos; }
 
@@ -152,7 +140,7 @@ Status Execute(loadtest::LoadResults& results, loadtest::Target& target, const C
   const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
   Progress progress(clock, stderr, is_terminal, "requests");
   loadtest::LoadTestHooks hooks;
-  hooks.stop_requested = [] { return interrupted.load(); };
+  hooks.stop_requested = [] { return InterruptRequested(); };
   hooks.on_progress = [&](int64_t done, int64_t planned, const std::string& activity) {
     progress.Update(done, planned, activity);
   };
@@ -167,8 +155,8 @@ Status Execute(loadtest::LoadResults& results, loadtest::Target& target, const C
 Status AllAnswered(const metrics::LoadTestSummary& summary) {
   for (const metrics::LoadCell& cell : summary.cells) {
     if (cell.whole.completed > 0 || cell.whole.offered == 0) continue;
-    const std::string why = cell.errors.empty() || cell.errors.front().messages.empty() ? ""
-                                                                                        : ": " + cell.errors.front().messages.front();
+    const std::string why =
+        cell.errors.empty() || cell.errors.front().messages.empty() ? "" : ": " + cell.errors.front().messages.front();
     return Failed(fmt::format("{}: none of {} requests was answered{}", cell.label, cell.whole.offered, why));
   }
   return {};
@@ -176,6 +164,7 @@ Status AllAnswered(const metrics::LoadTestSummary& summary) {
 
 Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocation) {
   InstallInterruptHandler();
+  RaiseOpenFileLimit();
   const SteadyClock clock;
   std::optional<FolderLock> lock;
   std::optional<loadtest::LoadResults> results;
@@ -206,7 +195,8 @@ Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocatio
 }
 
 void AddLoadFlags(CLI::App& app, Flags& flags) {
-  app.add_option("--api", flags.api, "completions, chat, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
+  app.add_option("--api", flags.api,
+                 "completions, chat, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
   app.add_option("--model", flags.model, "as the server knows it (default: the only one it lists)");
   app.add_option("--api-key-env", flags.api_key_env, "environment variable that holds the server's key");
   app.add_option("--ca", flags.ca, "PEM file of trusted certificates");

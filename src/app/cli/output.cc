@@ -70,13 +70,15 @@ std::string ReportFormatNames() {
   return names;
 }
 
-std::string TerminalText(const cap::RunSummary& summary) {
+report::TerminalOptions StdoutOptions() {
   report::TerminalOptions options;
   options.width = TerminalWidth();
   options.color = WantsColor(STDOUT_FILENO);
   options.unicode = WantsUnicode();
-  return report::RenderTerminal(summary, options);
+  return options;
 }
+
+std::string TerminalText(const cap::RunSummary& summary) { return report::RenderTerminal(summary, StdoutOptions()); }
 
 void PrintText(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "cap/summary.h"
+#include "report/terminal.h"
 #include "report/upstream_files.h"
 
 namespace moecap::app {
@@ -17,6 +18,9 @@ enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstr
 Result<ReportFormat> FindReportFormat(const std::string& name);
 // "terminal, html, ..." for help texts.
 std::string ReportFormatNames();
+
+// For text on stdout: the terminal's width, colours and characters.
+report::TerminalOptions StdoutOptions();
 
 // The report as it stands on stdout: the terminal form at the terminal's width and in its colours, or the JSON form.
 std::string TerminalText(const cap::RunSummary& summary);

@@ -3,13 +3,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "app/cli/cli.h"
+#include "app/cli/interrupt.h"
 #include "app/cli/output.h"
 #include "app/cli/stored_runs.h"
 #include "app/llamacpp_driver.h"
@@ -33,17 +32,6 @@ struct Flags {
   std::string results_dir;
   bool json = false;
 };
-
-std::atomic<bool> interrupted = false;  // set by the signal handler, which can reach nothing else
-
-// The first Ctrl-C asks the run to stop, a second one ends the process.
-void InstallInterruptHandler() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-}
 
 // Without an argument: examples/quickstart.yaml below the working directory or beside the build folder.
 Result<fs::path> ConfigPath(const std::string& given) {
@@ -99,7 +87,7 @@ Status Execute(run::Experiment& experiment, run::Results& results, RunIndex& ind
   const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
   Progress progress(clock, stderr, is_terminal, "requests");
   run::ExperimentHooks hooks;
-  hooks.stop_requested = [] { return interrupted.load(); };
+  hooks.stop_requested = [] { return InterruptRequested(); };
   hooks.energy = energy;
   hooks.on_progress = [&](const run::ProgressUpdate& update) { progress.Update(update.done, update.total, update.activity); };
   hooks.on_unit_stored = [&](const run::Results& stored) { index.Update(stored, store::RunStatus::kRunning); };
@@ -115,6 +103,7 @@ run::DriverFactory Drivers(const Clock& clock) {
 
 Status Run(const Flags& flags, const Invocation& invocation) {
   InstallInterruptHandler();
+  RaiseOpenFileLimit();
   const SteadyClock clock;
   std::optional<FolderLock> lock;
   std::optional<run::Results> results;

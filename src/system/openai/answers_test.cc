@@ -296,6 +296,13 @@ TEST(Ollama, LinesWithCountsAtTheEnd) {
             RequestError::kTruncated);
 }
 
+TEST(LlamaServer, AnAnswerThatSomethingElseEndedIsNone) {
+  const auto aborted =
+      RunStream(Api::kLlamaServer, {R"({"content":"a","stop":false})", R"({"content":"","stop":true,"stop_type":"none"})"},
+                ServerKind::kLlamaServer);
+  EXPECT_EQ(aborted.error_kind, RequestError::kAbortFinish);
+}
+
 TEST(LlamaServer, IdsAndTimings) {
   const auto record = RunStream(
       Api::kLlamaServer,
@@ -316,6 +323,56 @@ TEST(LlamaServer, IdsAndTimings) {
                                 ServerKind::kLlamaServer);
   EXPECT_THAT(openai.chunk_tokens, ElementsAre(1, 2));
   EXPECT_EQ(openai.tokens_source, TokensSource::kNativeCounter);
+}
+
+// Of the chat's end token no event tells; it is in the count at the end, which comes in the same write as the finish.
+TEST(LlamaServer, EndTokenOfAChatIsCounted) {
+  const auto record = RunStream(
+      Api::kChat,
+      {R"({"choices":[{"index":0,"delta":{"role":"assistant","content":null},"finish_reason":null}]})",
+       R"({"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"timings":{"predicted_n":1}})",
+       R"({"choices":[{"index":0,"delta":{"content":"b"},"finish_reason":null}],"timings":{"predicted_n":2}})",
+       R"({"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})",
+       R"({"choices":[],"usage":{"completion_tokens":3,"prompt_tokens":9},"timings":{"predicted_n":3,"prompt_ms":1.5}})",
+       "[DONE]"},
+      ServerKind::kLlamaServer);
+  EXPECT_EQ(record.error, "");
+  EXPECT_EQ(record.output_tokens, 3);
+  EXPECT_EQ(record.tokens_source, TokensSource::kNativeCounter);
+  EXPECT_THAT(record.token_s, testing::SizeIs(3));
+}
+
+// A token whose text is withheld until a later event: that event's text comes without a count, the count behind it.
+TEST(LlamaServer, TextWithoutACountBetweenCounts) {
+  const auto record =
+      RunStream(Api::kChat,
+                {R"({"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"timings":{"predicted_n":1}})",
+                 R"({"choices":[{"index":0,"delta":{"content":"b"},"finish_reason":null}]})",
+                 R"({"choices":[{"index":0,"delta":{},"finish_reason":"length"}]})",
+                 R"({"choices":[],"usage":{"completion_tokens":4},"timings":{"predicted_n":4}})", "[DONE]"},
+                ServerKind::kLlamaServer);
+  EXPECT_EQ(record.text, "ab");
+  EXPECT_EQ(record.output_tokens, 4);
+  EXPECT_THAT(record.chunk_tokens, ElementsAre(1, 3));
+  EXPECT_EQ(record.tokens_source, TokensSource::kNativeCounter);
+}
+
+// A token that leaves a character unfinished gets no event; the counter of the next one includes it. The events of the prompt's
+// progress hold a 0 among their tokens.
+TEST(LlamaServer, TokensWithoutAnEvent) {
+  const auto record = RunStream(
+      Api::kLlamaServer,
+      {R"({"index":0,"content":"","tokens":[0],"stop":false,"tokens_predicted":0,"prompt_progress":{"total":4,"cache":0,"processed":0,"time_ms":0}})",
+       R"({"index":0,"content":"","tokens":[0],"stop":false,"tokens_predicted":0,"prompt_progress":{"total":4,"cache":0,"processed":4,"time_ms":1}})",
+       R"({"index":0,"content":" a","tokens":[5],"stop":false,"tokens_predicted":1})",
+       R"({"index":0,"content":"\u00e9","tokens":[7],"stop":false,"tokens_predicted":3})",
+       R"({"index":0,"content":"","tokens":[],"stop":true,"stop_type":"limit","tokens_predicted":4,"tokens_evaluated":4})"},
+      ServerKind::kLlamaServer);
+  EXPECT_EQ(record.error, "");
+  EXPECT_EQ(record.output_tokens, 4);
+  EXPECT_THAT(record.chunk_tokens, ElementsAre(1, 2, 1));
+  EXPECT_THAT(record.token_ids, ElementsAre(5));
+  EXPECT_EQ(record.tokens_source, TokensSource::kNativeCounter);
 }
 
 // How many prompt tokens came from the prefix cache, in every server's words; unknown is not 0.

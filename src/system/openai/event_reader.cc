@@ -351,7 +351,7 @@ bool ReadOllama(json::object object, EventFacts& facts, Places& places) {
 }
 
 bool ReadLlamaServer(json::object object, EventFacts& facts) {
-  bool stop = false, limit = false;
+  bool stop = false, limit = false, progress = false;
   std::string_view type;
   const bool read = EachField(object, [&](std::string_view key, json::value value) {
     if (key == "error") return TakeError(value, facts);
@@ -363,16 +363,19 @@ bool ReadLlamaServer(json::object object, EventFacts& facts) {
     if (key == "stop") return TakeBool(value, stop);
     if (key == "stop_type") return TakeText(value, type);
     if (key == "stopped_limit") return TakeBool(value, limit);
+    if (key == "prompt_progress") progress = true;
     if (key == "tokens_evaluated") return TakeCount(value, facts.input_tokens);
     if (key == "tokens_predicted") return TakeCount(value, facts.native_tokens);
     return key != "timings" || TakeTimings(value, facts);
   });
   if (stop) {
-    facts.finish = limit || type == "limit" ? FinishKind::kLength : FinishKind::kStop;
+    // "none" is a request that something else ended.
+    facts.finish = limit || type == "limit" ? FinishKind::kLength : type == "none" ? FinishKind::kAbort : FinishKind::kStop;
     facts.finish_text = type;
     facts.output_tokens = facts.native_tokens;
   }
-  // Without the ids of a partial event `tokens` is an empty list.
+  // Without the ids of a partial event `tokens` is an empty list; while the prompt is worked on it holds a 0 that is no token.
+  if (progress) facts.token_ids.clear();
   if (facts.has_token_ids && facts.token_ids.empty()) facts.has_token_ids = false;
   return read;
 }

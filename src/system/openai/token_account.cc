@@ -35,6 +35,12 @@ void TokenAccount::Reset(bool keep_text, bool whole) {
 // The event's own tokens. The stream is as exact as its least exact event.
 int32_t TokenAccount::CountTokens(const EventFacts& facts, bool has_text, std::span<const int32_t>& new_ids) {
   if (facts.has_token_ids) {
+    // llama-server has no event for a token that leaves a character unfinished; its counter knows of it.
+    const int64_t behind = facts.cumulative ? 0 : facts.native_tokens.value_or(0) - counted_;
+    if (behind > static_cast<int64_t>(facts.token_ids.size())) {
+      source_ = std::max(source_, TokensSource::kNativeCounter);
+      return static_cast<int32_t>(behind);
+    }
     new_ids = facts.token_ids;
     if (facts.native_tokens.value_or(-1) != static_cast<int64_t>(new_ids.size())) incremental_ = true;
     if (facts.cumulative && !incremental_) new_ids = new_ids.subspan(std::min(cumulative_ids_, new_ids.size()));
@@ -45,14 +51,17 @@ int32_t TokenAccount::CountTokens(const EventFacts& facts, bool has_text, std::s
   // A running count beside output; at the end, without output, it is the final usage.
   const bool native = facts.native_tokens.has_value();
   const std::optional<int64_t>& running = native ? facts.native_tokens : facts.output_tokens;
-  if (running && (facts.has_output || has_text)) {
+  // llama-server has none for the end token of a chat either: the count at the end includes it.
+  const bool counts_natively = source_ == TokensSource::kNativeCounter;
+  if (running && (facts.has_output || has_text || (native && counts_natively))) {
     const int64_t added = std::max<int64_t>(*running - counted_, 0);
     // Behind events that were not counted: the total is known now, and a single missing one is the end token.
     if (source_ == TokensSource::kChunks) return has_text || added == 1 ? 1 : 0;
     if (added > 0) source_ = std::max(source_, native ? TokensSource::kNativeCounter : TokensSource::kContinuousUsage);
     return static_cast<int32_t>(added);
   }
-  if (!has_text) return 0;
+  // Of several events for one token only the last one carries the count.
+  if (!has_text || counts_natively) return 0;
   source_ = TokensSource::kChunks;
   return 1;
 }

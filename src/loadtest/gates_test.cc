@@ -1,0 +1,119 @@
+#include "loadtest/gates.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace moecap::loadtest {
+namespace {
+
+using metrics::Gate;
+using testing::HasSubstr;
+
+record::RequestRecord Ended(const std::string& id, double intended_s, double send_s) {
+  record::RequestRecord request;
+  request.id = id;
+  request.intended_send_s = intended_s;
+  request.send_s = send_s;
+  request.token_s = {send_s + 0.1, send_s + 0.2};
+  request.output_tokens = 2;
+  request.input_tokens = 10;
+  return request;
+}
+
+PlanEntry Planned(const std::string& id) {
+  PlanEntry entry;
+  entry.id = id;
+  entry.input_tokens = 10;
+  entry.output_tokens = 2;
+  entry.exact_output = true;
+  entry.shared_tokens = 0;
+  return entry;
+}
+
+class GatesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 10; ++i) {
+      records.requests.push_back(Ended("p" + std::to_string(i), i, i));
+      plan.push_back(Planned("p" + std::to_string(i)));
+    }
+    records.cpu_s = 1;
+    records.loop_s = 10;
+  }
+
+  Gate Find(const std::string& name) {
+    const metrics::LoadCell cell = metrics::DescribeLoadCell(records.requests, {});
+    for (const Gate& gate : JudgeGates({kind, records, plan, cell, head_room})) {
+      if (gate.name == name) return gate;
+    }
+    ADD_FAILURE() << "no gate " << name;
+    return {};
+  }
+  Gate::State StateOf(const std::string& name) { return Find(name).state; }
+
+  LoadKind kind = LoadKind::kRate;
+  load::LoadResult records;
+  std::vector<PlanEntry> plan;
+  std::optional<HeadRoom> head_room;
+};
+
+TEST_F(GatesTest, ACleanRunTripsNone) {
+  records.receive_delay_s = {1e-5F};
+  head_room = {1000, 1};  // 20 tokens in 9.2 s
+  for (record::RequestRecord& request : records.requests) request.cached_input_tokens = 0;
+  const metrics::LoadCell cell = metrics::DescribeLoadCell(records.requests, {});
+  for (const Gate& gate : JudgeGates({kind, records, plan, cell, head_room}))
+    EXPECT_EQ(gate.state, Gate::State::kPassed) << gate.name << ": " << gate.explanation;
+}
+
+TEST_F(GatesTest, JudgesTheClient) {
+  for (record::RequestRecord& request : records.requests) request.send_s += 0.002;
+  EXPECT_EQ(StateOf("pacing lag p99"), Gate::State::kTripped);
+  EXPECT_NEAR(*Find("pacing lag p99").value, 0.002, 1e-9);
+  records.receive_delay_s = {1e-5F, 2e-3F};
+  EXPECT_EQ(StateOf("receive delay p99"), Gate::State::kTripped);
+  records.cpu_s = 8;
+  EXPECT_EQ(StateOf("client CPU per thread"), Gate::State::kTripped);
+  head_room = {10, 1};
+  EXPECT_EQ(StateOf("head-room"), Gate::State::kTripped);
+  EXPECT_THAT(Find("head-room").explanation, HasSubstr("client"));
+}
+
+TEST_F(GatesTest, JudgesWhatWasOffered) {
+  records.requests.back().error_kind = record::RequestError::kNotIssued;
+  records.requests.back().finish = record::FinishReason::kCancelled;
+  EXPECT_DOUBLE_EQ(*Find("achieved of offered").value, 0.9);
+  EXPECT_EQ(StateOf("achieved of offered"), Gate::State::kTripped);
+  records.held_back = 3;
+  EXPECT_EQ(StateOf("held back"), Gate::State::kTripped);
+  EXPECT_EQ(StateOf("pacing lag p99"), Gate::State::kNotMeasured) << "the limit, not the client, was late";
+}
+
+TEST_F(GatesTest, JudgesWhatTheServerDid) {
+  records.requests[0].input_tokens = 11;
+  records.requests[1].output_tokens = 1;
+  records.requests[2].cached_input_tokens = 8;
+  records.requests[3].tokens_source = record::TokensSource::kChunks;
+  EXPECT_EQ(*Find("input tokens as planned").value, 1);
+  EXPECT_EQ(*Find("output tokens as planned").value, 1);
+  EXPECT_EQ(*Find("cached more than planned").value, 1);
+  EXPECT_EQ(*Find("tokens counted by the server").value, 1);
+  records.requests[4].finish = record::FinishReason::kError;
+  records.requests[4].error_kind = record::RequestError::kHttp5xx;
+  EXPECT_DOUBLE_EQ(*Find("errors").value, 0.1);
+  EXPECT_EQ(StateOf("errors"), Gate::State::kTripped);
+}
+
+TEST_F(GatesTest, SaysWhyItCannotJudge) {
+  kind = LoadKind::kClients;
+  for (PlanEntry& entry : plan) entry.input_tokens.reset();
+  for (const char* name : {"pacing lag p99", "receive delay p99", "achieved of offered", "held back", "head-room",
+                           "input tokens as planned", "cached more than planned"}) {
+    EXPECT_EQ(StateOf(name), Gate::State::kNotMeasured) << name;
+    EXPECT_FALSE(Find(name).explanation.empty()) << name;
+    EXPECT_FALSE(Find(name).value.has_value()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace moecap::loadtest

@@ -60,7 +60,7 @@ Lags Measure(workload::GapShape gaps, double rate_per_s, double seconds) {
     const record::RequestRecord& request = result->requests[i];
     CHECK(request.ok() && request.output_tokens == 1 && std::abs(request.intended_send_s - at_s[i]) < 1e-9);
     const double arrival_s = static_cast<double>(truth.at(request.id).arrival_ns - *options.origin_ns) * 1e-9;
-    CHECK(request.send_s >= at_s[i] && *request.sent_s >= request.send_s && arrival_s > request.send_s);
+    CHECK(request.send_s >= request.intended_send_s && *request.sent_s >= request.send_s && arrival_s > request.send_s);
     lags.begun_us.push_back((request.send_s - at_s[i]) * 1e6);
     lags.written_us.push_back((*request.sent_s - at_s[i]) * 1e6);
     lags.arrived_us.push_back((arrival_s - at_s[i]) * 1e6);

@@ -33,7 +33,7 @@ struct ApiRequest {
   bool return_progress = false;
   bool cache_prompt = true;
   std::string cache_salt;  // separates cached prefixes; empty = none, or a server that knows no salt
-  std::string faults;  // of the field "mock_fault"
+  std::string faults;      // of the field "mock_fault"
 };
 
 struct ApiError {

@@ -24,7 +24,7 @@ struct RequestLog {
   int replica = 0;
   std::string path;
   bool stream = false;
-  std::string cache_salt;  // as the request gave it; empty = none. A client may use it to name its requests
+  std::string cache_salt;    // as the request gave it; empty = none. A client may use it to name its requests
   int64_t arrival_ns = 0;    // after the read that completed it
   int64_t admission_ns = 0;  // 0 = never
   int64_t prompt_tokens = 0;

@@ -79,19 +79,15 @@ ConcurrencyFigures DescribeConcurrency(std::span<const ConcurrencyStep> steps, c
 std::optional<Window> BusyWindow(std::span<const ConcurrencyStep> steps, double share) {
   if (steps.size() < 2 || steps.back().at_s <= steps.front().at_s) return std::nullopt;
   const std::vector<double> means = MeansOfSlices(steps);
-  const double threshold = share * std::ranges::max(means);
-  size_t best_begin = 0, best_length = 0, length = 0;
-  for (size_t i = 0; i < means.size(); ++i) {
-    length = means[i] >= threshold ? length + 1 : 0;
-    if (length > best_length) {
-      best_length = length;
-      best_begin = i + 1 - length;
-    }
-  }
+  std::vector<double> sorted = means;
+  std::ranges::sort(sorted);
+  const double threshold = share * stats::Quantile(sorted, 0.5);
+  const auto reaches = [&](double mean) { return mean >= threshold; };
+  const auto first = std::ranges::find_if(means, reaches) - means.begin();
+  const auto last = means.rend() - std::find_if(means.rbegin(), means.rend(), reaches);
   const double begin_s = steps.front().at_s;
   const double slice_s = (steps.back().at_s - begin_s) / kSlices;
-  return Window{begin_s + slice_s * static_cast<double>(best_begin),
-                begin_s + slice_s * static_cast<double>(best_begin + best_length)};
+  return Window{begin_s + slice_s * static_cast<double>(first), begin_s + slice_s * static_cast<double>(last)};
 }
 
 std::string_view DriftName(Drift drift) {
@@ -164,8 +160,8 @@ std::optional<SteadyState> FindSteadyState(std::span<const record::RequestRecord
   state.ttft = JudgeDrift(ttft_times, ttft);
   state.tpot = JudgeDrift(tpot_times, tpot);
   state.steady = state.ttft.drift == Drift::kSteady && state.tpot.drift == Drift::kSteady;
-  state.verdict = fmt::format("{:.0f} % of the run had at least 90 % of the peak concurrency; there {}; {}",
-                              100 * state.share_of_run, DriftInWords("TTFT", state.ttft), DriftInWords("TPOT", state.tpot));
+  state.verdict = fmt::format("{:.0f} % of the run lie between ramp-up and drain; there {}; {}", 100 * state.share_of_run,
+                              DriftInWords("TTFT", state.ttft), DriftInWords("TPOT", state.tpot));
   return state;
 }
 

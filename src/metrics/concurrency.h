@@ -25,9 +25,9 @@ struct ConcurrencyFigures {
 };
 ConcurrencyFigures DescribeConcurrency(std::span<const ConcurrencyStep> steps, const Window& window);
 
-// The longest interval in which the mean concurrency, in hundredths of the run, stays at `share` of its highest mean or above.
-// (SGLang's steady state, with its 0.9, but by means: between two requests of a closed loop one fewer is in flight for some
-// microseconds, which is no end of the load.) Null for a run without duration.
+// Between ramp-up and drain: in hundredths of the run, from the first to the last whose mean concurrency reaches `share` of the
+// median hundredth's. The median, not the highest: arrivals of an open loop fluctuate by their nature, and one burst should not
+// make the rest of the run look unsteady. Null for a run without duration.
 std::optional<Window> BusyWindow(std::span<const ConcurrencyStep> steps, double share = 0.9);
 
 enum class Drift { kSteady, kRising, kFalling, kTooFewSamples };

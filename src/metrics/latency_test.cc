@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "metrics/compat.h"
 #include "metrics/concurrency.h"
 
@@ -214,6 +216,22 @@ TEST(Concurrency, DriftNeedsSlopeAndCertainty) {
   for (double& value : rising) value = -value + 4;
   EXPECT_EQ(JudgeDrift(times, rising).drift, Drift::kFalling);
   EXPECT_EQ(JudgeDrift(std::span(times).first(19), std::span(flat).first(19)).drift, Drift::kTooFewSamples);
+}
+
+// Requests of one second at Poisson times: concurrency fluctuates, and only the ends are no part of the steady state.
+TEST(Concurrency, FluctuationIsNoEndOfTheLoad) {
+  std::vector<RequestRecord> requests;
+  uint64_t state = 7;
+  double at_s = 0;
+  while (at_s < 60) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    at_s += -std::log((static_cast<double>(state >> 11) + 0.5) * 0x1.0p-53) / 5;
+    requests.push_back(Span(at_s, at_s + 1));
+  }
+  const auto busy = BusyWindow(ConcurrencyOverTime(requests));
+  ASSERT_TRUE(busy);
+  EXPECT_LT(busy->from_s, 5);
+  EXPECT_GT(busy->to_s, 55);
 }
 
 TEST(Concurrency, SteadyStateLeavesRampAndDrainOut) {

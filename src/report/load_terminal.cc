@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "base/table.h"
 #include "report/load_tables.h"
@@ -12,6 +14,35 @@ namespace moecap::report {
 namespace {
 
 constexpr size_t kLabelWidth = 12;
+
+// Sentences would squeeze the other columns; they follow below the table.
+LoadTable WithoutLastColumn(LoadTable table) {
+  table.columns.pop_back();
+  for (LoadRow& row : table.rows) row.values.pop_back();
+  return table;
+}
+
+void AddGates(const metrics::LoadCell& cell, TerminalPage& page) {
+  page.Table(WithoutLastColumn(LoadGateTable(cell)));
+  std::vector<std::string> unjudged;
+  for (const metrics::Gate& gate : cell.gates) {
+    if (gate.state == metrics::Gate::State::kNotMeasured)
+      unjudged.push_back(fmt::format("{}: {}", gate.name, gate.explanation));
+  }
+  if (!unjudged.empty()) page.Items("Not measured", unjudged);
+}
+
+void AddErrors(const metrics::LoadTestSummary& summary, TerminalPage& page) {
+  LoadTable table = WithoutLastColumn(LoadErrorTable(summary));
+  std::erase_if(table.rows, [](const LoadRow& row) { return row.name.empty(); });  // of further messages
+  page.Table(table);
+  std::vector<std::string> messages;
+  for (const metrics::LoadCell& cell : summary.cells) {
+    for (const metrics::ErrorGroup& group : cell.errors)
+      messages.insert(messages.end(), group.messages.begin(), group.messages.end());
+  }
+  if (!messages.empty()) page.Items("Their messages", messages);
+}
 
 }  // namespace
 
@@ -29,9 +60,9 @@ std::string RenderLoadTerminal(const metrics::LoadTestSummary& original, const T
     page.Table(LoadLatencyTable(cell));
     page.Table(LoadOtherFiguresTable(cell));
     page.Table(LoadSteadyTable(cell));
-    page.Table(LoadGateTable(cell));
+    AddGates(cell, page);
   }
-  page.Table(LoadErrorTable(summary));
+  AddErrors(summary, page);
   if (summary.search) {
     page.Table(LoadSearchTable(*summary.search));
     page.Text("", summary.search->verdict);

@@ -26,6 +26,8 @@ std::string ConnectRemedy(int error) {
     case EMFILE:
     case ENFILE:
       return "this process may not open more files; raise `ulimit -n`";
+    case ECONNRESET:
+      return "the server dropped the connection at once; does it take connections now? Its log may say why";
     case EADDRNOTAVAIL:
       return "no local port is left, or the source address is not one of this host; give more source addresses";
     case EINVAL:

@@ -295,6 +295,7 @@ std::vector<std::string> Row(const Case& test, const Agreement& agreement, bool 
       std::to_string(agreement.requests),
       std::to_string(agreement.output_tokens),
       std::to_string(agreement.count_mismatches + agreement.failed),
+      std::to_string(agreement.resent),
       test.stream && !agreement.wait_s.empty() ? fmt::format("{:.2f}", 1e3 * Median(agreement.wait_s)) : "-"};
   for (const auto* ratios : {&agreement.prefill_ratio, &agreement.tpot_ratio, &agreement.ttft_ratio, &agreement.e2e_ratio}) {
     const auto [median, p99] = Deviations(*ratios);

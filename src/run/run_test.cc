@@ -98,6 +98,7 @@ class ScriptedSystem final : public load::SystemUnderTest {
 struct Counters {
   int routings = 0;
   int starts = 0;
+  bool in_process = true;  // what the drivers say of themselves
 };
 
 class ScriptedDriver final : public SystemDriver {
@@ -108,6 +109,7 @@ class ScriptedDriver final : public SystemDriver {
     description_.model = SmallMoe();
   }
   const SystemDescription& description() const override { return description_; }
+  bool in_process() const override { return counters_.in_process; }
   Result<std::unique_ptr<SystemInstance>> Start(int) override {
     ++counters_.starts;
     return std::unique_ptr<SystemInstance>(new Instance(clock_, counters_));
@@ -335,6 +337,18 @@ TEST_F(RunTest, WithoutCountersTheNameplateStandsAndSaysSo) {
   EXPECT_NEAR(*cell.joules_per_output_token, 400 * 0.24 / 18, 1e-9);
   EXPECT_FALSE(cell.kg_co2_per_million_tokens.has_value()) << "no factor is known";
   EXPECT_EQ(summary->host.pay, "");
+}
+
+TEST_F(RunTest, TheMeterOfThisMachineIsNotThatOfAServer) {
+  counters_.in_process = false;
+  Experiment experiment = Prepare();
+  Results results = NewResults(experiment);
+  ScriptedMeter meter(clock_);
+  ExperimentHooks hooks;
+  hooks.energy = &meter;
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  ASSERT_FALSE(results.manifest().units.empty());
+  for (const Unit& unit : results.manifest().units) EXPECT_FALSE(unit.energy_j.has_value());
 }
 
 // What a version without energy, machine and pay wrote.

@@ -120,14 +120,11 @@ Status CheckAnswered(const cap::RunSummary& summary, const run::Results& results
   return {};
 }
 
-// The meter of this machine for the systems that run here; with a line for the user when there is none.
-std::unique_ptr<run::EnergyMeter> OpenMeter(const run::RunConfig& config) {
+// The meter of this machine when any system runs here; without one `why_not` says why, and is empty when only servers run.
+std::unique_ptr<run::EnergyMeter> OpenMeter(const run::RunConfig& config, std::string& why_not) {
   if (std::ranges::all_of(config.systems, [](const run::SystemConfig& system) { return system.server.has_value(); }))
     return nullptr;
-  std::string why_not;
-  auto meter = run::OpenEnergyMeter(why_not);
-  if (meter == nullptr) fmt::print(stderr, "energy is an estimate: {}\n", why_not);
-  return meter;
+  return run::OpenEnergyMeter(why_not);
 }
 
 Status Run(const Flags& flags, const Invocation& invocation) {
@@ -146,12 +143,14 @@ Status Run(const Flags& flags, const Invocation& invocation) {
     if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
   }
   ASSIGN_OR_RETURN(run::Experiment experiment, run::Experiment::Prepare(config, Drivers(clock), clock));
-  const auto energy = OpenMeter(config);
+  std::string no_energy;
+  const auto energy = OpenMeter(config, no_energy);
   if (!results) {
     ASSIGN_OR_RETURN(results, NewResults(config, experiment, invocation, energy.get(), clock));
     ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
     lock.emplace(std::move(acquired));
   }
+  if (!no_energy.empty()) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
   RunIndex index;
   index.Update(*results, store::RunStatus::kRunning);
   const Status executed = Execute(experiment, *results, index, energy.get(), clock);

@@ -27,6 +27,11 @@ struct HttpClient::Impl {
     std::string common_fields;             // header lines after the request line
     std::string tunnel;                    // CONNECT request, or empty
     std::vector<uint32_t> idle;            // slots, the latest used last
+    // Second exchanges on one connection that were answered, and that found it closed.
+    int64_t kept = 0, dropped = 0;
+
+    // Some servers (llama-server behind cpp-httplib) close after every streamed answer without saying so.
+    bool ClosesAfterEach() const { return kept == 0 && dropped >= 2; }
   };
 
   // Pool.

@@ -42,7 +42,8 @@ struct Connection {
   std::string tunnel;  // the CONNECT request
   PhaseLimits limits;
   ExchangeResult result;
-  bool reused = false;  // the connection had carried an exchange, or was opened ahead
+  bool reused = false;   // the connection had carried an exchange, or was opened ahead
+  bool carried = false;  // it had carried an exchange
   int64_t written_from_ns = 0;
   int64_t progress_ns = 0;  // arrival of the last progress
 

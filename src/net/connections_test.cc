@@ -38,6 +38,26 @@ TEST(HttpClient, RepeatsARequestThatAClosedConnectionSwallowed) {
   EXPECT_EQ(world.client->counters().keep_alive_retries, 1);
 }
 
+// A server that closes after every answer without announcing it: after two requests that were lost that way, each gets a
+// connection of its own.
+TEST(HttpClient, LearnsThatAServerKeepsNoConnection) {
+  ScriptedServer server([](ScriptedConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Send(WholeResponse(200, "x"));
+    connection.ReadRequest();  // and goes away
+  });
+  World world(server.Url());
+  std::vector<int> retries;
+  for (int i = 0; i < 5; ++i) {
+    Recorder recorder;
+    world.Run(recorder);
+    EXPECT_EQ(recorder.body, "x") << recorder.message();
+    retries.push_back(recorder.result->retries);
+  }
+  EXPECT_THAT(retries, testing::ElementsAre(0, 1, 1, 0, 0));
+  EXPECT_EQ(world.client->counters().keep_alive_retries, 2);
+}
+
 TEST(HttpClient, RepeatsNothingThatWasAnswered) {
   ScriptedServer server([](ScriptedConnection& connection, int) {
     connection.ReadRequest();

@@ -38,6 +38,7 @@ void HttpClient::Impl::OnBroken(Connection& connection, NetErrorKind kind, std::
   const bool untouched = !connection.parser.started();
   if (untouched && connection.reused && connection.result.retries == 0) {
     ++counters.keep_alive_retries;
+    if (std::exchange(connection.carried, false)) ++endpoints[connection.endpoint].dropped;
     ++connection.result.retries;
     connection.result.timings = {};
     connection.tls.reset();
@@ -55,7 +56,10 @@ void HttpClient::Impl::Finish(Connection& connection, int64_t now_ns) {
   const ExchangeResult result = connection.result;
   ExchangeHandler* handler = connection.handler;
   const bool whole = connection.written == connection.out.size() && connection.parser.Rest().empty();
-  if (connection.parser.keep_alive() && whole) {
+  Endpoint& endpoint = endpoints[connection.endpoint];
+  if (connection.carried) ++endpoint.kept;
+  if (connection.parser.keep_alive() && whole && !endpoint.ClosesAfterEach()) {
+    connection.carried = true;
     Release(connection);
   } else {
     Close(connection);

@@ -135,7 +135,7 @@ void HttpClient::Impl::Close(Connection& connection) {
   ++connection.epoch;
   ++connection.generation;
   connection.handler = nullptr;
-  connection.reused = false;
+  connection.reused = connection.carried = false;
   connection.waits_for_write = false;
   connection.phase_deadline_ns = connection.total_deadline_ns = kNoLimit;
   connection.state = ConnectionState::kFree;

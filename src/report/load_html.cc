@@ -16,6 +16,7 @@ namespace {
 using metrics::LoadTestSummary;
 
 constexpr size_t kMostLatencyTables = 12;
+constexpr size_t kFewColumns = 3;  // that fit on a phone beside the rows' names
 
 std::string TableHead(const LoadTable& table) {
   const bool groups = std::ranges::any_of(table.columns, [](const FigureColumn& column) { return !column.group.empty(); });
@@ -38,20 +39,21 @@ std::string TableHead(const LoadTable& table) {
   return "<thead>\n" + top + "</tr>\n" + (groups ? bottom + "</tr>\n" : "") + "</thead>\n";
 }
 
+std::string CellLabel(const FigureColumn& column) {
+  return EscapeXml(column.group.empty() ? column.header : column.group + " " + column.header);
+}
+
 std::string TableText(const LoadTable& table) {
   if (table.rows.empty()) return "";
-  std::string out =
-      "<div class=\"scroll\"><table>\n<caption>" + EscapeXml(table.title) + "</caption>\n" + TableHead(table) + "<tbody>\n";
+  const bool few = table.columns.size() <= kFewColumns && std::ranges::none_of(table.columns, &FigureColumn::text);
+  std::string out = fmt::format("<div class=\"scroll\"><table{}>\n<caption>{}</caption>\n{}<tbody>\n",
+                                few ? " class=\"few\"" : "", EscapeXml(table.title), TableHead(table));
   for (const LoadRow& row : table.rows) {
     out += fmt::format("<tr{}><th scope=\"row\" class=\"sys\">{}{}</th>", row.bad ? " class=\"bad\"" : "", EscapeXml(row.name),
                        row.bad ? " <span class=\"failed\">!</span>" : "");
     for (size_t i = 0; i < row.values.size(); ++i) {
-      const std::string& value = row.values[i];
-      if (table.columns[i].text) {
-        out += "<td class=\"w\">" + EscapeXml(value) + "</td>";
-      } else {
-        out += value == kMissing ? std::string("<td class=\"none\">–</td>") : "<td>" + EscapeXml(value) + "</td>";
-      }
+      const FigureColumn& column = table.columns[i];
+      AppendCell(out, few ? "" : CellLabel(column), row.values[i], column.text ? "w" : "");
     }
     out += "</tr>\n";
   }

@@ -94,6 +94,20 @@ TEST_F(LoadProgram, MeasuresEveryLevelAndReportsItAgain) {
   const Outcome text = CallProgram(dir_ / "client", {"report", RunDir().filename().string()});
   EXPECT_THAT(text.out, HasSubstr("4 clients"));
 
+  EXPECT_THAT(CallProgram(dir_ / "client", {"runs"}).out, HasSubstr(RunDir().filename().string()));
+  const Json listed = ParseJson(CallProgram(dir_ / "client", {"runs", "--json"}).out).value();
+  EXPECT_EQ(listed.at("load_tests").at(0).at("complete"), true);
+  EXPECT_EQ(CallProgram(dir_ / "client", {"compare", "latest", "latest"}).exit_code, 2) << "it has no accuracy";
+
+  // Other tools' view of the same requests.
+  const Outcome compat = CallProgram(dir_ / "client", {"report", "latest", "--compat", "vllm", "--json"});
+  ASSERT_EQ(compat.exit_code, 0) << compat.err;
+  const Outcome vllm = CallProgram(dir_ / "client", {"report", "latest", "--format", "vllm"});
+  const Json first = ParseJson(vllm.out.substr(0, vllm.out.find('\n'))).value();
+  EXPECT_EQ(first.at("completed"), 24);
+  EXPECT_EQ(first.at("max_concurrency"), 1);
+  EXPECT_EQ(first.at("request_rate"), "inf");
+
   // The mock saw what we say we sent: warm-up and all.
   StopMock();
   int requests = 0;

@@ -16,6 +16,7 @@
 #include "app/cli/stored_runs.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "loadtest/results.h"
 #include "run/run_transfer.h"
 
 namespace moecap::app {
@@ -129,6 +130,31 @@ Result<std::vector<std::string>> NotIndexed(const Flags& flags, const RunStore* 
   return missing;
 }
 
+// Load tests have no place in the index; filters name what only runs have.
+std::vector<loadtest::LoadManifest> LoadTests(const Flags& flags) {
+  std::vector<loadtest::LoadManifest> tests;
+  if (!flags.filters.empty()) return tests;
+  for (const fs::path& dir : LoadTestFolders(flags.results_dir)) {
+    const auto results = loadtest::LoadResults::Open(dir);
+    if (results.ok()) tests.push_back(results->manifest());
+  }
+  return tests;
+}
+
+Json LoadTestToJson(const loadtest::LoadManifest& test) {
+  return {{"run_id", test.run_id},        {"started_at", test.started_at}, {"complete", test.complete},
+          {"server", test.target.server}, {"model", test.target.model},    {"measurements", test.measurements.size()}};
+}
+
+void PrintLoadTests(const std::vector<loadtest::LoadManifest>& tests) {
+  if (tests.empty()) return;
+  fmt::print("\nLoad tests; show one with: moecap report ID\n");
+  for (const loadtest::LoadManifest& test : tests) {
+    fmt::print("  {}\n    {}, {}; {} measurement{}{}\n", test.run_id, test.target.server, test.target.model,
+               test.measurements.size(), test.measurements.size() == 1 ? "" : "s", test.complete ? "" : ", not complete");
+  }
+}
+
 Status List(const Flags& flags) {
   ASSIGN_OR_RETURN(const store::RunFilter filter, FilterOf(flags));
   std::optional<RunStore> index;
@@ -138,11 +164,16 @@ Status List(const Flags& flags) {
     ASSIGN_OR_RETURN(runs, index->List(filter));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> missing, NotIndexed(flags, index ? &*index : nullptr));
+  const std::vector<loadtest::LoadManifest> load_tests = LoadTests(flags);
   if (flags.json) {
-    Json list = Json::array();
+    Json list = Json::array(), tests = Json::array();
     for (const store::RunListing& run : runs) list.push_back(ToJson(run));
-    Print(DumpJsonPretty(
-        {{"schema", kSchema}, {"results_dir", flags.results_dir}, {"runs", std::move(list)}, {"not_indexed", missing}}));
+    for (const loadtest::LoadManifest& test : load_tests) tests.push_back(LoadTestToJson(test));
+    Print(DumpJsonPretty({{"schema", kSchema},
+                          {"results_dir", flags.results_dir},
+                          {"runs", std::move(list)},
+                          {"load_tests", std::move(tests)},
+                          {"not_indexed", missing}}));
     return {};
   }
   if (runs.empty()) {
@@ -150,6 +181,7 @@ Status List(const Flags& flags) {
   } else {
     Print(RenderRuns(runs, TextFor(flags)));
   }
+  PrintLoadTests(load_tests);
   if (missing.size() == 1) {
     fmt::print(stderr, "{} is not indexed; index it with: moecap runs import {}\n", missing[0], missing[0]);
   } else if (!missing.empty()) {

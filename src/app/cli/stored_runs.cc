@@ -25,16 +25,6 @@ bool IsRun(const fs::path& dir) {
   return fs::exists(dir / "manifest.json", error) || loadtest::LoadResults::IsLoadTest(dir);
 }
 
-// Load tests are not indexed.
-std::vector<fs::path> LoadTestFolders(const fs::path& results_dir) {
-  std::vector<fs::path> folders;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(results_dir, error)) {
-    if (loadtest::LoadResults::IsLoadTest(entry.path())) folders.push_back(entry.path());
-  }
-  return folders;
-}
-
 // Null when the folder cannot be read.
 std::optional<std::string> StartOf(const fs::path& dir) {
   if (loadtest::LoadResults::IsLoadTest(dir)) {
@@ -99,6 +89,16 @@ Error Ambiguous(const std::string& name, std::vector<std::string> ids) {
 }
 
 }  // namespace
+
+std::vector<fs::path> LoadTestFolders(const fs::path& results_dir) {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(results_dir, error)) {
+    if (loadtest::LoadResults::IsLoadTest(entry.path())) folders.push_back(entry.path());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
 
 Result<fs::path> RunDir(const std::string& name, const fs::path& results_dir) {
   if (IsRun(name)) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "run/run_transfer.h"
@@ -17,6 +18,9 @@ inline constexpr const char* kResultsDir = "results";
 // or "latest", the one that started last. Works without the index, and with one that cannot be read. Error: kBadInput naming
 // the runs that were meant.
 Result<std::filesystem::path> RunDir(const std::string& name, const std::filesystem::path& results_dir = kResultsDir);
+
+// The folders of load tests below `results_dir`, by name. They are not indexed.
+std::vector<std::filesystem::path> LoadTestFolders(const std::filesystem::path& results_dir);
 
 // The same for verbs that work on the index: the id of an indexed run.
 Result<std::string> RunIdOf(const store::RunStore& store, const std::string& name);

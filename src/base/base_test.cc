@@ -89,5 +89,13 @@ TEST(AtomicFileWriter, AppearsWholeOrNotAtAll) {
   EXPECT_FALSE(AtomicFileWriter::Create(path, uint64_t{1} << 62).ok()) << "no volume is that large";
 }
 
+TEST(MakeNumberedDir, TakesTheNextFreeName) {
+  const TempDir parent;
+  EXPECT_EQ(MakeNumberedDir(parent.path() / "runs", "a").value(), parent.path() / "runs/a");
+  EXPECT_EQ(MakeNumberedDir(parent.path() / "runs", "a").value(), parent.path() / "runs/a-2");
+  EXPECT_EQ(MakeNumberedDir(parent.path() / "runs", "a").value(), parent.path() / "runs/a-3");
+  EXPECT_FALSE(MakeNumberedDir("/proc", "a").ok());
+}
+
 }  // namespace
 }  // namespace moecap

@@ -146,6 +146,17 @@ Status MakeWritableDir(const fs::path& path) {
   return {};
 }
 
+Result<fs::path> MakeNumberedDir(const fs::path& parent, const std::string& name) {
+  RETURN_IF_ERROR(MakeWritableDir(parent));
+  fs::path dir = parent / name;
+  std::error_code error;
+  for (int number = 2; !fs::create_directory(dir, error); ++number) {
+    if (error) return BadInput(fmt::format("cannot create {}: {}", dir.string(), error.message()));
+    dir = parent / fmt::format("{}-{}", name, number);
+  }
+  return dir;
+}
+
 fs::path CacheDir() {
   if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0') return fs::path(xdg) / "moecap";
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return fs::path(home) / ".cache" / "moecap";

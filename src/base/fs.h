@@ -44,6 +44,10 @@ class AtomicFileWriter {
 // Creates `path` and its parents, and proves that a file can be written there. Error: kBadInput with a remedy.
 Status MakeWritableDir(const std::filesystem::path& path);
 
+// Creates the folder `name` below `parent` (made if missing), or name-2, name-3, ... where that is taken, and returns it. Safe
+// against other processes. Error: kBadInput with the reason.
+Result<std::filesystem::path> MakeNumberedDir(const std::filesystem::path& parent, const std::string& name);
+
 // $XDG_CACHE_HOME/moecap or ~/.cache/moecap (or the system's temporary folder when neither is set).
 std::filesystem::path CacheDir();
 

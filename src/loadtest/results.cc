@@ -119,14 +119,9 @@ PlanEntry PlanEntryFromJson(const Json& json) {
 }  // namespace
 
 Result<LoadResults> LoadResults::Create(const fs::path& results_dir, LoadManifest manifest) {
-  RETURN_IF_ERROR(MakeWritableDir(results_dir));
-  const std::string base_id = manifest.run_id;
+  ASSIGN_OR_RETURN(const fs::path dir, MakeNumberedDir(results_dir, manifest.run_id));
+  manifest.run_id = dir.filename().string();
   std::error_code error;
-  for (int suffix = 2; !fs::create_directory(results_dir / manifest.run_id, error); ++suffix) {
-    if (error) return BadInput(fmt::format("cannot create {}: {}", (results_dir / manifest.run_id).string(), error.message()));
-    manifest.run_id = fmt::format("{}-{}", base_id, suffix);
-  }
-  const fs::path dir = results_dir / manifest.run_id;
   if (!fs::create_directory(dir / "events", error)) return BadInput(fmt::format("cannot create {}/events", dir.string()));
   LoadResults results(dir, std::move(manifest));
   RETURN_IF_ERROR(results.WriteManifest());

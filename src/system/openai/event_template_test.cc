@@ -83,8 +83,9 @@ TEST_F(EventTemplates, TheEndOfAStreamIsParsed) {
 TEST_F(EventTemplates, FindTheEndOfTheEvent) {
   const std::string first = Completion(" a", "[7]", "1", "4"), second = Completion(" of", "[8,9]", "3", "6");
   Matches(first);
+  const std::string more = second + "\n\ndata: x";  // the facts point into it
   EventFacts facts;
-  EXPECT_EQ(stream_.Match(second + "\n\ndata: x", facts), second.size());
+  EXPECT_EQ(stream_.Match(more, facts), second.size());
   EXPECT_EQ(facts.text, " of");
   EXPECT_EQ(stream_.Match(second.substr(0, second.size() - 1), facts), 0u);
   EXPECT_EQ(stream_.Match("", facts), 0u);

@@ -86,7 +86,6 @@ class Loop {
     const uint64_t ticket = recorder_.OnSend(spec.id, spec.max_output_tokens, due.client, intended_ns, now_ns);
     if (due.cancel_after_s) cancellations_.push({now_ns + Nanoseconds(*due.cancel_after_s), ticket});
     source_.Take();
-    if (options_.drain_s && source_.IsExhausted()) drained_ns_ = now_ns + Nanoseconds(*options_.drain_s);
     return system_.Submit(spec, ticket);
   }
 
@@ -94,9 +93,9 @@ class Loop {
   void Stop(EndedBy reason) {
     stopped_ = true;
     ended_by_ = reason;
-    if (reason == EndedBy::kAllSent) return;
     const int64_t until_ns = std::min(clock_.NowNs(), last_send_ns_);
-    if (reason == EndedBy::kDuration && options_.drain_s) drained_ns_ = until_ns + Nanoseconds(*options_.drain_s);
+    if (options_.drain_s) drained_ns_ = until_ns + Nanoseconds(*options_.drain_s);
+    if (reason == EndedBy::kAllSent) return;
     for (const DueRequest* next = source_.Next(); next != nullptr && next->at_ns && *next->at_ns <= until_ns;
          next = source_.Next()) {
       recorder_.OnNotIssued(next->spec->id, next->client, *next->at_ns);

@@ -80,6 +80,24 @@ TEST_F(LoadLoopTest, ADrainWaitsForTheLastRequestOfAClosedLoop) {
   EXPECT_TRUE(result->requests[1].ok());
 }
 
+// Another thread sent the last request: this one's drain begins when it sees that nothing is left.
+TEST_F(LoadLoopTest, DrainsWhenAnotherThreadTookTheLastRequest) {
+  specs = Requests({1000, 1});
+  SharedIndex next(specs.size());
+  ClosedLoopSource source({}, specs, next);
+  LoadOptions options;
+  options.drain_s = 0.05;
+  options.stop_requested = [&] {
+    if (system.steps == 2) static_cast<void>(next.Take());
+    return false;
+  };
+  const auto result = RunLoad(system, source, options, clock);
+  ASSERT_TRUE(result.ok());
+  ASSERT_EQ(result->requests.size(), 1u);
+  EXPECT_EQ(result->requests[0].error_kind, record::RequestError::kTotalTimeout);
+  EXPECT_EQ(result->requests[0].output_tokens, 7) << "two steps, then 50 ms";
+}
+
 TEST_F(LoadLoopTest, ClientsStartOneAfterAnother) {
   const auto result = Closed({50, 50, 1}, {.clients = 2, .ramp_s = 0.2, .all_clients = 2}, {});
   ASSERT_TRUE(result.ok());

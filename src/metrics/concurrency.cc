@@ -160,7 +160,7 @@ std::optional<SteadyState> FindSteadyState(std::span<const record::RequestRecord
   state.ttft = JudgeDrift(ttft_times, ttft);
   state.tpot = JudgeDrift(tpot_times, tpot);
   state.steady = state.ttft.drift == Drift::kSteady && state.tpot.drift == Drift::kSteady;
-  state.verdict = fmt::format("{:.0f} % of the run lie between ramp-up and drain; there {}; {}", 100 * state.share_of_run,
+  state.verdict = fmt::format("{:.0f} % of the run lies between ramp-up and drain; there {}; {}", 100 * state.share_of_run,
                               DriftInWords("TTFT", state.ttft), DriftInWords("TPOT", state.tpot));
   return state;
 }

@@ -207,6 +207,10 @@ TEST(DescribeSystems, NothingIsKnownOfAServersModel) {
   for (const std::string& text : {row.weights, row.parameters, row.active, row.size, row.experts}) EXPECT_EQ(text, kMissing);
   EXPECT_THAT(MissingNotes(summary), testing::Contains(HasSubstr("a server does not tell")));
   EXPECT_THAT(MissingNotes(summary), testing::Not(testing::Contains(HasSubstr("dense"))));
+  const Json system = SummaryToJson(summary).at("systems").at(0);
+  for (const char* key : {"total_params", "active_params", "weight_bytes", "moe_layers", "experts", "top_k"})
+    EXPECT_TRUE(system.at(key).is_null()) << key;
+  EXPECT_TRUE(SummaryFromJson(SummaryToJson(summary)).ok());
 }
 
 TEST(Charts, LeaveOutWhatHasNoData) {

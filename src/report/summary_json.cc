@@ -215,6 +215,7 @@ Json ToJson(const T& value) {
 }
 Json ToJson(const cap::CapClass& value) { return cap::CapClassName(value); }
 Json ToJson(const cap::AxisId& value) { return cap::AxisOf(value).key; }
+Json ToJson(const cap::SystemSummary& value);
 template <typename T>
 Json ToJson(const std::optional<T>& value);
 template <typename T>
@@ -243,6 +244,17 @@ template <typename T>
 Json ToJson(const T& value) {
   Writer writer;
   Fields(writer, value);
+  return std::move(writer.json);
+}
+
+// A server does not tell what it runs: that is not known, and not 0.
+Json ToJson(const cap::SystemSummary& value) {
+  Writer writer;
+  Fields(writer, value);
+  if (value.total_params == 0) {
+    for (const char* key : {"total_params", "active_params", "weight_bytes", "moe_layers", "experts", "top_k"})
+      writer.json[key] = nullptr;
+  }
   return std::move(writer.json);
 }
 

@@ -202,9 +202,6 @@ Result<Results> Results::Create(const fs::path& results_dir, Manifest manifest) 
 
 Result<Results> Results::Open(const fs::path& dir) {
   const fs::path file = dir / "manifest.json";
-  if (fs::exists(dir / "load.json"))
-    return BadInput(
-        fmt::format("{} is a load test; it has latencies and no accuracy: show it with moecap report", dir.string()));
   auto text = ReadFile(file);
   if (!text.ok()) return BadInput(fmt::format("{} is not a stored run: {}", dir.string(), text.error().message));
   auto json = ParseJson(*text);

@@ -236,7 +236,7 @@ Action AddLoad(CLI::App& app, const Invocation& invocation) {
       "  moecap load http://127.0.0.1:8000 --clients 1,8,64 --input-tokens 512 --output-tokens 128\n"
       "  moecap load http://127.0.0.1:8000 --rate 2,4,8 --duration 60 --ttft 1 --tpot 0.05\n"
       "  moecap load http://127.0.0.1:8000 --rate 1 --search --duration 60 --ttft 1 --tpot 0.05\n"
-      "  moecap load examples/load/chat.yaml\n\n"
+      "  moecap load examples/load/rates.yaml\n\n"
       "Shown again with: moecap report RUN [--compat vllm,sglang]");
   return [flags, &app, &invocation] { return Load(*flags, app, invocation); };
 }

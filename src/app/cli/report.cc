@@ -54,7 +54,7 @@ Result<std::vector<StoredRun>> OpenRuns(const std::vector<std::filesystem::path>
 Result<std::vector<std::filesystem::path>> FoldersOf(const std::vector<std::string>& names) {
   std::vector<std::filesystem::path> dirs;
   for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(dirs.emplace_back(), RunDir(name));
+    ASSIGN_OR_RETURN(dirs.emplace_back(), StoredDir(name));
   }
   return dirs;
 }

@@ -100,7 +100,7 @@ std::vector<fs::path> LoadTestFolders(const fs::path& results_dir) {
   return folders;
 }
 
-Result<fs::path> RunDir(const std::string& name, const fs::path& results_dir) {
+Result<fs::path> StoredDir(const std::string& name, const fs::path& results_dir) {
   if (IsRun(name)) {
     const fs::path dir = fs::path(name).lexically_normal();
     return dir.has_filename() ? dir : dir.parent_path();
@@ -120,6 +120,14 @@ Result<fs::path> RunDir(const std::string& name, const fs::path& results_dir) {
       fmt::format("{} is not a stored run: neither a run's folder, nor an id in {} or the beginning of one; list them "
                   "with: moecap runs",
                   name, results_dir.string()));
+}
+
+Result<fs::path> RunDir(const std::string& name, const fs::path& results_dir) {
+  ASSIGN_OR_RETURN(fs::path dir, StoredDir(name, results_dir));
+  if (loadtest::LoadResults::IsLoadTest(dir))
+    return BadInput(
+        fmt::format("{} is a load test; it has latencies and no accuracy: show it with moecap report", dir.string()));
+  return dir;
 }
 
 Result<std::string> RunIdOf(const store::RunStore& store, const std::string& name) {

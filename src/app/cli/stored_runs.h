@@ -14,9 +14,11 @@ namespace moecap::app {
 
 inline constexpr const char* kResultsDir = "results";
 
-// The folder of the stored run that `name` means: a run's folder; or below `results_dir` an id, the beginning of just one id,
-// or "latest", the one that started last. Works without the index, and with one that cannot be read. Error: kBadInput naming
-// the runs that were meant.
+// The folder of the stored run or load test that `name` means: a run's folder; or below `results_dir` an id, the beginning of
+// just one id, or "latest", the one that started last. Works without the index, and with one that cannot be read. Error:
+// kBadInput naming the runs that were meant.
+Result<std::filesystem::path> StoredDir(const std::string& name, const std::filesystem::path& results_dir = kResultsDir);
+// The same for verbs that need a run: a load test is refused.
 Result<std::filesystem::path> RunDir(const std::string& name, const std::filesystem::path& results_dir = kResultsDir);
 
 // The folders of load tests below `results_dir`, by name. They are not indexed.

@@ -47,7 +47,7 @@ bool IsYoung(const std::string& wall_time, double max_age_s) {
   const auto now = ParseWallTime(WallTimeIso8601());
   if (!measured || !now) return false;
   const double age_s = *now - *measured;
-  return age_s >= 0 && age_s <= max_age_s;
+  return age_s >= 0 && age_s < max_age_s;
 }
 
 bool IsUsable(const Ceilings& ceilings, int threads, double max_age_s) {

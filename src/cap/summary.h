@@ -1,5 +1,5 @@
-// The figures of one run: what every report shows and what --json prints. Pure values; computed by run/ from the recorded
-// facts, rendered by report/. Null (nullopt) means not measured or not applicable, never 0.
+// The figures of one experiment: what every report shows and what --json prints. Pure values, computed by experiment/ from the
+// recorded facts and judged by analysis/; rendered by report/. Null (nullopt) means not measured or not applicable, never 0.
 #pragma once
 
 #include <cstdint>
@@ -7,118 +7,138 @@
 #include <string>
 #include <vector>
 
-#include "cap/axis.h"
-#include "cap/cap_scores.h"
-#include "cap/robust_score.h"
+#include "cap/figures.h"
 #include "cost/ownership.h"
+#include "metrics/load_summary.h"
 #include "metrics/utilization.h"
-#include "stats/summary.h"
+#include "record/level.h"
 
 namespace moecap::cap {
 
-// One system at one concurrency, over all measured repetitions.
-struct CellSummary {
-  int concurrency = 0;
+// One system at one level, once.
+struct MeasurementSummary {
+  std::string name;  // of its folder: "F16-clients-8-0"
+  int repeat = 0;    // from 0
+  // False: it was interrupted. It is listed and enters no figure of the cell.
+  bool complete = true;
+  std::string started_at;  // UTC, ISO 8601; empty in runs of version 0.1
+  std::string ended_by;    // "all requests sent", "duration", "error share", "interrupt"
+  FigureValues figures;
+  std::vector<metrics::Gate> gates;
+  metrics::LoadFigures load;  // distributions, steady part, requests in flight, errors
+
+  bool IsValid() const { return metrics::NoneTripped(gates); }
+};
+
+// The answers to one problem, over the repetitions in which they were scored.
+struct ProblemScore {
+  std::string id;
+  double score = 0;  // 0..1, mean over the repetitions; a failed request counts 0
   int64_t repeats = 0;
-  int64_t requests = 0;  // attempted in all repetitions
-  int64_t failed = 0;
-  std::optional<stats::Distribution> ttft_s, tpot_s, itl_s, e2e_s;
-  std::optional<stats::Distribution> input_tokens, output_tokens;  // per request
-  std::optional<stats::Spread> output_tokens_per_s, requests_per_s;
-  metrics::Utilization utilization;
-  std::optional<double> kv_bytes_mean, kv_bytes_max;  // resident, over decode passes
-  std::optional<double> accuracy, accuracy_stderr;    // 0..1, over the problems of one repetition
-  int64_t answered = 0;                               // problems from which an answer could be extracted
-  int64_t scored = 0;
-  // The bill of the measured time, divided between input and output tokens by the node time of prefill and decode.
-  std::optional<double> usd_per_million_input_tokens;
-  std::optional<double> usd_per_million_output_tokens;
-  std::optional<double> usd_per_million_output_tokens_all_in;  // the whole bill laid on the output tokens
-  std::optional<double> usd_per_million_tokens_all_in;         // and on input and output tokens alike
-  std::optional<double> usd_per_request;
-  // Energy at the wall of the measured time (energy_wh), laid on the output tokens, on all tokens, on the requests that ended
-  // well.
-  std::optional<double> energy_wh;
-  std::optional<double> joules_per_output_token;
-  std::optional<double> joules_per_token;
-  std::optional<double> joules_per_request;
-  // True: from a meter at the wall, or from the chips' counters x the wall factor, which remains an estimate. False: nameplate.
-  bool energy_is_measured = false;
-  std::optional<double> chip_joules_per_output_token;   // what the counters saw and nothing else; null without counters
-  std::optional<double> kg_co2_per_million_tokens;      // of input and output, with the building's share (PUE)
-  std::vector<std::string> invalid;                     // validity gates that tripped; empty = valid
-  std::optional<stats::Spread> goodput_requests_per_s;  // requests that kept RunSummary::service_level; null without one
+  int64_t answered = 0;  // repetitions in which a result could be read
 };
 
-struct SystemSummary {
-  std::string name;         // "F16"
-  std::string description;  // "llama.cpp v0.5.0, tiny-moe F16, 2 threads"
-  std::string model_id;
-  std::string weight_type;  // "F16", "Q4_0"
-  int64_t total_params = 0;
-  int64_t active_params = 0;
-  double weight_bytes = 0;
-  int moe_layers = 0;  // 0 = dense
-  int experts = 0;
-  int top_k = 0;
-  // The compute ceiling that S-MFU of this system is a fraction of: its products run in this type.
-  std::optional<double> peak_flops_per_s;
-  std::string peak_flops_kernel;   // "AVX-512 VNNI, int8"
-  std::vector<CellSummary> cells;  // ascending concurrency
-  // Share of the routed tokens of each expert, [MoE layer][expert], each layer summing to 1; empty for a dense model.
-  std::vector<std::vector<double>> expert_share;
+// One system at one level: a cell of figures over all its whole measurements. A cell in which a gate tripped keeps its figures
+// and takes no part in verdicts.
+struct CellSummary {
+  record::Level level;
+  std::string label;       // "8 clients"
+  int64_t repeats = 0;     // whole measurements, whose records the figures pool
+  FigureValues figures;    // percentiles over the requests of all of them; rates: sums over sums
+  FigureSet estimates;     // figures that rest on an estimate; `notes` says on which
+  bool energy_is_metered = false;
+  std::vector<MeasurementSummary> measurements;   // by repetition, stumps included
+  std::vector<metrics::Gate> gates;               // of the cell; of its measurements the worst one of each name
+  std::vector<metrics::LatencyFigure> latencies;  // pooled, with bounds
+  metrics::Utilization utilization;               // over the passes whose experts are known
+  std::vector<ProblemScore> items;                  // in the order of the data set; empty without right answers
+  std::vector<std::string> notes;
+
+  bool IsValid() const { return repeats > 0 && metrics::NoneTripped(gates); }
 };
 
-struct HostSummary {
-  std::string cpu_model;
-  int cores = 0;
-  double dram_bytes = 0;
-  std::string device_id;  // of the catalogue, or "this-host"
+// What a system runs on, as it is priced and as its ceilings are known.
+struct MachineSummary {
+  std::string name;      // "this host: AMD EPYC 9755", "8 x h100-sxm"; empty = not told
+  bool is_this_host = false;
   std::optional<double> peak_bandwidth_bytes_per_s;
-  std::optional<double> peak_flops_per_s;  // fp32
+  std::optional<double> peak_flops_per_s;  // of the type in which this system's products run
+  std::string peak_flops_kernel;           // "AVX-512 VNNI, int8"
   std::string peaks_source;                // "measured 2026-01-31T12:00:00Z" or "datasheet"
-  std::string flops_kernel;                // "AVX-512 FMA, fp32"
+  std::optional<double> usd_per_h;         // per useful hour, by `pay`
+  std::optional<double> purchase_usd;      // of the parts whose price is known
   std::optional<double> power_w;
-  std::string power_source;              // "nameplate x load (estimate)", "measured: RAPL"
-  std::optional<double> purchase_usd;    // of the whole machine; the parts whose price is known
-  std::vector<std::string> cost_inputs;  // every input of the cost figures, in words: price, life, energy, with source and date
-  // Of the machine that the run is priced as. The figures of the cells rest on the typical value of what `pay` names.
-  std::string pay;                   // "buy" or "rent"; empty when neither can be priced
-  cost::Range own_usd_per_useful_h;  // all inputs at their cheap, typical and dear end
+  std::string power_source;                  // "nameplate x load (estimate)", "measured: RAPL"
+  std::vector<std::string> cost_inputs;      // every input of the cost figures, in words, with source and date
+  std::string pay;                           // "buy" or "rent"; empty when neither can be priced
+  cost::Range own_usd_per_useful_h;          // all inputs at their cheap, typical and dear end
   cost::Range rent_usd_per_useful_h;
   std::optional<double> break_even_utilisation;  // above it owning is cheaper than renting; above 1: never
 };
 
-// What the systems of a run score on one axis, in the order of the systems.
-struct AxisScores {
-  AxisId axis = AxisId::kAccuracy;
-  std::optional<AxisLimit> limit;                   // anchor of the robust score; null = none known
-  std::vector<std::optional<double>> values;        // at the concurrency of the scores
-  std::vector<std::optional<double>> robust_score;  // 0..100, independent of the other systems
+// The search for the highest level that meets the objectives (load/slo_search.h).
+struct SearchSummary {
+  std::string what;              // "requests/s", "clients"
+  double target_share = 0;       // of the offered requests
+  double confidence = 0;         // of each verdict
+  std::optional<double> passes;  // the bracket; null: even the lowest failed, or the highest passed
+  std::optional<double> fails;
+  struct Probe {
+    double level = 0;
+    int64_t offered = 0, met = 0;
+    double share_low = 0, share_high = 1;  // interval of the share that met
+    std::string verdict;                   // "passes", "fails", "undecided"
+  };
+  std::vector<Probe> probes;  // in the order they were made
+  std::string verdict;        // one sentence
 };
 
-struct RunSummary {
+struct SystemSummary {
+  std::string name;         // "F16"
+  std::string engine;       // "llama.cpp v0.5.0 (CPU)", "vLLM 0.30.0"
+  std::string description;  // one line
+  bool in_process = true;   // false: a server, and this host is its client
+  std::string url, api;     // of a server
+  std::string model_id;
+  std::string weight_type;  // "F16", "Q4_0"; empty = not told
+  // Null: a server did not tell what it runs.
+  std::optional<int64_t> total_params, active_params;
+  std::optional<double> weight_bytes;
+  std::optional<int> moe_layers, experts, top_k;  // 0 layers = dense
+  MachineSummary machine;
+  std::vector<CellSummary> cells;  // ascending level
+  std::optional<SearchSummary> search;
+  // Share of the routed tokens of each expert, [MoE layer][expert], each layer summing to 1; empty when not known.
+  std::vector<std::vector<double>> expert_share;
+};
+
+// The machine that measured: the host of systems in this process, the client of servers.
+struct HostSummary {
+  std::string cpu_model;
+  int usable_threads = 0;
+  std::optional<double> dram_bytes;
+  std::string client;  // one line: processor, threads that drove the load
+};
+
+struct ExperimentSummary {
   std::string run_id;
   std::string started_at;  // UTC, ISO 8601
   std::string moecap_version;
-  std::string engine;
-  std::string dataset;
-  int64_t problems = 0;
-  std::string scoring_contract;    // "lm-eval gsm8k strict-match"
-  bool complete = true;            // false: interrupted, figures cover what was measured
-  std::vector<std::string> notes;  // what a reader must know to read the figures right, one sentence each
+  std::string name;
+  bool complete = true;            // false: interrupted; the figures cover what was measured
+  std::string workload;            // one line: "tinymath/test.jsonl, 64 problems"
+  std::string dataset;             // path; empty without right answers
+  int64_t problems = 0;            // of one repetition; 0 without
+  std::string scoring_contract;    // "gsm8k-strict-match"; empty without
+  std::string load;                // one line: "closed loop", "open loop, Poisson arrivals, seed 7"
+  std::string order;               // one line: "interleaved at random, seed 7"
+  metrics::LatencyObjectives objectives;
   HostSummary host;
-  std::vector<SystemSummary> systems;
-  // Scores at the concurrency `cap_concurrency`; one entry a system, same order.
-  int cap_concurrency = 0;
-  std::vector<CapScores> cap;
-  std::vector<AccuracyDifference> accuracy_differences;  // of every pair of systems, at the same concurrency
-  std::string cap_scenario;                              // cap/axis.h: "online"
-  AxisId cap_cost_axis = AxisId::kUsdPerMillionOutputTokens;
-  AxisId cap_performance_axis = AxisId::kTpot;
-  std::vector<AxisScores> cap_axes;  // cost, accuracy, performance, then those that the user asked for
-  int64_t cap_resamples = 0;         // behind CapScores::class_support; 0 = no noise known
-  ServiceLevel service_level;        // of the goodput
+  std::vector<SystemSummary> systems;  // in the order of the configuration
+  std::vector<std::string> notes;      // what a reader must know to read the figures right, one sentence each
 };
+
+// The cell of `system` at `level`; null when it was not measured.
+const CellSummary* FindCell(const SystemSummary& system, const record::Level& level);
 
 }  // namespace moecap::cap

@@ -40,7 +40,7 @@ TEST(ClosedLoop, AnInterruptKeepsWhatFinishedAndMarksTheRest) {
   ClosedLoopOptions options;
   options.clients = 1;
   int64_t done = 0;
-  options.on_progress = [&](int64_t finished) { done = finished; };
+  options.on_progress = [&](const LoadProgress& progress) { done = progress.ended; };
   options.stop_requested = [&] { return done == 1 && system.steps >= 3; };
   const auto result = RunClosedLoop(system, Requests({1, 5, 5}), options, clock);
   ASSERT_TRUE(result.ok());

@@ -15,6 +15,7 @@ namespace {
 // Not longer between two looks at stop_requested.
 constexpr int64_t kLongestWaitNs = 100'000'000;
 constexpr int64_t kLeastRequestsToJudge = 20;
+constexpr int64_t kReportStillnessNs = 1'000'000'000;
 
 int64_t Nanoseconds(double seconds) { return static_cast<int64_t>(std::llround(seconds * 1e9)); }
 
@@ -40,6 +41,7 @@ class Loop {
       RETURN_IF_ERROR(system_.Advance(recorder_, std::min(NextEventNs(), clock_.NowNs() + kLongestWaitNs)));
       RETURN_IF_ERROR(recorder_.FlushEvents(clock_.NowNs()));
       NoteEnds();
+      NoteStillness();
       if (Interrupted() || TooManyFailed()) break;
     }
     if (InFlight() > 0) system_.CancelAll();
@@ -132,7 +134,17 @@ class Loop {
       if (!request.ok() && request.error_kind != record::RequestError::kCancelledByClient) ++counters_.failed;
     }
     const int64_t all = counters_.ended += std::ssize(ended);
-    if (options_.on_progress) options_.on_progress(all);
+    if (options_.on_progress) options_.on_progress({all, 0, 0});
+  }
+
+  // A stream that hangs is said, not waited for in silence.
+  void NoteStillness() {
+    if (!options_.on_progress || InFlight() == 0) return;
+    const int64_t now_ns = clock_.NowNs();
+    const int64_t still_ns = now_ns - recorder_.last_event_ns();
+    if (still_ns < Nanoseconds(kStillS) || now_ns - told_ns_ < kReportStillnessNs) return;
+    told_ns_ = now_ns;
+    options_.on_progress({counters_.ended, InFlight(), static_cast<double>(still_ns) * 1e-9});
   }
 
   bool Interrupted() {
@@ -172,6 +184,7 @@ class Loop {
   LoadCounters& counters_;
   int64_t last_send_ns_;
   int64_t drained_ns_ = kNever;
+  int64_t told_ns_ = 0;
   bool stopped_ = false;
   EndedBy ended_by_ = EndedBy::kAllSent;
   int64_t held_back_ = 0;

@@ -23,6 +23,14 @@ struct LoadCounters {
   std::atomic<int64_t> failed{0};
 };
 
+// How far a load is, when a request ends and once a second while none does.
+struct LoadProgress {
+  int64_t ended = 0;
+  int64_t waiting_for = 0;  // requests in flight when nothing has arrived for kStillS, else 0
+  double waiting_s = 0;     // for how long
+};
+inline constexpr double kStillS = 5;
+
 struct LoadOptions {
   record::CellId cell;               // stamped into every record
   std::optional<int64_t> origin_ns;  // time 0 of the schedule and of the records; null = when the loop is called
@@ -36,10 +44,10 @@ struct LoadOptions {
   // Requests in flight at most; 0 = no limit. A limit that is ever reached makes an open loop partly closed: requests wait,
   // their intended times tell how long, and LoadResult::held_back counts them.
   int64_t most_in_flight = 0;
-  std::function<bool()> stop_requested;           // polled between steps; may be empty
-  std::function<void(int64_t done)> on_progress;  // finished requests so far; may be empty
-  EventLogWriter* events = nullptr;               // gets everything as it happens; may be null
-  LoadCounters* counters = nullptr;               // shared with other threads of the same load; null = this one is alone
+  std::function<bool()> stop_requested;                   // polled between steps; may be empty
+  std::function<void(const LoadProgress&)> on_progress;  // may be empty
+  EventLogWriter* events = nullptr;                      // gets everything as it happens; may be null
+  LoadCounters* counters = nullptr;                      // shared with other threads of the same load; null = this one is alone
 };
 
 // Errors: the system's Validate, for any request of the source, before anything is sent; the system's failure. A failed or

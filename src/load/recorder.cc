@@ -40,13 +40,14 @@ std::string WhyGivenUp(record::RequestError kind) {
 }  // namespace
 
 Recorder::Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events)
-    : cell_(cell), origin_ns_(origin_ns), events_(events) {}
+    : cell_(cell), origin_ns_(origin_ns), last_event_ns_(origin_ns), events_(events) {}
 
 uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns) {
   const uint64_t ticket = requests_.size();
   if (events_ != nullptr) events_->OnSend(ticket, id, client, intended_ns, now_ns);
   record::RequestRecord& request = Add(std::move(id), client, intended_ns);
   request.send_s = SinceOrigin(now_ns);
+  last_event_ns_ = now_ns;
   request.token_s.reserve(static_cast<size_t>(std::clamp(expected_tokens, int64_t{0}, kMostReservedTokens)));
   return ticket;
 }
@@ -73,6 +74,7 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
   if (events_ != nullptr) events_->OnChunk(ticket, chunk);
   record::RequestRecord& request = requests_[ticket];
   const double arrival_s = SinceOrigin(chunk.arrival_ns);
+  last_event_ns_ = chunk.arrival_ns;
   if (chunk.kernel_delay_ns >= 0) receive_delay_s_.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
   if (chunk.tokens != 1 && request.chunk_tokens.empty()) request.chunk_tokens.assign(request.token_s.size(), 1);
   if (chunk.tokens != 1 || !request.chunk_tokens.empty()) request.chunk_tokens.push_back(chunk.tokens);

@@ -34,6 +34,8 @@ class Recorder final : public Observer {
   int64_t sent() const { return static_cast<int64_t>(requests_.size()); }
   int64_t ended() const { return ended_; }
   bool HasEnded(uint64_t ticket) const { return has_ended_[ticket]; }
+  // When something was last sent or arrived; the origin before.
+  int64_t last_event_ns() const { return last_event_ns_; }
   // Requests that ended since the last call, in that order.
   std::vector<uint64_t> TakeEnded();
   const record::RequestRecord& request(uint64_t ticket) const { return requests_[ticket]; }
@@ -53,6 +55,7 @@ class Recorder final : public Observer {
 
   record::CellId cell_;
   int64_t origin_ns_;
+  int64_t last_event_ns_;
   EventLogWriter* events_;
   int64_t ended_ = 0;
   std::vector<bool> has_ended_;

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <map>
 
-#include "record/jsonl.h"
-
 namespace moecap::metrics {
 namespace {
 
@@ -45,13 +43,13 @@ std::vector<ErrorGroup> GroupErrors(std::span<const RequestRecord> requests) {
   return groups;
 }
 
-std::vector<std::pair<std::string, int64_t>> CountTokenSources(std::span<const RequestRecord> requests) {
+std::vector<TokenSourceCount> CountTokenSources(std::span<const RequestRecord> requests) {
   std::map<record::TokensSource, int64_t> counts;
   for (const RequestRecord& request : requests) {
     if (request.ok() && !request.token_s.empty()) ++counts[request.tokens_source];
   }
-  std::vector<std::pair<std::string, int64_t>> sources;
-  for (const auto& [source, count] : counts) sources.emplace_back(record::Name(source), count);
+  std::vector<TokenSourceCount> sources;
+  for (const auto& [source, count] : counts) sources.push_back({source, count});
   return sources;
 }
 
@@ -118,24 +116,24 @@ std::vector<ConcurrencyStep> Thin(std::vector<ConcurrencyStep> steps) {
 
 }  // namespace
 
-bool LoadCell::IsValid() const {
+bool NoneTripped(std::span<const Gate> gates) {
   return std::ranges::none_of(gates, [](const Gate& gate) { return gate.state == Gate::State::kTripped; });
 }
 
-LoadCell DescribeLoadCell(std::span<const RequestRecord> requests, const LatencyObjectives& objectives) {
-  LoadCell cell;
-  cell.errors = GroupErrors(requests);
-  cell.token_sources = CountTokenSources(requests);
-  for (const RequestRecord& request : requests) cell.retries += request.retries;
+LoadFigures DescribeLoad(std::span<const RequestRecord> requests, const LatencyObjectives& objectives) {
+  LoadFigures load;
+  load.errors = GroupErrors(requests);
+  load.token_sources = CountTokenSources(requests);
+  for (const RequestRecord& request : requests) load.retries += request.retries;
   const std::optional<Window> run = WholeRun(requests);
-  if (!run) return cell;
-  cell.whole = DescribeServing(requests, *run, objectives);
+  if (!run) return load;
+  load.whole = DescribeServing(requests, *run, objectives);
   std::vector<ConcurrencyStep> steps = ConcurrencyOverTime(requests);
-  cell.concurrency = DescribeConcurrency(steps, *run);
-  cell.concurrency_curve = Thin(std::move(steps));
-  cell.steady = FindSteadyState(requests);
-  if (cell.steady) cell.in_steady = DescribeServing(requests, cell.steady->window, objectives);
-  return cell;
+  load.concurrency = DescribeConcurrency(steps, *run);
+  load.concurrency_curve = Thin(std::move(steps));
+  load.steady = FindSteadyState(requests);
+  if (load.steady) load.in_steady = DescribeServing(requests, load.steady->window, objectives);
+  return load;
 }
 
 }  // namespace moecap::metrics

@@ -1,5 +1,5 @@
-// The figures of one load test: what every report of it shows and what --json prints. Pure values, computed from recorded
-// requests; rendered by report/. Null (nullopt) means not measured or not applicable, never 0.
+// What one measurement's requests tell beside the plain figures: distributions, the steady part, requests in flight, errors.
+// Null (nullopt) means not measured or not applicable, never 0.
 #pragma once
 
 #include <cstdint>
@@ -35,67 +35,28 @@ struct ErrorGroup {
   std::vector<std::string> messages;  // the first five different ones
 };
 
-// One level of load, once: so many clients, or such a rate.
-struct LoadCell {
-  std::string label;                               // "64 clients", "8 requests/s"
-  std::optional<int> clients;                      // closed loop, or users
-  std::optional<double> rate_per_s;                // open loop; null for a replayed trace
-  int repeat = 0;                                  // from 0
+struct TokenSourceCount {
+  record::TokensSource source = record::TokensSource::kTokenIds;
+  int64_t requests = 0;
+};
+
+struct LoadFigures {
   ServingFigures whole;                            // from the first intended send to the last token
-  std::optional<SteadyState> steady;               // null for a run without duration
+  std::optional<SteadyState> steady;               // null for a measurement without duration
   std::optional<ServingFigures> in_steady;         // over the steady window; null without one
-  ConcurrencyFigures concurrency;                  // over the whole run
+  ConcurrencyFigures concurrency;                  // over the whole measurement
   std::vector<ConcurrencyStep> concurrency_curve;  // thinned to at most 400 steps
   std::optional<LatencyFigure> receive_delay_s;    // from the kernel's receive stamp to ours; null where not offered
-  std::vector<ErrorGroup> errors;                  // most frequent first; cancellations by plan are not among them
-  std::vector<std::pair<std::string, int64_t>> token_sources;  // how output tokens were counted, by name: requests
+  std::vector<ErrorGroup> errors;                  // most frequent first; what we cancelled is not among them
+  std::vector<TokenSourceCount> token_sources;     // how output tokens were counted
   int64_t retries = 0;
   int64_t held_back = 0;  // open loop: requests that waited because the limit of requests in flight was reached
-  std::string ended_by;   // "all requests sent", "duration", "error rate", "interrupted"
-  std::vector<Gate> gates;
-  double client_cpu_s = 0;  // of the measuring threads
-  int threads = 1;
-
-  bool IsValid() const;  // no gate tripped
 };
 
-// The search for the highest load that meets the objectives (load/slo_search.h).
-struct LoadSearch {
-  std::string what;              // "requests/s" or "clients"
-  double target_share = 0;       // of the offered requests
-  double confidence = 0;         // of each verdict
-  std::optional<double> passes;  // the bracket; null: even the lowest failed, or the highest passed
-  std::optional<double> fails;
-  struct Probe {
-    double load = 0;
-    int64_t offered = 0, met = 0;
-    double share_low = 0, share_high = 1;  // Clopper-Pearson
-    std::string verdict;                   // "passes", "fails", "undecided"
-  };
-  std::vector<Probe> probes;  // in the order they were made
-  std::string verdict;        // one sentence
-};
+// Whether no gate tripped.
+bool NoneTripped(std::span<const Gate> gates);
 
-struct LoadTestSummary {
-  std::string run_id;
-  std::string started_at;  // UTC, ISO 8601
-  std::string moecap_version;
-  std::string name;
-  std::string server;    // "vLLM 0.11.0"
-  std::string url;       // without userinfo
-  std::string api;       // "completions"
-  std::string model;     // as the server knows it
-  std::string workload;  // one line: "fixed: 512 tokens in, 128 out (ids), salted"
-  std::string load;      // one line: "Poisson arrivals, seed 7"
-  std::string client;    // one line: CPU, cores, threads
-  bool complete = true;
-  LatencyObjectives objectives;
-  std::vector<LoadCell> cells;  // in the order they were measured
-  std::optional<LoadSearch> search;
-  std::vector<std::string> notes;  // what a reader must know, one sentence each
-};
-
-// Everything of a cell that follows from its records alone; the caller adds label, load, gates and what the client cost.
-LoadCell DescribeLoadCell(std::span<const record::RequestRecord> requests, const LatencyObjectives& objectives);
+// Everything that follows from the records alone; the caller adds receive delays and what was held back.
+LoadFigures DescribeLoad(std::span<const record::RequestRecord> requests, const LatencyObjectives& objectives);
 
 }  // namespace moecap::metrics

@@ -52,11 +52,11 @@ std::vector<RequestRecord> Mixed() {
   return requests;
 }
 
-TEST(LoadCell, ByHand) {
+TEST(LoadFigures, ByHand) {
   LatencyObjectives objectives;
   objectives.ttft_s = 0.5;
   objectives.tpot_s = 0.2;
-  const LoadCell cell = DescribeLoadCell(Mixed(), objectives);
+  const LoadFigures cell = DescribeLoad(Mixed(), objectives);
   EXPECT_EQ(cell.whole.offered, 8);
   EXPECT_EQ(cell.whole.completed, 2);
   EXPECT_EQ(cell.whole.failed, 5) << "the empty answer is among them";
@@ -68,7 +68,8 @@ TEST(LoadCell, ByHand) {
   EXPECT_NEAR(*cell.whole.goodput_per_s, 1 / 3.5, 1e-12);
   EXPECT_NEAR(*cell.whole.good_share, 1 / 8.0, 1e-12) << "failures count as offered";
   EXPECT_EQ(cell.retries, 3);
-  EXPECT_THAT(cell.token_sources, ElementsAre(Pair("token-ids", 1), Pair("final-usage", 1)));
+  EXPECT_THAT(cell.token_sources, ElementsAre(Field(&TokenSourceCount::source, record::TokensSource::kTokenIds),
+                                              Field(&TokenSourceCount::source, record::TokensSource::kFinalUsage)));
 
   ASSERT_EQ(cell.errors.size(), 3u);
   EXPECT_EQ(cell.errors[0].kind, RequestError::kConnectRefused);
@@ -88,31 +89,31 @@ TEST(LoadCell, ByHand) {
   EXPECT_NEAR(cell.steady->window.to_s, 1.9, 0.036) << "then nothing was in flight, most of the time one";
 }
 
-TEST(LoadCell, KeepsFiveMessagesAndNothingOfAnEmptyRun) {
+TEST(LoadFigures, KeepsFiveMessagesAndNothingOfAnEmptyRun) {
   std::vector<RequestRecord> requests;
   for (int i = 0; i < 9; ++i) requests.push_back(Failure(i, RequestError::kHttp5xx, std::to_string(i / 2).c_str()));
   requests.push_back(Failure(9, RequestError::kHttp5xx, ""));
   for (int i = 0; i < 9; ++i) requests.push_back(Failure(10 + i, RequestError::kHttp5xx, std::to_string(i).c_str()));
-  const LoadCell cell = DescribeLoadCell(requests, {});
+  const LoadFigures cell = DescribeLoad(requests, {});
   ASSERT_EQ(cell.errors.size(), 1u);
   EXPECT_EQ(cell.errors[0].count, 19);
   EXPECT_THAT(cell.errors[0].messages, ElementsAre("0", "1", "2", "3", "4"));
 
-  const LoadCell empty = DescribeLoadCell({}, {});
+  const LoadFigures empty = DescribeLoad({}, {});
   EXPECT_THAT(empty.errors, IsEmpty());
   EXPECT_THAT(empty.concurrency_curve, IsEmpty());
   EXPECT_FALSE(empty.steady);
   EXPECT_TRUE(empty.whole.latencies.empty());
 }
 
-TEST(LoadCell, AnErrorWithoutAKindIsStillOne) {
-  const LoadCell cell = DescribeLoadCell(std::vector{Failure(1, RequestError::kNone, "engine failed")}, {});
+TEST(LoadFigures, AnErrorWithoutAKindIsStillOne) {
+  const LoadFigures cell = DescribeLoad(std::vector{Failure(1, RequestError::kNone, "engine failed")}, {});
   ASSERT_EQ(cell.errors.size(), 1u);
   EXPECT_THAT(cell.errors[0].messages, ElementsAre("engine failed"));
 }
 
-TEST(LoadCell, IsValidUnlessAGateTripped) {
-  LoadCell cell;
+TEST(LoadFigures, IsValidUnlessAGateTripped) {
+  LoadFigures cell;
   EXPECT_TRUE(cell.IsValid());
   cell.gates.resize(2);
   cell.gates[0].state = Gate::State::kPassed;
@@ -134,7 +135,7 @@ double AreaOf(const std::vector<ConcurrencyStep>& steps) {
   return area;
 }
 
-TEST(LoadCell, ThinnedCurveKeepsPeakMeanAndEnds) {
+TEST(LoadFigures, ThinnedCurveKeepsPeakMeanAndEnds) {
   for (const unsigned seed : {1u, 2u, 3u}) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<double> start(0, 100), length(0.001, 5);
@@ -143,7 +144,7 @@ TEST(LoadCell, ThinnedCurveKeepsPeakMeanAndEnds) {
       const double send_s = start(random);
       requests.push_back(Answer(send_s, send_s + length(random), 0, 1));
     }
-    const LoadCell cell = DescribeLoadCell(requests, {});
+    const LoadFigures cell = DescribeLoad(requests, {});
     const auto& curve = cell.concurrency_curve;
     EXPECT_LE(curve.size(), 400u);
     EXPECT_GT(curve.size(), 300u);
@@ -179,18 +180,18 @@ TEST(LoadCell, ThinnedCurveKeepsPeakMeanAndEnds) {
   }
 }
 
-TEST(LoadCell, AShortCurveIsNotThinned) {
-  const LoadCell cell = DescribeLoadCell(std::vector{Answer(0, 1, 0, 1), Answer(0.5, 2, 0, 1)}, {});
+TEST(LoadFigures, AShortCurveIsNotThinned) {
+  const LoadFigures cell = DescribeLoad(std::vector{Answer(0, 1, 0, 1), Answer(0.5, 2, 0, 1)}, {});
   ASSERT_EQ(cell.concurrency_curve.size(), 4u);
   EXPECT_DOUBLE_EQ(cell.concurrency_curve[1].at_s, 0.5);
   EXPECT_EQ(cell.concurrency_curve[1].requests, 2);
 }
 
 // 100 requests of one second, one every 0.1 s: ten run at once between ramp and drain.
-TEST(LoadCell, SteadyFiguresLeaveOutRampAndDrain) {
+TEST(LoadFigures, SteadyFiguresLeaveOutRampAndDrain) {
   std::vector<RequestRecord> requests;
   for (int i = 0; i < 100; ++i) requests.push_back(Answer(0.1 * i, 0.1 * i + 0.2, 0.2, 5));
-  const LoadCell cell = DescribeLoadCell(requests, {});
+  const LoadFigures cell = DescribeLoad(requests, {});
   ASSERT_TRUE(cell.in_steady);
   const Window& window = cell.steady->window;
   int64_t offered = 0, tokens = 0;

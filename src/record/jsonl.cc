@@ -255,10 +255,11 @@ Result<T> ParseLine(std::string_view text, T (*parse)(const Json&)) {
 }
 
 template <typename T>
-Result<std::vector<T>> ReadRecords(const std::filesystem::path& path, uint64_t max_bytes,
+Result<std::vector<T>> ReadRecords(const std::filesystem::path& path, uint64_t first, uint64_t last,
                                    Result<T> (*parse)(std::string_view)) {
   ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
-  const std::string_view text = std::string_view(content).substr(0, std::min<uint64_t>(content.size(), max_bytes));
+  const std::string_view whole = content;
+  const std::string_view text = whole.substr(std::min<uint64_t>(whole.size(), first), last - std::min(first, last));
   std::vector<T> records;
   size_t line_number = 0;
   for (size_t begin = 0; begin < text.size();) {
@@ -335,12 +336,12 @@ std::string ToJsonLine(const RequestRecord& request) {
 Result<PassRecord> ParsePassLine(std::string_view line) { return ParseLine(line, PassFromJson); }
 Result<RequestRecord> ParseRequestLine(std::string_view line) { return ParseLine(line, RequestFromJson); }
 
-Result<std::vector<PassRecord>> ReadPasses(const std::filesystem::path& path, uint64_t max_bytes) {
-  return ReadRecords<PassRecord>(path, max_bytes, ParsePassLine);
+Result<std::vector<PassRecord>> ReadPasses(const std::filesystem::path& path, uint64_t begin, uint64_t end) {
+  return ReadRecords<PassRecord>(path, begin, end, ParsePassLine);
 }
 
-Result<std::vector<RequestRecord>> ReadRequests(const std::filesystem::path& path, uint64_t max_bytes) {
-  return ReadRecords<RequestRecord>(path, max_bytes, ParseRequestLine);
+Result<std::vector<RequestRecord>> ReadRequests(const std::filesystem::path& path, uint64_t begin, uint64_t end) {
+  return ReadRecords<RequestRecord>(path, begin, end, ParseRequestLine);
 }
 
 }  // namespace moecap::record

@@ -22,10 +22,10 @@ std::string ToJsonLine(const RequestRecord& request);
 Result<PassRecord> ParsePassLine(std::string_view line);
 Result<RequestRecord> ParseRequestLine(std::string_view line);
 
-// Whole files; `max_bytes` bounds how much of the file counts (a run that is being written ends there). Errors name file and
-// line.
-Result<std::vector<PassRecord>> ReadPasses(const std::filesystem::path& path, uint64_t max_bytes = UINT64_MAX);
-Result<std::vector<RequestRecord>> ReadRequests(const std::filesystem::path& path, uint64_t max_bytes = UINT64_MAX);
+// Whole files, or the whole lines within the bytes [begin, end) of one. Errors name file and line, counted from `begin`.
+Result<std::vector<PassRecord>> ReadPasses(const std::filesystem::path& path, uint64_t begin = 0, uint64_t end = UINT64_MAX);
+Result<std::vector<RequestRecord>> ReadRequests(const std::filesystem::path& path, uint64_t begin = 0,
+                                                uint64_t end = UINT64_MAX);
 
 std::string_view Name(PassKind kind);
 std::string_view Name(Source source);

@@ -1,0 +1,122 @@
+// The configuration of one experiment, read from YAML: systems, what is asked of them, at which levels, how often.
+// docs/config.md describes every key. The stored experiment keeps the text itself, so there is one reader.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cap/scenario.h"
+#include "cost/machine.h"
+#include "experiment/server_config.h"
+#include "load/slo_search.h"
+#include "metrics/latency.h"
+#include "record/level.h"
+#include "workload/arrivals.h"
+#include "workload/workload_config.h"
+
+namespace moecap::experiment {
+
+// What a system runs on, as it is priced. Without a machine, a system in this process runs on this host; of a server nothing is
+// known but the inputs given.
+struct MachineConfig {
+  std::optional<cost::MachineSpec> machine;
+  std::map<std::string, double> given;  // replace what machine and price book say; keys of cost::CostInputKeys()
+  std::optional<cost::Pay> pay;         // null = as the machine says; without one, rent where a rate is given, else buy
+};
+
+// Either an embedded engine (`model`) or a server.
+struct SystemConfig {
+  std::string name;
+  std::filesystem::path model;         // GGUF; empty with `server`
+  std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
+  int threads = 0;                     // of the engine; 0 = every CPU this process may use
+  std::optional<ServerConfig> server;
+  MachineConfig machine;
+};
+
+// How answers are read and compared; the names of lm-evaluation-harness' filters of task gsm8k.
+enum class Scoring : uint8_t { kGsm8kStrictMatch, kGsm8kFlexibleExtract };
+std::string_view ScoringName(Scoring scoring);  // "gsm8k-strict-match", "gsm8k-flexible-extract"
+
+// Questions with right answers.
+struct ProblemSet {
+  std::filesystem::path path;    // JSON lines with question and answer
+  int64_t problems = 0;          // 0 = all
+  std::optional<uint64_t> seed;  // null = the first problems of the file
+  Scoring scoring = Scoring::kGsm8kStrictMatch;
+};
+
+// Of one request, beside the server's timeout_s and connect_timeout_s; null = no limit.
+struct Deadlines {
+  std::optional<double> headers_s;      // from the request sent to the response's headers
+  std::optional<double> first_token_s;  // from the request sent to the first token
+  std::optional<double> idle_s;         // between two tokens
+};
+
+// When requests are sent.
+struct LoadConfig {
+  record::LoadKind kind = record::LoadKind::kClients;
+  std::vector<double> levels = {1};   // each is measured, ascending; one entry without meaning for kReplay
+  workload::ArrivalProcess arrivals;  // of kRate; its rate and seed are set for each measurement
+  double start_over_s = 0;            // clients or users start one after another during this time
+  int64_t most_in_flight = 0;         // of an open loop; 0 = no limit
+  double cancel_share = 0;            // of the requests, given up by their user ...
+  double cancel_after_s = 1;          // ... so long after they were sent
+};
+
+// By how much figures must differ to matter, and what is counted.
+struct JudgeConfig {
+  double ratio_margin = 0.05;     // of costs, times and rates
+  double accuracy_margin = 0.01;  // 0.01 = one point
+};
+
+struct Config {
+  std::string name = "run";
+  std::vector<SystemConfig> systems;
+  // What is asked: one of the two.
+  std::optional<ProblemSet> problems;
+  workload::WorkloadConfig workload;
+
+  LoadConfig load;
+  std::optional<load::SloSearchOptions> search;  // instead of load.levels; needs objectives
+  metrics::LatencyObjectives objectives;
+  int repeats = 1;
+  uint64_t seed = 1;  // of the order of measurements, of arrivals and cancellations; the workload has its own
+
+  // Sent before each measurement and not recorded, other prompts than the measured ones; null = as many as clients, and at
+  // least 4 for an engine in this process, 16 for a server.
+  std::optional<int64_t> warmup_requests;
+  std::optional<double> duration_s;  // nothing is sent later; null = until the requests run out
+  std::optional<double> drain_s;     // for what is in flight then; null = until it has ended
+  double most_error_share = 0.5;     // above it a measurement is given up
+  Deadlines deadlines;
+  int client_threads = 1;           // that drive a server
+  std::optional<bool> flush_cache;  // empty a server's prefix cache before each measurement; null = where salts do not reach
+  int64_t max_output_tokens = 256;  // of problems
+  int context_tokens = 512;         // of the embedded engine, per request: prompt and output
+  int batch_tokens = 512;           // of the embedded engine, prompt tokens in one pass at most
+
+  std::optional<std::filesystem::path> price_book;  // laid over the built-in price book
+  cap::ViewChoice view;
+  JudgeConfig judge;
+  std::filesystem::path results_dir = "results";
+
+  std::string text;                // the YAML it was read from, ...
+  std::filesystem::path base_dir;  // ... and the folder that paths in it are relative to, absolute
+};
+
+// Paths in `text` are relative to `base_dir`, except results_dir, which is relative to the working directory. Errors: kBadInput
+// with `file`, line, key and the nearest valid key, the accepted values or the remedy.
+Result<Config> ParseConfig(std::string_view text, const std::string& file, const std::filesystem::path& base_dir);
+Result<Config> ReadConfig(const std::filesystem::path& file);
+
+// "closed loop", "open loop, Poisson arrivals, seed 7, 60 s": the load in words.
+std::string DescribeLoad(const Config& config);
+
+}  // namespace moecap::experiment

@@ -1,0 +1,20 @@
+#include "experiment/driver.h"
+
+#include <fmt/format.h>
+
+namespace moecap::experiment {
+
+Result<int64_t> SystemDriver::CountTokens(const std::string&) {
+  return BadInput(fmt::format("{} has no interface that counts tokens", description().name));
+}
+
+Status SystemDriver::FlushPrefixCache() {
+  return BadInput(fmt::format("{} has no interface that empties a prefix cache", description().name));
+}
+
+Result<double> SystemDriver::MeasureHeadRoom(int, int) {
+  return BadInput(fmt::format("{} runs in this process: there is no client whose head-room could be measured",
+                              description().name));
+}
+
+}  // namespace moecap::experiment

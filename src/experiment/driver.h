@@ -1,0 +1,80 @@
+// What an experiment needs of a system beside load's interface: what it is, what it can be asked, how it is started at a level,
+// how its routing is read. app/ wires the drivers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "experiment/config.h"
+#include "load/system_under_test.h"
+#include "model/model_spec.h"
+
+namespace moecap::experiment {
+
+struct SystemDescription {
+  std::string name;
+  std::string engine;       // "llama.cpp v0.5.0 (CPU)", "vLLM 0.11.0"
+  std::string description;  // one line for the report
+  bool in_process = true;   // the model runs in this process: this machine's counters and ceilings are the system's
+  // Of an engine in this process.
+  std::string model_file;
+  uint64_t model_file_bytes = 0;
+  std::string model_file_xxh3;  // of the whole file, 16 hex digits; empty = not computed
+  int threads = 0;
+  // Of a server.
+  std::string url, api;  // of the first address, without userinfo
+  model::ModelSpec model;  // without layers where a server does not tell
+};
+
+struct StartOptions {
+  int connections = 1;     // requests in flight that are expected: KV slots of an engine, connections opened to a server
+  int threads = 1;         // that drive it; an engine in this process has one
+  bool keep_text = false;  // answers are wanted as text
+};
+
+// A system started for one measurement.
+class SystemInstance {
+ public:
+  virtual ~SystemInstance() = default;
+  // One for each thread that drives the load.
+  virtual std::vector<load::SystemUnderTest*> systems() = 0;
+
+  // Between these two calls the system remembers what it computes, for the routing. Must cost nothing inside a pass.
+  virtual void BeginMeasurement() {}
+  // Fills expert_counts and distinct_experts of the passes since BeginMeasurement, from an instrumented second execution.
+  virtual Status AddRouting(std::vector<record::PassRecord>&) { return {}; }
+};
+
+class SystemDriver {
+ public:
+  virtual ~SystemDriver() = default;
+  virtual const SystemDescription& description() const = 0;
+
+  // Loads the model if it is not loaded. At most one instance at a time. Error: kFailed, kBadInput with a remedy.
+  virtual Result<std::unique_ptr<SystemInstance>> Start(const StartOptions& options) = 0;
+  // Frees the model until the next Start.
+  virtual void Unload() {}
+
+  virtual bool TakesTokenIds() const = 0;
+  virtual bool TakesMessages() const { return false; }  // chat
+  virtual bool CanIgnoreEndToken() const = 0;
+  // Cache salts keep requests apart in its prefix cache, or it has none that outlives a measurement.
+  virtual bool KeepsCachesApart() const { return true; }
+  virtual bool CanFlushCache() const { return false; }
+  virtual bool CanTokenize() const { return false; }
+  // Tokens of a prompt's text as the system counts them. Requires CanTokenize.
+  virtual Result<int64_t> CountTokens(const std::string& text);
+  // Error: kBadInput when it has no interface for it.
+  virtual Status FlushPrefixCache();
+  // What this machine does, with so many streams and threads, against a server that does nothing: tokens a second. Starts that
+  // server and ends it. Error: kFailed; kBadInput for a system in this process.
+  virtual Result<double> MeasureHeadRoom(int streams, int threads);
+};
+
+using DriverFactory = std::function<Result<std::unique_ptr<SystemDriver>>(const SystemConfig& system, const Config& config)>;
+
+}  // namespace moecap::experiment

@@ -1,0 +1,203 @@
+#include "experiment/manifest_json.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+#include "base/json_fields.h"
+#include "experiment/model_json.h"
+
+namespace moecap::load {
+
+constexpr auto JsonNames(EndedBy) {
+  return std::array{std::pair{EndedBy::kAllSent, "all requests sent"}, std::pair{EndedBy::kDuration, "duration"},
+                    std::pair{EndedBy::kErrorShare, "error share"}, std::pair{EndedBy::kInterrupt, "interrupt"}};
+}
+
+}  // namespace moecap::load
+
+namespace moecap::record {
+
+constexpr auto JsonNames(LoadKind) {
+  return std::array{std::pair{LoadKind::kClients, "clients"}, std::pair{LoadKind::kRate, "rates_per_s"},
+                    std::pair{LoadKind::kUsers, "users"}, std::pair{LoadKind::kReplay, "replay"}};
+}
+
+void Fields(auto& archive, JsonFieldsOf<Level> auto& level) {
+  archive("kind", level.kind);
+  archive("value", level.value);
+}
+
+}  // namespace moecap::record
+
+namespace moecap::cost {
+
+constexpr auto JsonNames(Pay) { return std::array{std::pair{Pay::kBuy, "buy"}, std::pair{Pay::kRent, "rent"}}; }
+
+}  // namespace moecap::cost
+
+namespace moecap::experiment {
+namespace {
+
+void Fields(auto& archive, JsonFieldsOf<PlanEntry> auto& entry) {
+  archive("id", entry.id);
+  archive("at_s", entry.at_s);
+  archive("input_tokens", entry.input_tokens);
+  archive("shared_tokens", entry.shared_tokens);
+  archive("shared_share", entry.shared_share);
+  archive("output_tokens", entry.output_tokens);
+  archive("exact_output", entry.exact_output);
+}
+
+void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
+  archive("system", measurement.system);
+  archive("level", measurement.level);
+  archive("repeat", measurement.repeat);
+  archive("name", measurement.name);
+  archive("complete", measurement.complete);
+  archive("started_at", measurement.started_at);
+  archive("ended_by", measurement.ended_by);
+  archive("threads", measurement.threads);
+  archive("held_back", measurement.held_back);
+  archive("client_cpu_s", measurement.cpu_s);
+  archive("client_loop_s", measurement.loop_s);
+  archive("energy_j", measurement.energy_j);
+  archive("routing_of", measurement.routing_of);
+}
+
+void Fields(auto& archive, JsonFieldsOf<HeadRoom> auto& head_room) {
+  archive("tokens_per_s", head_room.tokens_per_s);
+  archive("streams", head_room.streams);
+}
+
+// Everything of a description but the model.
+void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
+  archive("name", system.name);
+  archive("engine", system.engine);
+  archive("description", system.description);
+  archive("in_process", system.in_process);
+  archive("model_file", system.model_file);
+  archive("model_file_bytes", system.model_file_bytes);
+  archive("model_file_xxh3", system.model_file_xxh3);
+  archive("threads", system.threads);
+  archive("url", system.url);
+  archive("api", system.api);
+}
+
+// Everything of a system but its description and its cost inputs.
+void Fields(auto& archive, JsonFieldsOf<PricedSystem> auto& system) {
+  archive("machine", system.machine);
+  archive("pay", system.pay);
+  archive("head_room", system.head_room);
+}
+
+// Everything of a manifest but configuration, host, ceilings and systems.
+void Fields(auto& archive, JsonFieldsOf<Manifest> auto& manifest) {
+  archive("run_id", manifest.run_id);
+  archive("started_at", manifest.started_at);
+  archive("moecap_version", manifest.moecap_version);
+  archive("complete", manifest.complete);
+  archive("command", manifest.command);
+  archive("workload", manifest.workload);
+  archive("problems", manifest.problems);
+  archive("energy_source", manifest.energy_source);
+  archive("notes", manifest.notes);
+  archive("measurements", manifest.measurements);
+}
+
+// Inputs that are not known are left out.
+Json CostToJson(const cost::CostInputs& inputs) {
+  Json result = Json::object();
+  for (const std::string& key : cost::CostInputKeys()) {
+    const auto& input = cost::GetCostInput(inputs, key);
+    if (!input) continue;
+    Json entry = {{"value", input->value}, {"source", input->source}, {"date", input->date}};
+    if (input->low) entry["low"] = *input->low;
+    if (input->high) entry["high"] = *input->high;
+    result[key] = std::move(entry);
+  }
+  return result;
+}
+
+Json SystemToJson(const PricedSystem& system) {
+  Json json = ToJsonFields(system.description);
+  json.update(ToJsonFields(system));
+  json["cost_inputs"] = CostToJson(system.cost);
+  json["model"] = ToJson(system.description.model);
+  return json;
+}
+
+Result<PricedSystem> PricedSystemFromJson(const Json& json) {
+  ASSIGN_OR_RETURN(PricedSystem system, FromJsonFields<PricedSystem>(json, "systems"));
+  ASSIGN_OR_RETURN(system.description, SystemFromJson(json));
+  ASSIGN_OR_RETURN(system.cost, CostInputsFromJson(json.at("cost_inputs")));
+  return system;
+}
+
+Result<Manifest> ManifestFrom2(const Json& json) {
+  ASSIGN_OR_RETURN(Manifest manifest, FromJsonFields<Manifest>(json));
+  const Json& config = json.at("config");
+  ASSIGN_OR_RETURN(manifest.config, ParseConfig(config.at("yaml").get<std::string>(), "the stored configuration",
+                                                config.at("base_dir").get<std::string>()));
+  ASSIGN_OR_RETURN(manifest.host, hardware::HostInfoFromJson(json.at("host")));
+  if (!json.at("ceilings").is_null()) {
+    ASSIGN_OR_RETURN(manifest.ceilings, hardware::CeilingsFromJson(json.at("ceilings")));
+  }
+  for (const Json& entry : json.at("systems")) {
+    ASSIGN_OR_RETURN(PricedSystem system, PricedSystemFromJson(entry));
+    manifest.systems.push_back(std::move(system));
+  }
+  return manifest;
+}
+
+}  // namespace
+
+Json ToJson(const Manifest& manifest) {
+  Json json = {{"schema", kManifestSchema}};
+  json.update(ToJsonFields(manifest));
+  json["config"] = {{"yaml", manifest.config.text}, {"base_dir", manifest.config.base_dir.string()}};
+  json["host"] = ToJson(manifest.host);
+  json["ceilings"] = manifest.ceilings ? ToJson(*manifest.ceilings) : Json(nullptr);
+  json["systems"] = Json::array();
+  for (const PricedSystem& system : manifest.systems) json["systems"].push_back(SystemToJson(system));
+  return json;
+}
+
+Result<Manifest> ManifestFromJson(const Json& json) {
+  try {
+    const int schema = json.at("schema").get<int>();
+    if (schema == 1) return RunManifestFrom01(json);
+    if (schema != kManifestSchema) {
+      return BadInput(fmt::format("schema {} is not known to this program (it knows up to {}); use a newer moecap", schema,
+                                  kManifestSchema));
+    }
+    return ManifestFrom2(json);
+  } catch (const Json::exception& error) {
+    return BadInput(fmt::format("the manifest is not complete: {}", error.what()));
+  }
+}
+
+Result<SystemDescription> SystemFromJson(const Json& json) {
+  ASSIGN_OR_RETURN(SystemDescription system, FromJsonFields<SystemDescription>(json, "systems"));
+  ASSIGN_OR_RETURN(system.model, ModelSpecFromJson(json.at("model")));
+  return system;
+}
+
+Result<cost::CostInputs> CostInputsFromJson(const Json& json) {
+  cost::CostInputs inputs;
+  for (const auto& [key, entry] : json.items()) {
+    cost::Input input{entry.at("value").get<double>(), entry.at("source").get<std::string>(),
+                      entry.at("date").get<std::string>()};
+    if (entry.contains("low")) input.low = entry["low"].get<double>();
+    if (entry.contains("high")) input.high = entry["high"].get<double>();
+    RETURN_IF_ERROR(cost::SetCostInput(inputs, key, std::move(input)));
+  }
+  return inputs;
+}
+
+Json ToJson(const PlanEntry& entry) { return ToJsonFields(entry); }
+
+Result<PlanEntry> PlanEntryFromJson(const Json& json) { return FromJsonFields<PlanEntry>(json); }
+
+}  // namespace moecap::experiment

@@ -1,0 +1,253 @@
+#include "experiment/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "base/rng.h"
+#include "workload/make_requests.h"
+
+namespace moecap::experiment {
+namespace {
+
+using record::LoadKind;
+
+constexpr uint64_t kSeedStride = 1'000'003;  // between the levels and repetitions of one experiment
+constexpr uint64_t kCancelStream = 0x63616e63656c;
+constexpr int64_t kLeastWarmupOfEngine = 4, kLeastWarmupOfServer = 16;
+constexpr int64_t kWarmupTokens = 64;  // of a made-up prompt where the data set has no other problems
+constexpr const char* kNextQuestion = "Question:";  // where an answer ends; the other two of lm-eval's task are end tokens
+
+std::optional<int64_t> Nanoseconds(const std::optional<double>& seconds) {
+  return seconds ? std::optional(static_cast<int64_t>(std::llround(*seconds * 1e9))) : std::nullopt;
+}
+
+// Takes the prompt's content.
+load::RequestSpec MakeSpec(workload::PlannedPrompt& prompt, const Config& config, const SystemConfig& system,
+                           bool ignore_end_token) {
+  load::RequestSpec spec;
+  spec.id = prompt.id;
+  spec.prompt = std::move(prompt.text);
+  spec.prompt_token_ids = std::move(prompt.token_ids);
+  spec.max_output_tokens = prompt.output_tokens;
+  if (config.problems) spec.stop = {kNextQuestion};
+  spec.ignore_end_token = prompt.exact_output && ignore_end_token;
+  spec.cache_salt = prompt.cache_salt;
+  spec.deadlines.headers_ns = Nanoseconds(config.deadlines.headers_s).value_or(load::kNever);
+  spec.deadlines.first_token_ns = Nanoseconds(config.deadlines.first_token_s).value_or(load::kNever);
+  spec.deadlines.idle_ns = Nanoseconds(config.deadlines.idle_s).value_or(load::kNever);
+  if (!system.server) return spec;
+  spec.stream = system.server->stream;
+  spec.deadlines.connect_ns = *Nanoseconds(system.server->connect_timeout_s);
+  spec.deadlines.total_ns = *Nanoseconds(system.server->timeout_s);
+  return spec;
+}
+
+PlanEntry MakeEntry(const workload::PlannedPrompt& prompt, const Config& config, const SystemDriver& driver) {
+  PlanEntry entry;
+  entry.id = prompt.id;
+  // A chat template adds tokens of its own, and so does the conversation before a turn.
+  if (!driver.TakesMessages() && prompt.conversation < 0) entry.input_tokens = prompt.input_tokens;
+  entry.output_tokens = prompt.output_tokens;
+  entry.exact_output = prompt.exact_output && driver.CanIgnoreEndToken();
+  if (prompt.conversation < 0) entry.shared_tokens = prompt.shared_tokens;
+  if (config.load.kind == LoadKind::kReplay) entry.at_s = prompt.at_s;
+  return entry;
+}
+
+Status CheckTakes(const workload::RequestSet& set, const SystemDriver& driver) {
+  const bool has_ids = std::ranges::any_of(set.prompts, [](const auto& prompt) { return !prompt.token_ids.empty(); });
+  if (!has_ids || driver.TakesTokenIds()) return {};
+  return BadInput(fmt::format(
+      "{} takes no token ids, which this workload consists of; add text: true to the workload (--text), or use an api that "
+      "takes ids (completions of vLLM, SGLang, TensorRT-LLM and llama-server)",
+      driver.description().description));
+}
+
+// How many requests a rate asks for within the duration, when the workload does not say.
+int64_t RequestsWithin(const Config& config, double rate_per_s) {
+  workload::ArrivalProcess process = config.load.arrivals;
+  process.rate_per_s = rate_per_s;
+  const double expected = workload::ExpectedRequests(process, *config.duration_s);
+  return static_cast<int64_t>(std::ceil(expected + 6 * std::sqrt(expected) + 10)) + process.burst;
+}
+
+workload::PlannedPrompt PromptOf(const workload::Problem& problem, const Config& config, std::string salt) {
+  workload::PlannedPrompt prompt;
+  prompt.id = problem.id;
+  prompt.text = workload::Gsm8kPrompt(problem);
+  prompt.output_tokens = config.max_output_tokens;
+  prompt.cache_salt = std::move(salt);
+  return prompt;
+}
+
+workload::RequestSet ProblemPrompts(const PlanInput& input) {
+  workload::RequestSet set;
+  for (size_t i = 0; i < input.problems.size(); ++i)
+    set.prompts.push_back(PromptOf(input.problems[i], input.config, fmt::format("{}.{}", input.salt, i)));
+  set.description = fmt::format("{} problems of the data set {} (text), at most {} tokens out", input.problems.size(),
+                                input.config.problems->path.filename().string(), input.config.max_output_tokens);
+  return set;
+}
+
+// The share of each text that another one begins with, too: neighbours in sorted order share most.
+std::vector<double> SharedShares(const std::vector<workload::PlannedPrompt>& prompts) {
+  std::vector<size_t> order(prompts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, {}, [&](size_t i) -> const std::string& { return prompts[i].text; });
+  std::vector<double> shares(prompts.size(), 0);
+  for (size_t i = 1; i < order.size(); ++i) {
+    const std::string& a = prompts[order[i - 1]].text;
+    const std::string& b = prompts[order[i]].text;
+    const auto common = static_cast<double>(std::ranges::mismatch(a, b).in1 - a.begin());
+    for (const size_t each : {order[i - 1], order[i]}) {
+      const auto length = static_cast<double>(std::max<size_t>(1, prompts[each].text.size()));
+      shares[each] = std::max(shares[each], common / length);
+    }
+  }
+  return shares;
+}
+
+const SystemConfig& ConfigOf(const Config& config, const SystemDriver& driver) {
+  const auto found = std::ranges::find(config.systems, driver.description().name, &SystemConfig::name);
+  CHECK(found != config.systems.end());
+  return *found;
+}
+
+}  // namespace
+
+Result<workload::RequestSet> MeasurementPlan::PromptsOf(const PlanInput& input, SystemDriver& driver) {
+  if (input.config.problems) return ProblemPrompts(input);
+  workload::WorkloadConfig workload = input.config.workload;
+  workload.seed += static_cast<uint64_t>(input.number) * kSeedStride;
+  const bool is_rate = input.level.kind == LoadKind::kRate;
+  if (is_rate && input.config.duration_s && !workload.requests && !workload.dataset && !workload.trace)
+    workload.requests = RequestsWithin(input.config, input.level.value);
+  workload::RequestOptions options;
+  options.run_salt = input.salt;
+  if (workload.text && driver.CanTokenize() && !driver.TakesMessages())
+    options.count_tokens = [&driver](const std::string& text) { return driver.CountTokens(text); };
+  return workload::MakeRequests(workload, options);
+}
+
+// Other prompts than the measured ones, so that nothing measured was sent before.
+Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) {
+  const Config& config = input.config;
+  const SystemConfig& system = ConfigOf(config, driver);
+  const int64_t least = system.server ? kLeastWarmupOfServer : kLeastWarmupOfEngine;
+  const int64_t count = config.warmup_requests.value_or(std::max<int64_t>(least, record::ClientsOf(input.level)));
+  workload::RequestSet set;
+  if (config.problems && !input.other_problems.empty()) {
+    for (int64_t i = 0; i < count; ++i) {
+      const workload::Problem& problem = input.other_problems[static_cast<size_t>(i) % input.other_problems.size()];
+      set.prompts.push_back(PromptOf(problem, config, fmt::format("{}.w{}", input.salt, i)));
+    }
+  } else {
+    workload::WorkloadConfig workload = config.workload;
+    if (config.problems) {
+      workload.text = true;
+      workload.input_tokens = workload::FixedValue(kWarmupTokens);
+      workload.output_tokens = workload::FixedValue(kWarmupTokens);
+    }
+    workload.seed += static_cast<uint64_t>(input.number) * kSeedStride;
+    workload::RequestOptions options;
+    options.run_salt = input.salt;
+    ASSIGN_OR_RETURN(set, workload::MakeWarmup(workload, count, options));
+  }
+  for (workload::PlannedPrompt& prompt : set.prompts)
+    warmup_.push_back(MakeSpec(prompt, config, system, driver.CanIgnoreEndToken()));
+  return {};
+}
+
+Result<std::unique_ptr<MeasurementPlan>> MeasurementPlan::Create(const PlanInput& input, SystemDriver& driver) {
+  const Config& config = input.config;
+  std::unique_ptr<MeasurementPlan> plan(new MeasurementPlan());
+  ASSIGN_OR_RETURN(workload::RequestSet set, plan->PromptsOf(input, driver));
+  RETURN_IF_ERROR(CheckTakes(set, driver));
+  plan->description_ = set.description;
+  plan->notes_ = set.notes;
+  const bool exact = driver.CanIgnoreEndToken();
+  const std::vector<double> shared = config.problems ? SharedShares(set.prompts) : std::vector<double>();
+  bool any_exact = false;
+  for (workload::PlannedPrompt& prompt : set.prompts) {
+    plan->entries_.push_back(MakeEntry(prompt, config, driver));
+    if (!shared.empty()) plan->entries_.back().shared_share = shared[plan->specs_.size()];
+    plan->specs_.push_back(MakeSpec(prompt, config, ConfigOf(config, driver), exact));
+    any_exact = any_exact || prompt.exact_output;
+  }
+  if (any_exact && !exact) {
+    plan->notes_.push_back(fmt::format("{} cannot be told to go on past the end token: answers may be shorter than planned",
+                                       driver.description().engine));
+  }
+  if (record::IsOpenLoop(input.level.kind)) RETURN_IF_ERROR(plan->ScheduleOpenLoop(config, input.level, input.number));
+  if (input.level.kind == LoadKind::kUsers) plan->GroupConversations(set.prompts);
+  RETURN_IF_ERROR(plan->AddWarmup(input, driver));
+  return plan;
+}
+
+Status MeasurementPlan::ScheduleOpenLoop(const Config& config, const record::Level& level, int number) {
+  if (config.kind == LoadKind::kRate) {
+    workload::ArrivalProcess process = config.arrivals;
+    process.rate_per_s = level;
+    process.seed = config.seed + static_cast<uint64_t>(number) * kSeedStride;
+    ASSIGN_OR_RETURN(const std::vector<double> times_s, workload::ScheduleArrivals(process, requests()));
+    for (size_t i = 0; i < times_s.size(); ++i) entries_[i].at_s = times_s[i];
+  }
+  Rng rng(config.seed ^ kCancelStream);
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    load::PlannedRequest planned;
+    planned.spec = &specs_[i];
+    planned.at_s = *entries_[i].at_s;
+    if (rng.Uniform() < config.load.cancel_share) planned.cancel_after_s = config.load.cancel_after_s;
+    schedule_.push_back(planned);
+  }
+  return {};
+}
+
+void MeasurementPlan::GroupConversations(const std::vector<workload::PlannedPrompt>& prompts) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const workload::PlannedPrompt& prompt = prompts[i];
+    // A prompt that belongs to no conversation is one of its own.
+    if (i == 0 || prompt.conversation < 0 || prompt.conversation != prompts[i - 1].conversation) conversations_.emplace_back();
+    load::Turn turn;
+    turn.spec = specs_[i];
+    turn.think_s = prompt.think_s;
+    conversations_.back().push_back(std::move(turn));
+  }
+}
+
+Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(const Config& config, const record::Level& level,
+                                                                                int threads, bool as_messages) {
+  std::vector<std::unique_ptr<load::Source>> sources;
+  if (!schedule_.empty()) {
+    shares_.resize(static_cast<size_t>(threads));
+    for (size_t i = 0; i < schedule_.size(); ++i) shares_[i % shares_.size()].push_back(schedule_[i]);
+    for (const auto& share : shares_) {
+      ASSIGN_OR_RETURN(load::ScheduleSource source, load::ScheduleSource::Create(share));
+      sources.push_back(std::make_unique<load::ScheduleSource>(std::move(source)));
+    }
+    return sources;
+  }
+  const bool users = level.kind == LoadKind::kUsers;
+  next_ = std::make_unique<load::SharedIndex>(users ? conversations_.size() : specs_.size());
+  const int all = record::ClientsOf(level);
+  int first = 0;
+  for (int thread = 0; thread < threads; ++thread) {
+    const int count = all / threads + (thread < all % threads ? 1 : 0);
+    const double ramp_s = config.load.start_over_s;
+    if (users) {
+      sources.push_back(std::make_unique<load::ConversationSource>(
+          load::ConversationSource::Options{first, count, ramp_s, all, as_messages}, conversations_, *next_));
+    } else {
+      sources.push_back(std::make_unique<load::ClosedLoopSource>(load::ClosedLoopSource::Options{first, count, ramp_s, all},
+                                                                 specs_, *next_));
+    }
+    first += count;
+  }
+  return sources;
+}
+
+}  // namespace moecap::experiment

@@ -1,0 +1,69 @@
+// From what is asked to what one measurement sends: requests, times, sources for each thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "experiment/driver.h"
+#include "experiment/results.h"
+#include "load/source.h"
+#include "workload/dataset.h"
+#include "workload/request_set.h"
+
+namespace moecap::experiment {
+
+struct PlanInput {
+  const Config& config;
+  // Of the configuration's data set, in the order they are sent, and the rest of it; empty for a workload.
+  std::span<const workload::Problem> problems, other_problems;
+  record::Level level;
+  // Counts the levels and repetitions of an experiment from 0: generated prompts and arrival times differ between them and are
+  // equal for all systems.
+  int number = 0;
+  std::string salt;  // unique to the measurement: keeps apart what a server may serve from its prefix cache
+};
+
+// Everything that one measurement sends. The sources refer to the other members: it does not move.
+class MeasurementPlan {
+ public:
+  // Errors: MakeRequests's, and kBadInput when the system does not take what is asked.
+  static Result<std::unique_ptr<MeasurementPlan>> Create(const PlanInput& input, SystemDriver& driver);
+  MeasurementPlan(const MeasurementPlan&) = delete;
+  MeasurementPlan& operator=(const MeasurementPlan&) = delete;
+
+  // One a thread, `threads` of them. Call once.
+  Result<std::vector<std::unique_ptr<load::Source>>> MakeSources(const Config& config, const record::Level& level, int threads,
+                                                                 bool as_messages);
+
+  // In the order in which they are planned to be sent.
+  const std::vector<PlanEntry>& entries() const { return entries_; }
+  const std::vector<load::RequestSpec>& specs() const { return specs_; }
+  int64_t requests() const { return std::ssize(specs_); }
+  const std::string& description() const { return description_; }
+  const std::vector<std::string>& notes() const { return notes_; }
+  const std::vector<load::RequestSpec>& warmup() const { return warmup_; }
+
+ private:
+  MeasurementPlan() = default;
+  Result<workload::RequestSet> PromptsOf(const PlanInput& input, SystemDriver& driver);
+  Status AddWarmup(const PlanInput& input, SystemDriver& driver);
+  Status ScheduleOpenLoop(const Config& config, const record::Level& level, int number);
+  void GroupConversations(const std::vector<workload::PlannedPrompt>& prompts);
+
+  std::string description_;
+  std::vector<std::string> notes_;
+  std::vector<load::RequestSpec> specs_;
+  std::vector<PlanEntry> entries_;
+  std::vector<load::RequestSpec> warmup_;
+  std::vector<load::PlannedRequest> schedule_;             // of an open loop
+  std::vector<std::vector<load::PlannedRequest>> shares_;  // of each thread
+  std::vector<load::Conversation> conversations_;          // of users
+  std::unique_ptr<load::SharedIndex> next_;
+};
+
+}  // namespace moecap::experiment

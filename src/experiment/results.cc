@@ -1,0 +1,284 @@
+#include "experiment/results.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/fs.h"
+#include "experiment/manifest_json.h"
+#include "load/event_log.h"
+#include "load/load_loop.h"
+#include "record/jsonl.h"
+
+namespace moecap::experiment {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kPlanFile = "plan.jsonl";
+constexpr const char* kAnswersFile = "answers.jsonl";
+constexpr const char* kPassesFile = "passes.jsonl";
+
+// A system's name as a part of a file name.
+std::string SafeName(const std::string& name) {
+  std::string safe;
+  for (const char c : name.substr(0, 60)) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+    safe += plain && !(safe.empty() && c == '.') ? c : '-';
+  }
+  return safe.empty() ? "system" : safe;
+}
+
+// What the event log does not hold of a request.
+Json AnswerToJson(const record::RequestRecord& request) {
+  Json json = {{"id", request.id}, {"text", request.text}};
+  if (!request.token_ids.empty()) json["token_ids"] = request.token_ids;
+  if (request.extracted) json["extracted"] = *request.extracted;
+  if (request.score) json["score"] = *request.score;
+  return json;
+}
+
+void AddAnswer(const Json& json, record::RequestRecord& request) {
+  request.text = json.at("text").get<std::string>();
+  if (json.contains("token_ids")) json["token_ids"].get_to(request.token_ids);
+  if (json.contains("extracted")) request.extracted = json["extracted"].get<std::string>();
+  if (json.contains("score")) request.score = json["score"].get<double>();
+}
+
+bool HasAnswers(const std::vector<record::RequestRecord>& requests) {
+  return std::ranges::any_of(
+      requests, [](const auto& request) { return !request.text.empty() || !request.token_ids.empty() || request.score; });
+}
+
+// Calls `read(json)` for every line of a JSON-lines file; errors name file and line.
+Status ForEachLine(const fs::path& file, const std::function<Status(const Json&)>& read) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> lines, ReadLines(file));
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const auto annotate = [&](const Error& error) { return Annotate(fmt::format("{}:{}", file.string(), i + 1), error); };
+    const auto json = ParseJson(lines[i]);
+    if (!json.ok()) return annotate(json.error());
+    try {
+      if (const Status status = read(*json); !status.ok()) return annotate(status.error());
+    } catch (const Json::exception& error) {
+      return annotate(BadInput(error.what()));
+    }
+  }
+  return {};
+}
+
+// The answers lie in the order in which the requests were sent.
+Status ReadAnswers(const fs::path& file, std::vector<record::RequestRecord>& requests) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return {};
+  size_t next = 0;
+  RETURN_IF_ERROR(ForEachLine(file, [&](const Json& json) -> Status {
+    if (next >= requests.size() || json.at("id") != requests[next].id)
+      return BadInput("the answer belongs to no request of the event log; copy the whole folder of the run again");
+    AddAnswer(json, requests[next++]);
+    return {};
+  }));
+  if (next == requests.size()) return {};
+  return BadInput(fmt::format("{} is cut off: it holds {} answers, the event log {} requests; copy the whole folder again",
+                              file.string(), next, requests.size()));
+}
+
+template <typename Record>
+std::string Lines(const std::vector<Record>& records) {
+  std::string text;
+  for (const Record& entry : records) text += record::ToJsonLine(entry) + "\n";
+  return text;
+}
+
+// Equal tokens mean equal batches, whose experts are stored once.
+void CopyRouting(const std::vector<record::PassRecord>& from, std::vector<record::PassRecord>& to) {
+  if (from.size() != to.size()) return;
+  for (size_t i = 0; i < to.size(); ++i) to[i].expert_counts = from[i].expert_counts;
+}
+
+void CopyEnd(const Measurement& measurement, load::LoadResult& records) {
+  records.ended_by = measurement.ended_by;
+  records.interrupted = measurement.ended_by == load::EndedBy::kInterrupt;
+  records.held_back = measurement.held_back;
+  records.cpu_s = measurement.cpu_s;
+  records.loop_s = measurement.loop_s;
+}
+
+// The whole lines of a part of a file.
+template <typename Record>
+Result<std::vector<Record>> ReadSlice(const fs::path& file, const FileSlice& slice,
+                                      Result<std::vector<Record>> (*read)(const fs::path&, uint64_t, uint64_t)) {
+  std::error_code error;
+  const uint64_t size = fs::file_size(file, error);
+  if (slice.begin == slice.end) return std::vector<Record>{};
+  if (error || size < slice.end) {
+    return BadInput(fmt::format("{} is missing or cut off: the manifest counts {} bytes; copy the whole folder of the run again",
+                                file.string(), slice.end));
+  }
+  return read(file, slice.begin, slice.end);
+}
+
+}  // namespace
+
+const PricedSystem* Manifest::FindSystem(const std::string& name) const {
+  const auto found = std::ranges::find_if(systems, [&](const PricedSystem& s) { return s.description.name == name; });
+  return found != systems.end() ? &*found : nullptr;
+}
+
+Result<Results> Results::Create(const fs::path& results_dir, Manifest manifest) {
+  ASSIGN_OR_RETURN(const fs::path dir, MakeNumberedDir(results_dir, manifest.run_id));
+  manifest.run_id = dir.filename().string();
+  Results results(dir, std::move(manifest));
+  RETURN_IF_ERROR(results.WriteManifest());
+  return results;
+}
+
+bool Results::IsExperiment(const fs::path& dir) {
+  std::error_code error;
+  return fs::exists(dir / kManifestName, error) || fs::exists(dir / kLoadManifestName, error);
+}
+
+Result<Results> Results::Open(const fs::path& dir) {
+  std::error_code error;
+  const bool is_load = !fs::exists(dir / kManifestName, error) && fs::exists(dir / kLoadManifestName, error);
+  const fs::path file = dir / (is_load ? kLoadManifestName : kManifestName);
+  auto text = ReadFile(file);
+  if (!text.ok()) return BadInput(fmt::format("{} is not a stored run: {}", dir.string(), text.error().message));
+  auto json = ParseJson(*text);
+  if (!json.ok()) return Annotate(file.string(), json.error());
+  auto manifest = is_load ? LoadManifestFrom01(*json) : ManifestFromJson(*json);
+  if (!manifest.ok()) return Annotate(file.string(), manifest.error());
+  return Results(dir, std::move(manifest).value());
+}
+
+const Measurement* Results::Find(const std::string& system, const record::Level& level, int repeat) const {
+  const auto found = std::ranges::find_if(manifest_.measurements, [&](const Measurement& measurement) {
+    return measurement.complete && measurement.system == system && measurement.level == level && measurement.repeat == repeat;
+  });
+  return found != manifest_.measurements.end() ? &*found : nullptr;
+}
+
+Result<std::string> Results::Begin(Measurement measurement, const std::vector<PlanEntry>& plan) {
+  const std::string name = fmt::format("{}-{}-{}", SafeName(measurement.system), FileName(measurement.level), measurement.repeat);
+  ASSIGN_OR_RETURN(const fs::path folder, MakeNumberedDir(dir_ / "measurements", name));
+  measurement.name = folder.filename().string();
+  std::string text;
+  for (const PlanEntry& entry : plan) text += DumpJson(ToJson(entry)) + "\n";
+  RETURN_IF_ERROR(WriteFileAtomically(folder / kPlanFile, text));
+  manifest_.measurements.push_back(measurement);
+  RETURN_IF_ERROR(WriteManifest());
+  return measurement.name;
+}
+
+Status Results::End(Measurement measurement, const load::LoadResult& records) {
+  const fs::path folder = Folder(measurement.name);
+  if (HasAnswers(records.requests)) {
+    std::string text;
+    for (const record::RequestRecord& request : records.requests) text += DumpJson(AnswerToJson(request)) + "\n";
+    RETURN_IF_ERROR(WriteFileAtomically(folder / kAnswersFile, text));
+  }
+  if (!records.passes.empty()) RETURN_IF_ERROR(WriteFileAtomically(folder / kPassesFile, Lines(records.passes)));
+  const auto entry = std::ranges::find(manifest_.measurements, measurement.name, &Measurement::name);
+  CHECK(entry != manifest_.measurements.end());
+  *entry = std::move(measurement);
+  return WriteManifest();
+}
+
+Status Results::PrepareResume() {
+  if (manifest_.layout != Manifest::Layout::kExperiment) {
+    return BadInput(fmt::format("{} was measured by version {}, whose runs cannot be finished by this one; start it anew",
+                                manifest_.run_id, manifest_.moecap_version));
+  }
+  std::erase_if(manifest_.measurements, [](const Measurement& measurement) { return !measurement.complete; });
+  return WriteManifest();
+}
+
+Status Results::SetHeadRoom(const std::string& system, const HeadRoom& head_room) {
+  for (PricedSystem& entry : manifest_.systems) {
+    if (entry.description.name == system) entry.head_room = head_room;
+  }
+  return WriteManifest();
+}
+
+Status Results::MarkComplete() {
+  manifest_.complete = true;
+  return WriteManifest();
+}
+
+fs::path Results::Folder(const std::string& name) const { return dir_ / "measurements" / name; }
+
+fs::path Results::EventLogFile(const std::string& name, int thread) const {
+  if (manifest_.layout == Manifest::Layout::kLoad01) return dir_ / "events" / fmt::format("{}.{}.bin", name, thread);
+  return Folder(name) / fmt::format("events.{}.bin", thread);
+}
+
+Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
+  Facts facts;
+  if (manifest_.layout == Manifest::Layout::kRun01) {
+    ASSIGN_OR_RETURN(facts.records.requests, ReadSlice(dir_ / "requests.jsonl", measurement.requests, record::ReadRequests));
+    ASSIGN_OR_RETURN(facts.records.passes, ReadSlice(dir_ / kPassesFile, measurement.passes, record::ReadPasses));
+    CopyEnd(measurement, facts.records);
+    return facts;
+  }
+  std::vector<load::LoadResult> parts;
+  for (int thread = 0; thread < measurement.threads; ++thread) {
+    ASSIGN_OR_RETURN(load::EventLog log, load::ReadEventLog(EventLogFile(measurement.name, thread)));
+    parts.push_back(std::move(log.result));
+  }
+  facts.records = load::JoinParts(std::move(parts));
+  CopyEnd(measurement, facts.records);
+  const bool is_load01 = manifest_.layout == Manifest::Layout::kLoad01;
+  const fs::path plan = is_load01 ? dir_ / "events" / (measurement.name + ".plan.jsonl") : Folder(measurement.name) / kPlanFile;
+  RETURN_IF_ERROR(ForEachLine(plan, [&](const Json& json) -> Status {
+    ASSIGN_OR_RETURN(facts.plan.emplace_back(), PlanEntryFromJson(json));
+    return {};
+  }));
+  if (is_load01 || !measurement.complete) return facts;
+  RETURN_IF_ERROR(ReadAnswers(Folder(measurement.name) / kAnswersFile, facts.records.requests));
+  std::error_code error;
+  if (!fs::exists(Folder(measurement.name) / kPassesFile, error)) return facts;
+  ASSIGN_OR_RETURN(facts.records.passes, record::ReadPasses(Folder(measurement.name) / kPassesFile));
+  if (!measurement.routing_of.empty()) {
+    ASSIGN_OR_RETURN(const auto reference, record::ReadPasses(Folder(measurement.routing_of) / kPassesFile));
+    CopyRouting(reference, facts.records.passes);
+  }
+  return facts;
+}
+
+Result<std::vector<Results::File>> Results::Files() const {
+  std::vector<File> files;
+  const auto add = [&](const fs::path& path, std::optional<uint64_t> bytes) -> Status {
+    std::error_code error;
+    const uint64_t size = fs::file_size(path, error);
+    if (error) return BadInput(fmt::format("{}: {}; copy the whole folder of the run again", path.string(), error.message()));
+    if (bytes && *bytes > size)
+      return BadInput(fmt::format("{} is cut off: it holds {} bytes, the manifest counts {}; copy the whole folder again",
+                                  path.string(), size, *bytes));
+    files.push_back({path.lexically_relative(dir_), bytes.value_or(size)});
+    return {};
+  };
+  if (manifest_.layout == Manifest::Layout::kRun01) {
+    if (manifest_.measurements.empty()) return files;
+    RETURN_IF_ERROR(add(dir_ / "requests.jsonl", manifest_.measurements.back().requests.end));
+    RETURN_IF_ERROR(add(dir_ / kPassesFile, manifest_.measurements.back().passes.end));
+    return files;
+  }
+  const bool is_load01 = manifest_.layout == Manifest::Layout::kLoad01;
+  for (const Measurement& measurement : manifest_.measurements) {
+    for (int thread = 0; thread < measurement.threads; ++thread)
+      RETURN_IF_ERROR(add(EventLogFile(measurement.name, thread), std::nullopt));
+    const fs::path folder = is_load01 ? dir_ / "events" : Folder(measurement.name);
+    RETURN_IF_ERROR(add(folder / (is_load01 ? measurement.name + ".plan.jsonl" : kPlanFile), std::nullopt));
+    for (const char* optional : {kAnswersFile, kPassesFile}) {
+      std::error_code error;
+      if (!is_load01 && fs::exists(folder / optional, error)) RETURN_IF_ERROR(add(folder / optional, std::nullopt));
+    }
+  }
+  return files;
+}
+
+Status Results::WriteManifest() const {
+  return WriteFileAtomically(dir_ / kManifestName, DumpJsonPretty(ToJson(manifest_)));
+}
+
+}  // namespace moecap::experiment

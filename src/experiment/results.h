@@ -1,0 +1,146 @@
+// One experiment on disk: RESULTS_DIR/RUN_ID/ with manifest.json and, for each measurement, measurements/NAME/ with its plan, its
+// events, its answers and its passes (docs/formats/run.md).
+//
+// The manifest is replaced atomically when a measurement begins and when it ends, so that a reader sees whole measurements and
+// the events of one that was killed. Folders of version 0.1 (manifest.json of schema 1, load.json) open as well.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cost/ownership.h"
+#include "experiment/config.h"
+#include "experiment/driver.h"
+#include "hardware/host.h"
+#include "load/load_result.h"
+
+namespace moecap::experiment {
+
+inline constexpr const char* kManifestName = "manifest.json";
+inline constexpr const char* kLoadManifestName = "load.json";  // of load tests of version 0.1
+
+// One request of a measurement as it was planned.
+struct PlanEntry {
+  std::string id;
+  std::optional<int64_t> input_tokens;  // null: not known before
+  int64_t output_tokens = 0;
+  bool exact_output = false;
+  std::optional<int64_t> shared_tokens;  // planned cache hit; null: not known, as in a conversation
+  // Where shared_tokens is not known: the share of the prompt's text that another prompt of the measurement begins with, too.
+  std::optional<double> shared_share;
+  std::optional<double> at_s;  // of an open loop
+};
+
+// Bytes [begin, end) of a file of version 0.1 that held the records of all measurements.
+struct FileSlice {
+  uint64_t begin = 0, end = 0;
+};
+
+// One system at one level, once.
+struct Measurement {
+  std::string system;
+  record::Level level;
+  int repeat = 0;
+  std::string name;        // of its folder: "F16-clients-8-0"
+  bool complete = false;   // false: it goes on, was interrupted or killed; a resume measures it again
+  std::string started_at;  // UTC, ISO 8601
+  load::EndedBy ended_by = load::EndedBy::kInterrupt;
+  int threads = 1;  // that drove the load: event logs
+  int64_t held_back = 0;
+  double cpu_s = 0, loop_s = 0;    // load::LoadResult
+  std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
+  std::string routing_of;          // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
+  FileSlice requests, passes;      // of version 0.1
+};
+
+// What this machine can do against a server that does nothing, with as many streams and threads.
+struct HeadRoom {
+  double tokens_per_s = 0;
+  int streams = 0;
+};
+
+// What a system runs on, as it was priced when the experiment began.
+struct PricedSystem {
+  SystemDescription description;
+  std::string machine;            // "8 x h100-sxm"; empty = this host, or not told for a server
+  cost::CostInputs cost;          // what price book and configuration gave
+  std::optional<cost::Pay> pay;   // null = rent where a rate is set, else buy
+  std::optional<HeadRoom> head_room;
+};
+
+struct Manifest {
+  enum class Layout : uint8_t { kExperiment, kRun01, kLoad01 };
+  Layout layout = Layout::kExperiment;
+  std::string run_id;
+  std::string started_at;  // UTC, ISO 8601
+  std::string moecap_version;
+  std::vector<std::string> command;
+  Config config;
+  std::string workload;     // one line
+  int64_t problems = 0;     // of one repetition; 0 without right answers
+  hardware::HostInfo host;  // of the systems in this process; of the client of servers
+  std::optional<hardware::Ceilings> ceilings;
+  std::string energy_source;  // the counters behind Measurement::energy_j: "RAPL: package-0, dram"; empty = none
+  std::vector<PricedSystem> systems;
+  std::vector<std::string> notes;  // of workload and machine
+  std::vector<Measurement> measurements;
+  bool complete = false;
+
+  // Null when there is none of that name.
+  const PricedSystem* FindSystem(const std::string& name) const;
+};
+
+// What one measurement left.
+struct Facts {
+  load::LoadResult records;
+  std::vector<PlanEntry> plan;  // empty in runs of version 0.1
+};
+
+class Results {
+ public:
+  // Makes RESULTS_DIR/RUN_ID and writes the first manifest; the id gets a suffix if the folder exists.
+  static Result<Results> Create(const std::filesystem::path& results_dir, Manifest manifest);
+  // Opens a stored experiment. Error: kBadInput naming the file.
+  static Result<Results> Open(const std::filesystem::path& dir);
+  // Whether the folder holds one, of this version or of 0.1.
+  static bool IsExperiment(const std::filesystem::path& dir);
+
+  // Null for one that is not complete.
+  const Measurement* Find(const std::string& system, const record::Level& level, int repeat) const;
+  // Lists a measurement that begins, under a name that is not taken, and makes its folder with the plan. Returns the name.
+  Result<std::string> Begin(Measurement measurement, const std::vector<PlanEntry>& plan);
+  // Stores answers (where there are texts, ids or scores) and passes, then replaces the entry of the same name.
+  Status End(Measurement measurement, const load::LoadResult& records);
+  // Forgets measurements that are not complete, so that they can be made again. Error: kBadInput for folders of version 0.1.
+  Status PrepareResume();
+  Status SetHeadRoom(const std::string& system, const HeadRoom& head_room);
+  Status MarkComplete();
+
+  std::filesystem::path EventLogFile(const std::string& name, int thread) const;
+  // Errors: kBadInput naming the file that is missing, cut off or damaged.
+  Result<Facts> ReadFacts(const Measurement& measurement) const;
+
+  // The files of the experiment that hold facts, relative to dir(), with how many bytes count.
+  struct File {
+    std::filesystem::path name;
+    uint64_t bytes = 0;
+  };
+  Result<std::vector<File>> Files() const;
+
+  const Manifest& manifest() const { return manifest_; }
+  const std::filesystem::path& dir() const { return dir_; }
+
+ private:
+  Results(std::filesystem::path dir, Manifest manifest) : dir_(std::move(dir)), manifest_(std::move(manifest)) {}
+  Status WriteManifest() const;
+  std::filesystem::path Folder(const std::string& name) const;
+
+  std::filesystem::path dir_;
+  Manifest manifest_;
+};
+
+}  // namespace moecap::experiment

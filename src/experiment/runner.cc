@@ -1,0 +1,419 @@
+#include "experiment/runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/fs.h"
+#include "base/rng.h"
+#include "experiment/plan.h"
+#include "experiment/scoring.h"
+#include "load/closed_loop.h"
+#include "load/event_log.h"
+#include "metrics/concurrency.h"
+
+namespace moecap::experiment {
+namespace {
+
+// Connections opened before an open loop begins; it opens more when it needs them.
+constexpr int kOpenLoopConnections = 64;
+// KV slots of an engine under an open loop: requests beyond them wait.
+constexpr int kOpenLoopSlots = 16;
+constexpr int64_t kEnergyReadIntervalNs = 60'000'000'000;
+constexpr double kSharedMemory = 0.5;  // of the free memory, for models that stay loaded
+
+Error Interrupted() { return Error{ErrorKind::kInterrupted, "interrupted; what was measured is kept"}; }
+
+int Threads(const Config& config, const SystemDescription& system) { return system.in_process ? 1 : config.client_threads; }
+
+int Connections(const Config& config, const SystemDescription& system, const record::Level& level) {
+  if (record::IsOpenLoop(level.kind)) {
+    const int most = static_cast<int>(std::min<int64_t>(config.load.most_in_flight, INT32_MAX));
+    if (most > 0) return most;
+    if (system.in_process) return kOpenLoopSlots;
+    return level.kind == record::LoadKind::kRate ? std::max(1, static_cast<int>(std::min(level.value, 1.0 * kOpenLoopConnections)))
+                                                 : 1;
+  }
+  return record::ClientsOf(level);
+}
+
+// The letters that every server takes in a salt, and not too many of them.
+std::string SafeSalt(const std::string& run_id, const std::string& name) {
+  std::string salt = fmt::format("{}.{}", run_id, name);
+  for (char& c : salt) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    if (!plain) c = '_';
+  }
+  constexpr size_t kMost = 100;
+  return salt.size() <= kMost ? salt : salt.substr(0, 60) + salt.substr(salt.size() - 40);
+}
+
+std::vector<std::vector<int32_t>> TokenIds(const std::vector<record::RequestRecord>& requests) {
+  std::vector<std::vector<int32_t>> ids;
+  ids.reserve(requests.size());
+  for (const record::RequestRecord& request : requests) ids.push_back(request.token_ids);
+  return ids;
+}
+
+// Equal tokens mean equal batches, pass by pass, as the engine's scheduling depends on nothing else.
+bool HasSameBatches(const load::LoadResult& a, const load::LoadResult& b) {
+  if (a.passes.size() != b.passes.size() || TokenIds(a.requests) != TokenIds(b.requests)) return false;
+  for (size_t i = 0; i < a.passes.size(); ++i) {
+    if (a.passes[i].sequences != b.passes[i].sequences) return false;
+  }
+  return true;
+}
+
+// Nobody reads what a server said to made-up prompts.
+void DropAnswers(std::vector<record::RequestRecord>& requests) {
+  for (record::RequestRecord& request : requests) {
+    request.text.clear();
+    request.token_ids.clear();
+  }
+}
+
+}  // namespace
+
+std::vector<Planned> OrderOf(const Config& config) {
+  Rng rng(config.seed);
+  std::vector<size_t> systems(config.systems.size());
+  for (size_t i = 0; i < systems.size(); ++i) systems[i] = i;
+  std::vector<double> levels = config.load.levels;
+  std::vector<Planned> order;
+  for (int repeat = 0; repeat < config.repeats; ++repeat) {
+    rng.Shuffle(levels);
+    for (const double level : levels) {
+      rng.Shuffle(systems);
+      for (const size_t system : systems) order.push_back({system, {config.load.kind, level}, repeat});
+    }
+  }
+  return order;
+}
+
+// One execution: measurements into `results`.
+class Experiment::Session {
+ public:
+  Session(Experiment& experiment, Results& results, const Hooks& hooks)
+      : experiment_(experiment), config_(experiment.config_), results_(results), hooks_(hooks), clock_(*experiment.clock_) {}
+
+  Status Run() {
+    if (config_.search) {
+      RETURN_IF_ERROR(RunSearches());
+    } else {
+      const std::vector<Planned> order = OrderOf(config_);
+      measurements_ = static_cast<int>(order.size());
+      for (const Planned& planned : order) RETURN_IF_ERROR(Measure(planned));
+    }
+    UnloadOthers(nullptr);
+    for (const auto& driver : experiment_.drivers_) RETURN_IF_ERROR(MeasureHeadRoom(*driver));
+    return results_.MarkComplete();
+  }
+
+ private:
+  struct Unit {
+    SystemDriver& driver;
+    Measurement measurement;
+    std::string activity;
+    load::LoadResult records;
+  };
+
+  Status RunSearches() {
+    for (size_t i = 0; i < experiment_.drivers_.size(); ++i) {
+      const std::string& name = config_.systems[i].name;
+      ASSIGN_OR_RETURN(const load::SloSearchResult found, Search(results_, name, [&](double level, int repeat) {
+                         return Measure({i, {config_.load.kind, level}, repeat});
+                       }));
+      const bool several = experiment_.drivers_.size() > 1;
+      if (hooks_.on_note) hooks_.on_note(several ? fmt::format("{}: {}", name, found.verdict) : found.verdict);
+    }
+    return {};
+  }
+
+  // Nothing is measured twice.
+  Status Measure(const Planned& planned) {
+    SystemDriver& driver = *experiment_.drivers_[planned.system];
+    const std::string& name = driver.description().name;
+    if (results_.Find(name, planned.level, planned.repeat) != nullptr) {
+      --measurements_;
+      return {};
+    }
+    Unit unit{driver, {}, {}, {}};
+    unit.measurement.system = name;
+    unit.measurement.level = planned.level;
+    unit.measurement.repeat = planned.repeat;
+    unit.measurement.threads = Threads(config_, driver.description());
+    unit.activity = Activity(planned);
+    UnloadOthers(&driver);
+    RETURN_IF_ERROR(MeasureUnit(planned, unit));
+    ++measured_;
+    if (hooks_.on_stored) hooks_.on_stored(results_);
+    return unit.records.interrupted ? Status(Interrupted()) : Status();
+  }
+
+  Status MeasureUnit(const Planned& planned, Unit& unit) {
+    const std::string salt =
+        SafeSalt(results_.manifest().run_id, fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
+    const PlanInput input{config_, experiment_.problems_, experiment_.other_problems_, planned.level, NumberOf(planned), salt};
+    ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(input, unit.driver));
+    RETURN_IF_ERROR(FlushCache(unit.driver));
+    StartOptions start;
+    start.threads = unit.measurement.threads;
+    start.connections = Connections(config_, unit.driver.description(), planned.level);
+    start.keep_text = config_.problems.has_value() || planned.level.kind == record::LoadKind::kUsers;
+    ASSIGN_OR_RETURN(const auto instance, unit.driver.Start(start));
+    RETURN_IF_ERROR(WarmUp(*plan, unit, *instance->systems().front()));
+    RETURN_IF_ERROR(Drive(*plan, unit, *instance));
+    if (!unit.records.interrupted) {
+      if (config_.problems) Score(*config_.problems, experiment_.problems_, unit.records.requests);
+      RETURN_IF_ERROR(AddRouting(unit, *instance));
+    }
+    unit.measurement.complete = !unit.records.interrupted;
+    if (!config_.problems && !unit.driver.description().in_process) DropAnswers(unit.records.requests);
+    return results_.End(unit.measurement, unit.records);
+  }
+
+  Status WarmUp(const MeasurementPlan& plan, const Unit& unit, load::SystemUnderTest& system) {
+    if (plan.warmup().empty()) return {};
+    Report(unit, plan.requests(), 0, ", warm-up");
+    load::ClosedLoopOptions options;
+    options.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), -1};
+    options.clients = std::clamp(static_cast<int>(unit.measurement.level.value), 1, static_cast<int>(plan.warmup().size()));
+    options.stop_requested = hooks_.stop_requested;
+    ASSIGN_OR_RETURN(const load::LoadResult result, load::RunClosedLoop(system, plan.warmup(), options, clock_));
+    if (result.interrupted) return Interrupted();
+    if (std::ranges::any_of(result.requests, [](const auto& request) { return request.ok(); })) return {};
+    return Failed(fmt::format("{}: every warm-up request failed, the first one with: {}", unit.measurement.system,
+                              result.requests.empty() ? "" : result.requests.front().error));
+  }
+
+  // The timed part.
+  Status Drive(MeasurementPlan& plan, Unit& unit, SystemInstance& instance) {
+    Measurement& measurement = unit.measurement;
+    const std::vector<load::SystemUnderTest*> systems = instance.systems();
+    ASSIGN_OR_RETURN(const auto sources,
+                     plan.MakeSources(config_, measurement.level, measurement.threads, unit.driver.TakesMessages()));
+    measurement.started_at = WallTimeIso8601();
+    ASSIGN_OR_RETURN(measurement.name, results_.Begin(measurement, plan.entries()));
+    load::LoadOptions options = OptionsFor(plan, unit);
+    const load::EventLogHeader header{options.cell, *options.origin_ns, measurement.started_at};
+    std::vector<load::EventLogWriter> logs;
+    for (int thread = 0; thread < measurement.threads; ++thread) {
+      ASSIGN_OR_RETURN(load::EventLogWriter log,
+                       load::EventLogWriter::Create(results_.EventLogFile(measurement.name, thread), header, clock_));
+      logs.push_back(std::move(log));
+    }
+    std::vector<load::LoadShard> shards;
+    for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i], sources[i].get(), &logs[i]});
+    EnergyMeter* energy = unit.driver.description().in_process ? hooks_.energy : nullptr;
+    instance.BeginMeasurement();
+    if (energy != nullptr) energy->Begin();
+    ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
+    if (energy != nullptr) measurement.energy_j = energy->JoulesSinceBegin();
+    for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
+    measurement.ended_by = unit.records.ended_by;
+    measurement.held_back = unit.records.held_back;
+    measurement.cpu_s = unit.records.cpu_s;
+    measurement.loop_s = unit.records.loop_s;
+    return {};
+  }
+
+  load::LoadOptions OptionsFor(const MeasurementPlan& plan, const Unit& unit) {
+    const Measurement& measurement = unit.measurement;
+    load::LoadOptions options;
+    options.cell = {measurement.system, record::ClientsOf(measurement.level), measurement.repeat};
+    options.duration_s = config_.duration_s;
+    options.drain_s = config_.drain_s;
+    options.most_error_share = config_.most_error_share;
+    options.most_in_flight = (config_.load.most_in_flight + measurement.threads - 1) / measurement.threads;
+    options.stop_requested = hooks_.stop_requested;
+    options.origin_ns = clock_.NowNs();
+    EnergyMeter* energy = unit.driver.description().in_process ? hooks_.energy : nullptr;
+    options.on_progress = [this, &plan, &unit, energy, last_read_ns = clock_.NowNs()](const load::LoadProgress& progress) mutable {
+      // Reading takes a system call or a few: often enough for counters that wrap, too seldom to cost anything.
+      if (energy != nullptr && clock_.NowNs() - last_read_ns > kEnergyReadIntervalNs) {
+        (void)energy->JoulesSinceBegin();
+        last_read_ns = clock_.NowNs();
+      }
+      Report(unit, plan.requests(), progress.ended, "", progress);
+    };
+    return options;
+  }
+
+  // Repetitions that generate the same tokens run the same batches and share one instrumented execution.
+  Status AddRouting(Unit& unit, SystemInstance& instance) {
+    if (unit.driver.description().model.MoeLayers() == 0 || unit.records.passes.empty()) return {};
+    const Measurement* reference = nullptr;
+    for (const Measurement& measurement : results_.manifest().measurements) {
+      if (measurement.complete && measurement.system == unit.measurement.system && measurement.level == unit.measurement.level &&
+          measurement.routing_of.empty())
+        reference = &measurement;
+    }
+    if (reference != nullptr) {
+      ASSIGN_OR_RETURN(const Facts facts, results_.ReadFacts(*reference));
+      if (HasSameBatches(facts.records, unit.records)) {
+        unit.measurement.routing_of = reference->name;
+        for (size_t i = 0; i < unit.records.passes.size(); ++i)
+          unit.records.passes[i].distinct_experts = facts.records.passes[i].distinct_experts;
+        return {};
+      }
+    }
+    return instance.AddRouting(unit.records.passes);
+  }
+
+  // Models that fit into half of the free memory together stay loaded.
+  void UnloadOthers(const SystemDriver* keep) {
+    double bytes = 0;
+    for (const auto& driver : experiment_.drivers_) bytes += static_cast<double>(driver->description().model_file_bytes);
+    if (keep != nullptr && bytes < kSharedMemory * results_.manifest().host.available_bytes) return;
+    for (const auto& driver : experiment_.drivers_) {
+      if (driver.get() != keep) driver->Unload();
+    }
+  }
+
+  // Where neither salts nor a cache that ends with the measurement keep prompts apart, the cache is emptied, if the server can.
+  Status FlushCache(SystemDriver& driver) {
+    if (config_.flush_cache == true) return driver.FlushPrefixCache();
+    if (config_.flush_cache || driver.KeepsCachesApart() || !driver.CanFlushCache()) return {};
+    return driver.FlushPrefixCache();
+  }
+
+  // Equal for all systems.
+  int NumberOf(const Planned& planned) {
+    if (config_.search) return searched_++;
+    const auto level = std::ranges::find(config_.load.levels, planned.level.value) - config_.load.levels.begin();
+    return planned.repeat * static_cast<int>(config_.load.levels.size()) + static_cast<int>(level);
+  }
+
+  std::string Activity(const Planned& planned) const {
+    std::string text = Label(planned.level);
+    if (config_.systems.size() > 1) text = fmt::format("{}, {}", config_.systems[planned.system].name, text);
+    if (config_.repeats > 1) text += fmt::format(", repetition {} of {}", planned.repeat + 1, config_.repeats);
+    return text;
+  }
+
+  void Report(const Unit& unit, int64_t planned, int64_t done, const char* suffix, const load::LoadProgress& progress = {}) const {
+    if (!hooks_.on_progress) return;
+    ProgressUpdate update;
+    update.activity = unit.activity + suffix;
+    update.done = done;
+    update.planned = planned;
+    update.measured = measured_;
+    update.measurements = std::max(measurements_, 0);
+    update.waiting_for = progress.waiting_for;
+    update.waiting_s = progress.waiting_s;
+    hooks_.on_progress(update);
+  }
+
+  Status MeasureHeadRoom(SystemDriver& driver) {
+    const std::string& name = driver.description().name;
+    if (driver.description().in_process || results_.manifest().FindSystem(name)->head_room) return {};
+    int64_t most = 0;
+    for (const Measurement& measurement : results_.manifest().measurements) {
+      if (measurement.system != name) continue;
+      ASSIGN_OR_RETURN(const Facts facts, results_.ReadFacts(measurement));
+      for (const metrics::ConcurrencyStep& step : metrics::ConcurrencyOverTime(facts.records.requests))
+        most = std::max(most, step.requests);
+    }
+    if (most == 0) return {};
+    const int streams = static_cast<int>(most);
+    const auto rate = driver.MeasureHeadRoom(streams, std::min(config_.client_threads, streams));
+    if (rate.ok()) return results_.SetHeadRoom(name, {*rate, streams});
+    if (hooks_.on_note) hooks_.on_note(fmt::format("head-room was not measured: {}", rate.error().message));
+    return {};
+  }
+
+  Experiment& experiment_;
+  const Config& config_;
+  Results& results_;
+  const Hooks& hooks_;
+  const Clock& clock_;
+  int measured_ = 0;
+  int measurements_ = 0;  // 0: not known before, a search
+  int searched_ = 0;
+};
+
+Result<Experiment> Experiment::Prepare(const Config& config, const DriverFactory& make_driver, const Clock& clock) {
+  Experiment experiment(config, clock);
+  if (config.problems) {
+    ASSIGN_OR_RETURN(auto all, workload::ReadProblems(config.problems->path));
+    const int64_t count = std::ssize(all);
+    const int64_t wanted = config.problems->problems == 0 ? count : config.problems->problems;
+    auto problems = workload::SelectProblems(all, wanted, config.problems->seed);
+    if (!problems.ok()) return Annotate(config.problems->path.string(), problems.error());
+    experiment.problems_ = std::move(problems).value();
+    std::set<std::string> chosen;
+    for (const workload::Problem& problem : experiment.problems_) chosen.insert(problem.id);
+    std::erase_if(all, [&](const workload::Problem& problem) { return chosen.contains(problem.id); });
+    experiment.other_problems_ = std::move(all);
+  }
+  for (const SystemConfig& system : config.systems) {
+    auto driver = make_driver(system, config);
+    if (!driver.ok()) return config.systems.size() == 1 ? driver.error() : Annotate("system " + system.name, driver.error());
+    experiment.drivers_.push_back(std::move(driver).value());
+  }
+  RETURN_IF_ERROR(experiment.CheckPrompts());
+  return experiment;
+}
+
+// Starts each engine once at its largest level, which also shows that model and context fit into memory.
+Status Experiment::CheckPrompts() {
+  for (const auto& driver : drivers_) {
+    const SystemDescription& system = driver->description();
+    const double largest = config_.search ? config_.search->start : config_.load.levels.back();
+    const record::Level level{config_.load.kind, largest};
+    const auto annotate = [&](const Error& error) {
+      return drivers_.size() == 1 ? error : Annotate("system " + system.name, error);
+    };
+    const auto plan = MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver);
+    if (!plan.ok()) return annotate(plan.error());
+    auto instance = driver->Start({.connections = system.in_process ? Connections(config_, system, level) : 1});
+    if (!instance.ok()) return annotate(instance.error());
+    for (const load::RequestSpec& request : (*plan)->specs()) {
+      if (const Status valid = (*instance)->systems().front()->Validate(request); !valid.ok()) return annotate(valid.error());
+    }
+    instance->reset();
+    driver->Unload();
+  }
+  return {};
+}
+
+Status Experiment::Describe(Manifest& manifest) {
+  manifest.problems = std::ssize(problems_);
+  const record::Level level{config_.load.kind, config_.search ? config_.search->start : config_.load.levels.front()};
+  for (const auto& driver : drivers_) {
+    PricedSystem system;
+    system.description = driver->description();
+    manifest.systems.push_back(std::move(system));
+    ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver));
+    manifest.workload = plan->description();
+    for (const std::string& note : plan->notes()) {
+      if (std::ranges::count(manifest.notes, note) == 0) manifest.notes.push_back(note);
+    }
+  }
+  return {};
+}
+
+Status Experiment::Execute(Results& results, const Hooks& hooks) { return Session(*this, results, hooks).Run(); }
+
+Result<load::SloSearchResult> Search(const Results& results, const std::string& system,
+                                     const std::function<Status(double level, int repeat)>& measure) {
+  const Config& config = results.manifest().config;
+  std::map<double, int> probes;
+  return load::SearchHighestLoad(*config.search, [&](double level) -> Result<load::SloCounts> {
+    const int repeat = probes[level]++;
+    RETURN_IF_ERROR(measure(level, repeat));
+    const Measurement* measurement = results.Find(system, {config.load.kind, level}, repeat);
+    CHECK(measurement != nullptr);
+    ASSIGN_OR_RETURN(const Facts facts, results.ReadFacts(*measurement));
+    load::SloCounts counts;
+    counts.offered = std::ssize(facts.records.requests);
+    counts.met = std::ranges::count_if(facts.records.requests, [&](const record::RequestRecord& request) {
+      return metrics::MeetsObjectives(request, config.objectives);
+    });
+    return counts;
+  });
+}
+
+}  // namespace moecap::experiment

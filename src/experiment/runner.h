@@ -1,0 +1,80 @@
+// One experiment, measured: every system at every level, repeated, or the search for the highest level that keeps the
+// objectives; from configuration to stored facts.
+//
+// Order: repetition by repetition; within one, the levels in random order, and at each level the systems in random order, so
+// that a slow minute meets all of them. The order depends on the configuration's seed alone. Within a level and a repetition all
+// systems get the same prompts at the same times.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "experiment/driver.h"
+#include "experiment/energy_meter.h"
+#include "experiment/results.h"
+#include "load/slo_search.h"
+#include "workload/dataset.h"
+
+namespace moecap::experiment {
+
+struct ProgressUpdate {
+  std::string activity;                // "F16, 4 clients, repetition 2 of 5"; "..., warm-up"
+  int64_t done = 0, planned = 0;       // requests of this measurement
+  int measured = 0, measurements = 0;  // measurements that had ended, this process; planned in all. 0 planned: a search
+  int64_t waiting_for = 0;             // requests in flight when nothing has happened for some seconds, ...
+  double waiting_s = 0;                // ... and for how long
+};
+
+struct Hooks {
+  std::function<bool()> stop_requested;                    // may be empty
+  std::function<void(const ProgressUpdate&)> on_progress;  // may be empty
+  std::function<void(const std::string& line)> on_note;    // something a user should know now; may be empty
+  std::function<void(const Results&)> on_stored;           // after each measurement, before the next; may be empty
+  EnergyMeter* energy = nullptr;                           // of the systems in this process; null: energy is not measured
+};
+
+struct Planned {
+  size_t system = 0;  // index in the configuration
+  record::Level level;
+  int repeat = 0;
+};
+// Every measurement of a configuration without a search, in the order in which they are made.
+std::vector<Planned> OrderOf(const Config& config);
+
+// An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.
+class Experiment {
+ public:
+  // Errors: kBadInput for anything that would stop the experiment later. `clock` must outlive it.
+  static Result<Experiment> Prepare(const Config& config, const DriverFactory& make_driver, const Clock& clock);
+  Experiment(Experiment&&) = default;
+
+  // Fills in systems (without prices), workload, problems and notes.
+  Status Describe(Manifest& manifest);
+
+  // Measures what `results` does not hold yet. Error kInterrupted when the user stopped it: what was measured is stored.
+  Status Execute(Results& results, const Hooks& hooks);
+
+ private:
+  class Session;
+  Experiment(const Config& config, const Clock& clock) : config_(config), clock_(&clock) {}
+  Status CheckPrompts();
+
+  Config config_;
+  const Clock* clock_;
+  std::vector<workload::Problem> problems_;        // in the order they are sent; empty without right answers
+  std::vector<workload::Problem> other_problems_;  // of the same file, for warm-ups
+  std::vector<std::unique_ptr<SystemDriver>> drivers_;
+};
+
+// The search over stored measurements of one system; `measure` is called for a probe that is not stored, and may end it with an
+// error.
+Result<load::SloSearchResult> Search(const Results& results, const std::string& system,
+                                     const std::function<Status(double level, int repeat)>& measure);
+
+}  // namespace moecap::experiment

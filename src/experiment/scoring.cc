@@ -1,0 +1,26 @@
+#include "experiment/scoring.h"
+
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "accuracy/gsm8k.h"
+
+namespace moecap::experiment {
+
+void Score(const ProblemSet& set, std::span<const workload::Problem> problems, std::vector<record::RequestRecord>& requests) {
+  const auto filter = set.scoring == Scoring::kGsm8kStrictMatch ? accuracy::Gsm8kFilter::kStrictMatch
+                                                                : accuracy::Gsm8kFilter::kFlexibleExtract;
+  std::unordered_map<std::string_view, const workload::Problem*> by_id;
+  for (const workload::Problem& problem : problems) by_id.emplace(problem.id, &problem);
+  for (record::RequestRecord& request : requests) {
+    const auto problem = by_id.find(request.id);
+    if (request.finish == record::FinishReason::kCancelled || problem == by_id.end()) continue;
+    accuracy::Verdict verdict;
+    if (request.ok()) verdict = accuracy::ScoreGsm8k(request.text, problem->second->answer, filter);
+    request.score = verdict.correct ? 1.0 : 0.0;
+    request.extracted = std::move(verdict.extracted);
+  }
+}
+
+}  // namespace moecap::experiment

@@ -118,9 +118,7 @@ std::vector<ConcurrencyStep> Thin(std::vector<ConcurrencyStep> steps) {
 
 }  // namespace
 
-bool LoadCell::IsValid() const {
-  return std::ranges::none_of(gates, [](const Gate& gate) { return gate.state == Gate::State::kTripped; });
-}
+bool LoadCell::IsValid() const { return !AnyTripped(gates); }
 
 LoadCell DescribeLoadCell(std::span<const RequestRecord> requests, const LatencyObjectives& objectives) {
   LoadCell cell;

@@ -9,6 +9,7 @@
 
 #include "cap/figures.h"
 #include "cost/ownership.h"
+#include "metrics/gate.h"
 #include "metrics/load_summary.h"
 #include "metrics/utilization.h"
 #include "record/level.h"
@@ -27,7 +28,7 @@ struct MeasurementSummary {
   std::vector<metrics::Gate> gates;
   metrics::LoadFigures load;  // distributions, steady part, requests in flight, errors
 
-  bool IsValid() const { return metrics::NoneTripped(gates); }
+  bool IsValid() const { return !metrics::AnyTripped(gates); }
 };
 
 // The answers to one problem, over the repetitions in which they were scored.
@@ -54,7 +55,7 @@ struct CellSummary {
   std::vector<ProblemScore> items;                  // in the order of the data set; empty without right answers
   std::vector<std::string> notes;
 
-  bool IsValid() const { return repeats > 0 && metrics::NoneTripped(gates); }
+  bool IsValid() const { return repeats > 0 && !metrics::AnyTripped(gates); }
 };
 
 // What a system runs on, as it is priced and as its ceilings are known.

@@ -14,6 +14,9 @@ namespace moecap::loadtest {
 namespace {
 
 using metrics::Gate;
+using metrics::Judge;
+using metrics::MakeGate;
+using metrics::NotMeasured;
 using record::RequestRecord;
 
 constexpr double kMostSendLagS = 1e-3;
@@ -22,28 +25,6 @@ constexpr double kMostCpuShare = 0.7;
 constexpr double kLeastAchievedShare = 0.99;
 constexpr double kLeastHeadRoom = 5;
 constexpr double kMostErrorShare = 0.01;
-
-Gate MakeGate(std::string name, double bound, std::string unit, bool at_least = false) {
-  Gate gate;
-  gate.name = std::move(name);
-  gate.bound = bound;
-  gate.unit = std::move(unit);
-  gate.at_least = at_least;
-  return gate;
-}
-
-Gate Judge(Gate gate, double value, std::string when_tripped) {
-  gate.value = value;
-  const bool passed = gate.at_least ? value >= gate.bound : value <= gate.bound;
-  gate.state = passed ? Gate::State::kPassed : Gate::State::kTripped;
-  if (!passed) gate.explanation = std::move(when_tripped);
-  return gate;
-}
-
-Gate NotMeasured(Gate gate, std::string why) {
-  gate.explanation = std::move(why);
-  return gate;
-}
 
 template <typename T>
 double P99(std::vector<T> samples) {

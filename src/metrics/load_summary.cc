@@ -116,10 +116,6 @@ std::vector<ConcurrencyStep> Thin(std::vector<ConcurrencyStep> steps) {
 
 }  // namespace
 
-bool NoneTripped(std::span<const Gate> gates) {
-  return std::ranges::none_of(gates, [](const Gate& gate) { return gate.state == Gate::State::kTripped; });
-}
-
 LoadFigures DescribeLoad(std::span<const RequestRecord> requests, const LatencyObjectives& objectives) {
   LoadFigures load;
   load.errors = GroupErrors(requests);

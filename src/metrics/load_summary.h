@@ -10,23 +10,11 @@
 #include <vector>
 
 #include "metrics/concurrency.h"
+#include "metrics/gate.h"
 #include "metrics/latency.h"
 #include "record/request_record.h"
 
 namespace moecap::metrics {
-
-// One check that the client did not distort what it measured, or that the server did what it was asked. docs/load.md says how
-// each bound was chosen.
-struct Gate {
-  enum class State { kPassed, kTripped, kNotMeasured };
-  std::string name;             // "pacing lag p99"
-  std::optional<double> value;  // in `unit`; null when not measured
-  double bound = 0;             // in `unit`
-  bool at_least = false;        // the value must be at least the bound, else at most
-  std::string unit;             // "s", "share", "x", "requests"
-  State state = State::kNotMeasured;
-  std::string explanation;  // when tripped: what it means and what to do; when not measured: why
-};
 
 struct ErrorGroup {
   record::RequestError kind = record::RequestError::kNone;
@@ -52,9 +40,6 @@ struct LoadFigures {
   int64_t retries = 0;
   int64_t held_back = 0;  // open loop: requests that waited because the limit of requests in flight was reached
 };
-
-// Whether no gate tripped.
-bool NoneTripped(std::span<const Gate> gates);
 
 // Everything that follows from the records alone; the caller adds receive delays and what was held back.
 LoadFigures DescribeLoad(std::span<const record::RequestRecord> requests, const LatencyObjectives& objectives);

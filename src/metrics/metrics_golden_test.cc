@@ -69,14 +69,15 @@ int CheckFile(const std::string& path) {
     const Json& paper = vector["paper"];
     ExpectNear(paper, "decoding_smbu", use.decode.s_mbu_paper, id);
     ExpectNear(paper, "decoding_smfu", use.decode.s_mfu_paper, id);
-    ExpectNear(paper, "decoding_time_s", use.decode.latency_s, id);
+    ExpectNear(paper, "decoding_time_s", *use.decode.latency_s, id);
     ExpectNear(paper, "prefill_smbu", use.prefill.s_mbu_paper, id);
     ExpectNear(paper, "prefill_smfu", use.prefill.s_mfu_paper, id);
-    ExpectNear(paper, "prefill_time_s", use.prefill.latency_s, id);
+    ExpectNear(paper, "prefill_time_s", *use.prefill.latency_s, id);
     const double peak = *peaks.bandwidth_bytes_per_s * peaks.devices;
-    if (use.decode.s_mbu_paper) ExpectNear(paper, "decoding_bytes", *use.decode.s_mbu_paper * use.decode.latency_s * peak, id);
+    if (use.decode.s_mbu_paper)
+      ExpectNear(paper, "decoding_bytes", *use.decode.s_mbu_paper * use.decode.latency_s.value() * peak, id);
     if (use.prefill.s_mbu_paper)
-      ExpectNear(paper, "prefill_bytes", *use.prefill.s_mbu_paper * use.prefill.latency_s * peak, id);
+      ExpectNear(paper, "prefill_bytes", *use.prefill.s_mbu_paper * use.prefill.latency_s.value() * peak, id);
     // The complete convention adds the head, norms and router, so it is never below the paper's.
     for (const PhaseUtilization* phase : {&use.decode, &use.prefill}) {
       if (phase->passes == 0) continue;

@@ -243,6 +243,49 @@ TEST(Gates, RowsThatWereRoutedBoundTheDistinctExperts) {
   EXPECT_THAT(InvalidOf(pass), ElementsAre(HasSubstr("1 tokens x top-2")));
 }
 
+Gate GateNamed(const Utilization& use, std::string_view name) {
+  for (const Gate& gate : use.gates) {
+    if (gate.name == name) return gate;
+  }
+  ADD_FAILURE() << "no gate " << name;
+  return {};
+}
+
+TEST(Gates, AnExpertChosenMoreOftenThanThereAreTokensIsARepeatedId) {
+  PassRecord pass = Pass(PassKind::kDecode, 9, 1, 4, {});
+  pass.expert_counts = {{4, 2, 2, 0}};
+  EXPECT_THAT(InvalidOf(pass), ElementsAre());
+  pass.expert_counts = {{5, 2, 1, 0}};
+  EXPECT_THAT(InvalidOf(pass), ElementsAre(HasSubstr("expert 0 of MoE layer 0 was chosen 5 times by 4 tokens")));
+  pass.expert_counts = {{8, 0, 0, 0}};  // every id is 0
+  EXPECT_THAT(InvalidOf(pass), ElementsAre(HasSubstr("fewer than top-2"), HasSubstr("chosen 8 times by 4 tokens")));
+}
+
+TEST(Gates, SayWhatWasLookedAtAndWhatWasNot) {
+  const std::vector<PassRecord> passes = {Pass(PassKind::kDecode, 9, 1, 4, {3}), Pass(PassKind::kDecode, 9, 1, 4, {})};
+  const Utilization use = ComputeUtilization(TwoLayers(), passes, {});
+  EXPECT_EQ(GateNamed(use, "distinct experts at least top-k").state, Gate::State::kPassed);
+  EXPECT_EQ(GateNamed(use, "experts of one token differ").state, Gate::State::kNotMeasured) << "no ids were counted";
+  EXPECT_EQ(GateNamed(use, "S-MBU of decode").state, Gate::State::kNotMeasured) << "no peak";
+  EXPECT_FALSE(use.prefill.latency_s.has_value()) << "no prefill pass: unknown, not 0 s";
+  EXPECT_EQ(use.decode.latency_s, 2);
+}
+
+TEST(Gates, TpotUnderTheBytesOfTheCheapestDecodePassTrips) {
+  const ModelSpec model = TwoLayers();
+  const std::vector<PassRecord> passes = {Pass(PassKind::kDecode, 9, 1, 4, {4}), Pass(PassKind::kDecode, 9, 1, 1, {2})};
+  Peaks peaks;
+  peaks.bandwidth_bytes_per_s = 1e6;
+  const double floor_s = *PassBytes(model, passes[1], Convention::kComplete) / 1e6;
+  UtilizationOptions options;
+  options.tpot_s = floor_s * 1.01;
+  const char* name = "TPOT over the byte floor";
+  EXPECT_EQ(GateNamed(ComputeUtilization(model, passes, peaks, options), name).state, Gate::State::kPassed);
+  options.tpot_s = floor_s * 0.99;
+  EXPECT_TRUE(GateNamed(ComputeUtilization(model, passes, peaks, options), name).tripped());
+  EXPECT_EQ(GateNamed(ComputeUtilization(model, passes, {}, options), name).state, Gate::State::kNotMeasured);
+}
+
 TEST(Gates, ManyPassesAreReportedOnce) {
   const std::vector<PassRecord> passes(5, Pass(PassKind::kDecode, 9, 1, 4, {1}));
   EXPECT_THAT(ComputeUtilization(TwoLayers(), passes, {}).invalid, ElementsAre(HasSubstr("and 4 more passes")));

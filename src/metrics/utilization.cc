@@ -3,82 +3,78 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "base/units.h"
+#include "metrics/pass_checks.h"
 
 namespace moecap::metrics {
 namespace {
 
-using model::LayerSpec;
 using model::ModelSpec;
 using record::PassKind;
 using record::PassRecord;
 
-std::string_view KindName(PassKind kind) {
-  if (kind == PassKind::kPrefill) return "prefill";
-  return kind == PassKind::kDecode ? "decode" : "mixed";
-}
-
-// A gate that trips for many passes is reported once, with the first pass and how many more.
-class Gates {
- public:
-  void Trip(std::string_view gate, const PassRecord& pass, std::string detail) {
-    for (Entry& entry : entries_) {
-      if (entry.gate != gate) continue;
-      ++entry.times;
-      return;
-    }
-    entries_.push_back({std::string(gate), fmt::format("{} pass {}: {}", KindName(pass.kind), pass.pass, detail), 1});
-  }
-  void Trip(std::string text) { entries_.push_back({"", std::move(text), 1}); }
-
-  std::vector<std::string> Texts() const {
-    std::vector<std::string> texts;
-    for (const Entry& entry : entries_) {
-      texts.push_back(entry.times == 1 ? entry.text : fmt::format("{} (and {} more passes)", entry.text, entry.times - 1));
-    }
-    return texts;
-  }
-
- private:
-  struct Entry {
-    std::string gate;
-    std::string text;
-    int64_t times;
-  };
-  std::vector<Entry> entries_;
+// What one pass adds to the sums of its phase.
+struct PassAmounts {
+  double latency_s = 0;
+  int64_t tokens = 0;
+  std::optional<double> bytes, bytes_paper;
+  double bytes_vanilla = 0, kv_bytes = 0, flops = 0, flops_paper = 0, flops_vanilla = 0;
+  std::vector<std::optional<double>> distinct;  // per MoE layer
 };
+
+PassAmounts AmountsOf(const ModelSpec& model, const PassRecord& pass, const Replication& copies, MlaForm form) {
+  PassAmounts amounts;
+  amounts.latency_s = pass.latency_s;
+  amounts.tokens = pass.NewTokens();
+  amounts.bytes = PassBytes(model, pass, Convention::kComplete, copies);
+  amounts.bytes_paper = PassBytes(model, pass, Convention::kPaper);
+  amounts.bytes_vanilla = *PassBytes(model, pass, Convention::kVanilla, copies);
+  amounts.kv_bytes = PassKvBytes(model, pass, Convention::kComplete, copies);
+  amounts.flops = PassFlops(model, pass, Convention::kComplete, std::nullopt, form);
+  amounts.flops_paper = PassFlops(model, pass, Convention::kPaper);
+  amounts.flops_vanilla = PassFlops(model, pass, Convention::kVanilla, std::nullopt, form);
+  const int moe_layers = model.MoeLayers();
+  for (int i = 0; i < moe_layers; ++i) amounts.distinct.push_back(DistinctExperts(pass, i, moe_layers));
+  return amounts;
+}
 
 // Sums of one phase. A sum with one unknown term is unknown.
 class Phase {
  public:
   explicit Phase(int moe_layers) : distinct_(static_cast<size_t>(moe_layers), 0.0) {}
 
-  void Add(const ModelSpec& model, const PassRecord& pass, const Replication& copies, MlaForm form) {
+  void Add(const PassAmounts& pass) {
     ++sums_.passes;
-    sums_.latency_s += pass.latency_s;
-    sums_.tokens += pass.NewTokens();
-    AddTo(bytes_, PassBytes(model, pass, Convention::kComplete, copies));
-    AddTo(bytes_paper_, PassBytes(model, pass, Convention::kPaper));
-    bytes_vanilla_ += *PassBytes(model, pass, Convention::kVanilla, copies);
-    kv_bytes_ += PassKvBytes(model, pass, Convention::kComplete, copies);
-    flops_ += PassFlops(model, pass, Convention::kComplete, std::nullopt, form);
-    flops_paper_ += PassFlops(model, pass, Convention::kPaper);
-    flops_vanilla_ += PassFlops(model, pass, Convention::kVanilla, std::nullopt, form);
-    for (size_t i = 0; i < distinct_.size(); ++i) {
-      AddTo(distinct_[i], DistinctExperts(pass, static_cast<int>(i), static_cast<int>(distinct_.size())));
-    }
+    latency_s_ += pass.latency_s;
+    sums_.tokens += pass.tokens;
+    AddTo(bytes_, pass.bytes);
+    AddTo(bytes_paper_, pass.bytes_paper);
+    bytes_vanilla_ += pass.bytes_vanilla;
+    kv_bytes_ += pass.kv_bytes;
+    flops_ += pass.flops;
+    flops_paper_ += pass.flops_paper;
+    flops_vanilla_ += pass.flops_vanilla;
+    for (size_t i = 0; i < distinct_.size(); ++i) AddTo(distinct_[i], pass.distinct[i]);
+    if (pass.bytes) least_bytes_ = std::min(least_bytes_.value_or(*pass.bytes), *pass.bytes);
   }
+
+  // Of the cheapest pass whose bytes are known.
+  std::optional<double> least_bytes() const { return least_bytes_; }
 
   PhaseUtilization Finish(const Peaks& peaks) const {
     PhaseUtilization result = sums_;
     if (result.passes == 0) return result;
+    result.latency_s = latency_s_;
     result.bytes = bytes_;
     result.kv_bytes = kv_bytes_;
     result.flops = flops_;
     const auto share = [&](std::optional<double> amount, std::optional<double> peak) -> std::optional<double> {
-      if (!amount || !peak || *peak <= 0 || peaks.devices <= 0 || !(result.latency_s > 0)) return std::nullopt;
-      return *amount / result.latency_s / (*peak * peaks.devices);
+      if (!amount || !peak || *peak <= 0 || peaks.devices <= 0 || !(latency_s_ > 0)) return std::nullopt;
+      return *amount / latency_s_ / (*peak * peaks.devices);
     };
     result.s_mbu = share(bytes_, peaks.bandwidth_bytes_per_s);
     result.s_mbu_paper = share(bytes_paper_, peaks.bandwidth_bytes_per_s);
@@ -98,102 +94,45 @@ class Phase {
     sum = sum && term ? std::optional<double>(*sum + *term) : std::nullopt;
   }
 
-  PhaseUtilization sums_;
+  PhaseUtilization sums_;  // passes and tokens
+  double latency_s_ = 0;
+  std::optional<double> least_bytes_;
   std::optional<double> bytes_ = 0, bytes_paper_ = 0;
   double bytes_vanilla_ = 0, kv_bytes_ = 0, flops_ = 0, flops_paper_ = 0, flops_vanilla_ = 0;
   std::vector<std::optional<double>> distinct_;
 };
 
-// Bounds of the distinct experts of one layer: at least k if any token was routed, at most E and tokens x k.
-void CheckLayer(const LayerSpec& layer, const PassRecord& pass, int moe_layer, bool last, double distinct, Gates& gates) {
-  const auto index = static_cast<size_t>(moe_layer);
-  double rows = static_cast<double>(pass.NewTokens());
-  bool rows_known = false;
-  if (index < pass.expert_counts.size() && layer.ffn.top_k > 0) {
-    const std::vector<int32_t>& counts = pass.expert_counts[index];
-    rows = std::accumulate(counts.begin(), counts.end(), 0.0) / layer.ffn.top_k;
-    rows_known = true;
-  }
-  // An engine may skip the last layer for rows without logits, all of them in an unfinished chunk.
-  const bool may_be_empty = rows_known ? rows == 0 : last && pass.kind != PassKind::kDecode;
-  if (distinct == 0 && may_be_empty) return;
-  const double least = layer.ffn.zero_experts > 0 ? 0 : layer.ffn.top_k;
-  if (distinct < least - 1e-9) {
-    gates.Trip("few", pass,
-               fmt::format("{} distinct experts in MoE layer {}, fewer than top-{}", distinct, moe_layer, layer.ffn.top_k));
-  }
-  const double most = std::min<double>(layer.ffn.experts, rows * layer.ffn.top_k);
-  if (distinct > most + 1e-9) {
-    gates.Trip("many", pass,
-               fmt::format("{} distinct experts in MoE layer {}, more than min({} experts, {} tokens x top-{})", distinct,
-                           moe_layer, layer.ffn.experts, rows, layer.ffn.top_k));
+Gate ShareGate(std::string_view phase, std::string_view name, std::optional<double> share) {
+  return JudgeIfKnown(MakeGate(fmt::format("{} of {}", name, phase), 1, "share"), share,
+                      fmt::format("{} of the {} passes is {:.4f}, above 1: the peak, the latency or the routing is wrong; "
+                                  "measure the peak again on a quiet machine",
+                                  name, phase, share.value_or(0)),
+                      "the peak, or what the passes read, is not known");
+}
+
+void AddShareGates(std::string_view phase, const PhaseUtilization& use, std::vector<Gate>& gates) {
+  if (use.passes == 0) return;
+  for (const auto& [name, share, paper] :
+       {std::tuple{"S-MBU", use.s_mbu, use.s_mbu_paper}, {"S-MFU", use.s_mfu, use.s_mfu_paper}}) {
+    gates.push_back(ShareGate(phase, name, share));
+    // One cause is told once.
+    if (!gates.back().tripped()) gates.push_back(ShareGate(phase, fmt::format("{} (paper)", name), paper));
   }
 }
 
-void CheckRouting(const ModelSpec& model, const PassRecord& pass, int moe_layers, Gates& gates) {
-  if (moe_layers == 0) return;
-  const size_t given = pass.distinct_experts.size();
-  if (given > 1 && given != static_cast<size_t>(moe_layers)) {
-    gates.Trip("shape", pass, fmt::format("distinct experts of {} layers, but the model has {} MoE layers", given, moe_layers));
-    return;
-  }
-  if (!pass.expert_counts.empty() && pass.expert_counts.size() != static_cast<size_t>(moe_layers)) {
-    gates.Trip(
-        "counts", pass,
-        fmt::format("expert counts of {} layers, but the model has {} MoE layers", pass.expert_counts.size(), moe_layers));
-    return;
-  }
-  int moe_layer = 0;
-  for (const LayerSpec& layer : model.layers) {
-    if (!layer.ffn.moe()) continue;
-    const std::optional<double> distinct = DistinctExperts(pass, moe_layer, moe_layers);
-    if (distinct && !std::isfinite(*distinct)) {
-      gates.Trip("finite", pass, fmt::format("distinct experts of MoE layer {} are not a number", moe_layer));
-    } else if (distinct) {
-      CheckLayer(layer, pass, moe_layer, moe_layer == moe_layers - 1, *distinct, gates);
-    }
-    ++moe_layer;
-  }
-}
-
-// False when nothing can be computed from the pass.
-bool CheckShape(const PassRecord& pass, Gates& gates) {
-  if (!(pass.latency_s > 0) || !std::isfinite(pass.latency_s)) {
-    gates.Trip("latency", pass, fmt::format("a latency of {} s", pass.latency_s));
-  }
-  if (pass.sequences.empty()) {
-    gates.Trip("empty", pass, "no sequences");
-    return false;
-  }
-  for (const record::SequenceSlice& slice : pass.sequences) {
-    if (slice.new_tokens >= 1 && slice.context_tokens >= 0 && slice.count >= 1) continue;
-    gates.Trip("sequence", pass,
-               fmt::format("a sequence of {} context and {} new tokens, {} times", slice.context_tokens, slice.new_tokens,
-                           slice.count));
-    return false;
-  }
-  return true;
-}
-
-void CheckShare(std::string_view phase, std::string_view name, std::optional<double> share, Gates& gates) {
-  if (share && *share > 1) {
-    gates.Trip(fmt::format("{} of the {} passes is {:.4f}, above 1: the peak, the latency or the routing is wrong", name, phase,
-                           *share));
-  }
-}
-
-void CheckPhase(std::string_view name, const PhaseUtilization& phase, Gates& gates) {
-  CheckShare(name, "S-MBU", phase.s_mbu, gates);
-  CheckShare(name, "S-MFU", phase.s_mfu, gates);
-  if (phase.s_mbu <= 1.0) CheckShare(name, "S-MBU (paper)", phase.s_mbu_paper, gates);
-  if (phase.s_mfu <= 1.0) CheckShare(name, "S-MFU (paper)", phase.s_mfu_paper, gates);
-}
-
-void CheckReplicas(std::span<const PassRecord> passes, const Deployment& deployment, Gates& gates) {
-  for (const PassRecord& pass : passes) {
-    if (pass.replica >= 0 && pass.replica < deployment.data) continue;
-    gates.Trip("replica", pass, fmt::format("replica {} of a deployment of {}", pass.replica, deployment.data));
-  }
+// No step of decoding can be faster than its least bytes from memory.
+void AddTpotGate(std::optional<double> tpot_s, std::optional<double> least_bytes, const Peaks& peaks,
+                 std::vector<Gate>& gates) {
+  if (!tpot_s) return;
+  std::optional<double> floor_s;
+  if (least_bytes && peaks.bandwidth_bytes_per_s && *peaks.bandwidth_bytes_per_s > 0)
+    floor_s = *least_bytes / (*peaks.bandwidth_bytes_per_s * peaks.devices);
+  Gate gate = MakeGate("TPOT over the byte floor", floor_s.value_or(0), "s", true);
+  if (!floor_s) return gates.push_back(NotMeasured(std::move(gate), "what a decode pass reads, or the peak, is not known"));
+  gates.push_back(Judge(std::move(gate), *tpot_s,
+                        fmt::format("a token every {} is faster than the {} that reading its weights takes: the peak, the "
+                                    "clock or the token count is wrong, or the weights stay in a cache",
+                                    FormatSeconds(*tpot_s), FormatSeconds(*floor_s))));
 }
 
 class PhaseSums {
@@ -207,13 +146,15 @@ class PhaseSums {
         mixed_(moe_layers_),
         all_(moe_layers_) {}
 
-  void Add(const PassRecord& pass, const Replication& copies, Gates& gates) {
-    if (!CheckShape(pass, gates)) return;
-    CheckRouting(model_, pass, moe_layers_, gates);
+  void Add(const PassRecord& pass, const Replication& copies, PassChecks& checks) {
+    if (!checks.Check(pass)) return;
+    const PassAmounts amounts = AmountsOf(model_, pass, copies, mla_form_);
     Phase& phase = pass.kind == PassKind::kPrefill ? prefill_ : pass.kind == PassKind::kDecode ? decode_ : mixed_;
-    phase.Add(model_, pass, copies, mla_form_);
-    all_.Add(model_, pass, copies, mla_form_);
+    phase.Add(amounts);
+    all_.Add(amounts);
   }
+
+  std::optional<double> least_decode_bytes() const { return decode_.least_bytes(); }
 
   void Finish(const Peaks& peaks, Utilization& result) const {
     result.prefill = prefill_.Finish(peaks);
@@ -236,24 +177,28 @@ Utilization ComputeUtilization(const ModelSpec& model, std::span<const PassRecor
   const Deployment deployment = options.deployment.value_or(Deployment{});
   PhaseSums sums(model, options.mla_form);
   Utilization result;
-  Gates gates;
-  if (options.deployment) CheckReplicas(passes, deployment, gates);
+  PassChecks checks(model);
+  if (options.deployment) {
+    for (const PassRecord& pass : passes) checks.CheckReplica(pass, static_cast<int>(deployment.data));
+  }
   if (deployment.StepReplicas() > 1) {
     Steps joined = JoinSteps(passes, deployment);
     result.notes = std::move(joined.notes);
-    for (const Step& step : joined.steps) sums.Add(step.pass, {step.replicas, deployment.tensor}, gates);
+    for (const Step& step : joined.steps) sums.Add(step.pass, {step.replicas, deployment.tensor}, checks);
   } else {
     for (const PassRecord& pass : passes) {
-      if (pass.cell.repeat >= 0 && pass.rank <= 0) sums.Add(pass, {1, deployment.tensor}, gates);
+      if (pass.cell.repeat >= 0 && pass.rank <= 0) sums.Add(pass, {1, deployment.tensor}, checks);
     }
   }
   Peaks all_devices = peaks;
   if (options.deployment) all_devices.devices = static_cast<int>(deployment.StepDevices());
   sums.Finish(all_devices, result);
-  CheckPhase("prefill", result.prefill, gates);
-  CheckPhase("decode", result.decode, gates);
-  CheckPhase("mixed", result.mixed, gates);
-  result.invalid = gates.Texts();
+  result.gates = checks.Gates();
+  for (const auto& [name, phase] :
+       {std::pair{"prefill", &result.prefill}, std::pair{"decode", &result.decode}, std::pair{"mixed", &result.mixed}})
+    AddShareGates(name, *phase, result.gates);
+  AddTpotGate(options.tpot_s, sums.least_decode_bytes(), all_devices, result.gates);
+  result.invalid = TrippedWords(result.gates);
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "metrics/deployment.h"
+#include "metrics/gate.h"
 #include "metrics/pass_cost.h"
 #include "model/model_spec.h"
 #include "record/pass_record.h"
@@ -25,11 +26,11 @@ struct Peaks {
 // `paper` counts exactly what Eq. 4-5 count; the complete convention adds head, norms and router.
 struct PhaseUtilization {
   int64_t passes = 0;
-  double latency_s = 0;
-  int64_t tokens = 0;              // new tokens processed
-  std::optional<double> bytes;     // complete convention; null when the distinct experts of a pass are not known
-  std::optional<double> kv_bytes;  // the KV part of `bytes`
-  std::optional<double> flops;     // complete convention
+  std::optional<double> latency_s;  // null without passes
+  int64_t tokens = 0;               // new tokens processed
+  std::optional<double> bytes;      // complete convention; null when the distinct experts of a pass are not known
+  std::optional<double> kv_bytes;   // the KV part of `bytes`
+  std::optional<double> flops;      // complete convention
   std::optional<double> s_mbu, s_mfu;
   std::optional<double> s_mbu_paper, s_mfu_paper;
   std::optional<double> mbu, mfu;             // vanilla: every expert counted as used
@@ -38,7 +39,8 @@ struct PhaseUtilization {
 
 struct Utilization {
   PhaseUtilization prefill, decode, mixed, all;
-  std::vector<std::string> invalid;  // sanity gates that tripped, in words
+  std::vector<Gate> gates;           // sanity checks of the passes and of the shares
+  std::vector<std::string> invalid;  // TrippedWords(gates)
   std::vector<std::string> notes;    // why a figure is null, in sentences
 };
 
@@ -48,6 +50,9 @@ struct UtilizationOptions {
   // joined.
   std::optional<Deployment> deployment;
   MlaForm mla_form = MlaForm::kExpanded;
+  // What clients saw, to be compared with the least time of a decode pass; null = no such gate. Only where the passes' latency
+  // was not made from it.
+  std::optional<double> tpot_s;
 };
 
 // Requires a deployment that Validate accepts.

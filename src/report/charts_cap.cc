@@ -137,11 +137,11 @@ Chart Pareto(const RunSummary& summary, SvgMode mode, const char* name, const ch
 
 // Sums of a phase that can stand on a roofline.
 std::optional<RooflineMark> MarkOf(const metrics::PhaseUtilization& phase) {
-  if (!phase.bytes || !phase.flops) return std::nullopt;
+  if (!phase.bytes || !phase.flops || !phase.latency_s) return std::nullopt;
   RooflineMark mark;
   mark.flops = *phase.flops;
   mark.bytes = *phase.bytes;
-  mark.latency_s = phase.latency_s;
+  mark.latency_s = *phase.latency_s;
   for (const double value : {mark.flops, mark.bytes, mark.latency_s, mark.flops / mark.bytes, mark.flops / mark.latency_s}) {
     if (!(value > 1e-9) || !(value < 1e30)) return std::nullopt;
   }

@@ -44,7 +44,7 @@ Json Optional(const std::optional<double>& value) { return value ? Json(*value) 
 
 Json ToJson(const PhaseUtilization& phase) {
   return {{"passes", phase.passes},
-          {"latency_s", phase.latency_s},
+          {"latency_s", Optional(phase.latency_s)},
           {"tokens", phase.tokens},
           {"bytes", Optional(phase.bytes)},
           {"kv_bytes", Optional(phase.kv_bytes)},
@@ -160,9 +160,9 @@ void Print(const Utilization& utilization) {
   const auto share = [](const std::optional<double>& value) { return value ? FormatFixed(100 * *value, 3) : std::string("-"); };
   const auto add = [&](const char* name, const PhaseUtilization& phase) {
     if (phase.passes == 0) return;
-    rows.push_back({name, std::to_string(phase.passes), std::to_string(phase.tokens), FormatSeconds(phase.latency_s),
-                    share(phase.s_mbu), share(phase.s_mbu_paper), share(phase.mbu), share(phase.s_mfu),
-                    share(phase.s_mfu_paper), share(phase.mfu)});
+    rows.push_back({name, std::to_string(phase.passes), std::to_string(phase.tokens),
+                    phase.latency_s ? FormatSeconds(*phase.latency_s) : "-", share(phase.s_mbu), share(phase.s_mbu_paper),
+                    share(phase.mbu), share(phase.s_mfu), share(phase.s_mfu_paper), share(phase.mfu)});
   };
   add("prefill", utilization.prefill);
   add("decode", utilization.decode);

@@ -27,10 +27,15 @@ std::optional<cost::Pay> Choose(const cost::CostInputs& inputs, std::optional<co
   return std::nullopt;
 }
 
-// Then this host is the client, and its price says nothing about the systems.
-bool OnlyServers(const RunConfig& config) {
-  return !config.systems.empty() &&
-         std::ranges::all_of(config.systems, [](const SystemConfig& system) { return system.server.has_value(); });
+// "8 x epyc-9755" names processors, which a bill of materials lists apart.
+cost::MachineSpec WithProcessorsApart(cost::MachineSpec machine, const hardware::Catalogue& catalogue) {
+  std::erase_if(machine.accelerators, [&](const cost::MachinePart& part) {
+    const auto device = catalogue.FindDevice(part.id);
+    const bool is_processor = device.ok() && device->device_class == "cpu";
+    if (is_processor) machine.processors.push_back(part);
+    return is_processor;
+  });
+  return machine;
 }
 
 }  // namespace
@@ -44,98 +49,117 @@ Result<cost::PriceBook> ReadPriceBook(const std::optional<std::filesystem::path>
   return user;
 }
 
-Result<ResolvedCost> ResolveCostInputs(const hardware::HostInfo& host, const RunConfig& config) {
+Result<ResolvedCost> ResolveCost(const hardware::HostInfo& host, const SystemConfig& system, const Config& config) {
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(const cost::PriceBook book, ReadPriceBook(config.price_book, catalogue));
+  const MachineConfig& given = system.machine;
   ResolvedCost cost;
-  if (config.machine) {
-    ASSIGN_OR_RETURN(cost::PricedMachine machine, cost::PriceMachine(*config.machine, catalogue, book));
-    cost.inputs = std::move(machine.inputs);
-    cost.pay = machine.pay;
-  } else if (OnlyServers(config)) {
+  if (given.machine) {
+    const cost::MachineSpec spec = WithProcessorsApart(*given.machine, catalogue);
+    auto machine = cost::PriceMachine(spec, catalogue, book);
+    if (!machine.ok()) return Annotate(fmt::format("system {}: machine {}", system.name, spec.name), machine.error());
+    cost.machine = spec.name;
+    cost.inputs = std::move(machine->inputs);
+    cost.pay = machine->pay;
+  } else if (system.server) {
     cost::SetPlanningValues(book, true, cost.inputs);
   } else {
     cost.inputs = cost::DefaultHostInputs(host, book, catalogue.MatchProcessor(host.cpu_model));
+    cost.pay = cost::Pay::kBuy;
   }
-  for (const auto& [key, value] : config.cost)
+  for (const auto& [key, value] : given.given)
     RETURN_IF_ERROR(cost::SetCostInput(cost.inputs, key, {value, "given in the configuration", ""}));
-  if (config.cost.contains("rent_usd_per_h")) cost.pay = cost::Pay::kRent;
-  if (config.pay) cost.pay = *config.pay;
-  const bool may_stay_unpriced = OnlyServers(config) && !config.machine && !config.pay;
-  if (!may_stay_unpriced && !cost::CostPerHour(cost.inputs, cost.pay)) {
-    return BadInput(cost.pay == cost::Pay::kRent
-                        ? "cost: pay is rent, but no rate is known; give cost: {rent_usd_per_h: ...}"
-                        : "cost: the hardware has no price; give cost: {accelerators_usd: ...} or a price_book");
+  if (given.given.contains("rent_usd_per_h")) cost.pay = cost::Pay::kRent;
+  if (given.pay) cost.pay = *given.pay;
+  if (given.pay && !cost::CostPerHour(cost.inputs, *given.pay)) {
+    return BadInput(fmt::format("system {}: {}", system.name,
+                                *given.pay == cost::Pay::kRent
+                                    ? "pay is rent, but no rate is known; give cost: {rent_usd_per_h: ...}"
+                                    : "pay is buy, but the hardware has no price; give cost: {accelerators_usd: ...}, a "
+                                      "machine or a price_book"));
   }
   return cost;
 }
 
 CostFigures::CostFigures(const cost::CostInputs& inputs, std::optional<cost::Pay> pay, const std::string& energy_source,
-                         const std::optional<CellEnergy>& measured, cap::HostSummary& host)
+                         std::optional<double> chips_w, cap::MachineSummary& machine)
     : inputs_(inputs), energy_source_(energy_source), pay_(cost::Pay::kBuy) {
-  const cost::CostInputs over_run = measured ? WithMeasuredPower(measured->chips_j, measured->wall_s) : inputs_;
+  const cost::CostInputs over_run = chips_w ? WithMeasuredPower(*chips_w) : inputs_;
   if (const auto power = cost::PowerUnderLoad(over_run)) {
-    host.power_w = power->watts;
-    host.power_source = power->words;
+    machine.power_w = power->watts;
+    machine.power_source = power->words;
   }
-  if (const auto hardware = cost::PriceHardware(over_run)) host.purchase_usd = hardware->known_usd;
-  host.cost_inputs = cost::DescribeInputs(over_run);
-  host.own_usd_per_useful_h = cost::UsdPerUsefulHour(over_run, cost::Pay::kBuy);
-  host.rent_usd_per_useful_h = cost::UsdPerUsefulHour(over_run, cost::Pay::kRent);
-  host.break_even_utilisation = cost::BreakEvenUtilisation(over_run);
+  if (const auto hardware = cost::PriceHardware(over_run)) machine.purchase_usd = hardware->known_usd;
+  machine.cost_inputs = cost::DescribeInputs(over_run);
+  machine.own_usd_per_useful_h = cost::UsdPerUsefulHour(over_run, cost::Pay::kBuy);
+  machine.rent_usd_per_useful_h = cost::UsdPerUsefulHour(over_run, cost::Pay::kRent);
+  machine.break_even_utilisation = cost::BreakEvenUtilisation(over_run);
   const auto chosen = Choose(inputs_, pay);
   if (!chosen) return;
   pay_ = *chosen;
-  host.pay = cost::Name(pay_);
-  host.cost_inputs.push_back(
-      fmt::format("result: {} USD per useful hour of this machine, {}",
-                  InWords(pay_ == cost::Pay::kRent ? host.rent_usd_per_useful_h : host.own_usd_per_useful_h),
-                  pay_ == cost::Pay::kRent ? "rented" : "owned"));
+  machine.pay = cost::Name(pay_);
+  const cost::Range& hourly = pay_ == cost::Pay::kRent ? machine.rent_usd_per_useful_h : machine.own_usd_per_useful_h;
+  machine.usd_per_h = hourly.typical;
+  machine.cost_inputs.push_back(fmt::format("result: {} USD per useful hour of this machine, {}", InWords(hourly),
+                                            pay_ == cost::Pay::kRent ? "rented" : "owned"));
 }
 
-cost::CostInputs CostFigures::WithMeasuredPower(double chips_j, double wall_s) const {
+cost::CostInputs CostFigures::WithMeasuredPower(double chips_w) const {
   cost::CostInputs inputs = inputs_;
-  if (inputs.measured_power_w || !(wall_s > 0)) return inputs;
+  if (inputs.measured_power_w) return inputs;
   const double wall = inputs.wall_factor ? inputs.wall_factor->value : 1;
-  const double chips_w = chips_j / wall_s;
   inputs.measured_power_w = cost::Input{
       chips_w * wall,
       fmt::format("{:.4g} W of the chips by {} x wall {:.3g}, which is an estimate", chips_w, energy_source_, wall), ""};
   return inputs;
 }
 
-void CostFigures::FillEnergy(const CellWork& work, const cost::CostInputs& inputs, cap::CellSummary& cell) const {
-  if (work.chips_j) cell.chip_joules_per_output_token = cost::JoulesPerToken(*work.chips_j, 1, work.output_tokens);
+void CostFigures::FillEnergy(const CellWork& work, const cost::CostInputs& inputs, cap::FigureValues& figures,
+                             cap::FigureSet& estimates, bool& is_metered) const {
+  using cap::FigureId;
+  if (work.chips_j) figures[FigureId::kChipJoulesPerOutput] = cost::JoulesPerToken(*work.chips_j, 1, work.output_tokens);
   const auto power = cost::PowerUnderLoad(inputs);
   if (!power || !(work.wall_s > 0)) return;
-  const double joules = power->watts * work.wall_s;
-  const double tokens = work.input_tokens + work.output_tokens;
-  cell.energy_is_measured = power->measured;
-  cell.energy_wh = joules / kJoulesPerWattHour;
-  cell.joules_per_output_token = cost::JoulesPerToken(power->watts, work.wall_s, work.output_tokens);
-  cell.joules_per_token = cost::JoulesPerToken(power->watts, work.wall_s, tokens);
-  cell.joules_per_request = cost::JoulesPerToken(power->watts, work.wall_s, work.requests);
-  if (cell.joules_per_token) cell.kg_co2_per_million_tokens = cost::KgCo2(inputs, *cell.joules_per_token * kMillion);
+  is_metered = power->measured;
+  figures[FigureId::kPower] = power->watts;
+  figures[FigureId::kEnergy] = power->watts * work.wall_s / kJoulesPerWattHour;
+  figures[FigureId::kJoulesPerOutput] = cost::JoulesPerToken(power->watts, work.wall_s, work.output_tokens);
+  figures[FigureId::kJoulesPerToken] = cost::JoulesPerToken(power->watts, work.wall_s, work.input_tokens + work.output_tokens);
+  figures[FigureId::kJoulesPerRequest] = cost::JoulesPerToken(power->watts, work.wall_s, work.requests);
+  if (const auto joules = figures[FigureId::kJoulesPerToken])
+    figures[FigureId::kCo2] = cost::KgCo2(inputs, *joules * kMillion);
+  if (is_metered) return;
+  for (const FigureId id : {FigureId::kPower, FigureId::kEnergy, FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken,
+                            FigureId::kJoulesPerRequest, FigureId::kCo2})
+    estimates.Add(id);
 }
 
-void CostFigures::Fill(const CellWork& work, cap::CellSummary& cell) const {
-  const cost::CostInputs inputs = work.chips_j ? WithMeasuredPower(*work.chips_j, work.wall_s) : inputs_;
-  FillEnergy(work, inputs, cell);
+void CostFigures::Fill(const CellWork& work, cap::FigureValues& figures, cap::FigureSet& estimates, bool& is_metered) const {
+  using cap::FigureId;
+  const bool metered = work.chips_j && work.wall_s > 0;
+  const cost::CostInputs inputs = metered ? WithMeasuredPower(*work.chips_j / work.wall_s) : inputs_;
+  FillEnergy(work, inputs, figures, estimates, is_metered);
+  if (const auto hardware = cost::PriceHardware(inputs)) figures[FigureId::kPurchase] = hardware->known_usd;
   const auto hourly = cost::CostPerHour(inputs, pay_);
   if (!hourly) return;
   cost::NodeWork node;
   node.node_s = work.wall_s;
-  node.prefill_s = cell.utilization.prefill.latency_s;
-  node.decode_s = cell.utilization.decode.latency_s;
+  node.prefill_s = work.prefill_s;
+  node.decode_s = work.decode_s;
   node.input_tokens = work.input_tokens;
   node.output_tokens = work.output_tokens;
   node.requests = work.requests;
   const cost::TokenCost division = cost::DivideBill(hourly->usd_per_useful_h, node);
-  cell.usd_per_million_input_tokens = division.usd_per_million_input_tokens;
-  cell.usd_per_million_output_tokens = division.usd_per_million_output_tokens;
-  cell.usd_per_million_output_tokens_all_in = division.usd_per_million_output_tokens_all_in;
-  cell.usd_per_million_tokens_all_in = division.usd_per_million_tokens_all_in;
-  cell.usd_per_request = division.usd_per_request;
+  figures[FigureId::kUsdPerHour] = hourly->usd_per_useful_h;
+  figures[FigureId::kUsdPerMillionInput] = division.usd_per_million_input_tokens;
+  figures[FigureId::kUsdPerMillionOutput] = division.usd_per_million_output_tokens;
+  figures[FigureId::kUsdPerMillionOutputAllIn] = division.usd_per_million_output_tokens_all_in;
+  figures[FigureId::kUsdPerMillionTokens] = division.usd_per_million_tokens_all_in;
+  figures[FigureId::kUsdPerRequest] = division.usd_per_request;
+  if (work.split_is_estimated) {
+    estimates.Add(FigureId::kUsdPerMillionInput);
+    estimates.Add(FigureId::kUsdPerMillionOutput);
+  }
 }
 
 }  // namespace moecap::experiment

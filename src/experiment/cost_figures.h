@@ -1,4 +1,4 @@
-// Cost and energy of a cell: the node time it took, at what the machine costs an hour.
+// Cost and energy of a cell: the node time it took, at what the system's machine costs an hour.
 #pragma once
 
 #include <optional>
@@ -8,53 +8,51 @@
 #include "cap/summary.h"
 #include "cost/ownership.h"
 #include "cost/prices.h"
-#include "hardware/host.h"
 #include "experiment/config.h"
+#include "hardware/host.h"
 
 namespace moecap::experiment {
 
 struct ResolvedCost {
+  std::string machine;  // in words; empty = this host, or not told for a server
   cost::CostInputs inputs;
-  cost::Pay pay = cost::Pay::kBuy;
+  std::optional<cost::Pay> pay;  // null: nothing was said; rent where a rate is known, else buy
 };
 
-// What the run is priced as: the configuration's machine, else `host`, by the price book with the user's laid over it and the
-// configuration's inputs on top. When all systems are servers, `host` is only the client: without a machine or a price in the
-// configuration nothing but planning values is known. Reads the user's price book. Errors: kBadInput naming file, key and
-// remedy.
-Result<ResolvedCost> ResolveCostInputs(const hardware::HostInfo& host, const RunConfig& config);
+// What a system is priced as: its machine, else (in this process) `host`, by the price book with the user's laid over it and
+// the configuration's inputs on top. Of a server without a machine nothing but planning values and what was given is known.
+// Reads the user's price book. Errors: kBadInput naming key and remedy.
+Result<ResolvedCost> ResolveCost(const hardware::HostInfo& host, const SystemConfig& system, const Config& config);
 
 // The built-in price book, with the one in `file` laid over it.
 Result<cost::PriceBook> ReadPriceBook(const std::optional<std::filesystem::path>& file, const hardware::Catalogue& catalogue);
 
-// What the counters saw in all repetitions of a cell, and the node time in which they saw it.
-struct CellEnergy {
-  double chips_j = 0;
-  double wall_s = 0;
-};
-
-// The work of a cell, all repetitions.
+// The work of a cell, all whole measurements.
 struct CellWork {
   double wall_s = 0;
-  double input_tokens = 0;
+  double input_tokens = 0;  // computed or served from a prefix cache
   double output_tokens = 0;
-  double requests = 0;            // that ended well
-  std::optional<double> chips_j;  // what the counters saw meanwhile; null = not measured
+  double requests = 0;  // completed
+  // Busy time in prefill and in decode; null = not known. `split_is_estimated`: from what clients saw.
+  std::optional<double> prefill_s, decode_s;
+  bool split_is_estimated = false;
+  std::optional<double> chips_j;  // what the counters saw meanwhile; null = not metered
 };
 
 class CostFigures {
  public:
-  // Adds power, cost inputs in words, ranges and break-even to `host`. `energy_source`: of the counters, empty without;
-  // `measured`: what they saw over the whole run, for the machine's mean power.
+  // Adds price, power and cost inputs in words to `machine`. `energy_source`: of the counters, empty without; `chips_w`: their
+  // mean over all cells of the system, null when not metered.
   CostFigures(const cost::CostInputs& inputs, std::optional<cost::Pay> pay, const std::string& energy_source,
-              const std::optional<CellEnergy>& measured, cap::HostSummary& host);
+              std::optional<double> chips_w, cap::MachineSummary& machine);
 
-  // Needs cell.utilization for the division between prefill and decode. A cell whose energy was measured is charged for that.
-  void Fill(const CellWork& work, cap::CellSummary& cell) const;
+  // A cell whose energy was metered is charged for that.
+  void Fill(const CellWork& work, cap::FigureValues& figures, cap::FigureSet& estimates, bool& is_metered) const;
 
  private:
-  cost::CostInputs WithMeasuredPower(double chips_j, double wall_s) const;
-  void FillEnergy(const CellWork& work, const cost::CostInputs& inputs, cap::CellSummary& cell) const;
+  cost::CostInputs WithMeasuredPower(double chips_w) const;
+  void FillEnergy(const CellWork& work, const cost::CostInputs& inputs, cap::FigureValues& figures, cap::FigureSet& estimates,
+                  bool& is_metered) const;
 
   cost::CostInputs inputs_;
   std::string energy_source_;

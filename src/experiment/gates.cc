@@ -1,8 +1,10 @@
-#include "loadtest/gates.h"
+#include "experiment/gates.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -10,7 +12,7 @@
 #include "stats/summary.h"
 #include "workload/request_set.h"
 
-namespace moecap::loadtest {
+namespace moecap::experiment {
 namespace {
 
 using metrics::Gate;
@@ -19,81 +21,111 @@ using metrics::MakeGate;
 using metrics::NotMeasured;
 using record::RequestRecord;
 
-constexpr double kMostSendLagS = 1e-3;
-constexpr double kMostReceiveDelayS = 0.5e-3;
+// The client's share of a latency may be this much, and is never judged below what clocks and kernels show on an idle machine.
+constexpr double kMostLagShare = 0.05;
+constexpr double kLeastSendLagS = 1e-3;
+constexpr double kLeastReceiveDelayS = 0.5e-3;
 constexpr double kMostCpuShare = 0.7;
 constexpr double kLeastAchievedShare = 0.99;
 constexpr double kLeastHeadRoom = 5;
 constexpr double kMostErrorShare = 0.01;
 
 template <typename T>
-double P99(std::vector<T> samples) {
+double QuantileOf(const std::vector<T>& samples, double q) {
   std::vector<double> sorted(samples.begin(), samples.end());
   std::ranges::sort(sorted);
-  return stats::Quantile(sorted, 0.99);
+  return stats::Quantile(sorted, q);
 }
 
-bool IsOpen(LoadKind kind) { return kind == LoadKind::kRate || kind == LoadKind::kReplay; }
+bool IsOpen(const GateFacts& facts) { return record::IsOpenLoop(facts.measurement.level.kind); }
+
+// The shorter of the two times that a late stamp distorts: to the first token, and from the first to the last. Null: no answer
+// came in pieces.
+std::optional<double> ShortestLatency(const std::vector<RequestRecord>& requests) {
+  std::vector<double> ttft_s, decode_s;
+  for (const RequestRecord& request : requests) {
+    const metrics::RequestLatency latency = metrics::LatencyOf(request);
+    if (latency.ttft_s) ttft_s.push_back(*latency.ttft_s);
+    if (latency.tpot_s) decode_s.push_back(request.token_s.back() - request.token_s.front());
+  }
+  if (ttft_s.empty() || decode_s.empty()) return std::nullopt;
+  return std::min(QuantileOf(ttft_s, 0.5), QuantileOf(decode_s, 0.5));
+}
+
+double BoundOf(double least_s, const GateFacts& facts) {
+  return std::max(least_s, kMostLagShare * ShortestLatency(facts.facts.records.requests).value_or(0));
+}
+
+std::string Remedy(const GateFacts& facts) {
+  if (!IsLoopback(facts.system.description.url)) return "give it more client threads (--threads) or an idle core";
+  return "server and client share this machine, so more threads cannot help: leave a core to the client (taskset), or run it on "
+         "another machine";
+}
 
 Gate PacingGate(const GateFacts& facts) {
-  Gate gate = MakeGate("pacing lag p99", kMostSendLagS, "s");
-  if (facts.kind == LoadKind::kClients) return NotMeasured(gate, "a closed loop has no schedule to keep");
-  if (facts.records.held_back > 0) return NotMeasured(gate, "requests were held back by most_in_flight");
+  Gate gate = MakeGate("pacing lag p99", BoundOf(kLeastSendLagS, facts), "s");
+  if (facts.measurement.level.kind == record::LoadKind::kClients)
+    return NotMeasured(gate, "a closed loop has no schedule to keep");
+  if (facts.facts.records.held_back > 0) return NotMeasured(gate, "requests were held back by most_in_flight");
   std::vector<double> lags_s;
-  for (const RequestRecord& request : facts.records.requests) {
+  for (const RequestRecord& request : facts.facts.records.requests) {
     if (request.error_kind != record::RequestError::kNotIssued) lags_s.push_back(request.send_s - request.intended_send_s);
   }
   if (lags_s.empty()) return NotMeasured(gate, "nothing was sent");
-  return Judge(gate, P99(std::move(lags_s)),
-               "the client sends late: give it more --threads or an idle core; latencies from the intended send hold the lag");
+  return Judge(gate, QuantileOf(lags_s, 0.99),
+               "the client sends late, and latencies from the intended send hold the lag: " + Remedy(facts));
 }
 
 Gate ReceiveGate(const GateFacts& facts) {
-  Gate gate = MakeGate("receive delay p99", kMostReceiveDelayS, "s");
-  if (facts.records.receive_delay_s.empty())
+  Gate gate = MakeGate("receive delay p99", BoundOf(kLeastReceiveDelayS, facts), "s");
+  if (facts.facts.records.receive_delay_s.empty())
     return NotMeasured(gate, "the kernel stamps no arrivals on these connections (TLS, or a proxy)");
-  return Judge(gate, P99(facts.records.receive_delay_s),
-               "the client reads late what the kernel has: give it more --threads or an idle core");
+  return Judge(gate, QuantileOf(facts.facts.records.receive_delay_s, 0.99),
+               fmt::format("the client reads late what the kernel has, by more than {:.0f} % of what is measured: {}",
+                           100 * kMostLagShare, Remedy(facts)));
 }
 
 Gate CpuGate(const GateFacts& facts) {
   Gate gate = MakeGate("client CPU per thread", kMostCpuShare, "share");
-  if (facts.records.loop_s <= 0) return NotMeasured(gate, "the measurement took no time");
-  return Judge(gate, facts.records.cpu_s / facts.records.loop_s, "the client's threads are nearly busy: add --threads");
+  if (facts.facts.records.loop_s <= 0) return NotMeasured(gate, "the measurement took no time");
+  return Judge(gate, facts.facts.records.cpu_s / facts.facts.records.loop_s,
+               "the client's threads are nearly busy: add client threads (--threads)");
 }
 
 Gate AchievedGate(const GateFacts& facts) {
   Gate gate = MakeGate("achieved of offered", kLeastAchievedShare, "share", true);
-  if (!IsOpen(facts.kind)) return NotMeasured(gate, "a closed loop offers what it sends");
-  if (facts.records.requests.empty()) return NotMeasured(gate, "nothing was offered");
-  const auto unsent = std::ranges::count(facts.records.requests, record::RequestError::kNotIssued, &RequestRecord::error_kind);
-  const auto offered = std::ssize(facts.records.requests);
+  if (!IsOpen(facts)) return NotMeasured(gate, "a closed loop offers what it sends");
+  if (facts.facts.records.requests.empty()) return NotMeasured(gate, "nothing was offered");
+  const auto unsent = std::ranges::count(facts.facts.records.requests, record::RequestError::kNotIssued, &RequestRecord::error_kind);
+  const auto offered = std::ssize(facts.facts.records.requests);
   return Judge(gate, static_cast<double>(offered - unsent) / static_cast<double>(offered),
                "requests that were due were not sent: raise most_in_flight or lower the rate");
 }
 
 Gate HeldBackGate(const GateFacts& facts) {
   Gate gate = MakeGate("held back", 0, "requests");
-  if (!IsOpen(facts.kind)) return NotMeasured(gate, "a closed loop holds nothing back");
-  return Judge(gate, static_cast<double>(facts.records.held_back),
+  if (!IsOpen(facts)) return NotMeasured(gate, "a closed loop holds nothing back");
+  return Judge(gate, static_cast<double>(facts.facts.records.held_back),
                "most_in_flight was reached, so this was not an open loop: raise it");
 }
 
 Gate HeadRoomGate(const GateFacts& facts) {
   Gate gate = MakeGate("head-room", kLeastHeadRoom, "x", true);
-  if (!facts.head_room) return NotMeasured(gate, "no null server was measured on this machine");
-  if (facts.cell.whole.output_tokens_per_s <= 0) return NotMeasured(gate, "no token arrived");
-  return Judge(gate, facts.head_room->tokens_per_s / facts.cell.whole.output_tokens_per_s,
+  if (!facts.system.head_room) return NotMeasured(gate, "no null server was measured on this machine");
+  if (facts.load.whole.output_tokens_per_s <= 0) return NotMeasured(gate, "no token arrived");
+  return Judge(gate, facts.system.head_room->tokens_per_s / facts.load.whole.output_tokens_per_s,
                "against a server that does nothing this client is not much faster: the figures may be the client's");
 }
 
 Gate ErrorGate(const GateFacts& facts) {
   Gate gate = MakeGate("errors", kMostErrorShare, "share");
-  if (facts.cell.whole.offered == 0) return NotMeasured(gate, "nothing was offered");
-  const auto failed = std::ranges::count_if(facts.records.requests, [](const RequestRecord& request) {
-    return !request.ok() && request.error_kind != record::RequestError::kCancelledByClient;
+  if (facts.load.whole.offered == 0) return NotMeasured(gate, "nothing was offered");
+  // What we cancelled, by plan or at the end, is not the server's failure.
+  const auto failed = std::ranges::count_if(facts.facts.records.requests, [](const RequestRecord& request) {
+    return !request.ok() && request.finish != record::FinishReason::kCancelled &&
+           request.error_kind != record::RequestError::kCancelledByClient;
   });
-  return Judge(gate, static_cast<double>(failed) / static_cast<double>(facts.cell.whole.offered),
+  return Judge(gate, static_cast<double>(failed) / static_cast<double>(facts.load.whole.offered),
                "latencies are those of the requests that succeeded, which is not what users see");
 }
 
@@ -102,8 +134,8 @@ class PlannedRequests {
  public:
   explicit PlannedRequests(const GateFacts& facts) {
     std::unordered_map<std::string_view, const PlanEntry*> plan;
-    for (const PlanEntry& entry : facts.plan) plan.emplace(entry.id, &entry);
-    for (const RequestRecord& request : facts.records.requests) {
+    for (const PlanEntry& entry : facts.facts.plan) plan.emplace(entry.id, &entry);
+    for (const RequestRecord& request : facts.facts.records.requests) {
       const auto found = plan.find(request.id);
       if (request.ok() && found != plan.end()) mismatches_.push_back(CompareToPlan(request, *found->second));
     }
@@ -150,9 +182,9 @@ Gate CacheGate(const PlannedRequests& requests) {
 
 Gate CountingGate(const GateFacts& facts) {
   Gate gate = MakeGate("tokens counted by the server", 0, "requests");
-  const auto ended_well = std::ranges::count_if(facts.records.requests, [](const RequestRecord& r) { return r.ok(); });
+  const auto ended_well = std::ranges::count_if(facts.facts.records.requests, [](const RequestRecord& r) { return r.ok(); });
   if (ended_well == 0) return NotMeasured(gate, "no request ended well");
-  const auto guessed = std::ranges::count_if(facts.records.requests, [](const RequestRecord& request) {
+  const auto guessed = std::ranges::count_if(facts.facts.records.requests, [](const RequestRecord& request) {
     return request.ok() && request.tokens_source == record::TokensSource::kChunks;
   });
   return Judge(gate, static_cast<double>(guessed), "the server gave no count: each chunk was taken for one token, an estimate");
@@ -165,16 +197,61 @@ PlanMismatch CompareToPlan(const RequestRecord& request, const PlanEntry& entry)
   if (entry.input_tokens && request.input_tokens > 0) mismatch.input = request.input_tokens != *entry.input_tokens;
   if (entry.exact_output && request.tokens_source != record::TokensSource::kChunks)
     mismatch.output = request.output_tokens != entry.output_tokens;
-  if (request.cached_input_tokens && entry.shared_tokens)
-    mismatch.cache = *request.cached_input_tokens > *entry.shared_tokens + workload::kMostChanceTokens;
+  std::optional<int64_t> shared = entry.shared_tokens;
+  if (!shared && entry.shared_share && request.input_tokens > 0)
+    shared = static_cast<int64_t>(std::ceil(*entry.shared_share * static_cast<double>(request.input_tokens)));
+  if (request.cached_input_tokens && shared)
+    mismatch.cache = *request.cached_input_tokens > *shared + workload::kMostChanceTokens;
   return mismatch;
 }
 
-std::vector<metrics::Gate> JudgeGates(const GateFacts& facts) {
+std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
+  if (facts.system.description.in_process) return {AchievedGate(facts), HeldBackGate(facts), ErrorGate(facts)};
   const PlannedRequests requests(facts);
   return {PacingGate(facts),    ReceiveGate(facts),  CpuGate(facts),     AchievedGate(facts),
           HeldBackGate(facts),  HeadRoomGate(facts), ErrorGate(facts),   InputGate(requests),
           OutputGate(requests), CacheGate(requests), CountingGate(facts)};
 }
 
-}  // namespace moecap::loadtest
+std::vector<Gate> WorstOf(std::span<const std::vector<Gate>> gates) {
+  const auto badness = [](const Gate& gate) {
+    const double distance = !gate.value ? 0 : gate.at_least ? gate.bound - *gate.value : *gate.value - gate.bound;
+    const int state = gate.state == Gate::State::kTripped ? 2 : gate.state == Gate::State::kPassed ? 1 : 0;
+    return std::pair(state, distance);
+  };
+  std::vector<Gate> worst;
+  for (const std::vector<Gate>& measurement : gates) {
+    for (const Gate& gate : measurement) {
+      const auto found = std::ranges::find(worst, gate.name, &Gate::name);
+      if (found == worst.end()) {
+        worst.push_back(gate);
+      } else if (badness(gate) > badness(*found)) {
+        *found = gate;
+      }
+    }
+  }
+  return worst;
+}
+
+std::optional<Gate> JudgeRepetitions(std::span<const Facts* const> repetitions) {
+  if (repetitions.size() < 2) return std::nullopt;
+  std::map<std::string_view, const RequestRecord*> first;
+  double differing = 0;
+  for (const Facts* facts : repetitions) {
+    for (const RequestRecord& request : facts->records.requests) {
+      if (!request.ok()) continue;
+      const auto [entry, is_new] = first.try_emplace(request.id, &request);
+      if (!is_new && entry->second->token_ids != request.token_ids) ++differing;
+    }
+  }
+  return Judge(MakeGate("same tokens in every repetition", 0, "requests"), differing,
+               "repetitions generated different tokens; greedy decoding of one engine should not");
+}
+
+bool IsLoopback(const std::string& url) {
+  const size_t begin = url.find("://");
+  const std::string host = begin == std::string::npos ? url : url.substr(begin + 3);
+  return host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
+}
+
+}  // namespace moecap::experiment

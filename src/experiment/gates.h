@@ -1,24 +1,22 @@
-// Checks by which a load test judges itself: whether the client, or a server that did something else than it was asked, spoils
-// the figures. Bounds and reasons: docs/load.md, "Gates".
+// Checks by which an experiment judges its own measurements: whether the client, the machine, or a system that did something
+// else than it was asked, spoils the figures. Bounds and reasons: docs/metrics.md, "Gates".
 #pragma once
 
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "load/load_result.h"
-#include "loadtest/config.h"
-#include "loadtest/results.h"
+#include "experiment/results.h"
+#include "metrics/gate.h"
 #include "metrics/load_summary.h"
 
-namespace moecap::loadtest {
+namespace moecap::experiment {
 
 struct GateFacts {
-  LoadKind kind = LoadKind::kClients;
-  const load::LoadResult& records;
-  std::span<const PlanEntry> plan;  // of the same measurement
-  const metrics::LoadCell& cell;    // DescribeLoadCell of the records
-  std::optional<HeadRoom> head_room;
+  const Measurement& measurement;
+  const PricedSystem& system;
+  const Facts& facts;
+  const metrics::LoadFigures& load;  // of the records
 };
 
 // Whether a request that ended well did something else than was planned; null where one side is not known.
@@ -29,7 +27,19 @@ struct PlanMismatch {
 };
 PlanMismatch CompareToPlan(const record::RequestRecord& request, const PlanEntry& entry);
 
-// In the order of the documentation. A gate that cannot be judged is there, with the reason.
-std::vector<metrics::Gate> JudgeGates(const GateFacts& facts);
+// In the order of the documentation; of a system in this process only those that apply to one. A gate that cannot be judged is
+// there, with the reason.
+std::vector<metrics::Gate> JudgeMeasurement(const GateFacts& facts);
 
-}  // namespace moecap::loadtest
+// The worst of each name over all measurements: one that tripped before one that passed before one that was not measured; of
+// those alike the one farthest from its bound. In the order of the first.
+std::vector<metrics::Gate> WorstOf(std::span<const std::vector<metrics::Gate>> gates);
+
+// Whether the engine chose the same tokens for the same prompts in every repetition, as greedy decoding in this process must.
+// Null for fewer than two.
+std::optional<metrics::Gate> JudgeRepetitions(std::span<const Facts* const> repetitions);
+
+// Whether `url` names this machine.
+bool IsLoopback(const std::string& url);
+
+}  // namespace moecap::experiment

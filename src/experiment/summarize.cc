@@ -1,103 +1,105 @@
-#include "loadtest/summarize.h"
+#include "experiment/summarize.h"
 
 #include <fmt/format.h>
 
-#include <span>
-#include <string_view>
-#include <unordered_map>
+#include <algorithm>
+#include <map>
 #include <utility>
 
-#include "loadtest/gates.h"
-#include "loadtest/load_test.h"
+#include "base/units.h"
+#include "experiment/cell.h"
+#include "experiment/runner.h"
 
-namespace moecap::loadtest {
+namespace moecap::experiment {
 namespace {
 
-std::string DescribeLoad(const LoadTestConfig& config) {
-  std::string text;
-  switch (config.kind) {
-    case LoadKind::kClients:
-      text = "closed loop";
-      break;
-    case LoadKind::kUsers:
-      text = "conversations of users";
-      break;
-    case LoadKind::kReplay:
-      text = "open loop, times of the trace";
-      break;
-    case LoadKind::kRate: {
-      constexpr const char* kGaps[] = {"constant gaps", "Poisson arrivals", "gamma gaps", "Weibull gaps"};
-      text = fmt::format("open loop, {}", kGaps[static_cast<size_t>(config.arrivals.gaps)]);
-      if (config.arrivals.gaps == workload::GapShape::kGamma || config.arrivals.gaps == workload::GapShape::kWeibull)
-        text += fmt::format(" of shape {}", config.arrivals.shape);
-      if (config.arrivals.burst > 1) text += fmt::format(", bursts of {}", config.arrivals.burst);
-      if (!config.arrivals.ramp.empty()) text += ", with a ramp";
-      text += fmt::format(", seed {}", config.seed);
+using cap::ExperimentSummary;
+using cap::SystemSummary;
+
+// Share of each layer's routed tokens that each expert received, over the passes of the system's first repetitions.
+class ExpertShares {
+ public:
+  void Add(std::span<const record::PassRecord> passes) {
+    for (const record::PassRecord& pass : passes) {
+      share_.resize(std::max(share_.size(), pass.expert_counts.size()));
+      for (size_t layer = 0; layer < pass.expert_counts.size(); ++layer) {
+        const auto& counts = pass.expert_counts[layer];
+        share_[layer].resize(std::max(share_[layer].size(), counts.size()));
+        for (size_t expert = 0; expert < counts.size(); ++expert) share_[layer][expert] += counts[expert];
+      }
     }
   }
-  if (config.duration_s) text += fmt::format(", {} s", *config.duration_s);
-  if (config.start_over_s > 0) text += fmt::format(", started over {} s", config.start_over_s);
-  if (config.cancel_share > 0)
-    text += fmt::format(", {:.3g} % cancelled after {} s", 100 * config.cancel_share, config.cancel_after_s);
-  return text;
-}
-
-// Requests that ended well and yet did not what was planned get the reason. They stay successes: the gates judge them.
-void NameMismatches(std::span<const PlanEntry> plan, std::vector<record::RequestRecord>& requests) {
-  std::unordered_map<std::string_view, const PlanEntry*> planned;
-  for (const PlanEntry& entry : plan) planned.emplace(entry.id, &entry);
-  for (record::RequestRecord& request : requests) {
-    const auto found = planned.find(request.id);
-    if (!request.ok() || found == planned.end()) continue;
-    const PlanMismatch mismatch = CompareToPlan(request, *found->second);
-    if (mismatch.input == true) {
-      request.error_kind = record::RequestError::kInputLengthMismatch;
-      request.error =
-          fmt::format("the prompt had {} tokens, planned were {}", request.input_tokens, *found->second->input_tokens);
-    } else if (mismatch.cache == true) {
-      request.error_kind = record::RequestError::kCacheContaminated;
-      request.error = fmt::format("{} tokens of the prompt came from the prefix cache, planned were {}",
-                                  *request.cached_input_tokens, *found->second->shared_tokens);
-    } else if (mismatch.output == true) {
-      request.error_kind = record::RequestError::kOutputLengthMismatch;
-      request.error =
-          fmt::format("the answer had {} tokens, planned were {}", request.output_tokens, found->second->output_tokens);
+  std::vector<std::vector<double>> Take() && {
+    for (auto& layer : share_) {
+      double total = 0;
+      for (const double tokens : layer) total += tokens;
+      for (double& tokens : layer) tokens = total > 0 ? tokens / total : 0;
     }
+    return std::move(share_);
   }
+
+ private:
+  std::vector<std::vector<double>> share_;
+};
+
+// The engine multiplies block-quantised weights in 8-bit integers and all others in fp32 on a CPU.
+const std::optional<hardware::Ceiling>& ComputeCeiling(const SystemDescription& system, const hardware::Ceilings& ceilings) {
+  const std::string& type = system.model.weight_type;
+  const bool is_float = type == "F16" || type == "BF16" || type == "F32";
+  return is_float ? ceilings.fp32_flops_per_s : ceilings.int8_ops_per_s;
 }
 
-Result<metrics::LoadCell> SummarizeMeasurement(const LoadResults& results, const Measurement& measurement) {
-  const LoadManifest& manifest = results.manifest();
-  const LoadKind kind = manifest.config.kind;
-  ASSIGN_OR_RETURN(load::LoadResult records, results.ReadRecords(measurement));
-  ASSIGN_OR_RETURN(const std::vector<PlanEntry> plan, results.ReadPlan(measurement.name));
-  NameMismatches(plan, records.requests);
-  metrics::LoadCell cell = metrics::DescribeLoadCell(records.requests, manifest.config.objectives);
-  cell.label = LevelLabel(kind, measurement.level);
-  if (kind == LoadKind::kClients || kind == LoadKind::kUsers) cell.clients = static_cast<int>(measurement.level);
-  if (kind == LoadKind::kRate) cell.rate_per_s = measurement.level;
-  cell.repeat = measurement.repeat;
-  cell.held_back = measurement.held_back;
-  cell.ended_by = load::Name(measurement.ended_by);
-  cell.client_cpu_s = measurement.cpu_s;
-  cell.threads = manifest.config.threads;
-  cell.gates = JudgeGates({kind, records, plan, cell, manifest.head_room});
-  std::vector<double> delays(records.receive_delay_s.begin(), records.receive_delay_s.end());
-  cell.receive_delay_s = metrics::DescribeLatency("receive_delay_s", delays);
-  return cell;
+// What is known of the hardware under the system. A server computes elsewhere: its ceilings are not this machine's.
+cap::MachineSummary DescribeMachine(const PricedSystem& system, const Manifest& manifest) {
+  cap::MachineSummary machine;
+  machine.name = system.machine;
+  machine.is_this_host = system.description.in_process;
+  if (machine.name.empty() && machine.is_this_host) machine.name = "this host: " + manifest.host.cpu_model;
+  if (!machine.is_this_host || !manifest.ceilings) return machine;
+  const hardware::Ceilings& ceilings = *manifest.ceilings;
+  if (ceilings.read_bytes_per_s) machine.peak_bandwidth_bytes_per_s = ceilings.read_bytes_per_s->best;
+  if (const auto& ceiling = ComputeCeiling(system.description, ceilings)) {
+    machine.peak_flops_per_s = ceiling->best;
+    machine.peak_flops_kernel = ceiling->kernel;
+  }
+  machine.peaks_source = "measured " + ceilings.measured_at;
+  return machine;
 }
 
-metrics::LoadSearch DescribeSearch(const LoadTestConfig& config, const load::SloSearchResult& found) {
-  metrics::LoadSearch search;
-  search.what = config.kind == LoadKind::kRate ? "requests/s" : std::string(Name(config.kind));
+SystemSummary DescribeSystem(const PricedSystem& system, const Manifest& manifest) {
+  const SystemDescription& description = system.description;
+  SystemSummary summary;
+  summary.name = description.name;
+  summary.engine = description.engine;
+  summary.description = description.description;
+  summary.in_process = description.in_process;
+  summary.url = description.url;
+  summary.api = description.api;
+  summary.model_id = description.model.id;
+  summary.weight_type = description.model.weight_type;
+  if (!description.model.layers.empty()) {
+    summary.total_params = description.model.TotalParams();
+    summary.active_params = description.model.ActiveParams();
+    summary.weight_bytes = description.model.WeightBytes();
+    summary.moe_layers = description.model.MoeLayers();
+    summary.experts = description.model.Experts();
+    summary.top_k = description.model.TopK();
+  }
+  summary.machine = DescribeMachine(system, manifest);
+  return summary;
+}
+
+cap::SearchSummary DescribeSearch(const Config& config, const load::SloSearchResult& found) {
+  cap::SearchSummary search;
+  search.what = config.load.kind == record::LoadKind::kRate ? "requests/s" : std::string(Name(config.load.kind));
   search.target_share = config.search->target_share;
   search.confidence = config.search->confidence;
   search.passes = found.passes;
   search.fails = found.fails;
   search.verdict = found.verdict;
   for (const load::SloProbe& probe : found.probes) {
-    metrics::LoadSearch::Probe entry;
-    entry.load = probe.load;
+    cap::SearchSummary::Probe entry;
+    entry.level = probe.load;
     entry.offered = probe.counts.offered;
     entry.met = probe.counts.met;
     if (probe.counts.offered > 0) {
@@ -114,40 +116,140 @@ metrics::LoadSearch DescribeSearch(const LoadTestConfig& config, const load::Slo
   return search;
 }
 
+// The measurements of one system, by level and repetition, their facts not yet read.
+std::map<double, std::vector<MeasuredFacts>> MeasurementsOf(const Manifest& manifest, const std::string& system) {
+  std::map<double, std::vector<MeasuredFacts>> levels;
+  for (const Measurement& measurement : manifest.measurements) {
+    if (measurement.system == system) levels[measurement.level.value].push_back({&measurement, {}});
+  }
+  for (auto& [level, measurements] : levels) {
+    std::ranges::stable_sort(measurements, {}, [](const MeasuredFacts& m) { return m.measurement->repeat; });
+  }
+  return levels;
+}
+
+// One level's facts at a time are in memory.
+Status SummarizeCells(const Results& results, const PricedSystem& system, SystemSummary& summary) {
+  const Manifest& manifest = results.manifest();
+  const metrics::Peaks peaks{summary.machine.peak_bandwidth_bytes_per_s, summary.machine.peak_flops_per_s, 1};
+  const CostFigures cost(system.cost, system.pay, manifest.energy_source, std::nullopt, summary.machine);
+  auto levels = MeasurementsOf(manifest, summary.name);
+  MeteredTime metered;
+  ExpertShares shares;
+  for (auto& [level, measurements] : levels) {
+    for (MeasuredFacts& measured : measurements) {
+      ASSIGN_OR_RETURN(measured.facts, results.ReadFacts(*measured.measurement));
+      if (measured.measurement->repeat == 0) shares.Add(measured.facts.records.passes);
+    }
+    const MeteredTime own = MeteredTimeOf(measurements);
+    metered.joules += own.joules;
+    metered.seconds += own.seconds;
+    summary.cells.push_back(SummarizeCell({manifest, system, peaks, cost}, measurements));
+    for (MeasuredFacts& measured : measurements) measured.facts = {};
+  }
+  summary.expert_share = std::move(shares).Take();
+  if (metered.seconds > 0)  // the words of the machine then say what was metered
+    CostFigures(system.cost, system.pay, manifest.energy_source, metered.joules / metered.seconds, summary.machine);
+  return {};
+}
+
+std::string Join(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// Weights that stay in the last cache between passes need no DRAM traffic.
+void AddCacheNotes(const Manifest& manifest, std::vector<std::string>& notes) {
+  std::vector<std::string> inside;
+  for (const PricedSystem& system : manifest.systems) {
+    const bool is_here = system.description.in_process && !system.description.model.layers.empty();
+    if (is_here && system.description.model.WeightBytes() <= manifest.host.last_level_cache_bytes)
+      inside.push_back(system.description.name);
+  }
+  if (inside.empty()) return;
+  notes.push_back(fmt::format(
+      "{}: the weights fit into the last-level cache ({}), so S-MBU counts bytes that DRAM need not deliver; it compares "
+      "systems, but it is no distance to the hardware limit",
+      Join(inside), FormatBytes(manifest.host.last_level_cache_bytes)));
+}
+
+// What this machine knows of a server elsewhere is the client's side only.
+void AddServerNotes(const Manifest& manifest, std::vector<std::string>& notes) {
+  std::vector<std::string> servers;
+  for (const PricedSystem& system : manifest.systems) {
+    if (!system.description.in_process) servers.push_back(system.description.name);
+  }
+  if (servers.empty()) return;
+  notes.push_back(fmt::format(
+      "{}: a server, and this host is its client. Cost and energy are known only where `machine` or `cost` describe the server's "
+      "machine, and without records of the server's passes S-MBU and S-MFU are not known",
+      Join(servers)));
+}
+
+void AddNotes(const Manifest& manifest, ExperimentSummary& summary) {
+  summary.notes = manifest.notes;
+  const bool any_here = std::ranges::any_of(manifest.systems, [](const PricedSystem& s) { return s.description.in_process; });
+  if (any_here && manifest.ceilings) {
+    for (const std::string& note : manifest.ceilings->notes) summary.notes.push_back("ceilings of this machine: " + note);
+  }
+  AddCacheNotes(manifest, summary.notes);
+  AddServerNotes(manifest, summary.notes);
+  for (const SystemSummary& system : summary.systems) {
+    for (const cap::CellSummary& cell : system.cells) {
+      for (const std::string& note : cell.notes) {
+        const std::string where = summary.systems.size() > 1 ? fmt::format("{}, {}", system.name, cell.label) : cell.label;
+        summary.notes.push_back(fmt::format("{}: {}", where, note));
+      }
+    }
+  }
+}
+
+std::string OrderInWords(const Config& config) {
+  if (config.systems.size() < 2 && config.load.levels.size() < 2) return "";
+  return fmt::format("systems and levels interleaved at random, seed {}", config.seed);
+}
+
 }  // namespace
 
-Result<metrics::LoadTestSummary> Summarize(const LoadResults& results) {
-  const LoadManifest& manifest = results.manifest();
-  metrics::LoadTestSummary summary;
+Result<ExperimentSummary> Summarize(const Results& results) {
+  const Manifest& manifest = results.manifest();
+  const Config& config = manifest.config;
+  ExperimentSummary summary;
   summary.run_id = manifest.run_id;
   summary.started_at = manifest.started_at;
   summary.moecap_version = manifest.moecap_version;
-  summary.name = manifest.config.name;
-  summary.server = manifest.target.server;
-  summary.url = manifest.target.url;
-  summary.api = manifest.target.api;
-  summary.model = manifest.target.model;
-  summary.workload = manifest.workload;
-  summary.load = DescribeLoad(manifest.config);
-  summary.client = manifest.client;
+  summary.name = config.name;
   summary.complete = manifest.complete;
-  summary.objectives = manifest.config.objectives;
-  summary.notes = manifest.notes;
-  for (const Measurement& measurement : manifest.measurements) {
-    ASSIGN_OR_RETURN(metrics::LoadCell cell, SummarizeMeasurement(results, measurement));
-    summary.cells.push_back(std::move(cell));
+  summary.workload = manifest.workload;
+  summary.problems = manifest.problems;
+  if (config.problems) {
+    summary.dataset = config.problems->path.string();
+    summary.scoring_contract = ScoringName(config.problems->scoring);
   }
-  if (manifest.config.search && manifest.complete) {
-    const auto refuse = [&](double level, int repeat) {
-      return results.Find(level, repeat) != nullptr
-                 ? Status()
-                 : Status(
-                       BadInput(fmt::format("{}: the search's measurement at {} is missing", results.dir().string(), level)));
-    };
-    ASSIGN_OR_RETURN(const load::SloSearchResult found, Search(results, refuse));
-    summary.search = DescribeSearch(manifest.config, found);
+  summary.load = DescribeLoad(config);
+  if (manifest.layout == Manifest::Layout::kExperiment) summary.order = OrderInWords(config);
+  summary.objectives = config.objectives;
+  summary.host = {manifest.host.cpu_model, manifest.host.UsableThreads(), manifest.host.dram_bytes, ""};
+  const bool any_server = std::ranges::any_of(manifest.systems, [](const PricedSystem& s) { return !s.description.in_process; });
+  if (any_server) {
+    summary.host.client = fmt::format("{} thread{} drove the servers", config.client_threads, config.client_threads == 1 ? "" : "s");
   }
+  for (const PricedSystem& system : manifest.systems) {
+    SystemSummary entry = DescribeSystem(system, manifest);
+    RETURN_IF_ERROR(SummarizeCells(results, system, entry));
+    if (config.search && manifest.complete) {
+      const auto refuse = [&](double level, int repeat) -> Status {
+        if (results.Find(entry.name, {config.load.kind, level}, repeat) != nullptr) return {};
+        return BadInput(fmt::format("{}: the search's measurement at {} is missing", results.dir().string(), level));
+      };
+      ASSIGN_OR_RETURN(const load::SloSearchResult found, Search(results, entry.name, refuse));
+      entry.search = DescribeSearch(config, found);
+    }
+    summary.systems.push_back(std::move(entry));
+  }
+  AddNotes(manifest, summary);
   return summary;
 }
 
-}  // namespace moecap::loadtest
+}  // namespace moecap::experiment

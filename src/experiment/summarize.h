@@ -1,17 +1,14 @@
-// From the stored events of a load test to its figures. The same events give the same figures, when they are measured and ever
-// after.
+// From the stored facts of an experiment to its figures. The same facts give the same figures, when they are measured and ever
+// after. Nothing is compared or judged here: analysis/ does that.
 #pragma once
 
-#include <vector>
-
 #include "base/result.h"
-#include "loadtest/results.h"
-#include "metrics/load_summary.h"
-#include "record/request_record.h"
+#include "cap/summary.h"
+#include "experiment/results.h"
 
-namespace moecap::loadtest {
+namespace moecap::experiment {
 
-// Errors: those of reading the files of the run.
-Result<metrics::LoadTestSummary> Summarize(const LoadResults& results);
+// Reads the facts of each measurement. Errors: those of reading the files.
+Result<cap::ExperimentSummary> Summarize(const Results& results);
 
-}  // namespace moecap::loadtest
+}  // namespace moecap::experiment

@@ -39,6 +39,7 @@ class LatencySamples {
     Append("request_output_tokens_per_s", latency.output_tokens_per_s);
     Append("user_ttft_s", latency.user_ttft_s);
     Append("user_e2e_s", latency.user_e2e_s);
+    Append("user_time_per_token_s", latency.user_time_per_token_s);
   }
 
   std::vector<LatencyFigure> Describe() && {
@@ -59,7 +60,7 @@ class LatencySamples {
   std::vector<Samples> samples_ = {
       {"ttft_s", {}},      {"ttfo_s", {}},     {"tpot_s", {}},       {"itl_s", {}},
       {"icl_s", {}},       {"e2e_s", {}},      {"normalised_s", {}}, {"request_output_tokens_per_s", {}},
-      {"user_ttft_s", {}}, {"user_e2e_s", {}}, {"send_lag_s", {}},   {"connect_s", {}}};
+      {"user_ttft_s", {}}, {"user_e2e_s", {}}, {"user_time_per_token_s", {}}, {"send_lag_s", {}},   {"connect_s", {}}};
 };
 
 void Count(const RequestRecord& request, ServingFigures& figures) {
@@ -92,6 +93,7 @@ RequestLatency LatencyOf(const RequestRecord& request) {
   latency.user_e2e_s = last_s - request.intended_send_s;
   const auto tokens = std::ssize(request.token_s);
   latency.normalised_s = *latency.e2e_s / static_cast<double>(tokens);
+  latency.user_time_per_token_s = *latency.user_e2e_s / static_cast<double>(tokens);
   if (const int64_t later = tokens - FirstChunkTokens(request); later > 0) {
     latency.tpot_s = (last_s - first_s) / static_cast<double>(later);
     if (*latency.tpot_s > 0) latency.output_tokens_per_s = 1 / *latency.tpot_s;

@@ -27,6 +27,7 @@ struct RequestLatency {
   std::optional<double> normalised_s;             // e2e / output tokens
   std::optional<double> output_tokens_per_s;      // 1 / tpot: the speed at which this user's text appears
   std::optional<double> user_ttft_s, user_e2e_s;  // from the intended send
+  std::optional<double> user_time_per_token_s;    // user_e2e / output tokens: waiting in a queue counts
   double send_lag_s = 0;                          // actual minus intended send
   std::optional<double> connect_s;                // of requests that opened a connection
 };
@@ -75,7 +76,7 @@ struct ServingFigures {
   int64_t offered = 0, completed = 0, failed = 0, cancelled = 0;
   int64_t input_tokens = 0, output_tokens = 0, reasoning_tokens = 0, cached_input_tokens = 0;  // of those completed
   // Of those completed: ttft_s, ttfo_s (of requests with reasoning), tpot_s, itl_s, icl_s, e2e_s, normalised_s,
-  // request_output_tokens_per_s, user_ttft_s, user_e2e_s; of all: send_lag_s, and connect_s where a connection was opened.
+  // request_output_tokens_per_s, user_ttft_s, user_e2e_s, user_time_per_token_s; of all: send_lag_s, and connect_s where a connection was opened.
   std::vector<LatencyFigure> latencies;
   double offered_per_s = 0;              // requests that were meant to be sent, a second
   std::optional<double> achieved_share;  // of the offered requests, those sent inside the window

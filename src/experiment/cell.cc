@@ -1,0 +1,373 @@
+#include "experiment/cell.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <unordered_map>
+#include <utility>
+
+#include "experiment/gates.h"
+#include "stats/interval.h"
+#include "stats/summary.h"
+
+namespace moecap::experiment {
+namespace {
+
+using cap::FigureId;
+using cap::FigureValues;
+using record::RequestRecord;
+
+std::optional<double> Mean(double sum, int64_t count) {
+  return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
+}
+
+const metrics::LatencyFigure* FindLatency(std::span<const metrics::LatencyFigure> latencies, std::string_view name) {
+  const auto found = std::ranges::find(latencies, name, &metrics::LatencyFigure::name);
+  return found != latencies.end() ? &*found : nullptr;
+}
+
+// The figures that follow from distributions; a percentile that the sample does not support stays null.
+struct LatencyColumns {
+  const char* name;
+  std::optional<FigureId> mean, p50, p90, p99;
+};
+constexpr LatencyColumns kLatencyColumns[] = {
+    {"user_time_per_token_s", FigureId::kTimePerToken, {}, {}, {}},
+    {"ttft_s", FigureId::kTtftMean, FigureId::kTtftP50, FigureId::kTtftP90, FigureId::kTtftP99},
+    {"tpot_s", FigureId::kTpotMean, FigureId::kTpotP50, FigureId::kTpotP90, FigureId::kTpotP99},
+    {"itl_s", FigureId::kItlMean, FigureId::kItlP50, {}, FigureId::kItlP99},
+    {"e2e_s", FigureId::kE2eMean, FigureId::kE2eP50, FigureId::kE2eP90, FigureId::kE2eP99},
+};
+
+void FillLatencies(std::span<const metrics::LatencyFigure> latencies, FigureValues& figures) {
+  for (const LatencyColumns& columns : kLatencyColumns) {
+    const metrics::LatencyFigure* latency = FindLatency(latencies, columns.name);
+    if (latency == nullptr) continue;
+    if (columns.mean) figures[*columns.mean] = latency->distribution.mean;
+    for (const stats::QuantileEstimate& quantile : latency->quantiles) {
+      const auto& id = quantile.q == 0.5 ? columns.p50 : quantile.q == 0.9 ? columns.p90 : columns.p99;
+      const bool wanted = quantile.q == 0.5 || quantile.q == 0.9 || quantile.q == 0.99;
+      if (wanted && id && quantile.supported) figures[*id] = quantile.value;
+    }
+  }
+}
+
+// Sums over measurements, whose ratios are the rates.
+struct ServingSums {
+  double window_s = 0;
+  double offered = 0, completed = 0, failed = 0, cancelled = 0;
+  double input_tokens = 0, output_tokens = 0, cached_tokens = 0;
+  double arrived_tokens = 0, ended = 0, met = 0;  // inside the windows
+  bool knows_cached = false, has_objectives = false;
+
+  void Add(const metrics::ServingFigures& serving) {
+    const double seconds = serving.window.Seconds();
+    window_s += seconds;
+    offered += static_cast<double>(serving.offered);
+    completed += static_cast<double>(serving.completed);
+    failed += static_cast<double>(serving.failed);
+    cancelled += static_cast<double>(serving.cancelled);
+    input_tokens += static_cast<double>(serving.input_tokens);
+    output_tokens += static_cast<double>(serving.output_tokens);
+    cached_tokens += static_cast<double>(serving.cached_input_tokens);
+    arrived_tokens += serving.output_tokens_per_s * seconds;
+    ended += serving.completed_per_s * seconds;
+    met += static_cast<double>(serving.met.value_or(0));
+    has_objectives = has_objectives || serving.met.has_value();
+  }
+};
+
+void FillServing(const ServingSums& sums, FigureValues& figures) {
+  figures[FigureId::kRequests] = sums.offered;
+  figures[FigureId::kCompleted] = sums.completed;
+  figures[FigureId::kFailed] = sums.failed;
+  figures[FigureId::kCancelled] = sums.cancelled;
+  if (sums.completed > 0) {
+    figures[FigureId::kInputTokens] = sums.input_tokens / sums.completed;
+    figures[FigureId::kOutputTokens] = sums.output_tokens / sums.completed;
+  }
+  if (sums.knows_cached && sums.input_tokens > 0) figures[FigureId::kCachedShare] = sums.cached_tokens / sums.input_tokens;
+  if (sums.has_objectives && sums.offered > 0) figures[FigureId::kGoodShare] = sums.met / sums.offered;
+  if (!(sums.window_s > 0)) return;
+  figures[FigureId::kOutputRate] = sums.arrived_tokens / sums.window_s;
+  figures[FigureId::kRequestRate] = sums.ended / sums.window_s;
+  figures[FigureId::kOfferedRate] = sums.offered / sums.window_s;
+  if (sums.has_objectives) figures[FigureId::kGoodput] = sums.met / sums.window_s;
+}
+
+bool KnowsCached(std::span<const RequestRecord> requests) {
+  return std::ranges::any_of(requests, [](const RequestRecord& request) { return request.cached_input_tokens.has_value(); });
+}
+
+void FillUtilization(const metrics::Utilization& utilization, FigureValues& figures) {
+  const metrics::PhaseUtilization& decode = utilization.decode;
+  figures[FigureId::kDecodeSMbu] = decode.s_mbu;
+  figures[FigureId::kDecodeSMbuPaper] = decode.s_mbu_paper;
+  figures[FigureId::kDecodeMbu] = decode.mbu;
+  figures[FigureId::kDecodeSMfu] = decode.s_mfu;
+  figures[FigureId::kDecodeSMfuPaper] = decode.s_mfu_paper;
+  figures[FigureId::kDecodeMfu] = decode.mfu;
+  figures[FigureId::kPrefillSMbu] = utilization.prefill.s_mbu;
+  figures[FigureId::kPrefillSMfu] = utilization.prefill.s_mfu;
+  double sum = 0;
+  for (const double experts : decode.mean_distinct_experts) sum += experts;
+  figures[FigureId::kDistinctExperts] = Mean(sum, std::ssize(decode.mean_distinct_experts));
+}
+
+void FillKv(const model::ModelSpec& model, std::span<const record::PassRecord> passes, FigureValues& figures) {
+  double sum = 0, largest = 0;
+  int64_t count = 0;
+  for (const record::PassRecord& pass : passes) {
+    if (pass.kind != record::PassKind::kDecode) continue;
+    double bytes = 0;
+    for (const auto& slice : pass.sequences)
+      bytes += static_cast<double>(slice.count) * model.ResidentKvBytes(slice.context_tokens + slice.new_tokens);
+    sum += bytes;
+    largest = std::max(largest, bytes);
+    ++count;
+  }
+  if (count == 0) return;
+  figures[FigureId::kKvMean] = sum / static_cast<double>(count);
+  figures[FigureId::kKvMax] = largest;
+  figures[FigureId::kMemory] = model.WeightBytes() + largest;
+}
+
+// Problems in the order in which they first appear; the mean score over repetitions.
+std::vector<cap::ProblemScore> ScoreProblems(std::span<const MeasuredFacts* const> whole) {
+  std::vector<cap::ProblemScore> items;
+  std::unordered_map<std::string_view, size_t> index;
+  for (const MeasuredFacts* measured : whole) {
+    for (const RequestRecord& request : measured->facts.records.requests) {
+      if (!request.score) continue;
+      const auto [entry, is_new] = index.try_emplace(request.id, items.size());
+      if (is_new) items.push_back({request.id, 0, 0, 0});
+      cap::ProblemScore& item = items[entry->second];
+      item.score += *request.score;
+      ++item.repeats;
+      if (request.extracted) ++item.answered;
+    }
+  }
+  for (cap::ProblemScore& item : items) item.score /= static_cast<double>(item.repeats);
+  return items;
+}
+
+void FillAccuracy(std::span<const cap::ProblemScore> items, FigureValues& figures) {
+  if (items.empty()) return;
+  double sum = 0, answered = 0;
+  for (const cap::ProblemScore& item : items) {
+    sum += item.score;
+    if (item.answered > 0) ++answered;
+  }
+  const auto count = static_cast<double>(items.size());
+  figures[FigureId::kScored] = count;
+  figures[FigureId::kAnswered] = answered;
+  figures[FigureId::kAccuracy] = sum / count;
+  const stats::Interval interval = stats::WilsonInterval(sum, count, 0.95);
+  figures[FigureId::kAccuracyLow] = interval.low;
+  figures[FigureId::kAccuracyHigh] = interval.high;
+}
+
+// Busy time in prefill and decode: of the passes; else of the server's own timings; else of what clients saw, an estimate.
+void SplitTime(std::span<const MeasuredFacts* const> whole, const metrics::Utilization& utilization, CellWork& work) {
+  work.prefill_s = utilization.prefill.latency_s;
+  work.decode_s = utilization.decode.latency_s;
+  if (work.prefill_s || work.decode_s) return;
+  double told_prefill = 0, told_decode = 0, seen_prefill = 0, seen_decode = 0;
+  bool all_told = true, any = false;
+  for (const MeasuredFacts* measured : whole) {
+    for (const RequestRecord& request : measured->facts.records.requests) {
+      const metrics::RequestLatency latency = metrics::LatencyOf(request);
+      if (!request.ok() || !latency.ttft_s || !latency.e2e_s) continue;
+      any = true;
+      all_told = all_told && request.server_prefill_s && request.server_decode_s;
+      told_prefill += request.server_prefill_s.value_or(0);
+      told_decode += request.server_decode_s.value_or(0);
+      seen_prefill += *latency.ttft_s;
+      seen_decode += *latency.e2e_s - *latency.ttft_s;
+    }
+  }
+  if (!any) return;
+  // Requests share the machine: only the proportion of the two sums counts, laid on the wall time.
+  const double prefill = all_told ? told_prefill : seen_prefill;
+  const double both = all_told ? told_prefill + told_decode : seen_prefill + seen_decode;
+  if (!(both > 0)) return;
+  work.prefill_s = work.wall_s * prefill / both;
+  work.decode_s = work.wall_s - *work.prefill_s;
+  work.split_is_estimated = !all_told;
+}
+
+CellWork WorkOf(const ServingSums& sums, std::span<const MeasuredFacts* const> whole, const metrics::Utilization& utilization) {
+  CellWork work;
+  work.wall_s = sums.window_s;
+  work.input_tokens = sums.input_tokens;
+  work.output_tokens = sums.output_tokens;
+  work.requests = sums.completed;
+  double joules = 0;
+  bool metered = !whole.empty();
+  for (const MeasuredFacts* measured : whole) {
+    metered = metered && measured->measurement->energy_j.has_value();
+    joules += measured->measurement->energy_j.value_or(0);
+  }
+  if (metered) work.chips_j = joules;
+  SplitTime(whole, utilization, work);
+  return work;
+}
+
+void FillClient(const load::LoadResult& records, const metrics::LoadFigures& load, FigureValues& figures) {
+  if (records.loop_s > 0) figures[FigureId::kClientCpu] = records.cpu_s / records.loop_s;
+  if (!load.receive_delay_s) return;
+  for (const stats::QuantileEstimate& quantile : load.receive_delay_s->quantiles) {
+    if (quantile.q == 0.99) figures[FigureId::kReceiveDelay] = quantile.value;
+  }
+}
+
+cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const MeasuredFacts& measured) {
+  const Measurement& measurement = *measured.measurement;
+  const load::LoadResult& records = measured.facts.records;
+  const bool in_process = context.system.description.in_process;
+  cap::MeasurementSummary summary;
+  summary.name = measurement.name;
+  summary.repeat = measurement.repeat;
+  summary.complete = measurement.complete;
+  summary.started_at = measurement.started_at;
+  summary.ended_by = load::Name(measurement.ended_by);
+  summary.load = metrics::DescribeLoad(records.requests, context.manifest.config.objectives);
+  summary.load.held_back = measurement.held_back;
+  std::vector<double> delays(records.receive_delay_s.begin(), records.receive_delay_s.end());
+  summary.load.receive_delay_s = metrics::DescribeLatency("receive_delay_s", delays);
+  summary.gates = JudgeMeasurement({measurement, context.system, measured.facts, summary.load});
+
+  ServingSums sums;
+  sums.Add(summary.load.whole);
+  sums.knows_cached = KnowsCached(records.requests);
+  FillServing(sums, summary.figures);
+  FillLatencies(summary.load.whole.latencies, summary.figures);
+  if (!in_process) FillClient(records, summary.load, summary.figures);
+  const MeasuredFacts* self[] = {&measured};
+  FillAccuracy(ScoreProblems(self), summary.figures);
+  metrics::Utilization utilization;
+  if (!records.passes.empty() && !context.system.description.model.layers.empty()) {
+    utilization = metrics::ComputeUtilization(context.system.description.model, records.passes, context.peaks);
+    FillUtilization(utilization, summary.figures);
+    FillKv(context.system.description.model, records.passes, summary.figures);
+  }
+  cap::FigureSet estimates;
+  bool is_metered = false;
+  context.cost.Fill(WorkOf(sums, self, utilization), summary.figures, estimates, is_metered);
+  return summary;
+}
+
+// Distributions over the requests of all whole measurements.
+std::vector<metrics::LatencyFigure> PoolLatencies(std::span<const MeasuredFacts* const> whole) {
+  std::vector<RequestRecord> all;
+  for (const MeasuredFacts* measured : whole)
+    all.insert(all.end(), measured->facts.records.requests.begin(), measured->facts.records.requests.end());
+  const auto window = metrics::WholeRun(all);
+  return window ? metrics::DescribeServing(all, *window).latencies : std::vector<metrics::LatencyFigure>();
+}
+
+// Token counts that rest on a guess make everything per token one.
+void MarkGuessedTokens(std::span<const cap::MeasurementSummary> measurements, cap::CellSummary& cell) {
+  int64_t guessed = 0;
+  for (const cap::MeasurementSummary& measurement : measurements) {
+    for (const metrics::TokenSourceCount& source : measurement.load.token_sources) {
+      if (source.source == record::TokensSource::kChunks) guessed += source.requests;
+    }
+  }
+  if (guessed == 0) return;
+  for (const FigureId id :
+       {FigureId::kOutputTokens, FigureId::kTimePerToken, FigureId::kTpotMean, FigureId::kTpotP50, FigureId::kTpotP90,
+        FigureId::kTpotP99, FigureId::kItlMean, FigureId::kItlP50, FigureId::kItlP99, FigureId::kOutputRate,
+        FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput, FigureId::kUsdPerMillionOutputAllIn,
+        FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken})
+    cell.estimates.Add(id);
+  cell.notes.push_back(fmt::format(
+      "{} requests: the server gave no token counts, so each chunk was taken for one token; figures per token are estimates",
+      guessed));
+}
+
+void FillPooledUtilization(const CellContext& context, std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
+  if (context.system.description.model.layers.empty()) return;
+  std::vector<record::PassRecord> passes;
+  for (const MeasuredFacts* measured : whole)
+    passes.insert(passes.end(), measured->facts.records.passes.begin(), measured->facts.records.passes.end());
+  if (passes.empty()) return;
+  metrics::UtilizationOptions options;
+  options.tpot_s = cell.figures[FigureId::kTpotMean];
+  cell.utilization = metrics::ComputeUtilization(context.system.description.model, passes, context.peaks, options);
+  FillUtilization(cell.utilization, cell.figures);
+  FillKv(context.system.description.model, passes, cell.figures);
+  if (const auto mbu = cell.figures[FigureId::kDecodeMbu]; mbu && *mbu > 1) {
+    cell.notes.push_back(fmt::format("vanilla MBU is {:.0f} %: it counts every expert as read, and most were not; that is why S-MBU exists",
+                                     100 * *mbu));
+  }
+}
+
+void JudgeCell(const CellContext& context, std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
+  std::vector<std::vector<metrics::Gate>> gates;
+  for (const cap::MeasurementSummary& measurement : cell.measurements) {
+    if (measurement.complete) gates.push_back(measurement.gates);
+  }
+  cell.gates = WorstOf(gates);
+  for (const metrics::Gate& gate : cell.utilization.gates) cell.gates.push_back(gate);
+  std::vector<const Facts*> facts;
+  for (const MeasuredFacts* measured : whole) facts.push_back(&measured->facts);
+  if (!context.system.description.in_process) return;
+  if (auto same = JudgeRepetitions(facts)) cell.gates.push_back(std::move(*same));
+}
+
+}  // namespace
+
+cap::CellSummary SummarizeCell(const CellContext& context, std::span<const MeasuredFacts> measurements) {
+  cap::CellSummary cell;
+  cell.level = measurements.front().measurement->level;
+  cell.label = Label(cell.level);
+  std::vector<const MeasuredFacts*> whole;
+  ServingSums sums;
+  double cpu_s = 0, loop_s = 0;
+  for (const MeasuredFacts& measured : measurements) {
+    cell.measurements.push_back(SummarizeMeasurement(context, measured));
+    if (!measured.measurement->complete) continue;
+    whole.push_back(&measured);
+    sums.Add(cell.measurements.back().load.whole);
+    sums.knows_cached = sums.knows_cached || KnowsCached(measured.facts.records.requests);
+    cpu_s += measured.facts.records.cpu_s;
+    loop_s += measured.facts.records.loop_s;
+    auto& delay = cell.figures[FigureId::kReceiveDelay];
+    const auto own = cell.measurements.back().figures[FigureId::kReceiveDelay];
+    if (own) delay = std::max(delay.value_or(0), *own);
+  }
+  cell.repeats = std::ssize(whole);
+  if (whole.empty()) return cell;
+  if (!context.system.description.in_process && loop_s > 0) cell.figures[FigureId::kClientCpu] = cpu_s / loop_s;
+  FillServing(sums, cell.figures);
+  cell.latencies = PoolLatencies(whole);
+  FillLatencies(cell.latencies, cell.figures);
+  cell.items = ScoreProblems(whole);
+  FillAccuracy(cell.items, cell.figures);
+  FillPooledUtilization(context, whole, cell);
+  const CellWork work = WorkOf(sums, whole, cell.utilization);
+  context.cost.Fill(work, cell.figures, cell.estimates, cell.energy_is_metered);
+  if (work.split_is_estimated && cell.figures[FigureId::kUsdPerMillionInput]) {
+    cell.notes.push_back(
+        "the split of the cost into input and output tokens is an estimate: clients' time to the first token stands for prefill");
+  }
+  MarkGuessedTokens(cell.measurements, cell);
+  JudgeCell(context, whole, cell);
+  return cell;
+}
+
+MeteredTime MeteredTimeOf(std::span<const MeasuredFacts> measurements) {
+  MeteredTime metered;
+  for (const MeasuredFacts& measured : measurements) {
+    if (!measured.measurement->complete || !measured.measurement->energy_j) continue;
+    const auto window = metrics::WholeRun(measured.facts.records.requests);
+    if (!window) continue;
+    metered.joules += *measured.measurement->energy_j;
+    metered.seconds += window->Seconds();
+  }
+  return metered;
+}
+
+}  // namespace moecap::experiment

@@ -1,0 +1,37 @@
+// One cell: the figures of a system at a level, from the facts of its measurements. Internal to experiment/.
+#pragma once
+
+#include <map>
+#include <span>
+#include <vector>
+
+#include "cap/summary.h"
+#include "experiment/cost_figures.h"
+#include "experiment/results.h"
+#include "metrics/utilization.h"
+
+namespace moecap::experiment {
+
+// What the cells of a system have in common.
+struct CellContext {
+  const Manifest& manifest;
+  const PricedSystem& system;
+  metrics::Peaks peaks;
+  const CostFigures& cost;
+};
+
+struct MeasuredFacts {
+  const Measurement* measurement = nullptr;
+  Facts facts;
+};
+
+// `measurements`: of one system and level, by repetition; may hold interrupted ones, which are listed and enter no figure.
+cap::CellSummary SummarizeCell(const CellContext& context, std::span<const MeasuredFacts> measurements);
+
+// Joules that the counters saw in whole measurements and the time in which they did, for a system's mean power.
+struct MeteredTime {
+  double joules = 0, seconds = 0;
+};
+MeteredTime MeteredTimeOf(std::span<const MeasuredFacts> measurements);
+
+}  // namespace moecap::experiment

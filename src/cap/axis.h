@@ -9,16 +9,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cap/dimension.h"
 
 namespace moecap::cap {
 
 struct CellSummary;
 struct HostSummary;
 struct SystemSummary;
-
-// The three of CAP, and what may be shown beside them.
-enum class Dimension { kPerformance, kCost, kAccuracy, kOther };
-std::string_view DimensionName(Dimension dimension);  // "performance", "cost", "accuracy", "other"
 
 enum class AxisId {
   kUsdPerMillionOutputTokens,

@@ -8,12 +8,9 @@
 #include <optional>
 #include <span>
 
-namespace moecap::stats {
+#include "stats/interval.h"
 
-struct Interval {
-  double low = 0;
-  double high = 0;
-};
+namespace moecap::stats {
 
 struct ResamplingOptions {
   int64_t resamples = 10000;

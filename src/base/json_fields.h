@@ -1,4 +1,4 @@
-// Structs as JSON objects, both ways, from one list of their fields. A struct takes part by a function in its own namespace:
+// Structs as JSON objects, both ways, from one list of their fields. A struct takes part by a function in its own namespace (not an unnamed one, where nobody would look):
 //
 //   void Fields(auto& archive, JsonFieldsOf<Measurement> auto& value) {
 //     archive("level", value.level);

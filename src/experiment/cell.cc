@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "experiment/gates.h"
-#include "stats/interval.h"
+#include "stats/shares.h"
 #include "stats/summary.h"
 
 namespace moecap::experiment {

@@ -38,7 +38,6 @@ constexpr auto JsonNames(Pay) { return std::array{std::pair{Pay::kBuy, "buy"}, s
 }  // namespace moecap::cost
 
 namespace moecap::experiment {
-namespace {
 
 void Fields(auto& archive, JsonFieldsOf<PlanEntry> auto& entry) {
   archive("id", entry.id);
@@ -105,6 +104,8 @@ void Fields(auto& archive, JsonFieldsOf<Manifest> auto& manifest) {
   archive("notes", manifest.notes);
   archive("measurements", manifest.measurements);
 }
+
+namespace {
 
 // Inputs that are not known are left out.
 Json CostToJson(const cost::CostInputs& inputs) {

@@ -189,9 +189,9 @@ Result<std::unique_ptr<MeasurementPlan>> MeasurementPlan::Create(const PlanInput
 }
 
 Status MeasurementPlan::ScheduleOpenLoop(const Config& config, const record::Level& level, int number) {
-  if (config.kind == LoadKind::kRate) {
-    workload::ArrivalProcess process = config.arrivals;
-    process.rate_per_s = level;
+  if (level.kind == LoadKind::kRate) {
+    workload::ArrivalProcess process = config.load.arrivals;
+    process.rate_per_s = level.value;
     process.seed = config.seed + static_cast<uint64_t>(number) * kSeedStride;
     ASSIGN_OR_RETURN(const std::vector<double> times_s, workload::ScheduleArrivals(process, requests()));
     for (size_t i = 0; i < times_s.size(); ++i) entries_[i].at_s = times_s[i];

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -155,25 +156,27 @@ Status Describe(LoadManifest& manifest, Target& target) {
   return {};
 }
 
-Result<load::SloCounts> CountMet(const LoadResults& results, const Measurement& measurement) {
-  ASSIGN_OR_RETURN(const load::LoadResult records, results.ReadRecords(measurement));
-  load::SloCounts counts;
-  counts.offered = std::ssize(records.requests);
-  counts.met = std::ranges::count_if(records.requests, [&](const record::RequestRecord& request) {
-    return metrics::MeetsObjectives(request, results.manifest().config.objectives);
-  });
-  return counts;
+Result<load::SloOutcomes> OutcomesOf(const LoadResults& results, const Measurement& measurement) {
+  ASSIGN_OR_RETURN(load::LoadResult records, results.ReadRecords(measurement));
+  std::ranges::stable_sort(records.requests, {}, &record::RequestRecord::intended_send_s);
+  load::SloOutcomes outcomes;
+  for (const record::RequestRecord& request : records.requests) {
+    const bool answered = request.ok() && !request.token_s.empty();
+    outcomes.push_back({metrics::MeetsObjectives(request, results.manifest().config.objectives),
+                        answered ? request.token_s.back() - request.intended_send_s : std::numeric_limits<double>::infinity()});
+  }
+  return outcomes;
 }
 
 Result<load::SloSearchResult> Search(const LoadResults& results,
                                      const std::function<Status(double level, int repeat)>& measure) {
   std::map<double, int> probes;
-  return load::SearchHighestLoad(*results.manifest().config.search, [&](double level) -> Result<load::SloCounts> {
+  return load::SearchHighestLoad(*results.manifest().config.search, [&](double level) -> Result<load::SloOutcomes> {
     const int repeat = probes[level]++;
     RETURN_IF_ERROR(measure(level, repeat));
     const Measurement* measurement = results.Find(level, repeat);
     CHECK(measurement != nullptr);
-    return CountMet(results, *measurement);
+    return OutcomesOf(results, *measurement);
   });
 }
 

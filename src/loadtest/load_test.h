@@ -33,8 +33,8 @@ Status Execute(LoadResults& results, Target& target, const LoadTestHooks& hooks,
 Result<load::SloSearchResult> Search(const LoadResults& results,
                                      const std::function<Status(double level, int repeat)>& measure);
 
-// Of the whole measurement: what was offered, and what met the objectives.
-Result<load::SloCounts> CountMet(const LoadResults& results, const Measurement& measurement);
+// Of the whole measurement: what was offered, in the order of intended sending, and what met the objectives.
+Result<load::SloOutcomes> OutcomesOf(const LoadResults& results, const Measurement& measurement);
 
 // "8 clients", "2.5 requests/s".
 std::string LevelLabel(LoadKind kind, double level);

@@ -69,7 +69,7 @@ struct LoadSearch {
   struct Probe {
     double load = 0;
     int64_t offered = 0, met = 0;
-    double share_low = 0, share_high = 1;  // Clopper-Pearson
+    double share_low = 0, share_high = 1;  // stats/blocks.h
     std::string verdict;                   // "passes", "fails", "undecided"
   };
   std::vector<Probe> probes;  // in the order they were made

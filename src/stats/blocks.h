@@ -20,7 +20,7 @@ namespace moecap::stats {
 inline constexpr int64_t kBlocks = 10;
 // Blocks must be longer than the dependence reaches: at least this many times the design effect above 1. Otherwise the effect
 // is underestimated, by most where the share looks best.
-inline constexpr double kBlockPerEffect = 20;
+inline constexpr double kBlockPerEffect = 30;
 
 struct TimedOutcome {
   bool met = false;

@@ -115,9 +115,10 @@ TEST(ShareInTime, CallsAFailingLoadPassedAsRarelyAsPromised) {
     Process process;
   };
   double exact = 0;
-  for (const Case& load : {Case{"independent", Autoregressive(0)}, Case{"AR(1) 0.5", Autoregressive(0.5)},
-                           Case{"AR(1) 0.9", Autoregressive(0.9)}, Case{"AR(1) 0.98", Autoregressive(0.98)},
-                           Case{"queue at 50 %", Queue(0.5)}, Case{"queue at 80 %", Queue(0.8)}, Case{"queue at 90 %", Queue(0.9)}}) {
+  for (const Case& load :
+       {Case{"independent", Autoregressive(0)}, Case{"AR(1) 0.5", Autoregressive(0.5)}, Case{"AR(1) 0.9", Autoregressive(0.9)},
+        Case{"AR(1) 0.98", Autoregressive(0.98)}, Case{"queue at 50 %", Queue(0.5)}, Case{"queue at 80 %", Queue(0.8)},
+        Case{"queue at 90 %", Queue(0.9)}}) {
     for (const double target : {0.9, 0.99}) {
       for (const int n : {200, 600, 2000, 6000}) {
         // Just failing: the most that any such load may be passed.

@@ -55,8 +55,8 @@ class ScoreDifferences {
   double Bound(double times, double quantile, double end) const;
   double SignFlips() const;
 
-  std::vector<Value> values_;     // ascending difference
-  std::vector<double> unequal_;   // the differences that are not 0
+  std::vector<Value> values_;    // ascending difference
+  std::vector<double> unequal_;  // the differences that are not 0
   int64_t problems_ = 0, first_better_ = 0, second_better_ = 0;
   double mean_ = 0;
   bool binary_ = true;

@@ -21,9 +21,7 @@ inline double SimulationSlack(double share, int runs) { return 3.5 * std::sqrt(s
 inline double Exponential(Rng& rng) { return -std::log(1 - rng.Uniform()); }
 
 // Box and Muller.
-inline double Normal(Rng& rng) {
-  return std::sqrt(2 * Exponential(rng)) * std::cos(2 * std::numbers::pi * rng.Uniform());
-}
+inline double Normal(Rng& rng) { return std::sqrt(2 * Exponential(rng)) * std::cos(2 * std::numbers::pi * rng.Uniform()); }
 
 // Three degrees of freedom: no finite kurtosis.
 inline double StudentT3(Rng& rng) {

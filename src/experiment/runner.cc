@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -64,6 +65,18 @@ bool HasSameBatches(const load::LoadResult& a, const load::LoadResult& b) {
     if (a.passes[i].sequences != b.passes[i].sequences) return false;
   }
   return true;
+}
+
+// In the order in which users wanted them.
+load::SloOutcomes OutcomesOf(std::vector<record::RequestRecord> requests, const metrics::LatencyObjectives& objectives) {
+  std::ranges::stable_sort(requests, {}, &record::RequestRecord::intended_send_s);
+  load::SloOutcomes outcomes;
+  for (const record::RequestRecord& request : requests) {
+    const bool answered = request.ok() && !request.token_s.empty();
+    outcomes.push_back({metrics::MeetsObjectives(request, objectives),
+                        answered ? request.token_s.back() - request.intended_send_s : std::numeric_limits<double>::infinity()});
+  }
+  return outcomes;
 }
 
 // Nobody reads what a server said to made-up prompts.
@@ -401,18 +414,13 @@ Result<load::SloSearchResult> Search(const Results& results, const std::string& 
                                      const std::function<Status(double level, int repeat)>& measure) {
   const Config& config = results.manifest().config;
   std::map<double, int> probes;
-  return load::SearchHighestLoad(*config.search, [&](double level) -> Result<load::SloCounts> {
+  return load::SearchHighestLoad(*config.search, [&](double level) -> Result<load::SloOutcomes> {
     const int repeat = probes[level]++;
     RETURN_IF_ERROR(measure(level, repeat));
     const Measurement* measurement = results.Find(system, {config.load.kind, level}, repeat);
     CHECK(measurement != nullptr);
-    ASSIGN_OR_RETURN(const Facts facts, results.ReadFacts(*measurement));
-    load::SloCounts counts;
-    counts.offered = std::ssize(facts.records.requests);
-    counts.met = std::ranges::count_if(facts.records.requests, [&](const record::RequestRecord& request) {
-      return metrics::MeetsObjectives(request, config.objectives);
-    });
-    return counts;
+    ASSIGN_OR_RETURN(Facts facts, results.ReadFacts(*measurement));
+    return OutcomesOf(std::move(facts.records.requests), config.objectives);
   });
 }
 

@@ -100,13 +100,11 @@ cap::SearchSummary DescribeSearch(const Config& config, const load::SloSearchRes
   for (const load::SloProbe& probe : found.probes) {
     cap::SearchSummary::Probe entry;
     entry.level = probe.load;
-    entry.offered = probe.counts.offered;
-    entry.met = probe.counts.met;
-    if (probe.counts.offered > 0) {
-      const load::ShareInterval interval =
-          load::BinomialInterval(probe.counts.met, probe.counts.offered, config.search->confidence);
-      entry.share_low = interval.low;
-      entry.share_high = interval.high;
+    entry.offered = probe.offered;
+    entry.met = probe.met;
+    if (probe.share) {
+      entry.share_low = probe.share->interval.low;
+      entry.share_high = probe.share->interval.high;
     }
     entry.verdict = probe.verdict == load::Verdict::kPass   ? "passes"
                     : probe.verdict == load::Verdict::kFail ? "fails"

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/math/distributions/beta.hpp>
 #include <cmath>
 
 namespace moecap::load {
@@ -25,7 +24,7 @@ Status Check(const SloSearchOptions& options) {
 
 class Search {
  public:
-  Search(const SloSearchOptions& options, const std::function<Result<SloCounts>(double)>& probe)
+  Search(const SloSearchOptions& options, const std::function<Result<SloOutcomes>(double)>& probe)
       : options_(options), probe_(probe) {}
 
   Result<SloSearchResult> Run() {
@@ -57,14 +56,18 @@ class Search {
   }
 
   Status Try(double load) {
-    SloProbe entry{load, {}, Verdict::kUndecided};
+    SloProbe entry;
+    entry.load = load;
+    SloOutcomes outcomes;
     for (int i = 0; i < options_.repeats && entry.verdict == Verdict::kUndecided && CanProbe(); ++i) {
-      ASSIGN_OR_RETURN(const SloCounts counts, probe_(load));
+      ASSIGN_OR_RETURN(const SloOutcomes more, probe_(load));
       ++probes_run_;
-      entry.counts.offered += counts.offered;
-      entry.counts.met += counts.met;
-      entry.verdict = JudgeShare(entry.counts, options_.target_share, options_.confidence);
+      outcomes.insert(outcomes.end(), more.begin(), more.end());
+      entry.verdict = JudgeShare(outcomes, options_.target_share, options_.confidence);
     }
+    entry.offered = std::ssize(outcomes);
+    entry.met = std::ranges::count_if(outcomes, &stats::TimedOutcome::met);
+    entry.share = stats::EstimateShareInTime(outcomes, options_.confidence);
     if (entry.verdict == Verdict::kPass) {
       low_ = load;
     } else {
@@ -91,7 +94,7 @@ class Search {
   }
 
   const SloSearchOptions& options_;
-  const std::function<Result<SloCounts>(double)>& probe_;
+  const std::function<Result<SloOutcomes>(double)>& probe_;
   std::optional<double> low_, high_;
   bool high_is_undecided_ = false;
   int probes_run_ = 0;
@@ -100,27 +103,15 @@ class Search {
 
 }  // namespace
 
-ShareInterval BinomialInterval(int64_t met, int64_t offered, double confidence) {
-  CHECK(offered > 0 && met >= 0 && met <= offered);
-  using boost::math::beta_distribution;
-  const double tail = (1 - confidence) / 2;
-  const auto k = static_cast<double>(met);
-  const auto n = static_cast<double>(offered);
-  ShareInterval interval;
-  if (met > 0) interval.low = quantile(beta_distribution<>(k, n - k + 1), tail);
-  if (met < offered) interval.high = quantile(beta_distribution<>(k + 1, n - k), 1 - tail);
-  return interval;
-}
-
-Verdict JudgeShare(const SloCounts& counts, double target_share, double confidence) {
-  if (counts.offered <= 0) return Verdict::kUndecided;
-  const ShareInterval interval = BinomialInterval(counts.met, counts.offered, confidence);
-  if (interval.low >= target_share) return Verdict::kPass;
-  return interval.high < target_share ? Verdict::kFail : Verdict::kUndecided;
+Verdict JudgeShare(std::span<const stats::TimedOutcome> outcomes, double target_share, double confidence) {
+  const auto found = stats::EstimateShareInTime(outcomes, confidence);
+  if (!found) return Verdict::kUndecided;
+  if (found->interval.high < target_share) return Verdict::kFail;
+  return found->long_enough && found->interval.low >= target_share ? Verdict::kPass : Verdict::kUndecided;
 }
 
 Result<SloSearchResult> SearchHighestLoad(const SloSearchOptions& options,
-                                          const std::function<Result<SloCounts>(double load)>& probe) {
+                                          const std::function<Result<SloOutcomes>(double load)>& probe) {
   RETURN_IF_ERROR(Check(options));
   return Search(options, probe).Run();
 }

@@ -1,25 +1,29 @@
 // The highest load that meets service-level objectives, found with few runs although every run is noisy.
 //
-// A probe at one rate (or concurrency) offers requests and counts those that met all objectives. The share is compared with the
-// target by an exact binomial interval (Clopper and Pearson 1934): above the target with confidence the rate passes, below it
-// fails, in between it is probed again and the counts are added. Rates are first doubled (or halved) until the answer changes,
-// then bisected on a logarithmic scale. The share is taken to fall as the load grows.
+// A probe at one rate (or concurrency) offers requests and tells, in time order, which met all objectives. The share is
+// compared with the target by an interval that knows that neighbours depend on each other (stats/blocks.h): above the target
+// with confidence the rate passes, below it fails, in between, or where the probe is too short for the dependence that it
+// shows, it is probed again and the outcomes are joined. Rates are first doubled (or halved) until the answer changes, then
+// bisected on a logarithmic scale. The share is taken to fall as the load grows.
+//
+// What a probe does not show, nobody can allow for: stalls that are so rare that none fell into it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "stats/blocks.h"
 
 namespace moecap::load {
 
-struct SloCounts {
-  int64_t offered = 0;  // includes what failed, timed out or did not finish
-  int64_t met = 0;      // met every objective
-};
+// The offered requests by the time they were meant to be sent, including what failed, timed out or did not finish. `met`: it
+// met every objective; `strain`: its latency, infinite where it has none.
+using SloOutcomes = std::vector<stats::TimedOutcome>;
 
 struct SloSearchOptions {
   double start = 1;            // > 0
@@ -35,18 +39,13 @@ struct SloSearchOptions {
 
 enum class Verdict { kPass, kFail, kUndecided };
 
-// The verdict on `counts` alone. Undecided without any request.
-Verdict JudgeShare(const SloCounts& counts, double target_share, double confidence);
-
-// Bounds of a share, `met` of `offered`, at `confidence` (Clopper-Pearson). Requires 0 <= met <= offered, offered > 0.
-struct ShareInterval {
-  double low = 0, high = 1;
-};
-ShareInterval BinomialInterval(int64_t met, int64_t offered, double confidence);
+// The verdict on these outcomes alone. Undecided for fewer than stats::kBlocks x 2.
+Verdict JudgeShare(std::span<const stats::TimedOutcome> outcomes, double target_share, double confidence);
 
 struct SloProbe {
   double load = 0;
-  SloCounts counts;  // of all probes of this rate so far
+  int64_t offered = 0, met = 0;             // of all probes of this load
+  std::optional<stats::ShareInTime> share;  // null: too few requests to say anything
   Verdict verdict = Verdict::kUndecided;
 };
 
@@ -60,6 +59,6 @@ struct SloSearchResult {
 
 // Runs probes until the bracket is narrow enough. Errors: kBadInput for options out of range; whatever `probe` returns.
 Result<SloSearchResult> SearchHighestLoad(const SloSearchOptions& options,
-                                          const std::function<Result<SloCounts>(double load)>& probe);
+                                          const std::function<Result<SloOutcomes>(double load)>& probe);
 
 }  // namespace moecap::load

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/rng.h"
@@ -12,11 +13,21 @@ namespace {
 
 using testing::HasSubstr;
 
+// `met` of `offered`, the failures evenly spread.
+SloOutcomes Even(int offered, int met) {
+  SloOutcomes outcomes;
+  for (int i = 0; i < offered; ++i) {
+    const bool failed = i * (offered - met) / offered != (i + 1) * (offered - met) / offered;
+    outcomes.push_back({!failed, 1});
+  }
+  return outcomes;
+}
+
 // Meets every objective up to `capacity` and none above.
 auto Step(double capacity, int* probes = nullptr) {
-  return [=](double load) -> Result<SloCounts> {
+  return [=](double load) -> Result<SloOutcomes> {
     if (probes != nullptr) ++*probes;
-    return SloCounts{1000, load <= capacity ? 1000 : 0};
+    return Even(1000, load <= capacity ? 1000 : 0);
   };
 }
 
@@ -59,49 +70,71 @@ TEST(SloSearch, KeepsToItsBudget) {
   EXPECT_GT(*found->fails, 300.3);
 }
 
-// The share falls smoothly through the target; every probe is a random sample. The found load must lie near the true one.
+// The share falls smoothly through the target; every probe is a random sample. The found load must lie near the true one, and
+// below it.
 TEST(SloSearch, StandsNoise) {
   Rng rng(42);
   const auto share = [](double load) { return 1 / (1 + std::exp(20 * (load / 50 - 1))); };
   const double truth = 50 * (1 + std::log(1 / 0.9 - 1) / 20);  // where the share is 90 %
-  for (int round = 0; round < 30; ++round) {
-    const auto found = SearchHighestLoad({.target_share = 0.9}, [&](double load) -> Result<SloCounts> {
-      SloCounts counts{400, 0};
-      for (int i = 0; i < 400; ++i) counts.met += rng.Uniform() < share(load) ? 1 : 0;
-      return counts;
+  int above = 0;
+  constexpr int kRounds = 30;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto found = SearchHighestLoad({.target_share = 0.9}, [&](double load) -> Result<SloOutcomes> {
+      SloOutcomes outcomes;
+      for (int i = 0; i < 400; ++i) {
+        const double strain = rng.Uniform();
+        outcomes.push_back({strain < share(load), strain});
+      }
+      return outcomes;
     });
     ASSERT_TRUE(found.ok() && found->passes);
-    EXPECT_NEAR(*found->passes, truth, 0.12 * truth);
+    EXPECT_NEAR(*found->passes, truth, 0.15 * truth);
+    above += *found->passes > truth ? 1 : 0;
   }
+  EXPECT_LE(above, kRounds / 5);
+}
+
+// A queue: requests wait for each other, so one slow minute makes a hundred of them late. 90 % of the requests wait less than
+// the objective at a load of 0.5; at 0.6 one in seven does not.
+TEST(SloSearch, PassesNoLoadThatFailsInBursts) {
+  Rng rng(7);
+  const double objective = std::log(10.0) / (1 - 0.5);
+  int passed = 0;
+  constexpr int kRounds = 100;
+  for (int round = 0; round < kRounds; ++round) {
+    SloOutcomes outcomes;
+    double wait = 0;
+    for (int i = 0; i < 2200; ++i) {
+      const double time = wait - std::log(1 - rng.Uniform());
+      wait = std::max(0.0, time + std::log(1 - rng.Uniform()) / 0.6);
+      if (i >= 200) outcomes.push_back({time <= objective, time});
+    }
+    passed += JudgeShare(outcomes, 0.9, 0.95) == Verdict::kPass ? 1 : 0;
+  }
+  EXPECT_LE(passed, 3);
 }
 
 TEST(SloSearch, CountsTheUndecidedAsFailedAndSaysSo) {
-  const auto found = SearchHighestLoad({.start = 2, .highest = 2}, [](double load) -> Result<SloCounts> {
-    return SloCounts{100, load < 2 ? 100 : 99};
-  });
+  const auto found = SearchHighestLoad({.start = 2, .highest = 2},
+                                       [](double load) -> Result<SloOutcomes> { return Even(100, load < 2 ? 100 : 99); });
   EXPECT_EQ(found->passes, std::nullopt);  // 100 of 100 is no proof of 99 %
   EXPECT_TRUE(found->fail_is_undecided);
 }
 
-TEST(SloSearch, JudgesByTheExactBinomialInterval) {
-  // All of n: the lower bound is (tail)^(1/n).
-  EXPECT_NEAR(BinomialInterval(10, 10, 0.95).low, std::pow(0.025, 0.1), 1e-12);
-  EXPECT_EQ(BinomialInterval(10, 10, 0.95).high, 1);
-  EXPECT_NEAR(BinomialInterval(0, 10, 0.95).high, 1 - std::pow(0.025, 0.1), 1e-12);
-  // Published example: 7 of 20 at 95 % is 0.1539 to 0.5922 (Clopper and Pearson).
-  EXPECT_NEAR(BinomialInterval(7, 20, 0.95).low, 0.1539, 5e-5);
-  EXPECT_NEAR(BinomialInterval(7, 20, 0.95).high, 0.5922, 5e-5);
-  EXPECT_EQ(JudgeShare({367, 367}, 0.99, 0.95), Verdict::kUndecided);
-  EXPECT_EQ(JudgeShare({368, 368}, 0.99, 0.95), Verdict::kPass);
-  EXPECT_EQ(JudgeShare({100, 90}, 0.99, 0.95), Verdict::kFail);
-  EXPECT_EQ(JudgeShare({0, 0}, 0.99, 0.95), Verdict::kUndecided);
+TEST(SloSearch, JudgesWithConfidence) {
+  // All of n independent ones pass 99 % from 0.025^(1/n) >= 0.99 on: 368, and 491 with blocks that are few.
+  EXPECT_EQ(JudgeShare(Even(480, 480), 0.99, 0.95), Verdict::kUndecided);
+  EXPECT_EQ(JudgeShare(Even(500, 500), 0.99, 0.95), Verdict::kPass);
+  EXPECT_EQ(JudgeShare(Even(200, 180), 0.99, 0.95), Verdict::kFail);
+  EXPECT_EQ(JudgeShare({}, 0.99, 0.95), Verdict::kUndecided);
+  EXPECT_EQ(JudgeShare(Even(19, 0), 0.99, 0.95), Verdict::kUndecided);
 }
 
 TEST(SloSearch, RefusesBadOptionsAndPassesErrorsOn) {
   EXPECT_THAT(SearchHighestLoad({.start = 0}, Step(1)).error().message, HasSubstr("lowest"));
   EXPECT_THAT(SearchHighestLoad({.target_share = 1}, Step(1)).error().message, HasSubstr("between 0 and 1"));
   EXPECT_THAT(SearchHighestLoad({.resolution = 0}, Step(1)).error().message, HasSubstr("resolution"));
-  const auto down = SearchHighestLoad({}, [](double) -> Result<SloCounts> { return Failed("the server is gone"); });
+  const auto down = SearchHighestLoad({}, [](double) -> Result<SloOutcomes> { return Failed("the server is gone"); });
   EXPECT_EQ(down.error().message, "the server is gone");
 }
 

@@ -1,37 +1,44 @@
-// The share of successes in a sequence of outcomes that depend on each other in time: requests of one load test, where a queue
-// or a batch makes neighbours fail together. Counting them as independent makes intervals far too narrow.
+// The share of successes in a sequence of outcomes that depend on each other in time: the requests of one load test, where a
+// queue, a batch or a stall makes neighbours fail together. Counted as if independent, such outcomes call a failing load
+// "passed" in up to 60 % of tests.
 //
-// Batch means: the sequence is cut into non-overlapping blocks of equal length, and a t interval is put on the block means.
-// Blocks must be longer than the dependence reaches; their length follows from the sequence (BlockLength). The interval is
-// united with the exact binomial one of the same counts, so that it is never narrower than independence would allow
-// and never "+- 0".
+// Batch means (Schmeiser 1982): the sequence is cut into kBlocks blocks, n / kBlocks outcomes each. The design effect is the
+// variance of the block means over what independence would give. It is estimated for the outcomes, and for "strain above its
+// own median, upper quartile, upper decile", so that dependence shows even where every request succeeded; the largest counts,
+// and 1 is the least. The interval is Korn and Graubard's (1998): Clopper and Pearson's at the effective sample size
+// n / effect x (z / t)^2, t with kBlocks - 1 degrees of freedom.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "stats/interval.h"
 
 namespace moecap::stats {
 
-// Fewer blocks support no interval.
-inline constexpr int64_t kLeastBlocks = 10;
+inline constexpr int64_t kBlocks = 10;
+// Blocks must be longer than the dependence reaches: at least this many times the design effect above 1. Otherwise the effect
+// is underestimated, by most where the share looks best.
+inline constexpr double kBlockPerEffect = 30;
 
-struct BlockShare {
-  int64_t n = 0;
-  int64_t successes = 0;
-  double share = 0;
-  int64_t block_length = 1;  // outcomes a block
-  int64_t blocks = 0;
-  double effective_n = 0;  // independent outcomes that would tell as much, <= n
-  Interval interval;       // of the true share; 0 to 1 when the sequence is too short for kLeastBlocks blocks
+struct TimedOutcome {
+  bool met = false;
+  // How hard the system worked on it: any figure that grows with the load, e.g. the latency; infinite for a failure. Only the
+  // order matters. All equal: dependence is seen in `met` alone, and none where all are met.
+  double strain = 0;
 };
 
-// `outcomes` are runs of outcomes in time order, e.g. one run a probe; no block spans two runs. Runs may be empty. Null without
-// any outcome.
-std::optional<BlockShare> ShareInTime(std::span<const std::vector<bool>> runs, double confidence);
+struct ShareInTime {
+  int64_t n = 0, met = 0;
+  double share = 0;
+  double design_effect = 1;  // >= 1
+  double effective_n = 0;    // independent outcomes that would tell as much, <= n
+  bool long_enough = false;  // kBlockPerEffect is kept; without it nobody should rely on the lower bound
+  Interval interval;
+};
+
+// `outcomes` in time order; several tests of one load may follow each other. Null for fewer than 2 x kBlocks outcomes.
+std::optional<ShareInTime> EstimateShareInTime(std::span<const TimedOutcome> outcomes, double confidence);
 
 }  // namespace moecap::stats

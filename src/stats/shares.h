@@ -8,8 +8,8 @@ namespace moecap::stats {
 // Wilson's score interval (1927): covers about `confidence` on average. For showing. Requires 0 <= k <= n, n > 0.
 Interval WilsonInterval(double k, double n, double confidence);
 
-// Clopper and Pearson (1934): covers at least `confidence`, whatever the true share. For guarantees. Requires the same. Counts need not
-// be whole: effective sample sizes are not.
+// Clopper and Pearson (1934): covers at least `confidence`, whatever the true share. For guarantees. Requires the same. Counts
+// need not be whole: effective sample sizes are not.
 Interval ClopperPearsonInterval(double k, double n, double confidence);
 
 }  // namespace moecap::stats

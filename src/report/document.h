@@ -149,11 +149,12 @@ Table TableFor(const Plot& plot);
 // The frame of whichever plot it is.
 const PlotFrame& FrameOf(const Plot& plot);
 
-// "TTFT (ms) p50": how `column` is named where it stands alone.
-std::string ColumnLabel(const Column& column);
+// Appends a column with a cell for each row of `table`, whose rows and their keys are there already. Requires as many cells as
+// rows.
+void AddColumn(Table& table, Column column, std::vector<Cell> cells);
 
-// The distinct notes of the cells of `table`, in order; a cell's footnote is its place here, from 1.
-std::vector<std::string> Footnotes(const Table& table);
+// Leaves out the columns of figures without any figure.
+void DropEmptyColumns(Table& table);
 
 // Whether there is anything to show.
 bool IsEmpty(const Block& block);

@@ -12,7 +12,6 @@
 namespace moecap::report {
 namespace {
 
-constexpr double kMilli = 1e-3;
 constexpr std::pair<const char*, const char*> kFigures[] = {
     {"ttft", "TTFT"}, {"tpot", "TPOT"}, {"itl", "ITL"}, {"e2el", "E2E"}};
 

@@ -8,6 +8,7 @@
 
 #include "base/table.h"
 #include "base/units.h"
+#include "report/format.h"
 
 namespace moecap::report {
 namespace {
@@ -50,25 +51,6 @@ auto OfPhase(metrics::PhaseUtilization metrics::Utilization::*phase, std::option
 
 auto OfCell(std::optional<double> CellSummary::*field) {
   return [=](const SystemSummary&, const CellSummary& cell) { return cell.*field; };
-}
-
-constexpr int kMostDecimals = 5;
-
-// Digits after the point so that figures line up: two significant digits of the smallest figure and three of the largest, at
-// most kMostDecimals.
-int CommonDecimals(const std::vector<double>& values, int digits_of_low, int digits_of_high) {
-  double low = 0;
-  double high = 0;
-  for (const double value : values) {
-    const double size = std::abs(value);
-    if (size == 0 || !std::isfinite(size)) continue;
-    low = low == 0 ? size : std::min(low, size);
-    high = std::max(high, size);
-  }
-  if (high == 0) return 0;
-  // A value just under a power of ten is printed as that power.
-  const auto magnitude = [](double value) { return static_cast<int>(std::floor(std::log10(value * 1.0005))); };
-  return std::clamp(std::max(digits_of_low - 1 - magnitude(low), digits_of_high - 1 - magnitude(high)), 0, kMostDecimals);
 }
 
 template <typename Visit>

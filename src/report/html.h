@@ -2,16 +2,13 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "cap/summary.h"
+#include "report/html_style.h"
 
 namespace moecap::report {
 
 // The whole document. Stays under 2 MB: expert heat maps that would not fit are named instead of drawn.
 std::string RenderHtml(const cap::RunSummary& summary);
-
-// The style sheet of the page (without that of the charts).
-std::string_view PageStyle();
 
 }  // namespace moecap::report

@@ -1,4 +1,4 @@
-#include "report/html.h"
+#include "report/html_style.h"
 
 namespace moecap::report {
 
@@ -81,6 +81,19 @@ summary{cursor:pointer;font-weight:600}
 code{font:0.92em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .formula{margin:10px 0;padding:10px 14px;background:var(--soft);border-radius:4px;overflow-x:auto;white-space:nowrap;
 max-width:62em}
+nav{margin:18px 0 0;font-size:13.5px;color:var(--muted)}nav a{margin-right:1.1em;white-space:nowrap}
+.wide{display:grid;grid-template-columns:minmax(0,1fr);gap:34px;margin:24px 0}
+h4{margin:24px 0 6px;font-size:14px;font-weight:650}
+tbody+tbody tr:first-child>*{border-top:1px solid var(--line)}
+thead th.word,td.word{text-align:left}td.word{white-space:nowrap}tbody th.key{padding-left:9px;white-space:nowrap;font-weight:500}
+.best{font-weight:650}tr.bad th{color:var(--bad)}
+sup{font-size:10.5px;line-height:0}sup a{text-decoration:none}
+.footnotes{margin:8px 0 0;padding:0 0 0 1.6em;color:var(--muted);font-size:13px;line-height:1.5;max-width:66em}
+.warn{margin:12px 0;padding:10px 16px;list-style:none;border-left:3px solid var(--bad);background:var(--badsoft);max-width:62em}
+pre{margin:10px 0;padding:10px 14px;background:var(--soft);border-radius:4px;overflow-x:auto;max-width:62em}
+details>summary h2,details>summary h3{display:inline;margin:0;padding:0;border:0}
+details.fold{margin:56px 0 6px;padding-top:14px;border-top:1px solid var(--ink)}
+details.fold+details.fold{margin-top:22px}
 footer{margin-top:56px;padding-top:14px;padding-bottom:40px;border-top:1px solid var(--line);color:var(--muted);
 font-size:13px}
 @media (max-width:820px){.meta{grid-template-columns:max-content 1fr}.pair,.grid2{grid-template-columns:minmax(0,1fr)}
@@ -97,11 +110,14 @@ table:not(.few) td::before{content:attr(data-l);color:var(--muted);font-size:11p
 table:not(.few) .w{flex-direction:row;justify-content:flex-start;gap:8px}
 table:not(.few) .w::before{flex:0 0 7.6em;line-height:1.6}
 table:not(.few) .conc{display:block}table:not(.few) .conc::before{content:"concurrency "}
+table:not(.few) .word{grid-column:auto}table:not(.few) .blank{display:none}
+table:not(.few) th.key{padding:0}table:not(.few) th.key::before{content:attr(data-l) " ";color:var(--muted);font-weight:400}
+table:not(.few) tbody+tbody tr:first-child{border-top-color:var(--edge)}
 table:not(.few) .first{border-top-color:var(--edge)}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none;padding:0}h1{font-size:18pt}h2{margin-top:22pt;
 break-after:avoid}
 h3,.lead,summary{break-after:avoid}.data{display:none}details::details-content{content-visibility:visible}
-.scroll{overflow:visible}table{font-size:8pt;break-inside:avoid}tr{break-inside:avoid}th,td{padding:2pt 4pt}
+nav{display:none}.scroll{overflow:visible}table{font-size:8pt;break-inside:avoid}tr{break-inside:avoid}th,td{padding:2pt 4pt}
 .heat{min-width:0}.pair{grid-template-columns:1fr 1fr}
 .grid2{grid-template-columns:1fr 1fr}
 .grid3{grid-template-columns:1fr 1fr 1fr}.sys{position:static}a{color:inherit;text-decoration:none}}

@@ -18,7 +18,6 @@ namespace {
 using metrics::LoadCell;
 using metrics::LoadTestSummary;
 
-constexpr double kMilli = 1e-3;
 constexpr size_t kMostSeries = 6;  // as many as there are colours
 constexpr size_t kMostCurves = 12;
 

@@ -19,8 +19,6 @@ using metrics::LoadCell;
 using metrics::LoadTestSummary;
 using metrics::ServingFigures;
 
-constexpr double kMilli = 1e-3;
-
 // How the figures of ServingFigures are called, and in which unit they are printed.
 struct FigureName {
   std::string_view name;
@@ -56,7 +54,7 @@ std::string GoodputText(const ServingFigures& figures) {
   return Number(*figures.goodput_per_s);
 }
 
-std::string ShareText(const std::optional<double>& share) { return share ? FormatPercent(*share, 1) : kMissing; }
+std::string ShareOrMissing(const std::optional<double>& share) { return share ? FormatPercent(*share, 1) : kMissing; }
 
 // What users waited before their request was sent shows only from the intended send on.
 bool WaitsBeforeSend(const LoadTestSummary& summary) {
@@ -113,12 +111,6 @@ const stats::QuantileEstimate* FindQuantile(const LatencyFigure* figure, double 
   return found == figure->quantiles.end() ? nullptr : &*found;
 }
 
-std::string QuantileName(double q) { return "p" + fmt::format("{:.6g}", 100 * q); }
-
-std::string PercentileText(const stats::QuantileEstimate& estimate, double unit) {
-  return estimate.supported ? Number(estimate.value, unit) : fmt::format("n/a ({})", estimate.samples_needed);
-}
-
 std::vector<std::pair<std::string, std::string>> DescribeLoadTest(const LoadTestSummary& summary) {
   std::vector<std::pair<std::string, std::string>> lines;
   const auto add = [&lines](const char* label, std::string text) {
@@ -158,7 +150,7 @@ std::string LoadHeadline(const LoadTestSummary& summary) {
   if (const auto* tpot = FindQuantile(FindLatency(best->whole, "tpot_s"), 0.5); tpot != nullptr && tpot->supported)
     text += fmt::format(" and TPOT {} at the median", FormatSeconds(tpot->value));
   if (best->whole.good_share)
-    text += fmt::format("; {} of the requests kept the objectives", ShareText(best->whole.good_share));
+    text += fmt::format("; {} of the requests kept the objectives", ShareOrMissing(best->whole.good_share));
   return text;
 }
 
@@ -189,7 +181,7 @@ LoadTable LoadCellsTable(const LoadTestSummary& summary) {
       {{"requests", "cancelled"}, cancelled, count(&ServingFigures::cancelled)},
       {{"requests/s", "offered"}, true, rate(&ServingFigures::offered_per_s)},
       {{"requests/s", "done"}, true, rate(&ServingFigures::completed_per_s)},
-      {{"", "sent in time"}, open_loop, [](const LoadCell& cell) { return ShareText(cell.whole.achieved_share); }},
+      {{"", "sent in time"}, open_loop, [](const LoadCell& cell) { return ShareOrMissing(cell.whole.achieved_share); }},
       {{"TTFT (ms)", "p50"}, true, quantile("ttft_s", 0.5)},
       {{"TTFT (ms)", "p99"}, true, quantile("ttft_s", 0.99)},
       {{"TPOT (ms)", "p50"}, true, quantile("tpot_s", 0.5)},
@@ -197,7 +189,7 @@ LoadTable LoadCellsTable(const LoadTestSummary& summary) {
       {{"E2E (ms)", "p99"}, true, quantile("e2e_s", 0.99)},
       {{"output", "tokens/s"}, true, rate(&ServingFigures::output_tokens_per_s)},
       {{"goodput", "requests/s"}, goals, [](const LoadCell& cell) { return GoodputText(cell.whole); }},
-      {{"goodput", "of offered"}, goals, [](const LoadCell& cell) { return ShareText(cell.whole.good_share); }},
+      {{"goodput", "of offered"}, goals, [](const LoadCell& cell) { return ShareOrMissing(cell.whole.good_share); }},
       {{"from intended send (ms)", "TTFT p50"}, waits, quantile("user_ttft_s", 0.5)},
       {{"from intended send (ms)", "TTFT p99"}, waits, quantile("user_ttft_s", 0.99)},
       {{"from intended send (ms)", "E2E p99"}, waits, quantile("user_e2e_s", 0.99)}};

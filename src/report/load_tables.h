@@ -8,6 +8,7 @@
 
 #include "metrics/load_summary.h"
 #include "report/figures.h"
+#include "report/format.h"
 
 namespace moecap::report {
 
@@ -53,15 +54,9 @@ std::vector<std::string> LoadWarnings(const metrics::LoadTestSummary& summary);
 // How to read the tables.
 std::vector<std::string> LoadNotes(const metrics::LoadTestSummary& summary);
 
-// A percentile as it is printed, in units of `unit`; "n/a (662)" where the sample is too small, with the samples that it needs.
-std::string PercentileText(const stats::QuantileEstimate& estimate, double unit);
-
 // The figure of that name, or null.
 const metrics::LatencyFigure* FindLatency(const metrics::ServingFigures& figures, std::string_view name);
 const stats::QuantileEstimate* FindQuantile(const metrics::LatencyFigure* figure, double q);
-
-// "p99", "p99.9".
-std::string QuantileName(double q);
 
 // The same summary with every text safe to print.
 metrics::LoadTestSummary Printable(metrics::LoadTestSummary summary);

@@ -111,11 +111,4 @@ std::vector<std::string> ConventionNotes() {
   };
 }
 
-std::string JoinWords(const std::vector<std::string>& words) {
-  if (words.empty()) return "";
-  std::string out = words.front();
-  for (size_t i = 1; i < words.size(); ++i) out += (i + 1 == words.size() ? " and " : ", ") + words[i];
-  return out;
-}
-
 }  // namespace moecap::report

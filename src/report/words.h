@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cap/summary.h"
+#include "report/format.h"
 #include "report/plots.h"
 
 namespace moecap::report {
@@ -59,8 +60,5 @@ std::string ReadUtilization(const cap::RunSummary& summary);
 std::string ReadDistinctExperts(const cap::RunSummary& summary);
 std::string ReadAccuracy(const cap::RunSummary& summary);
 std::string ReadExpertShare(const cap::SystemSummary& system);
-
-// "a", "a and b", "a, b and c".
-std::string JoinWords(const std::vector<std::string>& words);
 
 }  // namespace moecap::report

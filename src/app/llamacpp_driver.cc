@@ -17,15 +17,17 @@ namespace moecap::app {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr int kMostSlots = 256;  // of llama.cpp
+
 using llamacpp::EngineLibrary;
 using llamacpp::LlamaCppSystem;
 using llamacpp::LoadedModel;
 
-class Instance final : public run::SystemInstance {
+class Instance final : public experiment::SystemInstance {
  public:
   explicit Instance(std::unique_ptr<LlamaCppSystem> system) : system_(std::move(system)) {}
 
-  load::SystemUnderTest& system() override { return *system_; }
+  std::vector<load::SystemUnderTest*> systems() override { return {system_.get()}; }
   void BeginMeasurement() override { system_->StartPassLog(); }
 
   Status AddRouting(std::vector<record::PassRecord>& passes) override {
@@ -46,9 +48,9 @@ class Instance final : public run::SystemInstance {
   std::unique_ptr<LlamaCppSystem> system_;
 };
 
-class Driver final : public run::SystemDriver {
+class Driver final : public experiment::SystemDriver {
  public:
-  Driver(std::shared_ptr<const EngineLibrary> library, const Clock& clock, run::SystemDescription description,
+  Driver(std::shared_ptr<const EngineLibrary> library, const Clock& clock, experiment::SystemDescription description,
          int context_tokens, int batch_tokens)
       : library_(std::move(library)),
         clock_(clock),
@@ -56,35 +58,42 @@ class Driver final : public run::SystemDriver {
         context_tokens_(context_tokens),
         batch_tokens_(batch_tokens) {}
 
-  const run::SystemDescription& description() const override { return description_; }
+  const experiment::SystemDescription& description() const override { return description_; }
 
-  Result<std::unique_ptr<run::SystemInstance>> Start(int concurrency) override {
+  Result<std::unique_ptr<experiment::SystemInstance>> Start(const experiment::StartOptions& start) override {
+    if (start.connections > kMostSlots) {
+      return BadInput(fmt::format("{} requests at once are more than the engine's {} KV-cache slots; use fewer clients",
+                                  start.connections, kMostSlots));
+    }
     if (!model_) {
       ASSIGN_OR_RETURN(model_, LoadedModel::Load(*library_, description_.model_file));
     }
     llamacpp::EngineOptions options;
     options.threads = description_.threads;
-    options.slots = concurrency;
+    options.slots = start.connections;
     options.context_tokens = context_tokens_;
     options.batch_tokens = batch_tokens_;
     ASSIGN_OR_RETURN(auto system, LlamaCppSystem::Create(*library_, model_, options, clock_));
-    return std::unique_ptr<run::SystemInstance>(new Instance(std::move(system)));
+    return std::unique_ptr<experiment::SystemInstance>(new Instance(std::move(system)));
   }
 
   void Unload() override { model_.reset(); }
 
+  bool TakesTokenIds() const override { return true; }
+  bool CanIgnoreEndToken() const override { return true; }
+
  private:
   std::shared_ptr<const EngineLibrary> library_;
   const Clock& clock_;
-  run::SystemDescription description_;
+  experiment::SystemDescription description_;
   int context_tokens_;
   int batch_tokens_;
   std::shared_ptr<const LoadedModel> model_;
 };
 
-Result<std::unique_ptr<run::SystemDriver>> MakeDriver(const std::shared_ptr<const EngineLibrary>& library, const Clock& clock,
-                                                      const run::SystemConfig& system, const run::RunConfig& config) {
-  run::SystemDescription description;
+Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_ptr<const EngineLibrary>& library, const Clock& clock,
+                                                      const experiment::SystemConfig& system, const experiment::Config& config) {
+  experiment::SystemDescription description;
   description.name = system.name;
   description.engine = library->description();
   description.threads = system.threads > 0 ? system.threads : hardware::DetectHost().UsableThreads();
@@ -106,17 +115,17 @@ Result<std::unique_ptr<run::SystemDriver>> MakeDriver(const std::shared_ptr<cons
   description.model_file_bytes = fs::file_size(file);
   description.description = fmt::format("{}, {} {}, {} threads", description.engine, description.model.id,
                                         description.model.weight_type, description.threads);
-  return std::unique_ptr<run::SystemDriver>(
+  return std::unique_ptr<experiment::SystemDriver>(
       new Driver(library, clock, std::move(description), config.context_tokens, config.batch_tokens));
 }
 
 }  // namespace
 
-run::DriverFactory LlamaCppDriverFactory(const Clock& clock) {
+experiment::DriverFactory LlamaCppDriverFactory(const Clock& clock) {
   // The engine is loaded once, by the first system that needs it.
   auto library = std::make_shared<std::shared_ptr<const EngineLibrary>>();
-  return [library, &clock](const run::SystemConfig& system,
-                           const run::RunConfig& config) -> Result<std::unique_ptr<run::SystemDriver>> {
+  return [library, &clock](const experiment::SystemConfig& system,
+                           const experiment::Config& config) -> Result<std::unique_ptr<experiment::SystemDriver>> {
     if (!*library) {
       ASSIGN_OR_RETURN(*library, EngineLibrary::Load());
     }

@@ -3,8 +3,8 @@
 
 namespace moecap::app {
 
-run::DriverFactory LlamaCppDriverFactory(const Clock&) {
-  return [](const run::SystemConfig&, const run::RunConfig&) -> Result<std::unique_ptr<run::SystemDriver>> {
+experiment::DriverFactory LlamaCppDriverFactory(const Clock&) {
+  return [](const experiment::SystemConfig&, const experiment::Config&) -> Result<std::unique_ptr<experiment::SystemDriver>> {
     return BadInput("this moecap was built without the embedded engine; configure with -DMOECAP_LLAMA=prebuilt");
   };
 }

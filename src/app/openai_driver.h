@@ -1,12 +1,12 @@
-// Wires servers reached over HTTP to run/'s driver interface.
+// Wires servers reached over HTTP to experiment/'s driver interface.
 #pragma once
 
 #include "base/clock.h"
-#include "run/system_driver.h"
+#include "experiment/driver.h"
 
 namespace moecap::app {
 
 // A factory for systems with a `server`. Asks the server what it is. `clock` must outlive it.
-run::DriverFactory OpenAiDriverFactory(const Clock& clock);
+experiment::DriverFactory OpenAiDriverFactory(const Clock& clock);
 
 }  // namespace moecap::app

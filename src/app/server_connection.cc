@@ -22,7 +22,7 @@ std::string FirstOf(const char* name, const char* other) {
   return value.empty() ? FromEnvironment(other) : value;
 }
 
-Result<std::string> ReadKey(const run::ServerConfig& server) {
+Result<std::string> ReadKey(const experiment::ServerConfig& server) {
   if (!server.api_key_env.empty()) {
     std::string key = FromEnvironment(server.api_key_env.c_str());
     if (key.empty())
@@ -39,7 +39,7 @@ Result<std::string> ReadKey(const run::ServerConfig& server) {
   return key;
 }
 
-Result<net::HttpClientOptions> HttpOptions(const run::ServerConfig& server) {
+Result<net::HttpClientOptions> HttpOptions(const experiment::ServerConfig& server) {
   net::HttpClientOptions options;
   for (const std::string& text : server.urls) {
     ASSIGN_OR_RETURN(options.urls.emplace_back(), net::ParseUrl(text));
@@ -61,7 +61,7 @@ Result<net::HttpClientOptions> HttpOptions(const run::ServerConfig& server) {
 int64_t Nanoseconds(double seconds) { return static_cast<int64_t>(seconds * 1e9); }
 
 // The model's name: the configured one, or the only one the server lists.
-Result<std::string> ModelName(const run::ServerConfig& server, const openai::ServerIdentity& identity) {
+Result<std::string> ModelName(const experiment::ServerConfig& server, const openai::ServerIdentity& identity) {
   if (!server.model.empty()) return server.model;
   if (identity.models.size() == 1) return identity.models.front();
   if (identity.models.empty()) return std::string("unnamed");
@@ -71,7 +71,7 @@ Result<std::string> ModelName(const run::ServerConfig& server, const openai::Ser
 
 }  // namespace
 
-Result<ServerConnection> ConnectServer(const run::ServerConfig& server, const Clock& clock) {
+Result<ServerConnection> ConnectServer(const experiment::ServerConfig& server, const Clock& clock) {
   ServerConnection connection;
   openai::OpenAiOptions& options = connection.options;
   ASSIGN_OR_RETURN(options.http, HttpOptions(server));

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "run/config.h"
+#include "experiment/server_config.h"
 #include "system/openai/discovery.h"
 #include "system/openai/openai_system.h"
 
@@ -24,6 +24,6 @@ struct ServerConnection {
 
 // Asks the server who it is. Errors: kBadInput for a key, a header, a certificate file, an interface or a model that is not
 // there, naming it; kFailed when the server cannot be reached.
-Result<ServerConnection> ConnectServer(const run::ServerConfig& server, const Clock& clock);
+Result<ServerConnection> ConnectServer(const experiment::ServerConfig& server, const Clock& clock);
 
 }  // namespace moecap::app

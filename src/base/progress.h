@@ -18,8 +18,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Redraws at most ten times a second on a terminal and once in five seconds otherwise.
-  void Update(int64_t done, int64_t total, const std::string& activity);
+  // Redraws at most ten times a second on a terminal and once in five seconds otherwise. Rate and time left are those of
+  // `activity`: a new one begins anew. `rest` stands at the end of the line.
+  void Update(int64_t done, int64_t total, const std::string& activity, const std::string& rest = "");
 
   // The text of one update; without rate and time left when rate_per_s is 0: "[####----]  42 %
   // 54/128 requests  31.2/s  2.00 s left  F16". Pure; for tests.
@@ -31,8 +32,9 @@ class Progress {
   std::FILE* stream_;
   bool is_terminal_;
   std::string unit_;
-  int64_t started_ns_;
-  int64_t first_done_ = -1;  // what an earlier run had done; not part of the rate
+  std::string activity_;
+  int64_t started_ns_ = 0;  // of the activity
+  int64_t first_done_ = 0;  // when it began; not part of the rate
   int64_t last_ns_ = 0;
   bool drawn_ = false;
 };

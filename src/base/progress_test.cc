@@ -37,6 +37,27 @@ TEST(Progress, WritesPlainLinesNowAndThenWithoutATerminal) {
   EXPECT_EQ(text.find('\r'), std::string::npos);
 }
 
+TEST(Progress, RateAndTimeLeftAreThoseOfTheActivity) {
+  char* text = nullptr;
+  size_t size = 0;
+  std::FILE* stream = open_memstream(&text, &size);
+  {
+    FakeClock clock;
+    Progress progress(clock, stream, false, "requests");
+    progress.Update(0, 10, "A");
+    clock.AdvanceNs(600'000'000'000);  // A took ten minutes
+    progress.Update(0, 10, "B", "; measurement 2 of 3");
+    clock.AdvanceNs(5'000'000'000);
+    progress.Update(5, 10, "B", "; measurement 2 of 3");
+  }
+  std::fclose(stream);
+  EXPECT_EQ(std::string(text, size),
+            "  0 %  0/10 requests  A\n"
+            "  0 %  0/10 requests  B; measurement 2 of 3\n"
+            " 50 %  5/10 requests  1.0/s  5.00 s left  B; measurement 2 of 3\n");
+  std::free(text);
+}
+
 TEST(Progress, RedrawsOneLineOnATerminalAndClearsIt) {
   const std::string text = Written(true, 10);
   EXPECT_EQ(text.find('\n'), std::string::npos);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace moecap {
@@ -83,6 +84,9 @@ class YamlMap {
   YamlErrors& errors_;
   std::set<std::string> known_;
 };
+
+// Block style, in the order of the keys; lists of plain values on one line. Reads back to the same values.
+std::string ToYaml(const Json& value);
 
 // The number that `text` spells, without anything around it; null for infinities and NaN.
 std::optional<double> ParseNumber(std::string_view text);

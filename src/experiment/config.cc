@@ -241,7 +241,7 @@ void ReadLimits(YamlMap& map, YamlErrors& errors, Config& config) {
   if (const YamlNode* node = map.Child("deadlines")) ReadDeadlines(*node, errors, config.deadlines);
   config.repeats = static_cast<int>(map.Integer("repeats", 1, 1000).value_or(config.repeats));
   config.seed = static_cast<uint64_t>(map.Integer("seed", 0, INT64_MAX).value_or(1));
-  config.flush_cache = map.Boolean("flush_cache");
+  config.flush_cache = map.Boolean("flush_cache").value_or(false);
 }
 
 Config ReadTop(const YamlNode& root, const fs::path& base_dir, YamlErrors& errors) {

@@ -97,7 +97,7 @@ struct Config {
   double most_error_share = 0.5;     // above it a measurement is given up
   Deadlines deadlines;
   int client_threads = 1;           // that drive a server
-  std::optional<bool> flush_cache;  // empty a server's prefix cache before each measurement; null = where salts do not reach
+  bool flush_cache = false;         // empty a server's prefix cache before each measurement
   int64_t max_output_tokens = 256;  // of problems
   int context_tokens = 512;         // of the embedded engine, per request: prompt and output
   int batch_tokens = 512;           // of the embedded engine, prompt tokens in one pass at most

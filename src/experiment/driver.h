@@ -62,9 +62,6 @@ class SystemDriver {
   virtual bool TakesTokenIds() const = 0;
   virtual bool TakesMessages() const { return false; }  // chat
   virtual bool CanIgnoreEndToken() const = 0;
-  // Cache salts keep requests apart in its prefix cache, or it has none that outlives a measurement.
-  virtual bool KeepsCachesApart() const { return true; }
-  virtual bool CanFlushCache() const { return false; }
   virtual bool CanTokenize() const { return false; }
   // Tokens of a prompt's text as the system counts them. Requires CanTokenize.
   virtual Result<int64_t> CountTokens(const std::string& text);

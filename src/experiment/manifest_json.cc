@@ -100,6 +100,7 @@ void Fields(auto& archive, JsonFieldsOf<Manifest> auto& manifest) {
   archive("command", manifest.command);
   archive("workload", manifest.workload);
   archive("problems", manifest.problems);
+  archive("problems_xxh3", manifest.problems_xxh3);
   archive("energy_source", manifest.energy_source);
   archive("notes", manifest.notes);
   archive("measurements", manifest.measurements);

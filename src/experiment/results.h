@@ -82,6 +82,7 @@ struct Manifest {
   Config config;
   std::string workload;     // one line
   int64_t problems = 0;     // of one repetition; 0 without right answers
+  std::string problems_xxh3;  // of ids, questions and answers, 16 hex digits; empty without
   hardware::HostInfo host;  // of the systems in this process; of the client of servers
   std::optional<hardware::Ceilings> ceilings;
   std::string energy_source;  // the counters behind Measurement::energy_j: "RAPL: package-0, dram"; empty = none

@@ -170,7 +170,7 @@ class Experiment::Session {
         SafeSalt(results_.manifest().run_id, fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
     const PlanInput input{config_, experiment_.problems_, experiment_.other_problems_, planned.level, NumberOf(planned), salt};
     ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(input, unit.driver));
-    RETURN_IF_ERROR(FlushCache(unit.driver));
+    if (config_.flush_cache) RETURN_IF_ERROR(unit.driver.FlushPrefixCache());
     StartOptions start;
     start.threads = unit.measurement.threads;
     start.connections = Connections(config_, unit.driver.description(), planned.level);
@@ -283,13 +283,6 @@ class Experiment::Session {
     for (const auto& driver : experiment_.drivers_) {
       if (driver.get() != keep) driver->Unload();
     }
-  }
-
-  // Where neither salts nor a cache that ends with the measurement keep prompts apart, the cache is emptied, if the server can.
-  Status FlushCache(SystemDriver& driver) {
-    if (config_.flush_cache == true) return driver.FlushPrefixCache();
-    if (config_.flush_cache || driver.KeepsCachesApart() || !driver.CanFlushCache()) return {};
-    return driver.FlushPrefixCache();
   }
 
   // Equal for all systems.

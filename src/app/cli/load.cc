@@ -1,6 +1,5 @@
-// moecap load: how fast a server answers under a load, and whether the client can be believed.
+// moecap load: a server under load, an experiment made of flags.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -9,19 +8,10 @@
 #include <optional>
 
 #include "app/cli/cli.h"
-#include "app/cli/interrupt.h"
-#include "app/cli/load_reports.h"
+#include "app/cli/experiment_run.h"
 #include "app/cli/output.h"
-#include "app/cli/stored_runs.h"
-#include "app/load_target.h"
-#include "base/clock.h"
-#include "base/folder_lock.h"
-#include "base/fs.h"
-#include "base/progress.h"
-#include "hardware/probe/probe.h"
-#include "loadtest/load_test.h"
-#include "loadtest/results.h"
-#include "loadtest/summarize.h"
+#include "base/yaml.h"
+#include "experiment/config.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
@@ -29,14 +19,15 @@ namespace {
 
 struct Flags {
   std::string target;  // a configuration or a URL
-  std::string resume, results_dir, api, model, api_key_env, ca, salt, arrivals;
-  bool insecure = false, json = false, text = false, flush = false;
+  std::string api, model, api_key_env, ca, salt, arrivals, dataset;
+  bool insecure = false, text = false, flush = false, search = false, print_config = false;
   std::vector<int> clients;
   std::vector<double> rates;
   std::optional<int64_t> requests, input_tokens, output_tokens, warmup, seed;
   std::optional<int> threads, repeats;
   std::optional<double> duration_s, drain_s, ttft_s, tpot_s, e2e_s;
-  bool search = false;
+  std::optional<double> timeout_s, headers_s, first_token_s, idle_s;
+  ExperimentFlags experiment;
 };
 
 bool IsUrl(const std::string& text) { return text.find("://") != std::string::npos; }
@@ -54,6 +45,7 @@ std::string ConfigOf(const Flags& flags) {
   put_text(server, "api", flags.api);
   put_text(server, "model", flags.model);
   put_text(server, "api_key_env", flags.api_key_env);
+  put(server, "timeout_s", flags.timeout_s);
   if (!flags.ca.empty()) server["ca"] = fs::absolute(flags.ca).string();
   if (flags.insecure) server["insecure"] = true;
   Json& workload = config["workload"];
@@ -63,6 +55,11 @@ std::string ConfigOf(const Flags& flags) {
   if (flags.text) workload["text"] = true;
   put_text(workload, "salt", flags.salt);
   put(workload, "seed", flags.seed);
+  if (!flags.dataset.empty()) {
+    Json& dataset = config["dataset"] = {{"path", fs::absolute(flags.dataset).string()}};
+    put(dataset, "problems", flags.requests);
+    config.erase("workload");
+  }
   Json& load = config["load"];
   if (!flags.clients.empty()) load["clients"] = flags.clients;
   if (!flags.rates.empty()) load["rates_per_s"] = flags.rates;
@@ -70,9 +67,14 @@ std::string ConfigOf(const Flags& flags) {
   put(config, "warmup_requests", flags.warmup);
   put(config, "duration_s", flags.duration_s);
   put(config, "drain_s", flags.drain_s);
-  put(config, "threads", flags.threads);
+  put(config, "client_threads", flags.threads);
   put(config, "repeats", flags.repeats);
   put(config, "seed", flags.seed);
+  Json deadlines = Json::object();
+  put(deadlines, "headers_s", flags.headers_s);
+  put(deadlines, "first_token_s", flags.first_token_s);
+  put(deadlines, "idle_s", flags.idle_s);
+  if (!deadlines.empty()) config["deadlines"] = deadlines;
   if (flags.flush) config["flush_cache"] = true;
   Json objectives = Json::object();
   put(objectives, "ttft_s", flags.ttft_s);
@@ -80,118 +82,38 @@ std::string ConfigOf(const Flags& flags) {
   put(objectives, "e2e_s", flags.e2e_s);
   if (!objectives.empty()) config["objectives"] = objectives;
   if (flags.search) config["search"] = Json::object();
-  return DumpJson(config);
+  return ToYaml(config);
 }
 
-Result<loadtest::LoadTestConfig> MakeConfig(const Flags& flags, const CLI::App& app) {
-  if (flags.target.empty()) return BadInput("give a configuration or the URL of a server: moecap load http://127.0.0.1:8000");
-  loadtest::LoadTestConfig config;
-  if (IsUrl(flags.target)) {
-    ASSIGN_OR_RETURN(config, loadtest::ParseLoadTestConfig(ConfigOf(flags), "the command line", fs::current_path()));
-  } else {
-    for (const CLI::Option* option : app.get_options()) {
-      const std::string name = option->get_name();
-      if (option->count() == 0 || name == "target" || name == "--json" || name == "--results-dir") continue;
-      return BadInput(fmt::format("{} goes with a URL; in {} write it as a key (docs/load.md)", name, flags.target));
-    }
-    ASSIGN_OR_RETURN(config, loadtest::ReadLoadTestConfig(flags.target));
+// Flags that go with a configuration file, too.
+bool IsGeneral(const std::string& name) {
+  for (const char* general : {"target", "--json", "--results-dir", "--resume", "--all", "--include-invalid", "--print-config"}) {
+    if (name == general) return true;
   }
-  if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
-  return config;
+  return false;
 }
 
-std::string DescribeClient(int threads) {
-  const hardware::HostInfo host = hardware::DetectHost();
-  return fmt::format("{}, {} usable CPU{}, {} thread{}", host.cpu_model.empty() ? "unknown processor" : host.cpu_model,
-                     host.UsableThreads(), host.UsableThreads() == 1 ? "" : "s", threads, threads == 1 ? "" : "s");
-}
-
-Result<loadtest::LoadResults> NewResults(const loadtest::LoadTestConfig& config, loadtest::Target& target,
-                                         const Invocation& invocation) {
-  loadtest::LoadManifest manifest;
-  manifest.run_id = WallTimeCompact() + "-" + config.name;
-  manifest.started_at = WallTimeIso8601();
-  manifest.moecap_version = kVersion;
-  manifest.command = invocation.command;
-  manifest.config = config;
-  manifest.target = target.description();
-  manifest.client = DescribeClient(config.threads);
-  RETURN_IF_ERROR(loadtest::Describe(manifest, target));
-  return loadtest::LoadResults::Create(config.results_dir, std::move(manifest));
-}
-
-// Locked before it is read, so that no other process finishes it in between.
-Result<loadtest::LoadResults> StoredResults(const Flags& flags, std::optional<FolderLock>& lock) {
-  const fs::path results_dir = flags.results_dir.empty() ? kResultsDir : flags.results_dir;
-  const fs::path dir = loadtest::LoadResults::IsLoadTest(flags.resume) ? fs::path(flags.resume) : results_dir / flags.resume;
-  if (!loadtest::LoadResults::IsLoadTest(dir))
-    return BadInput(fmt::format("{} is no load test: neither a folder with {} nor an id in {}", flags.resume,
-                                loadtest::kManifestName, results_dir.string()));
-  ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(dir));
-  lock.emplace(std::move(acquired));
-  ASSIGN_OR_RETURN(loadtest::LoadResults results, loadtest::LoadResults::Open(dir));
-  if (results.manifest().complete)
-    return BadInput(fmt::format("{} is complete; show it with: moecap report {}", flags.resume, dir.string()));
-  RETURN_IF_ERROR(results.PrepareResume());
-  return results;
-}
-
-Status Execute(loadtest::LoadResults& results, loadtest::Target& target, const Clock& clock) {
-  const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
-  Progress progress(clock, stderr, is_terminal, "requests");
-  loadtest::LoadTestHooks hooks;
-  hooks.stop_requested = [] { return InterruptRequested(); };
-  hooks.on_progress = [&](int64_t done, int64_t planned, const std::string& activity) {
-    progress.Update(done, planned, activity);
-  };
-  std::vector<std::string> notes;
-  hooks.on_note = [&](const std::string& note) { notes.push_back(note); };
-  const Status status = loadtest::Execute(results, target, hooks, clock);
-  for (const std::string& note : notes) fmt::print(stderr, "{}\n", note);
-  return status;
-}
-
-// A load under which nothing was answered has no figures to be read.
-Status AllAnswered(const metrics::LoadTestSummary& summary) {
-  for (const metrics::LoadCell& cell : summary.cells) {
-    if (cell.whole.completed > 0 || cell.whole.offered == 0) continue;
-    const std::string why =
-        cell.errors.empty() || cell.errors.front().messages.empty() ? "" : ": " + cell.errors.front().messages.front();
-    return Failed(fmt::format("{}: none of {} requests was answered{}", cell.label, cell.whole.offered, why));
+Result<experiment::Config> MakeConfig(const Flags& flags, const CLI::App& app) {
+  if (IsUrl(flags.target)) return experiment::ParseConfig(ConfigOf(flags), "the command line", fs::current_path());
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0 || IsGeneral(option->get_name())) continue;
+    return BadInput(
+        fmt::format("{} goes with a URL; in {} write it as a key (docs/config.md)", option->get_name(), flags.target));
   }
-  return {};
+  return experiment::ReadConfig(flags.target);
 }
 
 Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocation) {
-  InstallInterruptHandler();
-  RaiseOpenFileLimit();
-  const SteadyClock clock;
-  std::optional<FolderLock> lock;
-  std::optional<loadtest::LoadResults> results;
-  loadtest::LoadTestConfig config;
-  if (!flags.resume.empty()) {
-    ASSIGN_OR_RETURN(results, StoredResults(flags, lock));
-    config = results->manifest().config;
-  } else {
+  std::optional<experiment::Config> config;
+  if (!flags.target.empty()) {
     ASSIGN_OR_RETURN(config, MakeConfig(flags, app));
+  } else if (flags.experiment.resume.empty()) {
+    return BadInput("give a configuration or the URL of a server: moecap load http://127.0.0.1:8000");
   }
-  ASSIGN_OR_RETURN(const auto target, MakeLoadTarget(config.server, clock));
-  if (!results) {
-    ASSIGN_OR_RETURN(results, NewResults(config, *target, invocation));
-    ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
-    lock.emplace(std::move(acquired));
-  }
-  const Status executed = Execute(*results, *target, clock);
-  if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) return executed;
-  ASSIGN_OR_RETURN(const metrics::LoadTestSummary summary, loadtest::Summarize(*results));
-  RETURN_IF_ERROR(WriteLoadReports(summary, results->dir()));
-  PrintLoadSummary(summary, flags.json);
-  fmt::print(stderr, "\nreport: {}\n", (results->dir() / "report.html").string());
-  if (!executed.ok()) {
-    return Error{ErrorKind::kInterrupted,
-                 fmt::format("{}; finish it with: moecap load --resume {}", executed.error().message, results->dir().string())};
-  }
-  return AllAnswered(summary);
+  if (!flags.print_config) return RunExperiment(config, flags.experiment, "load", invocation);
+  if (!config) return BadInput("--print-config shows what a URL and flags, or a file, amount to; give one");
+  PrintText(config->text);
+  return {};
 }
 
 void AddLoadFlags(CLI::App& app, Flags& flags) {
@@ -204,6 +126,7 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
   app.add_option("--clients", flags.clients, "closed loop: requests in flight, e.g. 1,8,64 (default: 1)")->delimiter(',');
   app.add_option("--rate", flags.rates, "open loop: requests a second, e.g. 2,4,8")->delimiter(',')->excludes("--clients");
   app.add_option("--arrivals", flags.arrivals, "with --rate: poisson, constant (default: poisson)");
+  app.add_option("--dataset", flags.dataset, "JSON lines with question and answer, whose answers are scored");
   app.add_option("--requests", flags.requests, "of each measurement (default: 1000, or what --rate sends in --duration)");
   app.add_option("--duration", flags.duration_s, "seconds after which nothing more is sent");
   app.add_option("--drain", flags.drain_s, "seconds for what is in flight then (default: until it has ended)");
@@ -216,6 +139,10 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
   app.add_option("--repeats", flags.repeats, "of each level");
   app.add_option("--threads", flags.threads, "event loops (default: 1)");
   app.add_option("--seed", flags.seed, "of prompts and arrivals (default: 1)");
+  app.add_option("--timeout", flags.timeout_s, "seconds for one request (default: 600)");
+  app.add_option("--headers-timeout", flags.headers_s, "seconds from the request sent to the response's headers");
+  app.add_option("--first-token-timeout", flags.first_token_s, "seconds from the request sent to the first token");
+  app.add_option("--idle-timeout", flags.idle_s, "seconds between two tokens");
   app.add_option("--ttft", flags.ttft_s, "objective: seconds to the first token");
   app.add_option("--tpot", flags.tpot_s, "objective: seconds per further token");
   app.add_option("--e2e", flags.e2e_s, "objective: seconds to the last token");
@@ -226,10 +153,9 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
 
 Action AddLoad(CLI::App& app, const Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("target", flags->target, "a YAML file (docs/load.md), or the URL of a server with the flags below");
-  app.add_option("--resume", flags->resume, "finish an interrupted load test, by id or folder")->excludes("target");
-  app.add_option("--results-dir", flags->results_dir, "where runs are stored (default: results)");
-  app.add_flag("--json", flags->json, "print the summary as JSON");
+  app.add_option("target", flags->target, "the URL of a server with the flags below, or a YAML file (docs/config.md)");
+  app.add_flag("--print-config", flags->print_config, "print the configuration that the flags amount to, and do nothing else");
+  AddExperimentFlags(app, flags->experiment);
   AddLoadFlags(app, *flags);
   app.footer(
       "Examples:\n"

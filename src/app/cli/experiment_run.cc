@@ -1,0 +1,229 @@
+#include "app/cli/experiment_run.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "analysis/judge.h"
+#include "app/cli/interrupt.h"
+#include "app/cli/output.h"
+#include "app/cli/stored_runs.h"
+#include "app/llamacpp_driver.h"
+#include "app/openai_driver.h"
+#include "base/clock.h"
+#include "base/folder_lock.h"
+#include "base/fs.h"
+#include "base/progress.h"
+#include "base/units.h"
+#include "experiment/cost_figures.h"
+#include "experiment/energy_meter.h"
+#include "experiment/resume.h"
+#include "experiment/runner.h"
+#include "hardware/probe/probe.h"
+
+namespace moecap::app {
+namespace fs = std::filesystem;
+namespace {
+
+using experiment::Config;
+using experiment::Experiment;
+using experiment::Manifest;
+using experiment::Results;
+
+bool HasEngine(const Config& config) {
+  return std::ranges::any_of(config.systems, [](const experiment::SystemConfig& system) { return !system.server; });
+}
+
+experiment::DriverFactory Drivers(const Clock& clock) {
+  return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(clock)](
+             const experiment::SystemConfig& system, const Config& config) {
+    return system.server ? server(system, config) : embedded(system, config);
+  };
+}
+
+// What is measured, on what, and what it costs; nothing is measured yet.
+Result<Manifest> Describe(const Config& config, Experiment& experiment, const Invocation& invocation,
+                          const experiment::EnergyMeter* energy) {
+  Manifest manifest;
+  manifest.run_id = WallTimeCompact() + "-" + config.name;
+  manifest.started_at = WallTimeIso8601();
+  manifest.moecap_version = kVersion;
+  manifest.command = invocation.command;
+  manifest.config = config;
+  manifest.host = hardware::DetectHost();
+  RETURN_IF_ERROR(experiment.Describe(manifest));
+  for (size_t i = 0; i < config.systems.size(); ++i) {
+    ASSIGN_OR_RETURN(experiment::ResolvedCost cost, experiment::ResolveCost(manifest.host, config.systems[i], config));
+    manifest.systems[i].machine = std::move(cost.machine);
+    manifest.systems[i].cost = std::move(cost.inputs);
+    manifest.systems[i].pay = cost.pay;
+  }
+  if (energy != nullptr) manifest.energy_source = energy->Describe();
+  return manifest;
+}
+
+// This machine's ceilings are those of the systems in this process; of servers it is only the client.
+Result<Results> Create(Manifest manifest, const Clock& clock) {
+  const fs::path results_dir = manifest.config.results_dir;
+  RETURN_IF_ERROR(MakeWritableDir(results_dir));
+  if (HasEngine(manifest.config)) {
+    fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
+    ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, CacheDir()));
+    manifest.ceilings = std::move(ceilings.ceilings);
+  }
+  return Results::Create(results_dir, std::move(manifest));
+}
+
+// Locked before it is read, so that no other process finishes it in between.
+Result<Results> OpenToResume(const ExperimentFlags& flags, std::optional<FolderLock>& lock) {
+  const fs::path results_dir = flags.results_dir.empty() ? kResultsDir : flags.results_dir;
+  ASSIGN_OR_RETURN(const fs::path dir, StoredDir(flags.resume, results_dir));
+  ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(dir));
+  lock.emplace(std::move(acquired));
+  ASSIGN_OR_RETURN(Results results, Results::Open(dir));
+  if (results.manifest().complete)
+    return BadInput(fmt::format("{} is complete; show it with: moecap report {}", flags.resume, flags.resume));
+  return results;
+}
+
+// Half of an experiment from another machine, engine, model or configuration would be none.
+Status CheckUnchanged(const Manifest& stored, const Manifest& now) {
+  const std::vector<std::string> changes = experiment::ChangesSince(stored, now);
+  if (changes.empty()) return {};
+  std::string text;
+  for (const std::string& change : changes) text += "\n  " + change;
+  return BadInput(fmt::format("{} cannot be finished here; since it began these changed:{}\nstart a new one instead",
+                              stored.run_id, text));
+}
+
+std::string TimeLeft(const experiment::ProgressUpdate& update, double elapsed_s) {
+  if (update.measurements <= 1) return "";
+  std::string text = fmt::format("; measurement {} of {}", update.measured + 1, update.measurements);
+  if (update.measured > 0) {
+    const double left_s = elapsed_s / update.measured * (update.measurements - update.measured);
+    text += fmt::format(", about {} left in all", FormatSeconds(left_s));
+  }
+  return text;
+}
+
+// Progress on stderr: of the measurement, and of the whole.
+class ProgressLine {
+ public:
+  explicit ProgressLine(const Clock& clock)
+      : clock_(clock), progress_(clock, stderr, ::isatty(STDERR_FILENO) == 1, "requests"), started_ns_(clock.NowNs()) {}
+
+  void Update(const experiment::ProgressUpdate& update) {
+    const double elapsed_s = static_cast<double>(clock_.NowNs() - started_ns_) * 1e-9;
+    std::string rest = TimeLeft(update, elapsed_s);
+    if (update.waiting_for > 0)
+      rest += fmt::format("; nothing from {} request{} for {:.0f} s", update.waiting_for, update.waiting_for == 1 ? "" : "s",
+                          update.waiting_s);
+    progress_.Update(update.done, update.planned, update.activity, rest);
+  }
+
+ private:
+  const Clock& clock_;
+  Progress progress_;
+  int64_t started_ns_;
+};
+
+Status Measure(Experiment& experiment, Results& results, RunIndex& index, experiment::EnergyMeter* energy, const Clock& clock) {
+  std::vector<std::string> notes;
+  Status status;
+  {
+    ProgressLine progress(clock);
+    experiment::Hooks hooks;
+    hooks.stop_requested = [] { return InterruptRequested(); };
+    hooks.energy = energy;
+    hooks.on_progress = [&](const experiment::ProgressUpdate& update) { progress.Update(update); };
+    hooks.on_note = [&](const std::string& note) { notes.push_back(note); };
+    hooks.on_stored = [&](const Results& stored) { index.Update(stored, store::RunStatus::kRunning); };
+    status = experiment.Execute(results, hooks);
+  }
+  for (const std::string& note : notes) fmt::print(stderr, "{}\n", note);
+  return status;
+}
+
+// A system that answered nothing has no figures, so the run has failed for it. Everything is stored all the same.
+Status CheckAnswered(const cap::ExperimentSummary& summary, const Results& results) {
+  using cap::FigureId;
+  for (const cap::SystemSummary& system : summary.systems) {
+    double offered = 0, completed = 0;
+    std::string why;
+    for (const cap::CellSummary& cell : system.cells) {
+      offered += cell.figures[FigureId::kRequests].value_or(0);
+      completed += cell.figures[FigureId::kCompleted].value_or(0);
+      for (const cap::MeasurementSummary& measurement : cell.measurements) {
+        const auto& errors = measurement.load.errors;
+        if (why.empty() && !errors.empty() && !errors.front().messages.empty()) why = errors.front().messages.front();
+      }
+    }
+    if (offered == 0 || completed > 0) continue;
+    return Failed(fmt::format("{}: none of {:.0f} requests was answered{}{}; the run is stored in {}", system.name, offered,
+                              why.empty() ? "" : ", the first failed with: ", why, results.dir().string()));
+  }
+  return {};
+}
+
+Status Report(const Results& results, const Status& executed, const ExperimentFlags& flags, const char* verb, RunIndex& index) {
+  ASSIGN_OR_RETURN(const cap::JudgedExperiment judged, analysis::JudgeStored(results, flags.include_invalid));
+  index.Update(results, executed.ok() ? store::RunStatus::kComplete : store::RunStatus::kInterrupted, judged);
+  RETURN_IF_ERROR(WriteReports(judged, results.dir()));
+  PrintReport(judged, flags.json, flags.all);
+  fmt::print(stderr, "\nreport: {}\n", (results.dir() / "report.html").string());
+  if (executed.ok()) return CheckAnswered(judged.summary, results);
+  return Error{ErrorKind::kInterrupted, fmt::format("{}; finish it with: moecap {} --resume {}", executed.error().message, verb,
+                                                    results.dir().string())};
+}
+
+}  // namespace
+
+void AddExperimentFlags(CLI::App& app, ExperimentFlags& flags) {
+  app.add_option("--resume", flags.resume, "finish an interrupted run, by id or folder");
+  app.add_option("--results-dir", flags.results_dir, "where runs are stored (default: results)");
+  app.add_flag("--all", flags.all, "print the whole report, not just its first screen");
+  app.add_flag("--json", flags.json, "print the summary as JSON");
+  app.add_flag("--include-invalid", flags.include_invalid, "judge cells in which a gate tripped, too");
+}
+
+Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& flags, const char* verb,
+                     const Invocation& invocation) {
+  InstallInterruptHandler();
+  RaiseOpenFileLimit();
+  const SteadyClock clock;
+  std::optional<FolderLock> lock;
+  std::optional<Results> results;
+  if (!flags.resume.empty()) {
+    ASSIGN_OR_RETURN(results, OpenToResume(flags, lock));
+  }
+  Config config = given ? *given : results->manifest().config;
+  if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
+  ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(clock), clock));
+  std::string no_energy;
+  const auto energy = HasEngine(config) ? experiment::OpenEnergyMeter(no_energy) : nullptr;
+  ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, energy.get()));
+  if (results) {
+    RETURN_IF_ERROR(CheckUnchanged(results->manifest(), manifest));
+    RETURN_IF_ERROR(results->PrepareResume());
+  } else {
+    ASSIGN_OR_RETURN(results, Create(std::move(manifest), clock));
+    ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
+    lock.emplace(std::move(acquired));
+  }
+  if (!no_energy.empty()) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
+  RunIndex index;
+  index.Update(*results, store::RunStatus::kRunning);
+  const Status executed = Measure(experiment, *results, index, energy.get(), clock);
+  if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) {
+    index.Update(*results, store::RunStatus::kInterrupted);
+    return executed;
+  }
+  return Report(*results, executed, flags, verb, index);
+}
+
+}  // namespace moecap::app

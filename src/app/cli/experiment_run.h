@@ -1,0 +1,34 @@
+// One experiment from its configuration, or from what an interrupted one left, to the report: what `moecap run` and
+// `moecap load` share.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "app/cli/cli.h"
+#include "base/result.h"
+#include "experiment/config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace moecap::app {
+
+struct ExperimentFlags {
+  std::string resume;       // id or folder; empty = a new experiment
+  std::string results_dir;  // empty = as the configuration says
+  bool json = false;        // print the summary as JSON
+  bool all = false;         // the whole report in the terminal
+  bool include_invalid = false;
+};
+
+// --resume, --results-dir, --json, --all and --include-invalid.
+void AddExperimentFlags(CLI::App& app, ExperimentFlags& flags);
+
+// `config`: of a new experiment; with `resume` it may be given to be compared with the stored one. `verb`: for the command that
+// finishes an interrupted experiment. Errors: kFailed when a system answered nothing; kInterrupted with that command.
+Status RunExperiment(const std::optional<experiment::Config>& config, const ExperimentFlags& flags, const char* verb,
+                     const Invocation& invocation);
+
+}  // namespace moecap::app

@@ -95,9 +95,8 @@ void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& ba
   system.threads = static_cast<int>(map.Integer("threads", 1, kMostThreads).value_or(defaults.threads));
 }
 
-void ReadServerSystem(YamlMap& map, const YamlNode& server, const fs::path& base_dir, YamlErrors& errors, SystemConfig& system) {
-  system.server = ReadServer(server, base_dir, errors);
-  for (const std::string_view key : {"model", "weights", "threads"}) {
+void RefuseEngineKeys(YamlMap& map, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
     if (map.Child(key) != nullptr)
       map.Complain(key, fmt::format("\"{}\" has no meaning beside \"server\"; write the server's settings inside it", key));
   }
@@ -114,7 +113,8 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   SystemConfig system;
   system.machine = defaults.machine;
   if (const YamlNode* server = map.Child("server")) {
-    ReadServerSystem(map, *server, base_dir, errors, system);
+    system.server = ReadServer(*server, base_dir, errors);
+    RefuseEngineKeys(map, {"model", "weights", "threads"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
   }
@@ -138,7 +138,8 @@ void ReadSystems(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, Con
     if (systems != nullptr) map.Complain("server", "give one of \"server\" and \"systems\"");
     SystemConfig system;
     system.machine = defaults.machine;
-    ReadServerSystem(map, *server, base_dir, errors, system);
+    system.server = ReadServer(*server, base_dir, errors);
+    RefuseEngineKeys(map, {"model"});
     system.name = DefaultName(system);
     config.systems.push_back(std::move(system));
     if (threads > 0) config.client_threads = threads;

@@ -1,11 +1,9 @@
-#include "run/config.h"
+#include "experiment/config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
-namespace moecap::run {
+namespace moecap::experiment {
 namespace {
 
 constexpr const char* kGood = R"(name: quick
@@ -22,7 +20,7 @@ cost: {energy_usd_per_kwh: 0.3, pue: 1.2}
 )";
 
 std::string ErrorOf(const std::string& text) {
-  const auto config = ParseRunConfig(text, "c.yaml", "/base");
+  const auto config = ParseConfig(text, "c.yaml", "/base");
   EXPECT_FALSE(config.ok()) << text;
   if (config.ok()) return "";
   EXPECT_EQ(config.error().kind, ErrorKind::kBadInput);
@@ -44,8 +42,8 @@ constexpr const char* kServer = R"(systems:
 dataset: {path: data/test.jsonl}
 )";
 
-TEST(RunConfig, ReadsAServer) {
-  const auto config = ParseRunConfig(kServer, "c.yaml", "/base");
+TEST(Config, ReadsAServer) {
+  const auto config = ParseConfig(kServer, "c.yaml", "/base");
   ASSERT_TRUE(config.ok()) << config.error().message;
   ASSERT_TRUE(config->systems[0].server.has_value());
   const ServerConfig& server = *config->systems[0].server;
@@ -55,12 +53,9 @@ TEST(RunConfig, ReadsAServer) {
   EXPECT_EQ(server.headers.at("X-Team"), "bench");
   EXPECT_EQ(server.timeout_s, 30);
   EXPECT_FALSE(server.insecure);
-  const auto again = RunConfigFromJson(ToJson(*config));
-  ASSERT_TRUE(again.ok()) << again.error().message;
-  EXPECT_EQ(ToJson(*again).dump(), ToJson(*config).dump());
 }
 
-TEST(RunConfig, ServersNeedAUrlAndKeepSecretsOut) {
+TEST(Config, ServersNeedAUrlAndKeepSecretsOut) {
   const auto with = [](const std::string& server) {
     return ErrorOf("systems: [{server: {" + server + "}}]\ndataset: {path: d.jsonl}\n");
   };
@@ -73,8 +68,8 @@ TEST(RunConfig, ServersNeedAUrlAndKeepSecretsOut) {
               testing::HasSubstr("no meaning beside"));
 }
 
-TEST(RunConfig, ReadsEveryPart) {
-  const auto config = ParseRunConfig(kGood, "c.yaml", "/base");
+TEST(Config, ReadsEveryPart) {
+  const auto config = ParseConfig(kGood, "c.yaml", "/base");
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config->name, "quick");
   ASSERT_EQ(config->systems.size(), 2u);
@@ -82,12 +77,15 @@ TEST(RunConfig, ReadsEveryPart) {
   EXPECT_EQ(config->systems[0].threads, 2);
   EXPECT_EQ(config->systems[1].name, "Q4_0") << "named after its weights";
   EXPECT_EQ(config->systems[1].threads, 1);
-  EXPECT_EQ(config->dataset, "/base/data/test.jsonl");
-  EXPECT_EQ(config->problems, 128);
-  EXPECT_EQ(config->scoring, Scoring::kGsm8kFlexibleExtract);
-  EXPECT_THAT(config->concurrency, testing::ElementsAre(1, 4, 16));
+  ASSERT_TRUE(config->problems.has_value());
+  EXPECT_EQ(config->problems->path, "/base/data/test.jsonl");
+  EXPECT_EQ(config->problems->problems, 128);
+  EXPECT_EQ(config->problems->scoring, Scoring::kGsm8kFlexibleExtract);
+  EXPECT_EQ(config->load.kind, record::LoadKind::kClients);
+  EXPECT_THAT(config->load.levels, testing::ElementsAre(1, 4, 16));
   EXPECT_EQ(config->repeats, 3);
-  EXPECT_EQ(config->cost.at("pue"), 1.2);
+  EXPECT_EQ(config->systems[0].machine.given.at("pue"), 1.2) << "the default of every system";
+  EXPECT_EQ(config->text, kGood) << "kept for the manifest";
 }
 
 constexpr const char* kPriced = R"(model: m
@@ -104,17 +102,16 @@ cost:
     cost: {rent_usd_per_h: 12.5}
 )";
 
-TEST(RunConfig, ReadsWhatTheRunIsPricedAs) {
-  const auto config = ParseRunConfig(kPriced, "c.yaml", "/base");
+TEST(Config, ReadsWhatTheRunIsPricedAs) {
+  const auto config = ParseConfig(kPriced, "c.yaml", "/base");
   ASSERT_TRUE(config.ok()) << config.error().message;
-  EXPECT_EQ(config->pay, cost::Pay::kRent);
   EXPECT_EQ(config->price_book, "/base/prices.json");
-  ASSERT_TRUE(config->machine.has_value());
-  EXPECT_EQ(config->machine->accelerators.at(1).id, "l40s");
-  EXPECT_EQ(config->machine->given.at("rent_usd_per_h"), 12.5);
-  const auto again = RunConfigFromJson(ToJson(*config));
-  ASSERT_TRUE(again.ok()) << again.error().message;
-  EXPECT_EQ(ToJson(*again), ToJson(*config));
+  const MachineConfig& machine = config->systems[0].machine;
+  EXPECT_EQ(machine.pay, cost::Pay::kRent);
+  ASSERT_TRUE(machine.machine.has_value());
+  EXPECT_EQ(machine.machine->accelerators.at(1).id, "l40s");
+  EXPECT_EQ(machine.machine->given.at("rent_usd_per_h"), 12.5);
+  EXPECT_EQ(machine.given.at("utilisation"), 0.5);
   const std::string text = kPriced;
   EXPECT_THAT(ErrorOf(text + "    dram_gb: 5\n"),
               testing::AllOf(testing::HasSubstr("c.yaml:13:"), testing::HasSubstr("did you mean \"dram_gib\"?")));
@@ -122,15 +119,7 @@ TEST(RunConfig, ReadsWhatTheRunIsPricedAs) {
               testing::HasSubstr("known: buy, rent"));
 }
 
-TEST(RunConfig, SurvivesTheManifest) {
-  const auto config = ParseRunConfig(kGood, "c.yaml", "/base");
-  const auto again = RunConfigFromJson(ToJson(*config));
-  ASSERT_TRUE(again.ok()) << again.error().message;
-  EXPECT_EQ(ToJson(*again), ToJson(*config));
-  EXPECT_FALSE(RunConfigFromJson(Json::object()).ok());
-}
-
-TEST(RunConfig, ErrorsNameKeyLineAndRemedy) {
+TEST(Config, ErrorsNameKeyLineAndRemedy) {
   const std::string good = kGood;
   EXPECT_THAT(ErrorOf(good + "concurency: [1]\n"),
               testing::AllOf(testing::HasSubstr("c.yaml:12:"), testing::HasSubstr("\"concurency\""),
@@ -140,10 +129,10 @@ TEST(RunConfig, ErrorsNameKeyLineAndRemedy) {
   EXPECT_THAT(ErrorOf(good + "warmup_requests: [1]\n"), testing::HasSubstr("\"warmup_requests\" must be a whole number"));
   EXPECT_THAT(ErrorOf(good + "repeats: 2\n"),
               testing::AllOf(testing::HasSubstr("c.yaml:12"), testing::HasSubstr("given twice")));
-  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\nconcurrency: []\n"), testing::HasSubstr("e.g. [1, 4, 16]"));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\nconcurrency: []\n"), testing::HasSubstr("is empty"));
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\nconcurrency: [0]\n"),
-              testing::AllOf(testing::HasSubstr("c.yaml:4"), testing::HasSubstr("\"concurrency\" is 0"),
-                             testing::HasSubstr("between 1 and")));
+              testing::AllOf(testing::HasSubstr("c.yaml:4"), testing::HasSubstr("\"concurrency\""),
+                             testing::HasSubstr("whole number from 1")));
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d, problems: 0}\n"), testing::HasSubstr("\"problems\" is 0"));
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d, scoring: gsm9k}\n"),
               testing::HasSubstr("gsm8k-strict-match"));
@@ -154,11 +143,123 @@ TEST(RunConfig, ErrorsNameKeyLineAndRemedy) {
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{name: a}, {name: a}]\ndataset: {path: d}\n"),
               testing::HasSubstr("names must differ"));
   EXPECT_THAT(ErrorOf("model: m\ndataset: {path: d}\n"), testing::HasSubstr("\"systems\""));
-  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\n"), testing::HasSubstr("\"dataset\" is missing"));
+  EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\n"), testing::HasSubstr("say what is asked"));
   EXPECT_THAT(ErrorOf("- a\n- b\n"), testing::HasSubstr("mapping"));
   EXPECT_THAT(ErrorOf(""), testing::HasSubstr("empty"));
   EXPECT_THAT(ErrorOf("name: [unclosed\n"), testing::HasSubstr("not valid YAML"));
 }
 
+// Systems on machines of their own.
+constexpr const char* kMachines = R"(systems:
+  - {name: a, server: {url: http://a}, machine: 8 x h100-sxm, pay: rent}
+  - {name: b, server: {url: http://b}, machine: l40s, cost: {rent_usd_per_h: 1.5}}
+  - {name: c, server: {url: http://c}}
+cost: {machine: a100-80g-sxm, utilisation: 0.7}
+)";
+
+TEST(Config, EachSystemHasItsMachine) {
+  const auto config = ParseConfig(kMachines, "c.yaml", "/base");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const auto& systems = config->systems;
+  EXPECT_EQ(systems[0].machine.machine->accelerators.at(0).id, "h100-sxm");
+  EXPECT_EQ(systems[0].machine.machine->accelerators.at(0).count, 8);
+  EXPECT_EQ(systems[0].machine.pay, cost::Pay::kRent);
+  EXPECT_FALSE(systems[0].machine.given.contains("utilisation")) << "it was said of another machine";
+  EXPECT_EQ(systems[1].machine.given.at("rent_usd_per_h"), 1.5);
+  EXPECT_EQ(systems[2].machine.machine->name, "a100-80g-sxm");
+  EXPECT_EQ(systems[2].machine.given.at("utilisation"), 0.7);
+  EXPECT_THAT(ErrorOf("systems: [{server: {url: http://a}, machine: 0 x h100-sxm}]\n"), testing::HasSubstr("8 x h100-sxm"));
+  EXPECT_THAT(ErrorOf("systems: [{server: {url: http://a}, machine: none.yaml}]\n"), testing::HasSubstr("none.yaml"));
+}
+
+TEST(Config, ReadsTheView) {
+  const std::string base = "model: m\nsystems: [{}]\ndataset: {path: d}\nconcurrency: [1, 4]\n";
+  const auto config = ParseConfig(base +
+                                      "cap: {scenario: offline, performance: tpot_s, concurrency: 4, margins: {ratio: 0.1, "
+                                      "accuracy: 0.02}, service_level: {ttft_s: 1}}\n",
+                                  "c.yaml", "/base");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->view.scenario, "offline");
+  EXPECT_EQ(config->view.performance, cap::FigureId::kTpotMean);
+  EXPECT_EQ(config->view.level, 4);
+  EXPECT_EQ(config->judge.ratio_margin, 0.1);
+  EXPECT_EQ(config->judge.accuracy_margin, 0.02);
+  EXPECT_EQ(config->objectives.ttft_s, 1);
+  EXPECT_THAT(ErrorOf(base + "cap: {level: 2}\n"), testing::HasSubstr("choose one of 1, 4"));
+  EXPECT_THAT(ErrorOf(base + "cap: {scenario: onlin}\n"), testing::HasSubstr("did you mean \"online\"?"));
+  EXPECT_THAT(ErrorOf(base + "cap: {cost: tpot_s}\n"), testing::HasSubstr("no axis of cost"));
+  EXPECT_THAT(ErrorOf(base + "cap: {performance: goodput_requests_per_s}\n"), testing::HasSubstr("objectives"));
+}
+
+constexpr const char* kLoad = R"(
+name: chat
+server: {url: http://127.0.0.1:8000, api: completions}
+workload: {input_tokens: 512, output_tokens: 128, requests: 100}
+load:
+  rates_per_s: [4.5, 2]
+  arrivals: gamma
+  shape: 0.5
+  burst: 2
+  ramp: [{duration_s: 10, from_per_s: 0, to_per_s: 2}]
+  most_in_flight: 100
+  cancel_share: 0.1
+  cancel_after_s: 3
+warmup_requests: 4
+duration_s: 60
+drain_s: 5
+most_error_share: 0.2
+deadlines: {first_token_s: 10, idle_s: 2}
+objectives: {ttft_s: 1, tpot_s: 0.05}
+repeats: 3
+threads: 2
+seed: 7
+flush_cache: true
+)";
+
+TEST(Config, ReadsALoad) {
+  const auto config = ParseConfig(kLoad, "load.yaml", "/base");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  ASSERT_EQ(config->systems.size(), 1u);
+  EXPECT_EQ(config->systems[0].name, "http://127.0.0.1:8000");
+  EXPECT_FALSE(config->problems.has_value());
+  EXPECT_EQ(config->load.kind, record::LoadKind::kRate);
+  EXPECT_THAT(config->load.levels, testing::ElementsAre(2, 4.5));
+  EXPECT_EQ(config->load.arrivals.gaps, workload::GapShape::kGamma);
+  EXPECT_EQ(config->load.arrivals.burst, 2);
+  ASSERT_EQ(config->load.arrivals.ramp.size(), 1u);
+  EXPECT_EQ(config->load.arrivals.ramp[0].to_per_s, 2);
+  EXPECT_EQ(config->load.most_in_flight, 100);
+  EXPECT_EQ(config->load.cancel_share, 0.1);
+  EXPECT_EQ(config->warmup_requests, 4);
+  EXPECT_EQ(config->duration_s, 60);
+  EXPECT_EQ(config->deadlines.idle_s, 2);
+  EXPECT_FALSE(config->deadlines.headers_s.has_value());
+  EXPECT_EQ(config->objectives.tpot_s, 0.05);
+  EXPECT_EQ(config->client_threads, 2) << "beside one server, threads are the client's";
+  EXPECT_TRUE(config->flush_cache);
+  EXPECT_EQ(DescribeLoad(*config),
+            "open loop, gamma gaps of shape 0.5, bursts of 2, with a ramp, seed 7, 60 s, 10 % cancelled after 3 s");
+}
+
+TEST(Config, NamesWhatIsWrongInALoad) {
+  const auto error = [](const std::string& text) { return ErrorOf("server: {url: http://h}\n" + text); };
+  EXPECT_THAT(ErrorOf("load: {clients: 1}\n"), testing::HasSubstr("server: {url:"));
+  EXPECT_THAT(error("systems: [{server: {url: http://a}}]\n"), testing::HasSubstr("give one of"));
+  EXPECT_THAT(error("dataset: {path: d}\nworkload: {requests: 2}\n"), testing::HasSubstr("give one of"));
+  EXPECT_THAT(error("load: {clients: 1, rates_per_s: 2}\n"), testing::HasSubstr("give one of clients"));
+  EXPECT_THAT(error("load: {clients: 1}\nconcurrency: [2]\n"), testing::HasSubstr("give one of"));
+  EXPECT_THAT(error("load: {clients: [1, 2.5]}\n"), testing::HasSubstr("whole number"));
+  EXPECT_THAT(error("load: {rates_per_s: -1}\n"), testing::HasSubstr("rates_per_s"));
+  EXPECT_THAT(error("load: {rates_per_s: 1, shape: 0}\n"), testing::HasSubstr("above 0"));
+  EXPECT_THAT(error("load: {users: 2}\n"), testing::HasSubstr("conversations"));
+  EXPECT_THAT(error("load: {replay: true}\n"), testing::HasSubstr("trace"));
+  EXPECT_THAT(error("load: {clients: 2, cancel_share: 0.5}\n"), testing::HasSubstr("open loop"));
+  EXPECT_THAT(error("load: {clients: 2}\nthreads: 4\n"), testing::HasSubstr("fewer threads"));
+  EXPECT_THAT(error("load: {rates_per_s: 1}\nsearch: {}\n"), testing::HasSubstr("objectives"));
+  EXPECT_THAT(error("objectives: {ttft_s: 0}\n"), testing::HasSubstr("c.yaml:2"));
+  EXPECT_THAT(error("duration_s: 0\n"), testing::HasSubstr("above 0"));
+  EXPECT_THAT(error("clientz: 1\n"), testing::HasSubstr("clientz"));
+}
+
 }  // namespace
-}  // namespace moecap::run
+}  // namespace moecap::experiment

@@ -1,9 +1,9 @@
-#include "loadtest/gates.h"
+#include "experiment/gates.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace moecap::loadtest {
+namespace moecap::experiment {
 namespace {
 
 using metrics::Gate;
@@ -42,16 +42,26 @@ class GatesTest : public testing::Test {
   }
 
   Gate Find(const std::string& name) {
-    const metrics::LoadCell cell = metrics::DescribeLoadCell(records.requests, {});
-    for (const Gate& gate : JudgeGates({kind, records, plan, cell, head_room})) {
+    for (const Gate& gate : All()) {
       if (gate.name == name) return gate;
     }
     ADD_FAILURE() << "no gate " << name;
     return {};
   }
+  std::vector<Gate> All() {
+    measurement.level.kind = kind;
+    system.description.in_process = false;
+    system.description.url = "http://far:1";
+    system.head_room = head_room;
+    const metrics::LoadFigures load = metrics::DescribeLoad(records.requests, {});
+    const Facts facts{records, plan};
+    return JudgeMeasurement({measurement, system, facts, load});
+  }
   Gate::State StateOf(const std::string& name) { return Find(name).state; }
 
-  LoadKind kind = LoadKind::kRate;
+  record::LoadKind kind = record::LoadKind::kRate;
+  Measurement measurement;
+  PricedSystem system;
   load::LoadResult records;
   std::vector<PlanEntry> plan;
   std::optional<HeadRoom> head_room;
@@ -61,22 +71,46 @@ TEST_F(GatesTest, ACleanRunTripsNone) {
   records.receive_delay_s = {1e-5F};
   head_room = {1000, 1};  // 20 tokens in 9.2 s
   for (record::RequestRecord& request : records.requests) request.cached_input_tokens = 0;
-  const metrics::LoadCell cell = metrics::DescribeLoadCell(records.requests, {});
-  for (const Gate& gate : JudgeGates({kind, records, plan, cell, head_room}))
+  for (const Gate& gate : All())
     EXPECT_EQ(gate.state, Gate::State::kPassed) << gate.name << ": " << gate.explanation;
 }
 
 TEST_F(GatesTest, JudgesTheClient) {
-  for (record::RequestRecord& request : records.requests) request.send_s += 0.002;
+  for (record::RequestRecord& request : records.requests) request.send_s += 0.006;
   EXPECT_EQ(StateOf("pacing lag p99"), Gate::State::kTripped);
-  EXPECT_NEAR(*Find("pacing lag p99").value, 0.002, 1e-9);
-  records.receive_delay_s = {1e-5F, 2e-3F};
+  EXPECT_NEAR(*Find("pacing lag p99").value, 0.006, 1e-9);
+  records.receive_delay_s = {1e-5F, 6e-3F};
   EXPECT_EQ(StateOf("receive delay p99"), Gate::State::kTripped);
   records.cpu_s = 8;
   EXPECT_EQ(StateOf("client CPU per thread"), Gate::State::kTripped);
   head_room = {10, 1};
   EXPECT_EQ(StateOf("head-room"), Gate::State::kTripped);
   EXPECT_THAT(Find("head-room").explanation, HasSubstr("client"));
+}
+
+// A delay matters relative to what is measured: 2 ms of 100 ms to the first token and 100 ms of decoding are no matter.
+TEST_F(GatesTest, LagsAreJudgedByWhatTheyDistort) {
+  records.receive_delay_s = {1e-5F, 2e-3F};
+  EXPECT_EQ(StateOf("receive delay p99"), Gate::State::kPassed);
+  EXPECT_NEAR(Find("receive delay p99").bound, 0.005, 1e-9);
+  for (record::RequestRecord& request : records.requests) request.token_s = {request.send_s + 0.004, request.send_s + 0.2};
+  EXPECT_EQ(StateOf("receive delay p99"), Gate::State::kTripped) << "half of the time to the first token";
+  EXPECT_NEAR(Find("receive delay p99").bound, 0.0005, 1e-9) << "never below what an idle machine shows";
+}
+
+TEST_F(GatesTest, WhatWeCancelledIsNoError) {
+  records.requests[0].finish = record::FinishReason::kCancelled;
+  records.requests[0].token_s = {};
+  EXPECT_EQ(*Find("errors").value, 0);
+}
+
+TEST(WorstOf, KeepsTheWorstOfEachName) {
+  const Gate good = metrics::Judge(metrics::MakeGate("errors", 0.01, "share"), 0, "");
+  const Gate bad = metrics::Judge(metrics::MakeGate("errors", 0.01, "share"), 0.5, "bad");
+  const Gate worse = metrics::Judge(metrics::MakeGate("errors", 0.01, "share"), 0.7, "worse");
+  const Gate unknown = metrics::NotMeasured(metrics::MakeGate("errors", 0.01, "share"), "why");
+  EXPECT_EQ(WorstOf(std::vector<std::vector<Gate>>{{good}, {unknown}}).at(0).state, Gate::State::kPassed);
+  EXPECT_EQ(WorstOf(std::vector<std::vector<Gate>>{{good}, {bad}, {worse}, {good}}).at(0).explanation, "worse");
 }
 
 TEST_F(GatesTest, JudgesWhatWasOffered) {
@@ -105,7 +139,7 @@ TEST_F(GatesTest, JudgesWhatTheServerDid) {
 }
 
 TEST_F(GatesTest, SaysWhyItCannotJudge) {
-  kind = LoadKind::kClients;
+  kind = record::LoadKind::kClients;
   for (PlanEntry& entry : plan) entry.input_tokens.reset();
   for (const char* name : {"pacing lag p99", "receive delay p99", "achieved of offered", "held back", "head-room",
                            "input tokens as planned", "cached more than planned"}) {
@@ -116,4 +150,4 @@ TEST_F(GatesTest, SaysWhyItCannotJudge) {
 }
 
 }  // namespace
-}  // namespace moecap::loadtest
+}  // namespace moecap::experiment

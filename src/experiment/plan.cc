@@ -18,7 +18,7 @@ using record::LoadKind;
 constexpr uint64_t kSeedStride = 1'000'003;  // between the levels and repetitions of one experiment
 constexpr uint64_t kCancelStream = 0x63616e63656c;
 constexpr int64_t kLeastWarmupOfEngine = 4, kLeastWarmupOfServer = 16;
-constexpr int64_t kWarmupTokens = 64;  // of a made-up prompt where the data set has no other problems
+constexpr int64_t kWarmupWords = 16;  // of a made-up prompt where the data set has no other problems
 constexpr const char* kNextQuestion = "Question:";  // where an answer ends; the other two of lm-eval's task are end tokens
 
 std::optional<int64_t> Nanoseconds(const std::optional<double>& seconds) {
@@ -133,24 +133,26 @@ Result<workload::RequestSet> MeasurementPlan::PromptsOf(const PlanInput& input, 
   return workload::MakeRequests(workload, options);
 }
 
-// Other prompts than the measured ones, so that nothing measured was sent before.
+// Other prompts than the measured ones, so that no server knows what will be measured. An engine in this process remembers no
+// prompt: where the data set has no other problems, it gets the measured ones.
 Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) {
   const Config& config = input.config;
   const SystemConfig& system = ConfigOf(config, driver);
   const int64_t least = system.server ? kLeastWarmupOfServer : kLeastWarmupOfEngine;
   const int64_t count = config.warmup_requests.value_or(std::max<int64_t>(least, record::ClientsOf(input.level)));
   workload::RequestSet set;
-  if (config.problems && !input.other_problems.empty()) {
+  const auto problems = input.other_problems.empty() && !system.server ? input.problems : input.other_problems;
+  if (config.problems && !problems.empty()) {
     for (int64_t i = 0; i < count; ++i) {
-      const workload::Problem& problem = input.other_problems[static_cast<size_t>(i) % input.other_problems.size()];
+      const workload::Problem& problem = problems[static_cast<size_t>(i) % problems.size()];
       set.prompts.push_back(PromptOf(problem, config, fmt::format("{}.w{}", input.salt, i)));
     }
   } else {
     workload::WorkloadConfig workload = config.workload;
     if (config.problems) {
       workload.text = true;
-      workload.input_tokens = workload::FixedValue(kWarmupTokens);
-      workload.output_tokens = workload::FixedValue(kWarmupTokens);
+      workload.input_tokens = workload::FixedValue(kWarmupWords);
+      workload.output_tokens = workload::FixedValue(kWarmupWords);
     }
     workload.seed += static_cast<uint64_t>(input.number) * kSeedStride;
     workload::RequestOptions options;

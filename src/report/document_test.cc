@@ -7,9 +7,9 @@
 #include <sstream>
 
 #include "base/table.h"
-#include "report/testing/document_sample.h"
 #include "report/render.h"
 #include "report/svg_inspect.h"
+#include "report/testing/document_sample.h"
 
 namespace moecap::report {
 namespace {
@@ -86,6 +86,13 @@ TEST(Document, WhatHasNothingToShowIsLeftOutEverywhere) {
   EXPECT_EQ(RenderCsv(document), "section,table,row_group,row,column,unit,value,mark,note\n");
   EXPECT_THAT(RenderSvgs(document), IsEmpty());
   EXPECT_THAT(RenderHtml(document), AllOf(Not(HasSubstr("<section")), Not(HasSubstr("<table")), Not(HasSubstr("gone"))));
+}
+
+TEST(DocumentDeathTest, PlotsHaveDistinctIdsAndHeadlinesAreFew) {
+  const Figure figure{LinePlot{{"id", "title", "", ""}, "x", {}, {}}, ""};
+  Document document{.title = "t", .sections = {{.heading = "s", .blocks = {figure, figure}}}};
+  EXPECT_DEATH(RenderSvgs(document), "");
+  EXPECT_DEATH(RenderMarkdown(Document{.headline = std::vector<std::string>(kMostHeadlines + 1, "One.")}), "");
 }
 
 TEST(DocumentTerminal, FirstScreenIsVerdictAndFirstTable) {

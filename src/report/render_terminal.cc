@@ -90,8 +90,8 @@ class TerminalPage {
   }
 
   void Heading(const std::string& text) {
-    Gap();
     if (text.empty()) return;
+    Gap();
     Text("", text, kBold);
     under_heading_ = true;
   }
@@ -238,6 +238,7 @@ void AddSection(const Section& section, bool all, TerminalPage& page) {
 }  // namespace
 
 std::string RenderTerminal(const Document& document, const TerminalOptions& options) {
+  CheckDocument(document);
   TerminalPage page(options);
   page.Text("", FullTitle(document), kBold);
   if (!document.subtitle.empty()) page.Text("", document.subtitle);

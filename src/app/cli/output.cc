@@ -17,6 +17,7 @@
 #include "report/csv.h"
 #include "report/html.h"
 #include "report/markdown.h"
+#include "report/render.h"
 #include "report/summary_json.h"
 #include "report/terminal.h"
 
@@ -120,6 +121,29 @@ std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, Repor
       for (auto& chart : report::AllCharts(summary, report::SvgMode::kStandalone))
         files.push_back({chart.name + ".svg", std::move(chart.svg)});
       return files;
+    case ReportFormat::kUpstream:
+    case ReportFormat::kVllm:
+      break;
+  }
+  return files;
+}
+
+std::vector<report::NamedText> ReportFiles(const report::Document& document, ReportFormat format,
+                                           const report::TerminalOptions& terminal) {
+  std::vector<report::NamedText> files;
+  switch (format) {
+    case ReportFormat::kTerminal:
+      return {{"report.txt", report::RenderTerminal(document, terminal)}};
+    case ReportFormat::kHtml:
+      return {{"report.html", report::RenderHtml(document)}};
+    case ReportFormat::kMarkdown:
+      return {{"report.md", report::RenderMarkdown(document)}};
+    case ReportFormat::kCsv:
+      return {{"report.csv", report::RenderCsv(document)}};
+    case ReportFormat::kSvg:
+      for (auto& [name, svg] : report::RenderSvgs(document)) files.push_back({name + ".svg", std::move(svg)});
+      return files;
+    case ReportFormat::kJson:
     case ReportFormat::kUpstream:
     case ReportFormat::kVllm:
       break;

@@ -8,7 +8,8 @@
 #include "base/result.h"
 #include "base/table.h"
 #include "cap/summary.h"
-#include "report/terminal.h"
+#include "report/document.h"
+#include "report/terminal_options.h"
 #include "report/upstream_files.h"
 
 namespace moecap::app {
@@ -31,6 +32,10 @@ void PrintText(const std::string& text);
 // The files of one run in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they are not
 // among them.
 std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, ReportFormat format);
+
+// The same of a document, in the formats that documents have; none in the others. `terminal` lays out report.txt.
+std::vector<report::NamedText> ReportFiles(const report::Document& document, ReportFormat format,
+                                           const report::TerminalOptions& terminal);
 
 // summary.json, report.html, cap-radar*.svg, report.md and report.csv into `dir`, each atomically.
 Status WriteReports(const cap::RunSummary& summary, const std::filesystem::path& dir);

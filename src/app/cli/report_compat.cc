@@ -140,9 +140,9 @@ Result<std::string> CompatText(std::span<const MeasuredRequests> measured, const
     tables.push_back(std::move(table));
   }
   if (format == ReportFormat::kJson) return DumpJsonPretty(report::CompatToJson(tables));
-  if (format == ReportFormat::kMarkdown) return report::RenderCompatMarkdown(tables);
-  if (format != ReportFormat::kTerminal) return BadInput("--compat has the formats terminal, markdown and json");
-  return report::RenderCompatTerminal(tables, StdoutOptions());
+  std::vector<report::NamedText> files = ReportFiles(report::CompatDocument(tables), format, StdoutOptions());
+  if (files.empty()) return BadInput("--compat has the formats terminal, html, markdown, csv and json");
+  return std::move(files.front().text);
 }
 
 Result<std::vector<report::NamedText>> VllmFiles(std::span<const MeasuredRequests> measured, const VllmFlags& flags) {

@@ -155,11 +155,12 @@ Outcome OutcomeOf(const Bounds& bounds, double adjusted_p, double margin, double
 
 // The smallest sample, with the same shares, that would decide.
 std::optional<int64_t> ProblemsNeeded(const stats::ScoreDifferences& differences, double alpha, const JudgeOptions& options) {
+  const double margin = options.accuracy_margin;
+  const bool beyond = std::abs(differences.mean()) > margin;
   const auto decides = [&](double times) {
-    const stats::Interval interval = differences.ScoreIntervalIf(times, options.confidence);
-    const Bounds bounds{differences.mean(), interval.low, interval.high};
-    const double p = differences.PValueIf(times) <= alpha ? 0 : 1;
-    return OutcomeOf(bounds, p, options.accuracy_margin, options.confidence) != Outcome::kUndecided;
+    if (beyond) return differences.PValueIf(times) <= alpha;
+    return differences.RejectsIf(times, -margin, options.confidence) &&
+           differences.RejectsIf(times, margin, options.confidence);
   };
   double few = 1;
   double many = 2;

@@ -302,11 +302,12 @@ void MarkWhatHoldsOverAll(std::vector<PairWork>& pairs, double confidence) {
         p_values.push_back(*pair.verdict.dimensions[d].p_value);
     }
   }
-  // What Holm rejects is what lies at or below its largest rejected value: two dimensions with the same ratios share it.
+  // What Holm rejects is what lies at or below its largest rejected value. Dimensions with the same ratios share it but for
+  // rounding.
   const std::vector<double> adjusted = stats::HolmAdjusted(p_values);
   double limit = -1;
   for (size_t i = 0; i < p_values.size(); ++i) {
-    if (adjusted[i] <= 1 - confidence) limit = std::max(limit, p_values[i]);
+    if (adjusted[i] <= 1 - confidence) limit = std::max(limit, p_values[i] * (1 + 1e-6));
   }
   for (PairWork& pair : pairs) {
     for (DimensionVerdict& verdict : pair.verdict.dimensions) {

@@ -14,7 +14,7 @@
 namespace moecap::stats {
 namespace {
 
-constexpr int kBisections = 60;
+constexpr int kBisections = 45;
 constexpr int kSignChanges = 20000;
 constexpr size_t kMostListed = 14;  // 2^14 patterns are fewer than the random ones
 

@@ -1,148 +1,41 @@
-#include "run/compare_runs.h"
+#include "analysis/compare.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <map>
 #include <set>
+#include <utility>
 
-#include "base/units.h"
-#include "cap/compare.h"
-#include "cost/prices.h"
-#include "run/axis_limits.h"
-#include "run/measured_system.h"
-#include "run/summarize.h"
+#include "analysis/identity.h"
+#include "analysis/price_by_memory.h"
+#include "base/fs.h"
+#include "base/yaml.h"
+#include "experiment/summarize.h"
 
-namespace moecap::run {
+namespace moecap::analysis {
 namespace {
 
-using cap::Candidate;
 using cap::Comparison;
+using cap::SystemSummary;
 
-constexpr const char* kHardware = "hardware";
-constexpr const char* kModel = "model";
-constexpr const char* kDataset = "dataset";
-constexpr const char* kContract = "contract";
-
-std::string Joined(const std::set<std::string>& texts) { return fmt::format("{}", fmt::join(texts, ", ")); }
-
-std::string ModelsOf(const StoredRun& run) {
-  std::set<std::string> models;
-  for (const SystemDescription& system : run.manifest.systems) models.insert(ModelIdentity(system.model));
-  return Joined(models);
-}
-
-// FNV-1a, 64 bits.
-uint64_t Mix(uint64_t hash, std::string_view text) {
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
-
-// The file's name, how its problems were picked, and a hash of the problems' ids: the same problems from another folder are the
-// same data set.
-std::string DatasetOf(const StoredRun& run) {
-  std::set<std::string> ids;
-  for (const auto& request : run.requests) ids.insert(request.id);
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const std::string& id : ids) hash = Mix(Mix(hash, id), "\n");
-  const RunConfig& config = run.manifest.config;
-  const std::string seed = config.dataset_seed ? fmt::format(", seed {}", *config.dataset_seed) : "";
-  return fmt::format("{}, {} problems{} (ids {:08x})", config.dataset.filename().string(), run.manifest.problems, seed,
-                     static_cast<uint32_t>(hash ^ (hash >> 32)));
-}
-
-std::string ContractOf(const StoredRun& run) {
-  const RunConfig& config = run.manifest.config;
-  return fmt::format("{}, at most {} output tokens, context of {}", ScoringName(config.scoring), config.max_output_tokens,
-                     config.context_tokens);
-}
-
-// The words of a machine; two machines of equal words may still differ, which HostFingerprint tells.
-std::string HardwareWords(const StoredRun& run) {
-  const hardware::HostInfo& host = run.manifest.host;
-  return fmt::format("{}, {} of {} CPUs, {} DRAM", host.cpu_model.empty() ? "processor not told" : host.cpu_model,
-                     host.UsableThreads(), host.logical_cpus, FormatBytes(host.dram_bytes));
-}
-
-cap::ComparedRun DescribeRun(const StoredRun& run) {
-  cap::ComparedRun described;
-  described.run_id = run.manifest.run_id;
-  described.started_at = run.manifest.started_at;
-  described.moecap_version = run.manifest.moecap_version;
-  described.engine = run.summary.engine;
-  described.model = ModelsOf(run);
-  described.dataset = DatasetOf(run);
-  described.contract = ContractOf(run);
-  described.hardware = HardwareWords(run);
-  described.complete = run.manifest.complete;
-  return described;
-}
-
-struct Respect {
-  const char* name;
-  std::string (*identity)(const StoredRun& run);  // equal = the same
-  std::string cap::ComparedRun::*words;           // what is printed
-  const char* why;                                // it matters
+// A system that was asked for, and its cell once it is chosen.
+struct Wanted {
+  size_t experiment = 0;
+  const SystemSummary* system = nullptr;
+  std::optional<double> level;
+  const cap::CellSummary* cell = nullptr;
 };
 
-const Respect kRespects[] = {
-    {kModel, ModelsOf, &cap::ComparedRun::model, "accuracy and speed are those of the model"},
-    {kDataset, DatasetOf, &cap::ComparedRun::dataset, "accuracy, lengths and so speed depend on the problems"},
-    {kContract, ContractOf, &cap::ComparedRun::contract, "accuracy depends on how answers are bounded and scored"},
-    {kHardware, [](const StoredRun& run) { return hardware::HostFingerprint(run.manifest.host); }, &cap::ComparedRun::hardware,
-     "times and costs are those of the machine"},
-};
-
-std::vector<cap::Mismatch> FindMismatches(std::span<const StoredRun> runs, const std::vector<cap::ComparedRun>& described,
-                                          const std::vector<std::string>& by) {
-  std::vector<cap::Mismatch> mismatches;
-  for (const Respect& respect : kRespects) {
-    std::set<std::string> identities;
-    cap::Mismatch mismatch{respect.name, {}, std::count(by.begin(), by.end(), respect.name) != 0};
-    std::set<std::string> words;
-    for (size_t i = 0; i < runs.size(); ++i) {
-      identities.insert(respect.identity(runs[i]));
-      mismatch.values.push_back(described[i].*respect.words);
-      words.insert(mismatch.values.back());
-    }
-    if (identities.size() < 2) continue;
-    if (words.size() < 2) {  // told apart by more than the words say
-      for (size_t i = 0; i < runs.size(); ++i) mismatch.values[i] = respect.identity(runs[i]);
-    }
-    mismatches.push_back(std::move(mismatch));
-  }
-  return mismatches;
-}
-
-std::string InWords(const cap::Mismatch& mismatch, const std::vector<cap::ComparedRun>& runs) {
-  std::vector<std::string> parts;
-  for (size_t i = 0; i < runs.size(); ++i) parts.push_back(fmt::format("{} has {}", runs[i].run_id, mismatch.values[i]));
-  return fmt::format("{}", fmt::join(parts, "; "));
-}
-
-Error Refusal(const std::vector<cap::Mismatch>& unintended, const std::vector<cap::ComparedRun>& runs) {
-  std::vector<std::string> names, parts;
-  for (const cap::Mismatch& mismatch : unintended) {
-    const auto respect = std::find_if(std::begin(kRespects), std::end(kRespects),
-                                      [&](const Respect& candidate) { return mismatch.what == candidate.name; });
-    names.push_back(mismatch.what);
-    parts.push_back(fmt::format("{}: {} ({})", mismatch.what, InWords(mismatch, runs), respect->why));
-  }
-  return BadInput(fmt::format(
-      "the runs differ in {}, so their systems would not be compared alike. {}. Pass --by {} if that is what you want to "
-      "compare, or --force to compare them all the same",
-      fmt::join(names, " and "), fmt::join(parts, ". "), fmt::join(names, ",")));
-}
-
-Status CheckRuns(std::span<const StoredRun> runs) {
-  if (runs.empty()) return BadInput("no run is given; name at least one, e.g. moecap compare RUN RUN");
+Status CheckExperiments(std::span<const StoredExperiment> experiments) {
+  if (experiments.empty()) return BadInput("no run is given; name at least one, e.g. moecap compare RUN RUN");
   std::set<std::string> ids;
-  for (const StoredRun& run : runs) {
-    if (!ids.insert(run.manifest.run_id).second)
-      return BadInput(fmt::format("{}: the run {} is given twice; name each once", run.given, run.manifest.run_id));
-    if (run.summary.systems.empty() || run.requests.empty())
-      return BadInput(fmt::format("{}: nothing was measured in this run", run.given));
+  for (const StoredExperiment& stored : experiments) {
+    if (!ids.insert(stored.manifest.run_id).second)
+      return BadInput(fmt::format("{}: the run {} is given twice; name each once", stored.given, stored.manifest.run_id));
+    const bool measured = std::ranges::any_of(stored.summary.systems, [](const SystemSummary& s) { return !s.cells.empty(); });
+    if (!measured) return BadInput(fmt::format("{}: nothing was measured in this run", stored.given));
   }
   return {};
 }
@@ -150,194 +43,297 @@ Status CheckRuns(std::span<const StoredRun> runs) {
 Status CheckBy(const std::vector<std::string>& by) {
   const auto names = MismatchNames();
   for (const std::string& name : by) {
-    if (std::find(names.begin(), names.end(), name) == names.end())
+    if (std::ranges::count(names, name) == 0)
       return BadInput(fmt::format("--by {}: choose from {}", name, fmt::join(names, ", ")));
   }
   return {};
 }
 
-// Names of systems where they differ among all runs, else RUN/SYSTEM.
-bool NamesRepeat(std::span<const StoredRun> runs) {
-  std::set<std::string> names;
-  for (const StoredRun& run : runs) {
-    for (const auto& system : run.summary.systems) {
-      if (!names.insert(system.name).second) return true;
+std::vector<std::string> SystemNames(const StoredExperiment& stored) {
+  std::vector<std::string> names;
+  for (const SystemSummary& system : stored.summary.systems) names.push_back(system.name);
+  return names;
+}
+
+Error UnknownSystem(const std::string& flag, const std::string& name, const std::vector<std::string>& known) {
+  const std::string nearest = NearestWord(name, known);
+  return BadInput(fmt::format("{}: no system \"{}\"; {}choose one of {}", flag, name,
+                              nearest.empty() ? "" : fmt::format("did you mean \"{}\"? ", nearest), fmt::join(known, ", ")));
+}
+
+// What the names of one run mean, in the order in which they were given.
+Status AddNamed(const StoredExperiment& stored, size_t index, const CellName& name, std::vector<Wanted>& wanted) {
+  bool any = false;
+  for (const SystemSummary& system : stored.summary.systems) {
+    if (!name.system.empty() && name.system != system.name) continue;
+    any = true;
+    const bool there = std::ranges::any_of(wanted, [&](const Wanted& other) {
+      return other.experiment == index && other.system == &system && other.level == name.level;
+    });
+    if (!there) wanted.push_back({index, &system, name.level, nullptr});
+  }
+  if (!any) return UnknownSystem(stored.given, name.system, SystemNames(stored));
+  return {};
+}
+
+Result<std::vector<Wanted>> FindWanted(std::span<const StoredExperiment> experiments, const CompareOptions& options) {
+  std::vector<Wanted> wanted;
+  std::set<std::string> known;
+  for (size_t i = 0; i < experiments.size(); ++i) {
+    const std::vector<CellName> all = {{}};
+    for (const CellName& name : experiments[i].cells.empty() ? all : experiments[i].cells)
+      RETURN_IF_ERROR(AddNamed(experiments[i], i, name, wanted));
+    for (const std::string& name : SystemNames(experiments[i])) known.insert(name);
+  }
+  for (const std::string& name : options.systems) {
+    if (!known.contains(name)) return UnknownSystem("--system", name, {known.begin(), known.end()});
+  }
+  if (!options.systems.empty())
+    std::erase_if(wanted, [&](const Wanted& one) { return std::ranges::count(options.systems, one.system->name) == 0; });
+  if (wanted.empty()) return BadInput("--system: none of these systems is in the runs that were named");
+  return wanted;
+}
+
+std::string LevelsOf(const std::vector<Wanted>& wanted) {
+  std::vector<std::string> labels;
+  for (const Wanted& one : wanted) {
+    for (const cap::CellSummary& cell : one.system->cells) {
+      if (std::ranges::count(labels, cell.label) == 0) labels.push_back(cell.label);
     }
   }
-  return false;
+  return fmt::format("{}", fmt::join(labels, ", "));
 }
 
-Candidate MakeCandidate(const StoredRun& run, const cap::SystemSummary& system, int concurrency, bool with_run) {
-  const cap::CellSummary* cell = FindCell(system, concurrency);
-  Candidate candidate;
-  cap::ComparedSystem& identity = candidate.identity;
-  identity.run_id = run.manifest.run_id;
-  identity.system = system.name;
-  identity.description = system.description;
-  identity.model_id = system.model_id;
-  identity.weight_type = system.weight_type;
-  identity.host = HardwareWords(run);
-  identity.concurrency = concurrency;
-  if (cell == nullptr) {
-    identity.invalid.push_back(fmt::format("not measured at concurrency {}", concurrency));
-  } else {
-    identity.invalid = cell->invalid;
-    identity.invalid.insert(identity.invalid.end(), cell->utilization.invalid.begin(), cell->utilization.invalid.end());
+const cap::CellSummary* CellOfValue(const SystemSummary& system, double level) {
+  return system.cells.empty() ? nullptr : CellAt(system, {system.cells.front().level.kind, level});
+}
+
+// Sets the cells; those that were named with a level must be there, the others meet where most can.
+Status ChooseCells(const cap::View& view, bool include_invalid, std::vector<Wanted>& wanted) {
+  std::vector<const SystemSummary*> to_meet;
+  for (Wanted& one : wanted) {
+    if (one.level) {
+      one.cell = CellOfValue(*one.system, *one.level);
+      if (one.cell == nullptr)
+        return BadInput(fmt::format("{}@{}: not measured at this level; choose one of {}", one.system->name, *one.level,
+                                    LevelsOf({one})));
+    } else if (view.level) {
+      one.cell = CellOfValue(*one.system, *view.level);
+    } else if (one.system->search) {
+      one.cell = PassingCell(*one.system);
+    } else {
+      to_meet.push_back(one.system);
+    }
   }
-  candidate.measured = MeasureSystem(run.summary, system, cell, run.requests);
-  if (with_run) candidate.measured.label = identity.run_id + "/" + system.name;
-  return candidate;
+  const auto level = MeetingLevel(to_meet, view, include_invalid);
+  for (Wanted& one : wanted) {
+    if (level && std::ranges::count(to_meet, one.system) != 0 && !one.level) one.cell = CellAt(*one.system, *level);
+  }
+  if (std::ranges::any_of(wanted, [](const Wanted& one) { return one.cell != nullptr; })) return {};
+  if (view.level)
+    return BadInput(fmt::format("no run was measured at level {}; choose one of {}", *view.level, LevelsOf(wanted)));
+  return BadInput("none of these systems has a whole measurement, or a level that passed its search");
 }
 
-// "RUN", "RUN:SYSTEM" or "SYSTEM".
-Result<size_t> FindBaseline(std::span<const StoredRun> runs, const std::vector<Candidate>& candidates,
+// "F16", "RUN/F16" where names repeat, and the level where levels differ.
+std::vector<std::string> LabelsOf(const std::vector<Wanted>& wanted, std::span<const StoredExperiment> experiments) {
+  std::map<std::string, std::set<size_t>> runs_of;
+  std::set<std::string> levels;
+  for (const Wanted& one : wanted) {
+    runs_of[one.system->name].insert(one.experiment);
+    levels.insert(one.cell->label);
+  }
+  const bool with_run = std::ranges::any_of(runs_of, [](const auto& entry) { return entry.second.size() > 1; });
+  std::vector<std::string> labels;
+  for (const Wanted& one : wanted) {
+    std::string label = with_run ? experiments[one.experiment].manifest.run_id + "/" + one.system->name : one.system->name;
+    if (levels.size() > 1) label += " at " + one.cell->label;
+    labels.push_back(std::move(label));
+  }
+  return labels;
+}
+
+Result<size_t> FindBaseline(std::span<const StoredExperiment> experiments, const Comparison& comparison,
                             const std::string& baseline) {
   if (baseline.empty()) return size_t{0};
+  const CellName name = ParseCellName(baseline);
   std::vector<std::string> known;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    const cap::ComparedSystem& system = candidates[i].identity;
-    const auto run = std::find_if(runs.begin(), runs.end(),
-                                  [&](const StoredRun& candidate) { return candidate.manifest.run_id == system.run_id; });
-    for (const std::string& name : {run->given, system.run_id}) {
-      if (baseline == name || baseline == name + ":" + system.system) return i;
-    }
-    if (baseline == system.system) return i;
-    known.push_back(system.run_id + ":" + system.system);
+  for (size_t i = 0; i < comparison.cells.size(); ++i) {
+    const cap::ComparedCell& cell = comparison.cells[i];
+    const StoredExperiment& stored = experiments[cell.experiment];
+    if (baseline == cell.label || baseline == cell.system.name) return i;
+    const bool is_run = name.run == stored.given || name.run == stored.manifest.run_id;
+    const bool is_system = (is_run && (name.system.empty() || name.system == cell.system.name)) ||
+                           (name.system.empty() && name.run == cell.system.name);
+    if (is_system && (!name.level || *name.level == cell.cell().level.value)) return i;
+    known.push_back(cell.label);
   }
   return BadInput(fmt::format("--baseline {}: no such system; choose one of {}", baseline, fmt::join(known, ", ")));
 }
 
-Status CheckConcurrency(const std::vector<Candidate>& candidates, int concurrency, std::span<const StoredRun> runs) {
-  const auto& measured = candidates;
-  const bool any = std::any_of(measured.begin(), measured.end(), [](const Candidate& candidate) {
-    return !candidate.measured.problems.empty() || candidate.identity.invalid.empty();
-  });
-  if (any) return {};
-  std::set<int> known;
-  for (const StoredRun& run : runs) {
-    for (const auto& system : run.summary.systems) {
-      for (const auto& cell : system.cells) known.insert(cell.concurrency);
+// Machines of one name whose cost inputs differ.
+void WarnOfPrices(std::span<const Participants> participants, std::vector<std::string>& warnings) {
+  std::map<std::string, const experiment::PricedSystem*> machines;
+  std::set<std::string> different;
+  for (const Participants& one : participants) {
+    for (const experiment::PricedSystem* system : one.systems) {
+      const std::string name = system->description.in_process ? "this host" : system->machine;
+      if (name.empty()) continue;
+      const auto [first, is_new] = machines.try_emplace(name, system);
+      for (const std::string& key : cost::CostInputKeys()) {
+        const auto& a = cost::GetCostInput(first->second->cost, key);
+        const auto& b = cost::GetCostInput(system->cost, key);
+        if (!is_new && (a.has_value() != b.has_value() || (a && a->value != b->value))) different.insert(name);
+      }
     }
   }
-  if (known.contains(concurrency)) return {};  // measured, but not valid: shown with the reason
-  return BadInput(fmt::format("no run was measured at concurrency {}; choose one of {}", concurrency, fmt::join(known, ", ")));
+  if (different.empty()) return;
+  warnings.push_back(fmt::format(
+      "PRICES: the configurations of the runs price {} differently; costs may differ from that alone.", fmt::join(different, ", ")));
 }
 
-cap::AxisLimits LimitsFor(std::span<const StoredRun> runs) {
-  std::vector<const model::ModelSpec*> models;
-  for (const StoredRun& run : runs) {
-    for (const SystemDescription& system : run.manifest.systems) models.push_back(&system.model);
-  }
-  return BuiltinAxisLimits(CommonWork(models));
-}
-
-// The tier of the decision matrix, where all runs are of one.
-void SetTier(std::span<const StoredRun> runs, cap::CompareOptions& options) {
-  std::set<std::string> tiers;
-  for (const StoredRun& run : runs) tiers.insert(cost::IsServer(run.manifest.host) ? "datacenter" : "workstation");
-  if (tiers.size() != 1) return;
-  options.tier = *tiers.begin();
-  options.tier_source = options.tier == "datacenter" ? "a server processor or a virtual machine" : "a desktop processor";
-}
-
-// What the configuration says of prices.
-std::string PricesOf(const StoredRun& run) {
-  const Json config = ToJson(run.manifest.config);
-  return DumpJson({config["cost"], config["machine"], config["price_book"], config["pay"]});
-}
-
-std::vector<std::string> Warnings(std::span<const StoredRun> runs, const Comparison& comparison) {
+std::vector<std::string> Warnings(std::span<const Participants> participants, const Comparison& comparison) {
   std::vector<std::string> warnings;
   for (const cap::Mismatch& mismatch : comparison.mismatches) {
     if (mismatch.intended) continue;
     warnings.push_back(fmt::format("FORCED: the runs differ in {}: {}. Differences between systems may come from that alone.",
-                                   mismatch.what, InWords(mismatch, comparison.runs)));
+                                   mismatch.what, InWords(mismatch, comparison.experiments)));
   }
-  for (const cap::ComparedRun& run : comparison.runs) {
+  std::set<std::string> versions, levels;
+  for (const cap::ComparedExperiment& run : comparison.experiments) {
+    versions.insert(run.moecap_version);
     if (!run.complete)
-      warnings.push_back(
-          fmt::format("INCOMPLETE: {} was interrupted; its figures cover what was measured before.", run.run_id));
+      warnings.push_back(fmt::format("INCOMPLETE: {} was interrupted; its figures cover what was measured before.", run.run_id));
   }
-  std::set<std::string> prices;
-  for (const StoredRun& run : runs) prices.insert(PricesOf(run));
-  if (prices.size() > 1)
-    warnings.push_back(
-        "PRICES: the configurations of the runs price their machines differently; costs may differ from that alone.");
+  for (const cap::ComparedCell& cell : comparison.cells) levels.insert(cell.cell().label);
+  if (levels.size() > 1)
+    warnings.push_back(fmt::format("LEVELS: the systems were measured at different levels ({}); times and rates may differ from "
+                                   "that alone.",
+                                   fmt::join(levels, ", ")));
+  WarnOfPrices(participants, warnings);
+  for (const std::string& sentence : Unchecked(participants)) warnings.push_back("NOT CHECKED: " + sentence + ".");
+  if (versions.size() > 1)
+    warnings.push_back(fmt::format("VERSIONS: measured with different versions of moecap: {}.", fmt::join(versions, ", ")));
   return warnings;
 }
 
-void AddNotes(std::span<const StoredRun> runs, Comparison& comparison) {
-  std::set<std::string> versions, engines;
-  for (const cap::ComparedRun& run : comparison.runs) {
-    versions.insert(run.moecap_version);
-    engines.insert(run.engine);
+// One experiment is seen as its configuration says.
+Result<cap::View> ViewOf(std::span<const StoredExperiment> experiments, const cap::ViewChoice& given) {
+  cap::ViewChoice choice = given;
+  if (experiments.size() == 1 && given.scenario.empty()) {
+    const cap::ViewChoice& own = experiments.front().manifest.config.view;
+    choice.scenario = own.scenario;
+    if (!choice.cost) choice.cost = own.cost;
+    if (!choice.performance) choice.performance = own.performance;
+    if (!choice.level) choice.level = own.level;
   }
-  if (versions.size() > 1) comparison.notes.push_back("measured with different versions of moecap: " + Joined(versions));
-  for (const cap::Mismatch& mismatch : comparison.mismatches) {
-    if (mismatch.intended)
-      comparison.notes.push_back(fmt::format("compared by {}: {}", mismatch.what, InWords(mismatch, comparison.runs)));
+  const bool has_objectives = std::ranges::all_of(
+      experiments, [](const StoredExperiment& stored) { return stored.manifest.config.objectives.Any(); });
+  const cap::View view = cap::ResolveView(choice, has_objectives);
+  const bool needs = view.performance == cap::FigureId::kGoodput || view.performance == cap::FigureId::kGoodShare;
+  if (needs && !has_objectives)
+    return BadInput("goodput needs limits to keep in every run; give --limit-ttft-s, --limit-tpot-s or --limit-e2e-s");
+  return view;
+}
+
+std::vector<Participants> ParticipantsOf(std::span<const StoredExperiment> experiments, const std::vector<Wanted>& wanted) {
+  std::vector<Participants> participants;
+  for (size_t i = 0; i < experiments.size(); ++i) {
+    Participants one{&experiments[i], {}};
+    for (const Wanted& system : wanted) {
+      const auto* described = experiments[i].manifest.FindSystem(system.system->name);
+      if (system.experiment == i && described != nullptr) one.systems.push_back(described);
+    }
+    participants.push_back(std::move(one));
   }
-  std::set<std::string> models;
-  for (const StoredRun& run : runs) {
-    for (const SystemDescription& system : run.manifest.systems) models.insert(ModelIdentity(system.model));
+  return participants;
+}
+
+void AddCells(std::span<const StoredExperiment> experiments, std::vector<Wanted> wanted, Comparison& comparison) {
+  std::erase_if(wanted, [&](const Wanted& one) {
+    if (one.cell != nullptr) return false;
+    comparison.warnings.push_back(fmt::format("LEFT OUT: {} of {} has no whole measurement at the level at which the others meet.",
+                                              one.system->name, experiments[one.experiment].manifest.run_id));
+    return true;
+  });
+  const std::vector<std::string> labels = LabelsOf(wanted, experiments);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    cap::ComparedCell cell{labels[i], wanted[i].experiment, *wanted[i].system};
+    cell.system.cells = {*wanted[i].cell};
+    comparison.cells.push_back(std::move(cell));
   }
-  if (models.size() > 1) comparison.notes.push_back("the systems serve different models: " + Joined(models));
-  comparison.notes.push_back("intervals are for one pair at a time: with many systems some differ from the baseline by chance");
+}
+
+cap::Judgement JudgeCompared(std::span<const StoredExperiment> experiments, const Comparison& comparison, const cap::View& view,
+                             bool include_invalid) {
+  std::vector<ViewedCell> cells;
+  bool same = true;
+  for (const cap::ComparedCell& cell : comparison.cells) {
+    const experiment::Manifest& manifest = experiments[cell.experiment].manifest;
+    const auto* described = manifest.FindSystem(cell.system.name);
+    same = same && cell.cell().level == comparison.cells.front().cell().level;
+    cells.push_back({cell.label, manifest.run_id, &cell.system, &cell.cell(),
+                     described != nullptr ? &described->description.model : nullptr});
+  }
+  return JudgeCells(cells, view, experiments.front().manifest.config.judge,
+                    same ? comparison.cells.front().cell().label : "", include_invalid);
 }
 
 }  // namespace
 
-std::vector<std::string> MismatchNames() { return {kHardware, kModel, kDataset, kContract}; }
-
-Result<StoredRun> ReadStoredRun(const Results& results, const std::string& given, const cap::ServiceLevel& service_level) {
-  StoredRun run;
-  run.given = given;
-  run.manifest = results.manifest();
-  if (!service_level.empty()) run.manifest.config.cap.service_level = service_level;
-  ASSIGN_OR_RETURN(run.requests, results.ReadRequests());
-  ASSIGN_OR_RETURN(const auto passes, results.ReadPasses());
-  run.summary = Summarize(run.manifest, run.requests, passes);
-  return run;
+CellName ParseCellName(const std::string& text) {
+  CellName name;
+  const size_t colon = text.find(':');
+  std::string rest = text;
+  if (const size_t at = text.find_last_of('@'); at != std::string::npos && at > 0) {
+    if (const auto level = ParseNumber(text.substr(at + 1))) {
+      name.level = *level;
+      rest = text.substr(0, at);
+    }
+  }
+  name.run = rest.substr(0, colon);
+  if (colon != std::string::npos && colon < rest.size()) name.system = rest.substr(colon + 1);
+  return name;
 }
 
-Result<Comparison> CompareRuns(std::span<const StoredRun> runs, const CompareRunsOptions& options) {
-  RETURN_IF_ERROR(CheckRuns(runs));
-  RETURN_IF_ERROR(CheckBy(options.by));
-  std::vector<cap::ComparedRun> described;
-  for (const StoredRun& run : runs) described.push_back(DescribeRun(run));
-  auto mismatches = FindMismatches(runs, described, options.by);
-  std::vector<cap::Mismatch> unintended;
-  std::copy_if(mismatches.begin(), mismatches.end(), std::back_inserter(unintended),
-               [](const cap::Mismatch& mismatch) { return !mismatch.intended; });
-  if (!unintended.empty() && !options.force) return Refusal(unintended, described);
+Result<StoredExperiment> ReadStored(experiment::Results results, const std::string& given, std::vector<CellName> cells,
+                                    const metrics::LatencyObjectives& objectives) {
+  if (objectives.Any()) results.SetObjectives(objectives);
+  StoredExperiment stored;
+  stored.given = given;
+  stored.cells = std::move(cells);
+  stored.manifest = results.manifest();
+  ASSIGN_OR_RETURN(stored.summary, experiment::Summarize(results));
+  return stored;
+}
 
-  cap::CompareOptions compare;
-  compare.view = cap::ResolveView(options.choice);
-  compare.normalisation = options.normalisation;
-  compare.limits = LimitsFor(runs);
-  compare.matrix = cap::BuiltinDecisionMatrix();
-  SetTier(runs, compare);
-  const auto& axes = compare.view.axes;
-  const bool has_level =
-      std::any_of(runs.begin(), runs.end(), [](const StoredRun& run) { return !run.summary.service_level.empty(); });
-  if (std::count(axes.begin(), axes.end(), cap::AxisId::kGoodput) != 0 && !has_level)
-    return BadInput("goodput needs limits to keep; give --limit-ttft-s, --limit-tpot-s or --limit-e2e-s");
-  std::vector<const cap::RunSummary*> summaries;
-  for (const StoredRun& run : runs) summaries.push_back(&run.summary);
-  const int concurrency = ChooseConcurrency(summaries, compare.view);
-  std::vector<Candidate> candidates;
-  const bool with_run = NamesRepeat(runs);
-  for (const StoredRun& run : runs) {
-    for (const auto& system : run.summary.systems) candidates.push_back(MakeCandidate(run, system, concurrency, with_run));
+Result<Comparison> Compare(std::span<const StoredExperiment> given, const CompareOptions& options) {
+  RETURN_IF_ERROR(CheckExperiments(given));
+  RETURN_IF_ERROR(CheckBy(options.by));
+  std::vector<StoredExperiment> priced;
+  Comparison comparison;
+  if (options.judge.price_by_memory) {
+    priced.assign(given.begin(), given.end());
+    for (StoredExperiment& stored : priced) {
+      for (const std::string& note : PriceByMemory(stored.summary)) comparison.warnings.push_back(fmt::format("PRICES: {}.", note));
+    }
   }
-  RETURN_IF_ERROR(CheckConcurrency(candidates, concurrency, runs));
-  ASSIGN_OR_RETURN(compare.baseline, FindBaseline(runs, candidates, options.baseline));
-  Comparison comparison = cap::CompareSystems(std::move(candidates), compare);
-  comparison.runs = std::move(described);
-  comparison.mismatches = std::move(mismatches);
-  comparison.warnings = Warnings(runs, comparison);
-  AddNotes(runs, comparison);
+  const std::span<const StoredExperiment> experiments = priced.empty() ? given : priced;
+  ASSIGN_OR_RETURN(std::vector<Wanted> wanted, FindWanted(experiments, options));
+  ASSIGN_OR_RETURN(const cap::View view, ViewOf(experiments, options.choice));
+  RETURN_IF_ERROR(ChooseCells(view, options.judge.include_invalid, wanted));
+  const std::vector<Participants> participants = ParticipantsOf(experiments, wanted);
+  for (const Participants& one : participants) comparison.experiments.push_back(Describe(one));
+  comparison.mismatches = FindMismatches(participants, comparison.experiments, options.by);
+  std::vector<cap::Mismatch> unintended;
+  std::ranges::copy_if(comparison.mismatches, std::back_inserter(unintended),
+                       [](const cap::Mismatch& mismatch) { return !mismatch.intended; });
+  if (!unintended.empty() && !options.force) return Refusal(unintended, comparison.experiments);
+  AddCells(experiments, std::move(wanted), comparison);
+  ASSIGN_OR_RETURN(comparison.baseline, FindBaseline(experiments, comparison, options.baseline));
+  for (std::string& warning : Warnings(participants, comparison)) comparison.warnings.push_back(std::move(warning));
+  comparison.judgement = JudgeCompared(experiments, comparison, view, options.judge.include_invalid);
   return comparison;
 }
 
-}  // namespace moecap::run
+}  // namespace moecap::analysis

@@ -170,7 +170,9 @@ const CellSummary* PassingCell(const SystemSummary& system) {
 
 cap::JudgedExperiment JudgeExperiment(cap::ExperimentSummary summary, const experiment::Manifest& manifest,
                                       const JudgeChoice& choice) {
-  if (choice.price_by_memory) PriceByMemory(summary);
+  if (choice.price_by_memory) {
+    for (std::string& note : PriceByMemory(summary)) summary.notes.push_back(std::move(note));
+  }
   cap::JudgedExperiment judged;
   judged.summary = std::move(summary);
   const experiment::Config& config = manifest.config;

@@ -161,11 +161,15 @@ TEST(Judge, AnInterruptedRunIsJudgedByWhatIsWhole) {
 // A folder of each layout of version 0.1 is judged like one of today's.
 TEST(Judge, FoldersOfVersion01AreJudged) {
   const RunTestFolder dir;
-  const auto run = JudgeStored(experiment::Results::Open(dir.WriteRun01("old-run")).value());
+  const auto old_run = experiment::Results::Open(dir.WriteRun01("old-run"));
+  ASSERT_TRUE(old_run.ok()) << old_run.error().message;
+  const auto run = JudgeStored(*old_run);
   ASSERT_TRUE(run.ok()) << run.error().message;
   EXPECT_EQ(run->judgement.level, "4 clients");
   EXPECT_NEAR(*run->judgement.evidence.front().performance.value, 0.375, 1e-9) << "0.75 s over two tokens";
-  const auto load = JudgeStored(experiment::Results::Open(dir.WriteLoad01("old-load")).value());
+  const auto old_load = experiment::Results::Open(dir.WriteLoad01("old-load"));
+  ASSERT_TRUE(old_load.ok()) << old_load.error().message;
+  const auto load = JudgeStored(*old_load);
   ASSERT_TRUE(load.ok()) << load.error().message;
   EXPECT_EQ(load->judgement.level, "2 requests/s");
   EXPECT_THAT(load->summary.systems.front().engine, HasSubstr("vLLM"));

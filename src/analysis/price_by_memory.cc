@@ -103,35 +103,38 @@ std::optional<SmallestMachine> FindSmallestMachine(double bytes, MemoryOf memory
   return cheapest;
 }
 
-void PriceByMemory(cap::ExperimentSummary& summary, const hardware::Catalogue& catalogue, const cost::PriceBook& book) {
+std::vector<std::string> PriceByMemory(cap::ExperimentSummary& summary, const hardware::Catalogue& catalogue,
+                                       const cost::PriceBook& book) {
+  std::vector<std::string> notes;
   for (cap::SystemSummary& system : summary.systems) {
     const auto needed = MemoryNeeded(system);
     if (!needed) {
-      summary.notes.push_back(fmt::format("{}: the memory that it needs is not known, so it keeps the price of its machine",
+      notes.push_back(fmt::format("{}: the memory that it needs is not known, so it keeps the price of its machine",
                                           system.name));
       continue;
     }
     const auto machine = FindSmallestMachine(*needed, system.in_process ? MemoryOf::kHost : MemoryOf::kAccelerators, catalogue,
                                              book);
     if (!machine) {
-      summary.notes.push_back(fmt::format("{}: no machine of the catalogue holds the {} that it needs, so it keeps the price of "
+      notes.push_back(fmt::format("{}: no machine of the catalogue holds the {} that it needs, so it keeps the price of "
                                           "its own",
                                           system.name, FormatBytes(*needed)));
       continue;
     }
     Reprice(*machine, system);
-    summary.notes.push_back(
+    notes.push_back(
         fmt::format("{}: priced on the cheapest machine that holds the {} that it needs, {} at {:.0f} USD; its times, power and "
                     "energy are those of the machine it was measured on",
                     system.name, FormatBytes(*needed), machine->name, machine->purchase_usd));
   }
+  return notes;
 }
 
-void PriceByMemory(cap::ExperimentSummary& summary) {
+std::vector<std::string> PriceByMemory(cap::ExperimentSummary& summary) {
   const auto catalogue = hardware::Catalogue::Builtin();
   const auto book = cost::PriceBook::Parse(cost::PriceBook::BuiltinText());
   CHECK(catalogue.ok() && book.ok());
-  PriceByMemory(summary, *catalogue, *book);
+  return PriceByMemory(summary, *catalogue, *book);
 }
 
 }  // namespace moecap::analysis

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cap/summary.h"
 #include "cost/machine.h"
@@ -28,10 +29,11 @@ std::optional<SmallestMachine> FindSmallestMachine(double bytes, MemoryOf memory
 
 // Prices every system whose cells tell what memory they need (FigureId::kMemory, the largest) on the smallest machine that holds
 // it: of processors for systems in this process, else of accelerators. Costs in USD become those of that machine for the same
-// time, and estimates; power and energy stay those of the machine it was measured on. A note of the experiment says so for each
-// system, or why its price stays.
-void PriceByMemory(cap::ExperimentSummary& summary, const hardware::Catalogue& catalogue, const cost::PriceBook& book);
+// time, and estimates; power and energy stay those of the machine it was measured on. Returns what became of each system, half a
+// sentence each: notes for a reader.
+std::vector<std::string> PriceByMemory(cap::ExperimentSummary& summary, const hardware::Catalogue& catalogue,
+                                       const cost::PriceBook& book);
 // The same with what ships with the program.
-void PriceByMemory(cap::ExperimentSummary& summary);
+std::vector<std::string> PriceByMemory(cap::ExperimentSummary& summary);
 
 }  // namespace moecap::analysis

@@ -74,7 +74,7 @@ cap::SystemSummary System(const std::string& name, std::optional<double> memory_
 TEST(PriceByMemory, CostsBecomeThoseOfTheSmallestMachineForTheSameTime) {
   cap::ExperimentSummary summary;
   summary.systems = {System("fits", 10), System("untold", std::nullopt), System("huge", 1e6)};
-  PriceByMemory(summary, Devices(), Book());
+  const auto notes = PriceByMemory(summary, Devices(), Book());
   const cap::SystemSummary& fits = summary.systems[0];
   EXPECT_EQ(fits.machine.name, "small");
   ASSERT_TRUE(fits.machine.usd_per_h.has_value());
@@ -89,7 +89,7 @@ TEST(PriceByMemory, CostsBecomeThoseOfTheSmallestMachineForTheSameTime) {
   EXPECT_EQ(cell.figures[FigureId::kUsdPerRequest], std::nullopt) << "what was null stays null";
   EXPECT_EQ(summary.systems[1].machine.name, "8 x dear");
   EXPECT_EQ(summary.systems[2].cells[0].figures[FigureId::kUsdPerMillionTokens], 2.0);
-  EXPECT_THAT(summary.notes, ElementsAre(HasSubstr("fits: priced on the cheapest machine"), HasSubstr("untold: the memory"),
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("fits: priced on the cheapest machine"), HasSubstr("untold: the memory"),
                                          HasSubstr("huge: no machine")));
 }
 

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/fs.h"
+#include "base/json.h"
+#include "experiment/model_json.h"
 #include "load/event_log.h"
 
 namespace moecap::analysis {
@@ -123,19 +127,22 @@ fs::path RunTestFolder::WriteRun01(const std::string& run_id) const {
       R"({"schema":1,"system":"A","concurrency":4,"repeat":0,"kind":"decode","start_s":0.5,"latency_s":0.25,)"
       R"("sequences":[{"context_tokens":5,"new_tokens":1}]})"
       "\n";
+  hardware::HostInfo host;
+  host.cpu_model = "CPU";
+  host.allowed_cpus = {0};
+  model::ModelSpec model;
+  model.id = "small";
+  model.weight_type = "F16";
   const std::string manifest = fmt::format(
       R"({{"schema": 1, "run_id": "{}", "started_at": "2026-01-31T12:00:00Z", "moecap_version": "0.1.0", "complete": true,
  "command": ["moecap", "run"], "problems": 3, "ceilings": null,
  "config": {{"name": "old", "dataset": "d.jsonl", "scoring": "gsm8k-strict-match", "systems": [{{"name": "A", "model": "a.gguf"}}],
   "concurrency": [4], "repeats": 1, "cost": {{}}}},
- "host": {{"cpu_model": "CPU", "vendor": "", "logical_cpus": 1, "allowed_cpus": [0], "physical_cores": 1, "sockets": 1,
-  "numa_nodes": 1, "last_level_cache_bytes": 0, "dram_bytes": 0, "instruction_sets": [], "os": "", "kernel": "",
-  "virtualization": "", "cpu_quota": null}},
+ "host": {},
  "cost_inputs": {{"pue": {{"value": 1.25, "low": 1.1, "source": "survey", "date": "2026-06"}}}},
- "systems": [{{"name": "A", "engine": "scripted", "model": {{"id": "small", "model_type": "moe", "weight_type": "F16",
-  "kv_bits": 16, "layers": []}}}}],
+ "systems": [{{"name": "A", "engine": "scripted", "model": {}}}],
  "units": [{{"system": "A", "concurrency": 4, "repeat": 0, "complete": true, "requests_end_bytes": {}, "passes_end_bytes": {}}}]}})",
-      run_id, request.size(), pass.size());
+      run_id, DumpJson(hardware::ToJson(host)), DumpJson(experiment::ToJson(model)), request.size(), pass.size());
   const fs::path folder = dir_ / "results" / run_id;
   fs::create_directories(folder);
   EXPECT_TRUE(WriteFileAtomically(folder / "manifest.json", manifest).ok());
@@ -149,7 +156,7 @@ fs::path RunTestFolder::WriteLoad01(const std::string& run_id) const {
   const std::string manifest = fmt::format(
       R"({{"schema": 1, "run_id": "{}", "started_at": "2026-02-01T12:00:00Z", "moecap_version": "0.1.0", "complete": true,
  "command": ["moecap", "load"], "config": {{"name": "load", "server": {{"urls": ["http://127.0.0.1:1"], "model": "served"}},
-  "rates_per_s": [2], "workload": {{"input_tokens": 5, "output_tokens": 10}}}},
+  "load": {{"rates_per_s": [2]}}, "workload": {{"input_tokens": 5, "output_tokens": 10}}}},
  "target": {{"server": "vLLM 0.11.0", "url": "http://127.0.0.1:1", "api": "completions", "model": "served"}},
  "workload": "5 tokens in, 10 out", "notes": [], "head_room": null,
  "measurements": [{{"name": "rate-2-0", "level": 2, "repeat": 0, "complete": true, "ended_by": "all requests sent", "held_back": 0,

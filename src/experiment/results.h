@@ -120,6 +120,8 @@ class Results {
   Status PrepareResume();
   Status SetHeadRoom(const std::string& system, const HeadRoom& head_room);
   Status MarkComplete();
+  // From now on requests are held against these objectives instead of the configuration's; the folder keeps what it holds.
+  void SetObjectives(const metrics::LatencyObjectives& objectives) { manifest_.config.objectives = objectives; }
 
   std::filesystem::path EventLogFile(const std::string& name, int thread) const;
   // Errors: kBadInput naming the file that is missing, cut off or damaged.

@@ -172,13 +172,13 @@ TEST(Schema, AVersion1FileIsBroughtToTheCurrentVersionWithItsData) {
     const RunStore store = OpenStore(dir.path(), Access::kRead);
     const StoredRun first = store.Find("first").value();
     EXPECT_THAT(first.cost_inputs,
-                ElementsAre(StoredCostInput{"pue", 1.25, 1.1, 1.5, "survey", "2026-06"},
-                            StoredCostInput{"energy_usd_per_kwh", 0.15, std::nullopt, std::nullopt, "bill", ""}));
+                ElementsAre(StoredCostInput{"F16", "pue", 1.25, 1.1, 1.5, "survey", "2026-06"},
+                            StoredCostInput{"F16", "energy_usd_per_kwh", 0.15, std::nullopt, std::nullopt, "bill", ""}));
     EXPECT_THAT(first.tags, ElementsAre("kept"));
     EXPECT_EQ(first.info.status, RunStatus::kComplete);
-    ASSERT_EQ(first.cohorts.size(), 1u);
-    EXPECT_EQ(first.cohorts[0].tpot_mean_s, 0.00362);
-    EXPECT_EQ(first.cohorts[0].accuracy, std::nullopt);
+    EXPECT_THAT(first.cells,
+                ElementsAre(StoredCell{"F16", "clients", 16, "16 clients", 2, true,
+                                       {{"failed", 0, false}, {"requests", 256, false}, {"tpot_mean_s", 0.00362, false}}}));
     EXPECT_THAT(first.files, ElementsAre(StoredFile{"manifest.json", 201, "00000000deadbeef"}));
     EXPECT_TRUE(store.Find("second")->cost_inputs.empty());
     EXPECT_THAT(store.CheckIntegrity().value(), ElementsAre());
@@ -198,12 +198,33 @@ TEST(Schema, AMigrationThatFailsLeavesTheOldVersion) {
   EXPECT_EQ(database.QueryInt("SELECT count(*) FROM sqlite_schema WHERE name = 'cost_inputs'").value(), 0);
 }
 
+// The figures that version 2 kept in columns are rows now, of which those that were null have none.
+TEST(Schema, AVersion2FileKeepsItsFigures) {
+  const TempDir dir;
+  fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v2.db", dir / "moecap.db");
+  ASSERT_TRUE(OpenNew(dir / "moecap.db")
+                  .Execute("UPDATE cohorts SET output_rate_mean_tokens_per_s = 75, joules_per_output_token = 2, accuracy = 0.5, "
+                           "valid = 0, concurrency = 1")
+                  .ok());
+  const RunStore store = OpenStore(dir.path(), Access::kRead);
+  EXPECT_THAT(store.Find("first")->cells,
+              ElementsAre(StoredCell{"F16", "clients", 1, "1 client", 2, false,
+                                     {{"accuracy", 0.5, false},
+                                      {"failed", 0, false},
+                                      {"joules_per_output_token", 2, true},
+                                      {"output_tokens_per_s", 75, false},
+                                      {"requests", 256, false},
+                                      {"tpot_mean_s", 0.00362, false}}}));
+  EXPECT_THAT(store.CheckIntegrity().value(), ElementsAre());
+}
+
 // The file of the current version that later versions must still read.
 TEST(Schema, TheCurrentVersionsFileIsRead) {
   const TempDir dir;
-  fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v2.db", dir / "moecap.db");
+  fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v3.db", dir / "moecap.db");
   const RunStore store = OpenStore(dir.path(), Access::kRead);
   EXPECT_EQ(store.Find("first")->cost_inputs.size(), 2u);
+  EXPECT_EQ(store.Find("first")->cells.front().figures.size(), 3u);
   EXPECT_EQ(store.List({})->size(), 2u);
 }
 

@@ -1,14 +1,17 @@
 // The reading half of RunStore.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "store/run_store.h"
 
 namespace moecap::store {
 namespace {
 
 constexpr const char* kInfoColumns =
-    "runs.run_id, runs.path, runs.status, runs.started_at, runs.moecap_version, runs.dataset, runs.problems, runs.host";
-constexpr int kInfoColumnCount = 8;
+    "runs.run_id, runs.path, runs.status, runs.started_at, runs.moecap_version, runs.workload, runs.dataset, "
+    "runs.problems, runs.host";
+constexpr int kInfoColumnCount = 9;
 
 Result<RunInfo> ReadInfo(const Statement& row) {
   RunInfo info;
@@ -17,9 +20,10 @@ Result<RunInfo> ReadInfo(const Statement& row) {
   ASSIGN_OR_RETURN(info.status, ParseRunStatus(row.Text(2)));
   info.started_at = row.Text(3);
   info.moecap_version = row.Text(4);
-  info.dataset = row.Text(5);
-  info.problems = row.Int(6);
-  info.host = row.Text(7);
+  info.workload = row.Text(5);
+  info.dataset = row.Text(6);
+  info.problems = row.Int(7);
+  info.host = row.Text(8);
   return info;
 }
 
@@ -39,28 +43,32 @@ Status ForEachRow(const Database& database, const std::string& sql, const std::s
   return ForEachRow(select.Bind(run_id), read);
 }
 
-StoredSystem ReadSystem(const Statement& row) { return {row.Text(0), row.Text(1), row.Text(2), row.Text(3)}; }
+constexpr const char* kSelectSystems =
+    "SELECT name, engine, model_id, weight_type, machine FROM systems WHERE run_id = ? ORDER BY position";
 
-Status ReadCohorts(const Database& database, StoredRun& run) {
-  std::string columns = "cohorts.system, concurrency, repeats, requests, failed, valid, energy_is_measured";
-  for (const CohortFigure& figure : CohortFigures()) columns += fmt::format(", {}", figure.column);
-  const std::string sql = fmt::format(
-      "SELECT {} FROM cohorts JOIN systems ON systems.run_id = cohorts.run_id AND systems.name = cohorts.system "
-      "WHERE cohorts.run_id = ? ORDER BY systems.position, concurrency",
-      columns);
-  return ForEachRow(database, sql, run.info.run_id, [&](const Statement& row) {
-    Cohort cohort;
-    cohort.system = row.Text(0);
-    cohort.concurrency = row.Int(1);
-    cohort.repeats = row.Int(2);
-    cohort.requests = row.Int(3);
-    cohort.failed = row.Int(4);
-    cohort.valid = row.Int(5) != 0;
-    cohort.energy_is_measured = row.Int(6) != 0;
-    int column = 7;
-    for (const CohortFigure& figure : CohortFigures()) cohort.*figure.member = row.Real(column++);
-    run.cohorts.push_back(std::move(cohort));
-  });
+StoredSystem ReadSystem(const Statement& row) { return {row.Text(0), row.Text(1), row.Text(2), row.Text(3), row.Text(4)}; }
+
+Status ReadCells(const Database& database, StoredRun& run) {
+  const std::string& run_id = run.info.run_id;
+  RETURN_IF_ERROR(ForEachRow(
+      database,
+      "SELECT cells.system, level_kind, level, label, repeats, valid FROM cells JOIN systems ON systems.run_id = cells.run_id "
+      "AND systems.name = cells.system WHERE cells.run_id = ? ORDER BY systems.position, level_kind, level",
+      run_id, [&](const Statement& row) {
+        run.cells.push_back(
+            {row.Text(0), row.Text(1), row.Real(2).value_or(0), row.Text(3), row.Int(4), row.Int(5) != 0, {}});
+      }));
+  const auto find = [&](const std::string& system, const std::string& kind, double level) {
+    return std::find_if(run.cells.begin(), run.cells.end(), [&](const StoredCell& cell) {
+      return cell.system == system && cell.level_kind == kind && cell.level == level;
+    });
+  };
+  return ForEachRow(
+      database, "SELECT system, level_kind, level, key, value, estimate FROM figures WHERE run_id = ? ORDER BY key", run_id,
+      [&](const Statement& row) {
+        const auto cell = find(row.Text(0), row.Text(1), row.Real(2).value_or(0));
+        if (cell != run.cells.end()) cell->figures.push_back({row.Text(3), row.Real(4).value_or(0), row.Int(5) != 0});
+      });
 }
 
 Status ReadDetails(const Database& database, StoredRun& run) {
@@ -72,14 +80,14 @@ Status ReadDetails(const Database& database, StoredRun& run) {
       run.summary_json = row.Text(1);
     }
   }));
-  RETURN_IF_ERROR(ForEachRow(database,
-                             "SELECT name, engine, model_id, weight_type FROM systems WHERE run_id = ? ORDER BY position",
-                             run_id, [&](const Statement& row) { run.systems.push_back(ReadSystem(row)); }));
-  RETURN_IF_ERROR(ReadCohorts(database, run));
+  RETURN_IF_ERROR(ForEachRow(database, kSelectSystems, run_id,
+                             [&](const Statement& row) { run.systems.push_back(ReadSystem(row)); }));
+  RETURN_IF_ERROR(ReadCells(database, run));
   RETURN_IF_ERROR(ForEachRow(
-      database, "SELECT key, value, low, high, source, date FROM cost_inputs WHERE run_id = ? ORDER BY rowid", run_id,
+      database, "SELECT system, key, value, low, high, source, date FROM cost_inputs WHERE run_id = ? ORDER BY rowid", run_id,
       [&](const Statement& row) {
-        run.cost_inputs.push_back({row.Text(0), row.Real(1).value_or(0), row.Real(2), row.Real(3), row.Text(4), row.Text(5)});
+        run.cost_inputs.push_back(
+            {row.Text(0), row.Text(1), row.Real(2).value_or(0), row.Real(3), row.Real(4), row.Text(5), row.Text(6)});
       }));
   RETURN_IF_ERROR(ForEachRow(database, "SELECT name, bytes, xxh3_64 FROM files WHERE run_id = ? ORDER BY rowid", run_id,
                              [&](const Statement& row) {
@@ -114,13 +122,21 @@ const char* OrderBy(RunOrder order) {
   return "runs.run_id";
 }
 
+// The largest value of a figure among the valid cells of a run.
+std::string BestOf(const char* key) {
+  return fmt::format(
+      "(SELECT max(value) FROM figures JOIN cells USING (run_id, system, level_kind, level) "
+      "WHERE figures.run_id = runs.run_id AND key = '{}' AND valid)",
+      key);
+}
+
 std::string ListSql(const RunFilter& filter) {
   std::string sql = fmt::format(
-      "SELECT {}, (SELECT min(concurrency) FROM cohorts WHERE cohorts.run_id = runs.run_id), "
-      "(SELECT max(concurrency) FROM cohorts WHERE cohorts.run_id = runs.run_id), "
-      "(SELECT max(output_rate_mean_tokens_per_s) FROM cohorts WHERE cohorts.run_id = runs.run_id AND valid) AS rate, "
-      "(SELECT max(accuracy) FROM cohorts WHERE cohorts.run_id = runs.run_id AND valid) AS best_accuracy FROM runs {}",
-      kInfoColumns, kConditions);
+      "SELECT {}, (SELECT min(level_kind) FROM cells WHERE cells.run_id = runs.run_id), "
+      "(SELECT min(level) FROM cells WHERE cells.run_id = runs.run_id), "
+      "(SELECT max(level) FROM cells WHERE cells.run_id = runs.run_id), "
+      "{} AS rate, {} AS best_accuracy FROM runs {}",
+      kInfoColumns, BestOf(kOutputRateKey), BestOf(kAccuracyKey), kConditions);
   for (size_t i = 0; i < filter.tags.size(); ++i) {
     sql += fmt::format("AND EXISTS (SELECT 1 FROM tags WHERE tags.run_id = runs.run_id AND tag = ?{}) ", i + 8);
   }
@@ -154,16 +170,14 @@ Result<std::vector<RunListing>> RunStore::List(const RunFilter& filter) const {
     if (!row) break;
     RunListing run;
     ASSIGN_OR_RETURN(run.info, ReadInfo(select));
-    if (select.Real(kInfoColumnCount)) {
-      run.min_concurrency = select.Int(kInfoColumnCount);
-      run.max_concurrency = select.Int(kInfoColumnCount + 1);
-    }
-    run.best_output_rate_tokens_per_s = select.Real(kInfoColumnCount + 2);
-    run.best_accuracy = select.Real(kInfoColumnCount + 3);
+    run.level_kind = select.OptionalText(kInfoColumnCount).value_or("");
+    run.min_level = select.Real(kInfoColumnCount + 1);
+    run.max_level = select.Real(kInfoColumnCount + 2);
+    run.best_output_rate_tokens_per_s = select.Real(kInfoColumnCount + 3);
+    run.best_accuracy = select.Real(kInfoColumnCount + 4);
     runs.push_back(std::move(run));
   }
-  ASSIGN_OR_RETURN(Statement systems, database_.Prepare("SELECT name, engine, model_id, weight_type FROM systems "
-                                                        "WHERE run_id = ? ORDER BY position"));
+  ASSIGN_OR_RETURN(Statement systems, database_.Prepare(kSelectSystems));
   ASSIGN_OR_RETURN(Statement tags, database_.Prepare("SELECT tag FROM tags WHERE run_id = ? ORDER BY tag"));
   for (RunListing& run : runs) {
     RETURN_IF_ERROR(

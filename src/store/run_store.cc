@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 namespace moecap::store {
 namespace fs = std::filesystem;
@@ -12,66 +11,38 @@ namespace {
 constexpr std::pair<RunStatus, std::string_view> kStatusNames[] = {
     {RunStatus::kRunning, "running"}, {RunStatus::kComplete, "complete"}, {RunStatus::kInterrupted, "interrupted"}};
 
-constexpr CohortFigure kFigures[] = {
-    {"ttft_mean_s", &Cohort::ttft_mean_s},
-    {"ttft_p50_s", &Cohort::ttft_p50_s},
-    {"ttft_p99_s", &Cohort::ttft_p99_s},
-    {"tpot_mean_s", &Cohort::tpot_mean_s},
-    {"tpot_p50_s", &Cohort::tpot_p50_s},
-    {"tpot_p99_s", &Cohort::tpot_p99_s},
-    {"itl_p50_s", &Cohort::itl_p50_s},
-    {"itl_p99_s", &Cohort::itl_p99_s},
-    {"e2e_p50_s", &Cohort::e2e_p50_s},
-    {"e2e_p99_s", &Cohort::e2e_p99_s},
-    {"output_rate_mean_tokens_per_s", &Cohort::output_rate_mean_tokens_per_s},
-    {"request_rate_mean_requests_per_s", &Cohort::request_rate_mean_requests_per_s},
-    {"prefill_s_mbu", &Cohort::prefill_s_mbu},
-    {"prefill_s_mfu", &Cohort::prefill_s_mfu},
-    {"decode_s_mbu", &Cohort::decode_s_mbu},
-    {"decode_s_mfu", &Cohort::decode_s_mfu},
-    {"accuracy", &Cohort::accuracy},
-    {"accuracy_stderr", &Cohort::accuracy_stderr},
-    {"usd_per_million_input_tokens", &Cohort::usd_per_million_input_tokens},
-    {"usd_per_million_output_tokens", &Cohort::usd_per_million_output_tokens},
-    {"joules_per_output_token", &Cohort::joules_per_output_token},
-};
-
 Error NoSuchRun(const Database& database, const std::string& run_id) {
   return BadInput(fmt::format("no run {} in {}; list the stored runs with: moecap runs", run_id, database.path().string()));
 }
 
 Status InsertSystems(const Database& database, const StoredRun& run) {
   ASSIGN_OR_RETURN(Statement insert,
-                   database.Prepare("INSERT INTO systems (run_id, name, position, engine, model_id, weight_type) "
-                                    "VALUES (?, ?, ?, ?, ?, ?)"));
+                   database.Prepare("INSERT INTO systems (run_id, name, position, engine, model_id, weight_type, machine) "
+                                    "VALUES (?, ?, ?, ?, ?, ?, ?)"));
   int64_t position = 0;
   for (const StoredSystem& system : run.systems) {
     RETURN_IF_ERROR(
-        insert.Bind(run.info.run_id, system.name, position++, system.engine, system.model_id, system.weight_type).Run());
+        insert
+                        .Bind(run.info.run_id, system.name, position++, system.engine, system.model_id, system.weight_type,
+                              system.machine)
+                        .Run());
   }
   return {};
 }
 
-Status InsertCohorts(const Database& database, const StoredRun& run) {
-  ASSIGN_OR_RETURN(Statement insert,
-                   database.Prepare("INSERT INTO cohorts (run_id, system, concurrency, repeats, requests, failed, valid, "
-                                    "energy_is_measured) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
-  std::string assignments;
-  for (const CohortFigure& figure : kFigures)
-    assignments += fmt::format("{}{} = ?", assignments.empty() ? "" : ", ", figure.column);
-  ASSIGN_OR_RETURN(Statement update, database.Prepare(fmt::format("UPDATE cohorts SET {} WHERE run_id = ? AND system = ? AND "
-                                                                  "concurrency = ?",
-                                                                  assignments)));
-  for (const Cohort& cohort : run.cohorts) {
-    RETURN_IF_ERROR(insert
-                        .Bind(run.info.run_id, cohort.system, cohort.concurrency, cohort.repeats, cohort.requests,
-                              cohort.failed, cohort.valid, cohort.energy_is_measured)
-                        .Run());
-    const auto bind = [&](const auto&... figure) {
-      update.Bind(cohort.*figure.member..., run.info.run_id, cohort.system, cohort.concurrency);
-    };
-    std::apply(bind, std::to_array(kFigures));
-    RETURN_IF_ERROR(update.Run());
+Status InsertCells(const Database& database, const StoredRun& run) {
+  ASSIGN_OR_RETURN(Statement cells, database.Prepare("INSERT INTO cells (run_id, system, level_kind, level, label, repeats, valid) "
+                                                     "VALUES (?, ?, ?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(Statement figures, database.Prepare("INSERT INTO figures (run_id, key, system, level_kind, level, value, estimate) "
+                                                       "VALUES (?, ?, ?, ?, ?, ?, ?)"));
+  const std::string& run_id = run.info.run_id;
+  for (const StoredCell& cell : run.cells) {
+    RETURN_IF_ERROR(
+        cells.Bind(run_id, cell.system, cell.level_kind, cell.level, cell.label, cell.repeats, cell.valid).Run());
+    for (const StoredFigure& figure : cell.figures) {
+      RETURN_IF_ERROR(
+          figures.Bind(run_id, figure.key, cell.system, cell.level_kind, cell.level, figure.value, figure.estimate).Run());
+    }
   }
   return {};
 }
@@ -86,12 +57,13 @@ Status InsertDetails(const Database& database, const StoredRun& run) {
   RETURN_IF_ERROR(InsertDocument(database, run_id, "manifest", run.manifest_json));
   if (run.summary_json) RETURN_IF_ERROR(InsertDocument(database, run_id, "summary", *run.summary_json));
   RETURN_IF_ERROR(InsertSystems(database, run));
-  RETURN_IF_ERROR(InsertCohorts(database, run));
+  RETURN_IF_ERROR(InsertCells(database, run));
   ASSIGN_OR_RETURN(
       Statement cost,
-      database.Prepare("INSERT INTO cost_inputs (run_id, key, value, low, high, source, date) VALUES (?, ?, ?, ?, ?, ?, ?)"));
+      database.Prepare("INSERT INTO cost_inputs (run_id, system, key, value, low, high, source, date) "
+                       "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
   for (const StoredCostInput& input : run.cost_inputs) {
-    RETURN_IF_ERROR(cost.Bind(run_id, input.key, input.value, input.low, input.high, input.source, input.date).Run());
+    RETURN_IF_ERROR(cost.Bind(run_id, input.system, input.key, input.value, input.low, input.high, input.source, input.date).Run());
   }
   ASSIGN_OR_RETURN(Statement files, database.Prepare("INSERT INTO files (run_id, name, bytes, xxh3_64) VALUES (?, ?, ?, ?)"));
   for (const StoredFile& file : run.files) {
@@ -121,8 +93,6 @@ Result<RunStatus> ParseRunStatus(std::string_view name) {
   }
   return BadInput(fmt::format("\"{}\" is no status of a run; use running, complete or interrupted", name));
 }
-
-std::span<const CohortFigure> CohortFigures() { return kFigures; }
 
 Status CheckTag(std::string_view tag) {
   const auto allowed = [](char c) {
@@ -157,16 +127,16 @@ Status RunStore::Store(const StoredRun& run, bool replace) {
   // Not INSERT OR REPLACE: that would delete the row, and the tags with it.
   ASSIGN_OR_RETURN(
       Statement insert,
-      database_.Prepare("INSERT INTO runs (run_id, path, status, started_at, moecap_version, dataset, problems, host) "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET path = excluded.path, "
+      database_.Prepare("INSERT INTO runs (run_id, path, status, started_at, moecap_version, workload, dataset, problems, "
+                        "host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET path = excluded.path, "
                         "status = excluded.status, started_at = excluded.started_at, moecap_version = "
-                        "excluded.moecap_version, dataset = excluded.dataset, problems = excluded.problems, "
+                        "excluded.moecap_version, workload = excluded.workload, dataset = excluded.dataset, problems = excluded.problems, "
                         "host = excluded.host"));
   RETURN_IF_ERROR(insert
                       .Bind(info.run_id, info.path, RunStatusName(info.status), info.started_at, info.moecap_version,
-                            info.dataset, info.problems, info.host)
+                            info.workload, info.dataset, info.problems, info.host)
                       .Run());
-  for (const char* table : {"documents", "cohorts", "systems", "cost_inputs", "files"}) {
+  for (const char* table : {"documents", "figures", "cells", "cost_inputs", "systems", "files"}) {
     ASSIGN_OR_RETURN(Statement clear, database_.Prepare(fmt::format("DELETE FROM {} WHERE run_id = ?", table)));
     RETURN_IF_ERROR(clear.Bind(info.run_id).Run());
   }

@@ -40,6 +40,7 @@ struct StoredFile {
 };
 
 struct StoredCostInput {
+  std::string system;
   std::string key;
   double value = 0;
   std::optional<double> low, high;  // the range that the source gives; null = none
@@ -50,35 +51,36 @@ struct StoredCostInput {
 
 struct StoredSystem {
   std::string name, engine, model_id, weight_type;
+  std::string machine;  // as it is priced; empty = this host, or not told for a server
 
   bool operator==(const StoredSystem&) const = default;
 };
 
-// The main figures of one system at one concurrency; null = not measured.
-struct Cohort {
+// A figure by its key in the program's table of figures (cap/figures.inc); what is not measured has no entry.
+struct StoredFigure {
+  std::string key;  // "tpot_mean_s"
+  double value = 0;
+  bool estimate = false;  // rests on an estimate
+
+  bool operator==(const StoredFigure&) const = default;
+};
+
+// One system at one level.
+struct StoredCell {
   std::string system;
-  int64_t concurrency = 0;
-  int64_t repeats = 0, requests = 0, failed = 0;
-  bool valid = true;  // no validity gate tripped
-  std::optional<double> ttft_mean_s, ttft_p50_s, ttft_p99_s;
-  std::optional<double> tpot_mean_s, tpot_p50_s, tpot_p99_s;
-  std::optional<double> itl_p50_s, itl_p99_s;
-  std::optional<double> e2e_p50_s, e2e_p99_s;
-  std::optional<double> output_rate_mean_tokens_per_s, request_rate_mean_requests_per_s;
-  std::optional<double> prefill_s_mbu, prefill_s_mfu, decode_s_mbu, decode_s_mfu;
-  std::optional<double> accuracy, accuracy_stderr;  // 0..1
-  std::optional<double> usd_per_million_input_tokens, usd_per_million_output_tokens, joules_per_output_token;
-  bool energy_is_measured = false;
+  std::string level_kind;  // "clients", "rates_per_s", "users", "replay"
+  double level = 0;
+  std::string label;  // "8 clients"
+  int64_t repeats = 0;
+  bool valid = true;                  // no gate tripped
+  std::vector<StoredFigure> figures;  // keys differ; sorted by key when read
 
-  bool operator==(const Cohort&) const = default;
+  bool operator==(const StoredCell&) const = default;
 };
 
-// The optional figures of a cohort by the name of their column.
-struct CohortFigure {
-  const char* column;
-  std::optional<double> Cohort::*member;
-};
-std::span<const CohortFigure> CohortFigures();
+// The figures that lists show and sort by.
+inline constexpr const char* kOutputRateKey = "output_tokens_per_s";
+inline constexpr const char* kAccuracyKey = "accuracy";
 
 struct RunInfo {
   std::string run_id;
@@ -86,9 +88,10 @@ struct RunInfo {
   RunStatus status = RunStatus::kRunning;
   std::string started_at;  // UTC, ISO 8601
   std::string moecap_version;
-  std::string dataset;
+  std::string workload;  // one line; empty in rows of older programs
+  std::string dataset;   // empty without right answers
   int64_t problems = 0;
-  std::string host;  // processor
+  std::string host;  // processor of the machine that measured
 
   bool operator==(const RunInfo&) const = default;
 };
@@ -98,7 +101,7 @@ struct StoredRun {
   std::string manifest_json;                // the text of manifest.json
   std::optional<std::string> summary_json;  // null until the run ended
   std::vector<StoredSystem> systems;        // in the order of the configuration
-  std::vector<Cohort> cohorts;              // by system as above, then ascending concurrency
+  std::vector<StoredCell> cells;            // by system as above, then ascending level
   std::vector<StoredCostInput> cost_inputs;
   std::vector<StoredFile> files;
   std::vector<std::string> tags;  // sorted
@@ -111,8 +114,9 @@ struct RunListing {
   RunInfo info;
   std::vector<StoredSystem> systems;
   std::vector<std::string> tags;
-  std::optional<int64_t> min_concurrency, max_concurrency;  // measured; null: nothing yet
-  // The best of the valid cohorts.
+  std::string level_kind;                      // of its cells; empty: nothing was measured yet
+  std::optional<double> min_level, max_level;  // null: nothing yet
+  // The best of the valid cells.
   std::optional<double> best_output_rate_tokens_per_s, best_accuracy;
 };
 

@@ -34,19 +34,40 @@ TEST(RunStore, EveryFieldComesBack) {
   EXPECT_EQ(OpenStore(dir.path(), Access::kRead).Find(run.info.run_id).value(), run);
   run.info.status = RunStatus::kRunning;
   run.summary_json = std::nullopt;
-  run.cohorts = {};
+  run.cells = {};
   run.info.run_id = "b";
   ASSERT_TRUE(OpenStore(dir.path()).Put(run).ok());
   EXPECT_EQ(OpenStore(dir.path()).Find("b").value(), run);
 }
 
-TEST(RunStore, EveryFigureHasAColumnOfItsOwn) {
-  std::set<std::string> columns;
-  for (const CohortFigure& figure : CohortFigures()) columns.insert(figure.column);
-  EXPECT_EQ(columns.size(), 21u);
+// A figure needs no column, so that one more is a row more.
+TEST(RunStore, AFigureIsARow) {
   const TempDir dir;
-  const RunStore store = OpenStore(dir.path());
-  EXPECT_EQ(store.database().QueryInt("SELECT count(*) FROM pragma_table_info('cohorts') WHERE type = 'REAL'").value(), 21);
+  RunStore store = OpenStore(dir.path());
+  StoredRun run = SampleRun("r");
+  run.cells.resize(1);
+  run.cells[0].figures = {{"a_new_figure_s", 1.5, true}, {"another", 0, false}};
+  ASSERT_TRUE(store.Put(run).ok());
+  EXPECT_EQ(store.Find("r").value(), run);
+  EXPECT_EQ(store.database().QueryInt("SELECT count(*) FROM figures WHERE estimate").value(), 1);
+  run.cells[0].figures.push_back({"another", 1, false});
+  EXPECT_FALSE(store.Put(run).ok()) << "a figure has one value in a cell";
+}
+
+// Levels of every kind, in the order of their values.
+TEST(RunStore, LevelsAreOfAnyKind) {
+  const TempDir dir;
+  RunStore store = OpenStore(dir.path());
+  StoredRun run = SampleRun("r");
+  run.cells = {{"F16", "rates_per_s", 0.5, "0.5 requests/s", 1, true, {}}, {"F16", "rates_per_s", 12, "12 requests/s", 1, true, {}}};
+  ASSERT_TRUE(store.Put(run).ok());
+  EXPECT_EQ(store.Find("r").value(), run);
+  const RunListing listed = store.List({})->front();
+  EXPECT_EQ(listed.level_kind, "rates_per_s");
+  EXPECT_EQ(listed.min_level, 0.5);
+  EXPECT_EQ(listed.max_level, 12);
+  run.cells[0].level_kind = "guesses";
+  EXPECT_FALSE(store.Put(run).ok());
 }
 
 TEST(RunStore, PutReplacesAndKeepsTheTags) {
@@ -56,7 +77,7 @@ TEST(RunStore, PutReplacesAndKeepsTheTags) {
   ASSERT_TRUE(store.Put(run).ok());
   ASSERT_TRUE(store.Tag("r", std::vector<std::string>{"paper"}).ok());
   run.systems.pop_back();
-  run.cohorts.resize(1);
+  run.cells.resize(1);
   run.files = {{"manifest.json", 1, "ffffffffffffffff"}};
   run.cost_inputs = {};
   ASSERT_TRUE(store.Put(run).ok());
@@ -80,7 +101,7 @@ TEST(RunStore, ARunThatCannotBeStoredWholeIsNotStoredAtAll) {
   RunStore store = OpenStore(dir.path());
   ASSERT_TRUE(store.Put(SampleRun("r", 1)).ok());
   StoredRun broken = SampleRun("r", 2);
-  broken.cohorts[3].system = "no such system";
+  broken.cells[3].system = "no such system";
   EXPECT_FALSE(store.Put(broken).ok()) << "the foreign key";
   EXPECT_EQ(store.Find("r").value(), SampleRun("r", 1));
   broken.info.run_id = "s";
@@ -116,7 +137,7 @@ TEST(RunStore, StatusTagsAndDeletion) {
   EXPECT_TRUE(store.Find("r").ok()) << "what belongs to the deletion failed";
   ASSERT_TRUE(store.Delete("r", {}).ok());
   EXPECT_FALSE(store.Find("r").ok());
-  for (const char* table : {"documents", "systems", "cohorts", "files", "tags", "cost_inputs"}) {
+  for (const char* table : {"documents", "systems", "cells", "figures", "files", "tags", "cost_inputs"}) {
     EXPECT_EQ(store.database().QueryInt(fmt::format("SELECT count(*) FROM {}", table)).value(), 0) << table;
   }
 }
@@ -141,7 +162,7 @@ class Filters : public testing::Test {
       }
       if (seed == 3) {
         run.tags = {"paper"};
-        for (Cohort& cohort : run.cohorts) cohort.valid = false;
+        for (StoredCell& cell : run.cells) cell.valid = false;
       }
       ASSERT_TRUE(store_.Put(run).ok());
     }
@@ -194,10 +215,10 @@ TEST_F(Filters, OrderAndFiguresOfTheList) {
   filter.order = RunOrder::kAccuracy;
   EXPECT_THAT(Ids(store_, filter), ElementsAre("a-mid", "b-old", "c-new"));
   const auto runs = store_.List(filter).value();
-  EXPECT_EQ(runs[0].min_concurrency, 1);
-  EXPECT_EQ(runs[0].max_concurrency, 16);
-  // The 11th figure of the cell F16/Q4_0 x 16 with seed 2: 2 + 1.6 + 0.02 + 11.
-  EXPECT_NEAR(runs[0].best_output_rate_tokens_per_s.value(), 14.62, 1e-12);
+  EXPECT_EQ(runs[0].min_level, 1);
+  EXPECT_EQ(runs[0].max_level, 16);
+  // The third figure of the cell Q4_0 x 16 with seed 2: 2 + 1.6 + 0.02 + 3.
+  EXPECT_NEAR(runs[0].best_output_rate_tokens_per_s.value(), 6.62, 1e-12);
   EXPECT_EQ(runs[2].best_accuracy, std::nullopt);
   EXPECT_THAT(runs[0].tags, ElementsAre("paper", "x"));
   ASSERT_EQ(runs[0].systems.size(), 2u);

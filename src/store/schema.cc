@@ -101,8 +101,90 @@ CREATE INDEX runs_by_start ON runs (started_at, run_id);
 CREATE INDEX tags_by_tag ON tags (tag);
 )sql";
 
+// Figures are rows, so that a new one needs no new column; the columns of cohorts become rows. What was priced once a run holds
+// for each of its systems.
+constexpr const char* kVersion3 = R"sql(
+ALTER TABLE runs ADD COLUMN workload TEXT NOT NULL DEFAULT '';
+ALTER TABLE systems ADD COLUMN machine TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE cells (
+  run_id TEXT NOT NULL,
+  system TEXT NOT NULL,
+  level_kind TEXT NOT NULL CHECK (level_kind IN ('clients', 'rates_per_s', 'users', 'replay')),
+  level REAL NOT NULL,
+  label TEXT NOT NULL,
+  repeats INTEGER NOT NULL,
+  valid INTEGER NOT NULL,
+  PRIMARY KEY (run_id, system, level_kind, level),
+  FOREIGN KEY (run_id, system) REFERENCES systems ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE figures (
+  run_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  system TEXT NOT NULL,
+  level_kind TEXT NOT NULL,
+  level REAL NOT NULL,
+  value REAL NOT NULL,
+  estimate INTEGER NOT NULL,
+  PRIMARY KEY (run_id, key, system, level_kind, level),
+  FOREIGN KEY (run_id, system, level_kind, level) REFERENCES cells ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO cells
+SELECT run_id, system, 'clients', concurrency, concurrency || iif(concurrency = 1, ' client', ' clients'), repeats, valid
+FROM cohorts;
+
+INSERT INTO figures
+WITH named (run_id, system, level, key, value, estimate) AS (
+  SELECT run_id, system, concurrency, 'requests', requests, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'failed', failed, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'ttft_mean_s', ttft_mean_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'ttft_p50_s', ttft_p50_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'ttft_p99_s', ttft_p99_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'tpot_mean_s', tpot_mean_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'tpot_p50_s', tpot_p50_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'tpot_p99_s', tpot_p99_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'itl_p50_s', itl_p50_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'itl_p99_s', itl_p99_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'e2e_p50_s', e2e_p50_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'e2e_p99_s', e2e_p99_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'output_tokens_per_s', output_rate_mean_tokens_per_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'requests_per_s', request_rate_mean_requests_per_s, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'prefill_s_mbu', prefill_s_mbu, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'prefill_s_mfu', prefill_s_mfu, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'decode_s_mbu', decode_s_mbu, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'decode_s_mfu', decode_s_mfu, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'accuracy', accuracy, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'usd_per_million_input_tokens', usd_per_million_input_tokens, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'usd_per_million_output_tokens', usd_per_million_output_tokens, 0 FROM cohorts
+  UNION ALL SELECT run_id, system, concurrency, 'joules_per_output_token', joules_per_output_token,
+                   energy_is_measured = 0 FROM cohorts
+)
+SELECT run_id, key, system, 'clients', level, value, estimate FROM named WHERE value IS NOT NULL;
+
+DROP TABLE cohorts;
+
+ALTER TABLE cost_inputs RENAME TO cost_inputs_of_runs;
+CREATE TABLE cost_inputs (
+  run_id TEXT NOT NULL,
+  system TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value REAL NOT NULL,
+  low REAL, high REAL,
+  source TEXT NOT NULL,
+  date TEXT NOT NULL,
+  PRIMARY KEY (run_id, system, key),
+  FOREIGN KEY (run_id, system) REFERENCES systems ON DELETE CASCADE
+) STRICT;
+INSERT INTO cost_inputs
+SELECT run_id, systems.name, key, value, low, high, source, date
+FROM cost_inputs_of_runs JOIN systems USING (run_id) ORDER BY systems.position, cost_inputs_of_runs.rowid;
+DROP TABLE cost_inputs_of_runs;
+)sql";
+
 // kMigrations[v] leads from version v to v + 1; version 0 is an empty file.
-constexpr const char* kMigrations[] = {kVersion1, kVersion2};
+constexpr const char* kMigrations[] = {kVersion1, kVersion2, kVersion3};
 static_assert(std::size(kMigrations) == kSchemaVersion);
 
 struct Header {

@@ -9,7 +9,7 @@
 
 namespace moecap::store {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 // PRAGMA application_id: "moec" in ASCII.
 inline constexpr int64_t kApplicationId = 0x6d6f6563;
 

@@ -1,12 +1,14 @@
-#include "run/axis_limits.h"
+#include "analysis/figure_limits.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace moecap::run {
+#include <algorithm>
+
+namespace moecap::analysis {
 namespace {
 
-using cap::AxisId;
+using cap::FigureId;
 using testing::HasSubstr;
 
 // Two devices: "fast" has the memory and the peak, "cheap" sells its FLOPs for less, in money and energy.
@@ -24,54 +26,63 @@ hardware::Catalogue TwoDevices() {
   return *catalogue;
 }
 
-double Limit(const cap::AxisLimits& limits, AxisId axis) {
-  const cap::AxisLimit* limit = cap::FindLimit(limits, axis);
+const cap::FigureLimit* FindLimit(const std::vector<cap::FigureLimit>& limits, FigureId figure) {
+  const auto found = std::ranges::find(limits, figure, &cap::FigureLimit::figure);
+  return found != limits.end() ? &*found : nullptr;
+}
+
+double Limit(const std::vector<cap::FigureLimit>& limits, FigureId figure) {
+  const cap::FigureLimit* limit = FindLimit(limits, figure);
   EXPECT_NE(limit, nullptr);
   return limit != nullptr ? limit->value : 0;
 }
 
-TEST(AxisLimits, FollowFromModelAndCatalogue) {
+TEST(FigureLimits, FollowFromModelAndCatalogue) {
   const ModelWork work{"m", 3e9, 30e9};  // 6e9 FLOPs a token
-  const auto limits = ComputeAxisLimits(work, TwoDevices());
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kTpot), 3e9 * 0.5 / 4e12);
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kTtft), 3e9 * 0.5 / 4e12);
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kOutputTokensPerS), 1e15 / 6e9);
+  const auto limits = ComputeLimits(work, TwoDevices());
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kTpotMean), 3e9 * 0.5 / 4e12);
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kTtftMean), 3e9 * 0.5 / 4e12);
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kOutputRate), 1e15 / 6e9);
   // A dollar rents Cheap for 5 hours at its low price: 2e14 x 3600 / 0.2 = 3.6e18 FLOPs; Fast gives 9e17.
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kUsdPerMillionOutputTokens), 1e6 * 6e9 / 3.6e18);
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kJoulesPerOutputToken), 6e9 * 100 / 2e14);
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kPowerW), 100);
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kPurchaseUsd), 400);
-  EXPECT_DOUBLE_EQ(Limit(limits, AxisId::kMemoryBytes), 15e9);
-  EXPECT_EQ(cap::FindLimit(limits, AxisId::kAccuracy), nullptr);
-  EXPECT_THAT(cap::FindLimit(limits, AxisId::kTpot)->source, HasSubstr("4.00 TB/s (Fast,"));
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kUsdPerMillionOutput), 1e6 * 6e9 / 3.6e18);
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kJoulesPerOutput), 6e9 * 100 / 2e14);
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kPower), 100);
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kPurchase), 400);
+  EXPECT_DOUBLE_EQ(Limit(limits, FigureId::kMemory), 15e9);
+  EXPECT_EQ(FindLimit(limits, FigureId::kAccuracy), nullptr);
+  EXPECT_THAT(FindLimit(limits, FigureId::kTpotMean)->source, HasSubstr("4.00 TB/s (Fast,"));
 }
 
-// The second way: the shipped catalogue gives every log axis a limit, and no device beats it.
-TEST(AxisLimits, NoDeviceOfTheCatalogueBeatsThem) {
-  const auto limits = BuiltinAxisLimits(ReferenceWork());
-  for (const cap::Axis& axis : cap::Axes()) EXPECT_EQ(cap::FindLimit(limits, axis.id) != nullptr, axis.log_scale) << axis.key;
+// The second way: no device of the shipped catalogue beats them, and the axes of every scenario have one.
+TEST(FigureLimits, NoDeviceOfTheCatalogueBeatsThem) {
+  const auto limits = BuiltinLimits(ReferenceWork());
+  for (const cap::Scenario& scenario : cap::Scenarios()) {
+    EXPECT_NE(FindLimit(limits, scenario.cost), nullptr) << scenario.name;
+    EXPECT_NE(FindLimit(limits, scenario.performance), nullptr) << scenario.name;
+  }
   const auto catalogue = hardware::Catalogue::Builtin();
   ASSERT_TRUE(catalogue.ok());
   for (const hardware::Device& device : catalogue->devices()) {
-    EXPECT_GE(0.5e9 / device.bandwidth_bytes_per_s.value_or(1), Limit(limits, AxisId::kTpot)) << device.id;
-    EXPECT_LE(device.peaks.fp8.value_or(0) / 2e9, Limit(limits, AxisId::kOutputTokensPerS)) << device.id;
-    EXPECT_GE(device.tdp_w.value_or(1e9), Limit(limits, AxisId::kPowerW)) << device.id;
+    EXPECT_GE(0.5e9 / device.bandwidth_bytes_per_s.value_or(1), Limit(limits, FigureId::kTpotMean)) << device.id;
+    EXPECT_LE(device.peaks.fp8.value_or(0) / 2e9, Limit(limits, FigureId::kOutputRate)) << device.id;
+    EXPECT_GE(device.tdp_w.value_or(1e9), Limit(limits, FigureId::kPower)) << device.id;
   }
 }
 
-TEST(AxisLimits, AnEmptyCatalogueLeavesOnlyWhatTheModelGives) {
+TEST(FigureLimits, AnEmptyCatalogueLeavesOnlyWhatTheModelGives) {
   const hardware::CatalogueLayer layer{"empty", R"({"schema": 1, "devices": [], "links": []})"};
   const auto catalogue = hardware::Catalogue::Parse(std::span(&layer, 1));
   ASSERT_TRUE(catalogue.ok()) << catalogue.error().message;
-  const auto limits = ComputeAxisLimits(ReferenceWork(), *catalogue);
+  const auto limits = ComputeLimits(ReferenceWork(), *catalogue);
   ASSERT_EQ(limits.size(), 1u);
-  EXPECT_EQ(limits[0].axis, AxisId::kMemoryBytes);
+  EXPECT_EQ(limits[0].figure, FigureId::kMemory);
 }
 
 model::ModelSpec Named(const std::string& id, int64_t params = 10) {
   model::ModelSpec spec;
   spec.id = id;
   spec.model_type = "moe";
+  spec.layers.resize(1);
   spec.ends[model::TensorClass::kHead] = {params, 20, params, 20};
   return spec;
 }
@@ -89,10 +100,21 @@ TEST(ModelIdentity, LeavesThePrecisionOut) {
 TEST(CommonWork, IsTheReferenceWhereModelsDiffer) {
   const auto a = Named("a-f16"), quantised = Named("a-q8_0"), b = Named("b");
   const model::ModelSpec* same[] = {&a, &quantised};
-  EXPECT_EQ(CommonWork(same).active_params, 10);
+  EXPECT_EQ(CommonWork(same)->active_params, 10);
   const model::ModelSpec* different[] = {&a, &b};
-  EXPECT_EQ(CommonWork(different).active_params, 1e9);
+  EXPECT_EQ(CommonWork(different)->active_params, 1e9);
+}
+
+// A server that does not tell what it runs has no model of one parameter.
+TEST(CommonWork, LeavesOutModelsThatAreNotTold) {
+  model::ModelSpec untold;
+  untold.id = "served-name";
+  const auto a = Named("a-f16");
+  const model::ModelSpec* both[] = {&untold, &a};
+  EXPECT_EQ(CommonWork(both)->active_params, 10);
+  const model::ModelSpec* none[] = {&untold};
+  EXPECT_EQ(CommonWork(none), std::nullopt);
 }
 
 }  // namespace
-}  // namespace moecap::run
+}  // namespace moecap::analysis

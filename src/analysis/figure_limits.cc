@@ -1,4 +1,4 @@
-#include "run/axis_limits.h"
+#include "analysis/figure_limits.h"
 
 #include <fmt/format.h>
 
@@ -11,10 +11,10 @@
 #include "base/check.h"
 #include "base/units.h"
 
-namespace moecap::run {
+namespace moecap::analysis {
 namespace {
 
-using cap::AxisId;
+using cap::FigureId;
 
 constexpr double kBytesPerParam = 0.5;  // 4 bits, the narrowest type in common use
 constexpr double kMillion = 1e6;
@@ -73,41 +73,43 @@ Extremes FindExtremes(const hardware::Catalogue& catalogue) {
   return best;
 }
 
-cap::AxisLimits LimitsOf(const ModelWork& work, const Extremes& best) {
+std::vector<cap::FigureLimit> LimitsOf(const ModelWork& work, const Extremes& best) {
   CHECK(work.active_params > 0 && work.total_params > 0);
   const double flops = 2 * work.active_params;
   const std::string active = FormatParams(static_cast<int64_t>(work.active_params)) + " active parameters";
   const std::string token = fmt::format("2 x {} a token", active);
-  cap::AxisLimits limits;
-  const auto add = [&](std::initializer_list<AxisId> axes, double value, const std::string& source) {
-    for (const AxisId axis : axes) limits.push_back({axis, value, source});
+  std::vector<cap::FigureLimit> limits;
+  const auto add = [&](std::initializer_list<FigureId> figures, double value, const std::string& source) {
+    for (const FigureId figure : figures) limits.push_back({figure, value, source});
   };
   if (best.bandwidth_bytes_per_s) {
-    add({AxisId::kTpot, AxisId::kTtft, AxisId::kE2e}, work.active_params * kBytesPerParam / best.bandwidth_bytes_per_s->value,
+    add({FigureId::kTimePerToken, FigureId::kTtftMean, FigureId::kTtftP50, FigureId::kTtftP90, FigureId::kTtftP99,
+         FigureId::kTpotMean, FigureId::kTpotP50, FigureId::kTpotP90, FigureId::kTpotP99, FigureId::kE2eMean, FigureId::kE2eP50,
+         FigureId::kE2eP90, FigureId::kE2eP99}, work.active_params * kBytesPerParam / best.bandwidth_bytes_per_s->value,
         fmt::format("{} x 0.5 B read once at {} ({}, the fastest memory of the catalogue)", active,
                     FormatSi(best.bandwidth_bytes_per_s->value, "B/s"), best.bandwidth_bytes_per_s->device));
   }
   if (best.flops_per_s) {
-    add({AxisId::kOutputTokensPerS, AxisId::kRequestsPerS, AxisId::kGoodput}, best.flops_per_s->value / flops,
+    add({FigureId::kOutputRate, FigureId::kRequestRate, FigureId::kGoodput}, best.flops_per_s->value / flops,
         fmt::format("{} / ({}) ({}, the highest dense peak of the catalogue)", FormatSi(best.flops_per_s->value, "FLOP/s"),
                     token, best.flops_per_s->device));
   }
   if (best.flops_per_usd) {
-    add({AxisId::kUsdPerMillionOutputTokens, AxisId::kUsdPerMillionTokens}, kMillion * flops / best.flops_per_usd->value,
+    add({FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput, FigureId::kUsdPerMillionOutputAllIn}, kMillion * flops / best.flops_per_usd->value,
         fmt::format("1M x ({}) / {} ({}, the cheapest rented peak of the catalogue)", token,
                     FormatSi(best.flops_per_usd->value, "FLOP per USD"), best.flops_per_usd->device));
   }
   if (best.joules_per_flop) {
-    add({AxisId::kJoulesPerOutputToken}, flops * best.joules_per_flop->value,
+    add({FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken}, flops * best.joules_per_flop->value,
         fmt::format("{} x {:.3g} J per FLOP ({}, the most frugal peak of the catalogue)", token, best.joules_per_flop->value,
                     best.joules_per_flop->device));
   }
-  if (best.power_w) add({AxisId::kPowerW}, best.power_w->value, fmt::format("TDP of {}, the lowest", best.power_w->device));
+  if (best.power_w) add({FigureId::kPower}, best.power_w->value, fmt::format("TDP of {}, the lowest", best.power_w->device));
   if (best.price_usd)
-    add({AxisId::kPurchaseUsd}, best.price_usd->value, fmt::format("price of {}, the lowest", best.price_usd->device));
-  add({AxisId::kMemoryBytes}, work.total_params * kBytesPerParam,
+    add({FigureId::kPurchase}, best.price_usd->value, fmt::format("price of {}, the lowest", best.price_usd->device));
+  add({FigureId::kMemory}, work.total_params * kBytesPerParam,
       fmt::format("{} parameters x 0.5 B", FormatParams(static_cast<int64_t>(work.total_params))));
-  for (cap::AxisLimit& limit : limits) limit.source += work.name.empty() ? "" : "; model: " + work.name;
+  for (cap::FigureLimit& limit : limits) limit.source += work.name.empty() ? "" : "; model: " + work.name;
   return limits;
 }
 
@@ -121,7 +123,8 @@ bool NamesPrecision(const std::string& word) {
   return word.size() >= 2 && word.size() <= 3 && (q == 0 || (q == 1 && word[0] == 'i')) && std::isdigit(word.back()) != 0;
 }
 
-// "Org/Model-7B-Q4_K_M.gguf" -> "model-7b"
+}  // namespace
+
 std::string BaseName(const std::string& id) {
   std::string base;
   std::string word;
@@ -144,8 +147,6 @@ std::string BaseName(const std::string& id) {
   return base;
 }
 
-}  // namespace
-
 ModelWork WorkOf(const model::ModelSpec& model) {
   return {BaseName(model.id), std::max(1.0, static_cast<double>(model.ActiveParamsNoInputEmbedding())),
           std::max(1.0, static_cast<double>(model.TotalParams()))};
@@ -153,11 +154,11 @@ ModelWork WorkOf(const model::ModelSpec& model) {
 
 ModelWork ReferenceWork() { return {"reference, as the models differ", 1e9, 1e9}; }
 
-cap::AxisLimits ComputeAxisLimits(const ModelWork& work, const hardware::Catalogue& catalogue) {
+std::vector<cap::FigureLimit> ComputeLimits(const ModelWork& work, const hardware::Catalogue& catalogue) {
   return LimitsOf(work, FindExtremes(catalogue));
 }
 
-cap::AxisLimits BuiltinAxisLimits(const ModelWork& work) {
+std::vector<cap::FigureLimit> BuiltinLimits(const ModelWork& work) {
   static const Extremes kExtremes = [] {
     const auto catalogue = hardware::Catalogue::Builtin();
     CHECK(catalogue.ok());
@@ -171,12 +172,16 @@ std::string ModelIdentity(const model::ModelSpec& model) {
                      FormatParams(model.TotalParams()), model.layers.size(), model.TopK(), model.Experts());
 }
 
-ModelWork CommonWork(std::span<const model::ModelSpec* const> models) {
-  CHECK(!models.empty());
-  const std::string first = ModelIdentity(*models.front());
-  const bool same =
-      std::all_of(models.begin(), models.end(), [&](const auto* model) { return ModelIdentity(*model) == first; });
-  return same ? WorkOf(*models.front()) : ReferenceWork();
+std::optional<ModelWork> CommonWork(std::span<const model::ModelSpec* const> models) {
+  const model::ModelSpec* first = nullptr;
+  bool same = true;
+  for (const model::ModelSpec* model : models) {
+    if (model->layers.empty()) continue;
+    if (first == nullptr) first = model;
+    same = same && ModelIdentity(*model) == ModelIdentity(*first);
+  }
+  if (first == nullptr) return std::nullopt;
+  return same ? WorkOf(*first) : ReferenceWork();
 }
 
-}  // namespace moecap::run
+}  // namespace moecap::analysis

@@ -1,37 +1,39 @@
 #include "report/compat_report.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/table.h"
-#include "base/units.h"
-#include "report/load_markdown.h"
-#include "report/markdown.h"
-#include "report/terminal_page.h"
+#include "report/format.h"
 
 namespace moecap::report {
 namespace {
 
 constexpr std::pair<const char*, const char*> kFigures[] = {
     {"ttft", "TTFT"}, {"tpot", "TPOT"}, {"itl", "ITL"}, {"e2el", "E2E"}};
+constexpr int kDigits = 4;
 
-std::string Milliseconds(const metrics::ToolFigure* figure, double metrics::ToolFigure::*part) {
-  return figure == nullptr ? kMissing : FormatSignificant(figure->*part / kMilli, 4);
-}
-
-std::string Rate(const std::optional<double>& rate) { return rate ? FormatSignificant(*rate, 4) : kMissing; }
-
-CompatCell Printable(CompatCell cell) {
-  cell.label = PrintableText(cell.label);
-  return cell;
-}
-
-// Tool and why, of every tool once.
-std::vector<std::pair<std::string, std::string>> Reasons(std::span<const CompatCell> cells) {
-  std::vector<std::pair<std::string, std::string>> reasons;
-  if (cells.empty()) return reasons;
-  for (const auto& view : cells.front().views) reasons.emplace_back(view.tool, view.why);
-  return reasons;
+Table CompatTable(const CompatCell& cell) {
+  using metrics::ToolFigure;
+  Table table{.title = cell.label};
+  table.columns = {{.header = "tool", .kind = ColumnKind::kKey}};
+  for (const auto& [name, label] : kFigures) {
+    for (const char* part : {"mean", "median", "p99"}) table.columns.push_back({part, label, "ms"});
+  }
+  for (const char* part : {"done", "failed"}) table.columns.push_back({part, "requests"});
+  table.columns.push_back({"requests/s"});
+  table.columns.push_back({"output tokens/s"});
+  for (const auto& view : cell.views) {
+    Row row{view.tool};
+    for (const auto& [name, label] : kFigures) {
+      const ToolFigure* figure = view.Find(name);
+      for (const auto part : {&ToolFigure::mean_s, &ToolFigure::median_s, &ToolFigure::p99_s})
+        row.cells.emplace_back(figure == nullptr ? "" : NumberText(figure->*part, kMilli, kDigits));
+    }
+    for (const int64_t count : {view.completed, view.failed}) row.cells.emplace_back(std::to_string(count));
+    for (const auto& rate : {view.requests_per_s, view.output_tokens_per_s})
+      row.cells.emplace_back(NumberText(rate, 1, kDigits));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
 }
 
 Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -60,48 +62,17 @@ Json ToJson(const metrics::ToolView& view) {
 
 }  // namespace
 
-LoadTable CompatTable(const CompatCell& cell) {
-  using metrics::ToolFigure;
-  LoadTable table{cell.label, "tool", {}, {}};
-  for (const auto& [name, label] : kFigures) {
-    for (const char* part : {"mean", "median", "p99"}) table.columns.push_back({std::string(label) + " (ms)", part});
+Document CompatDocument(std::span<const CompatCell> cells) {
+  Document document{.title = "the same requests under the definitions of other tools"};
+  Section tables{.detail = Detail::kFirstScreen};
+  for (const CompatCell& cell : cells) tables.blocks.push_back(CompatTable(cell));
+  KeyValues reasons;
+  if (!cells.empty()) {
+    for (const auto& view : cells.front().views) reasons.items.emplace_back(view.tool, view.why);
   }
-  for (const char* part : {"done", "failed"}) table.columns.push_back({"requests", part});
-  table.columns.push_back({"", "requests/s"});
-  table.columns.push_back({"", "output tokens/s"});
-  for (const auto& view : cell.views) {
-    LoadRow row{view.tool, {}, false};
-    for (const auto& [name, label] : kFigures) {
-      const ToolFigure* figure = view.Find(name);
-      for (const auto part : {&ToolFigure::mean_s, &ToolFigure::median_s, &ToolFigure::p99_s})
-        row.values.push_back(Milliseconds(figure, part));
-    }
-    row.values.push_back(std::to_string(view.completed));
-    row.values.push_back(std::to_string(view.failed));
-    row.values.push_back(Rate(view.requests_per_s));
-    row.values.push_back(Rate(view.output_tokens_per_s));
-    table.rows.push_back(std::move(row));
-  }
-  return table;
-}
-
-std::string RenderCompatTerminal(std::span<const CompatCell> cells, const TerminalOptions& options) {
-  TerminalOptions usable = options;
-  usable.width = std::max<size_t>(usable.width, 40);
-  TerminalPage page(usable);
-  page.Text("", "The same requests under the definitions of other tools", TerminalPage::kBold);
-  for (const CompatCell& cell : cells) page.Table(CompatTable(Printable(cell)));
-  page.Title("Why they differ");
-  for (const auto& [tool, why] : Reasons(cells)) page.Text(PadRight(tool, 10), why);
-  return page.Take();
-}
-
-std::string RenderCompatMarkdown(std::span<const CompatCell> cells) {
-  std::string out = "# The same requests under the definitions of other tools\n";
-  for (const CompatCell& cell : cells) out += MarkdownTable(CompatTable(Printable(cell)));
-  out += "\n## Why they differ\n\n";
-  for (const auto& [tool, why] : Reasons(cells)) out += "- **" + tool + "**: " + EscapeMarkdown(why) + "\n";
-  return out;
+  document.sections = {std::move(tables),
+                       {.heading = "Why they differ", .detail = Detail::kFirstScreen, .blocks = {std::move(reasons)}}};
+  return document;
 }
 
 Json CompatToJson(std::span<const CompatCell> cells) {

@@ -7,8 +7,7 @@
 
 #include "base/json.h"
 #include "metrics/compat.h"
-#include "report/load_tables.h"
-#include "report/terminal.h"
+#include "report/document.h"
 
 namespace moecap::report {
 
@@ -18,12 +17,8 @@ struct CompatCell {
   std::vector<metrics::ToolView> views;  // the same tools in each cell
 };
 
-// Rows are tools, columns their figures.
-LoadTable CompatTable(const CompatCell& cell);
-
-// A table a cell, then a line a tool on why it differs. No line is wider than options.width.
-std::string RenderCompatTerminal(std::span<const CompatCell> cells, const TerminalOptions& options);
-std::string RenderCompatMarkdown(std::span<const CompatCell> cells);
+// A table a cell: rows are tools, columns their figures. Then a line a tool on why it differs.
+Document CompatDocument(std::span<const CompatCell> cells);
 
 // Schema: docs/formats/load.md, "Views of other tools".
 Json CompatToJson(std::span<const CompatCell> cells);

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "base/table.h"
-#include "report/document_sample.h"
+#include "report/testing/document_sample.h"
 #include "report/render.h"
 #include "report/svg_inspect.h"
 
@@ -123,10 +123,12 @@ TEST(DocumentTerminal, GroupsAreNamedOnceAndMarksLeaveTheDigitsInLine) {
   for (size_t i = 0; i < 4; ++i) table.rows[i].group = i < 2 ? "alpha" : "beta";
   table.rows[3].invalid = true;
   const auto lines = Lines(RenderTerminal(WithTable(table), {.unicode = false}));
-  ASSERT_EQ(lines.size(), 9u);
+  ASSERT_EQ(lines.size(), 10u);
   EXPECT_EQ(lines[4], "system  name  value");
-  EXPECT_EQ(lines[6].substr(0, 5), "alpha");
-  EXPECT_EQ(lines[7].substr(0, 5), "     ");
+  EXPECT_EQ(lines[6], "alpha   1       10");
+  EXPECT_EQ(lines[7], "        2       20!");
+  EXPECT_EQ(lines[8], "beta    1       ~3");
+  EXPECT_EQ(lines[9], "        2 !      -");
 }
 
 TEST(DocumentTerminal, LongSentencesOfATableAreWrapped) {

@@ -82,7 +82,8 @@ std::string CellElement(const GridRow& row, size_t i, bool first, const GridColu
   if (cell.text.empty())
     return column.kind == ColumnKind::kFigure ? fmt::format("<td class=\"none\"{}>–{}</td>", data, CellText(cell, id))
                                               : fmt::format("<td class=\"blank\">{}</td>", CellText(cell, id));
-  const std::string css = Css(column.kind) + std::string(cell.best ? " best" : "");
+  std::string css = Css(column.kind);
+  if (cell.best) css += css.empty() ? "best" : " best";
   return fmt::format("<td{}{}>{}</td>", ClassOf(css), data, CellText(cell, id));
 }
 

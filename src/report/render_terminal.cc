@@ -90,8 +90,8 @@ class TerminalPage {
   }
 
   void Heading(const std::string& text) {
-    Gap();
     if (text.empty()) return;
+    Gap();
     Text("", text, kBold);
     under_heading_ = true;
   }

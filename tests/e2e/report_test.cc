@@ -107,7 +107,7 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
            {{"report", run, "--all"}, {"--write-to"}},
            {{"report", run, "--format", "upstream"}, {"--write-to"}},
            {{"report", run, "--compat", "wrk"}, {"no view of 'wrk'", "vllm"}},
-           {{"report", run, "--compat", "vllm", "--format", "csv"}, {"--compat has the formats"}},
+           {{"report", run, "--compat", "vllm", "--format", "svg"}, {"--compat has the formats"}},
            {{"report", run, "--format", "vllm", "--percentile-metrics", "x"}, {"no percentile metric 'x'"}},
            {{"report", run, "--format", "html,csv"}, {"--write-to"}},
            {{"report", run, "other", "--format", "html"}, {"--write-to"}},

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "loadtest/load_test.h"
 #include "report/compat_report.h"
+#include "report/render.h"
 
 namespace moecap::app {
 namespace {
@@ -139,10 +140,21 @@ Result<std::string> CompatText(std::span<const MeasuredRequests> measured, const
     }
     tables.push_back(std::move(table));
   }
-  if (format == ReportFormat::kJson) return DumpJsonPretty(report::CompatToJson(tables));
-  if (format == ReportFormat::kMarkdown) return report::RenderCompatMarkdown(tables);
-  if (format != ReportFormat::kTerminal) return BadInput("--compat has the formats terminal, markdown and json");
-  return report::RenderCompatTerminal(tables, StdoutOptions());
+  const report::Document document = report::CompatDocument(tables);
+  switch (format) {
+    case ReportFormat::kTerminal:
+      return report::RenderTerminal(document, StdoutOptions());
+    case ReportFormat::kHtml:
+      return report::RenderHtml(document);
+    case ReportFormat::kMarkdown:
+      return report::RenderMarkdown(document);
+    case ReportFormat::kCsv:
+      return report::RenderCsv(document);
+    case ReportFormat::kJson:
+      return DumpJsonPretty(report::CompatToJson(tables));
+    default:
+      return BadInput("--compat has the formats terminal, html, markdown, csv and json");
+  }
 }
 
 Result<std::vector<report::NamedText>> VllmFiles(std::span<const MeasuredRequests> measured, const VllmFlags& flags) {

@@ -32,7 +32,7 @@ Result<std::vector<MeasuredRequests>> MeasuredOf(const run::Results& results);
 Result<std::vector<MeasuredRequests>> MeasuredOf(const loadtest::LoadResults& results);
 
 // A table of `tools` ("all" stands for every one) for each. Error: kBadInput for an unknown tool or a format other than
-// terminal, markdown and json.
+// terminal, html, markdown, csv and json.
 Result<std::string> CompatText(std::span<const MeasuredRequests> measured, const std::vector<std::string>& tools,
                                ReportFormat format);
 

@@ -1,4 +1,4 @@
-#include "report/document_sample.h"
+#include "report/testing/document_sample.h"
 
 #include "report/format.h"
 

@@ -6,6 +6,8 @@
 
 namespace moecap::report {
 
+inline constexpr int kComparisonSchema = 2;
+
 Json ComparisonToJson(const cap::Comparison& comparison);
 
 }  // namespace moecap::report

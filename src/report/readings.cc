@@ -1,12 +1,13 @@
-// The readings of words.h that need only what is drawn.
+#include "report/readings.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/units.h"
+#include "report/format.h"
 #include "report/plot_axis.h"
-#include "report/words.h"
 
 namespace moecap::report {
 namespace {
@@ -128,20 +129,6 @@ std::string ReadSparsityCurve(const SparsityCurve& curve) {
     parts.push_back(
         fmt::format("{} measured {} at batch {}", point.name, FormatPercent(point.share, 1), TickNumber(point.batch)));
   return parts.empty() ? "" : fmt::format("{}.", fmt::join(parts, "; "));
-}
-
-std::string ReadRobustRadar(const cap::RunSummary& summary) {
-  std::vector<std::string> parts;
-  for (const auto& axis : summary.cap_axes) {
-    std::optional<size_t> best;
-    for (size_t i = 0; i < axis.robust_score.size() && i < summary.systems.size(); ++i) {
-      if (axis.robust_score[i] && (!best || *axis.robust_score[i] > *axis.robust_score[*best])) best = i;
-    }
-    if (best)
-      parts.push_back(fmt::format("{} {} ({})", cap::AxisOf(axis.axis).name, FormatFixed(*axis.robust_score[*best], 0),
-                                  summary.systems[*best].name));
-  }
-  return parts.empty() ? "" : fmt::format("Nearest to its limit: {}.", fmt::join(parts, ", "));
 }
 
 }  // namespace moecap::report

@@ -13,7 +13,6 @@ namespace moecap::report {
 namespace {
 
 using cap::CellSummary;
-using cap::Figure;
 using cap::FigureId;
 
 constexpr DisplayUnit ByteUnits(double largest) {
@@ -23,7 +22,7 @@ constexpr DisplayUnit ByteUnits(double largest) {
 }
 
 // A percentile by its key: "ttft_p99_s" is the 0.99-quantile of "ttft_s".
-const stats::QuantileEstimate* PercentileOf(const CellSummary& cell, const Figure& figure) {
+const stats::QuantileEstimate* PercentileOf(const CellSummary& cell, const cap::Figure& figure) {
   const size_t at = figure.key.rfind("_p");
   if (at == std::string_view::npos) return nullptr;
   int percent = 0;
@@ -39,7 +38,7 @@ std::string SpreadText(const CellSummary& cell, FigureId id, double unit) {
 }
 
 Cell FigureCell(const CellSummary& cell, const FigureColumn& column, const std::string& number, const DisplayUnit& unit) {
-  const Figure& figure = cap::FigureOf(column.id);
+  const cap::Figure& figure = cap::FigureOf(column.id);
   const auto value = cell.figures[column.id];
   if (!value) {
     const auto* percentile = PercentileOf(cell, figure);
@@ -85,7 +84,7 @@ std::vector<ShownCell> CellsOf(const cap::ExperimentSummary& summary) {
   return cells;
 }
 
-DisplayUnit UnitOf(const Figure& figure, std::span<const std::optional<double>> values) {
+DisplayUnit UnitOf(const cap::Figure& figure, std::span<const std::optional<double>> values) {
   if (figure.unit == "s") return {"ms", kMilli};
   if (figure.unit.empty()) return {"%", kPercent};
   if (figure.unit != "B") return {std::string(figure.unit), 1};
@@ -95,7 +94,7 @@ DisplayUnit UnitOf(const Figure& figure, std::span<const std::optional<double>> 
 }
 
 std::string FigureText(FigureId id, std::optional<double> value) {
-  const Figure& figure = cap::FigureOf(id);
+  const cap::Figure& figure = cap::FigureOf(id);
   if (figure.unit == "s") return SecondsText(value);
   if (figure.unit == "B") return BytesText(value);
   if (figure.unit == "USD") return MoneyText(value);
@@ -115,7 +114,7 @@ Table CellTable(std::string title, std::span<const ShownCell> cells, std::span<c
     table.rows.push_back(std::move(row));
   }
   for (const FigureColumn& column : columns) {
-    const Figure& figure = cap::FigureOf(column.id);
+    const cap::Figure& figure = cap::FigureOf(column.id);
     std::vector<std::optional<double>> values;
     for (const ShownCell& shown : cells) values.push_back(shown.cell->figures[column.id]);
     const DisplayUnit unit = UnitOf(figure, values);

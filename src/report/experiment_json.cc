@@ -4,12 +4,20 @@
 
 #include "report/judgement_fields.h"
 
+namespace moecap::cap {
+
+void Fields(auto& archive, JsonFieldsOf<JudgedExperiment> auto& experiment) {
+  Fields(archive, experiment.summary);
+  archive("judgement", experiment.judgement);
+}
+
+}  // namespace moecap::cap
+
 namespace moecap::report {
 
 Json ExperimentToJson(const cap::JudgedExperiment& experiment) {
   Json json = {{"schema", kSummarySchema}};
-  json.update(ToJsonFields(experiment.summary));
-  json["judgement"] = ToJsonFields(experiment.judgement);
+  json.update(ToJsonFields(experiment));
   return json;
 }
 
@@ -18,12 +26,7 @@ Result<cap::JudgedExperiment> ExperimentFromJson(const Json& json) {
   if (schema == json.end() || *schema != kSummarySchema) {
     return BadInput(fmt::format("no summary of schema {}: print the experiment again with moecap report --json", kSummarySchema));
   }
-  cap::JudgedExperiment experiment;
-  ASSIGN_OR_RETURN(experiment.summary, FromJsonFields<cap::ExperimentSummary>(json));
-  const auto judgement = json.find("judgement");
-  if (judgement == json.end()) return BadInput("judgement: missing");
-  ASSIGN_OR_RETURN(experiment.judgement, FromJsonFields<cap::Judgement>(*judgement, "judgement"));
-  return experiment;
+  return FromJsonFields<cap::JudgedExperiment>(json);
 }
 
 }  // namespace moecap::report

@@ -64,7 +64,8 @@ struct SystemVerdict {
   // Dominated: another system is not inferior in every dimension in play and better in at least one. Not dominated: against
   // every other system it is better somewhere, or not inferior everywhere.
   Domination domination = Domination::kNotJudged;
-  std::vector<size_t> dominated_by;  // indices
+  std::vector<size_t> dominated_by;           // indices
+  std::optional<size_t> may_be_dominated_by;  // of undecided: it is better in something, and its losses are not excluded
   // What the system keeps of performance (P), cost (C) and accuracy (A), in this order: "PA", "C", "PCA". A letter is kept when
   // the system is not inferior, within the margin, to the best of the systems that are not dominated; lost when that one is
   // better; followed by "?" when neither is decided: "P?A". "-" when all are lost. Empty where letters do not apply, and for a
@@ -76,7 +77,7 @@ struct SystemVerdict {
 struct Verdicts {
   std::vector<SystemVerdict> systems;  // in the order of the evidence
   std::vector<PairVerdict> pairs;      // every unordered pair, by first, then second; empty for one system
-  std::vector<Dimension> dimensions;   // in play: a figure of at least two systems is known
+  std::vector<Dimension> dimensions;   // in play: known for at least two of the systems that take part
   // Letters tell a trade only where what an hour or a purchase costs differs between the systems that are not dominated.
   bool letters_apply = false;
   std::string letters_reason;         // one sentence: the trade in words where they do not apply

@@ -1,0 +1,263 @@
+#include "cap/headline.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cap/pair_judge.h"
+
+namespace moecap::cap {
+namespace {
+
+constexpr size_t kMostSentences = 10;
+
+std::string Percent(double confidence) { return fmt::format("{:g} % interval", 100 * confidence); }
+
+std::string Count(int64_t n, std::string_view what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
+
+// Three digits that count, never an exponent.
+std::string Ratio(double ratio) { return ratio < 9.995 ? fmt::format("{:.2f}", ratio) : fmt::format("{:.3g}", ratio); }
+
+std::string Points(double difference) {
+  const std::string text = fmt::format("{:.1f}", 100 * difference);
+  return text == "-0.0" ? "0.0" : text;
+}
+
+// Ratios are said of the system that leads: as how many times as fast, or what the other one costs.
+struct LeadRatio {
+  double ratio = 1;
+  stats::Interval interval{1, 1};
+};
+
+LeadRatio RatioOf(const DimensionVerdict& verdict, const JudgeOptions& options) {
+  const bool higher = HigherIsBetter(verdict.dimension, options);
+  LeadRatio result;
+  result.ratio = higher ? *verdict.estimate : 1 / *verdict.estimate;
+  if (verdict.interval) {
+    result.interval = higher ? *verdict.interval : stats::Interval{1 / verdict.interval->high, 1 / verdict.interval->low};
+  }
+  return result;
+}
+
+std::string RatioEvidence(const DimensionVerdict& verdict, const LeadRatio& lead, const JudgeOptions& options) {
+  if (verdict.n == 0) return "(exact figures)";
+  return fmt::format("({} {} to {}, {})", Percent(options.confidence), Ratio(lead.interval.low), Ratio(lead.interval.high),
+                     Count(verdict.n, "repetition"));
+}
+
+std::string PointsEvidence(const DimensionVerdict& verdict, const JudgeOptions& options) {
+  return fmt::format("({} {} to {}, {})", Percent(options.confidence), Points(verdict.interval->low),
+                     Points(verdict.interval->high), Count(verdict.n, "problem"));
+}
+
+std::string WouldDecide(const DimensionVerdict& verdict) {
+  if (!verdict.n_would_decide) return "; no reasonable number would decide at this difference";
+  return fmt::format("; about {} would decide",
+                     Count(*verdict.n_would_decide, verdict.dimension == Dimension::kAccuracy ? "problem" : "repetition"));
+}
+
+std::string BetterInWords(const DimensionVerdict& verdict, const std::string& first, const std::string& second,
+                          const JudgeOptions& options) {
+  if (verdict.dimension == Dimension::kAccuracy) {
+    return fmt::format("{} is {} points more accurate than {} {}", first, Points(*verdict.estimate), second,
+                       PointsEvidence(verdict, options));
+  }
+  const LeadRatio lead = RatioOf(verdict, options);
+  const std::string evidence = RatioEvidence(verdict, lead, options);
+  return verdict.dimension == Dimension::kPerformance
+             ? fmt::format("{} is {}x faster than {} {}", first, Ratio(lead.ratio), second, evidence)
+             : fmt::format("{} costs {}x as much as {} {}", second, Ratio(lead.ratio), first, evidence);
+}
+
+std::string AsGoodInWords(const DimensionVerdict& verdict, const std::string& first, const std::string& second,
+                          const JudgeOptions& options) {
+  if (verdict.dimension == Dimension::kAccuracy) {
+    return fmt::format("{} and {} are equally accurate within {:g} point{} {}", first, second, 100 * options.accuracy_margin,
+                       options.accuracy_margin == 0.01 ? "" : "s", PointsEvidence(verdict, options));
+  }
+  const std::string evidence = RatioEvidence(verdict, RatioOf(verdict, options), options);
+  return fmt::format("{} and {} {} within {:g} % {}", first, second,
+                     verdict.dimension == Dimension::kPerformance ? "are equally fast" : "cost the same",
+                     100 * options.ratio_margin, evidence);
+}
+
+// Requires a lead of the first that is not negative.
+std::string UndecidedInWords(const DimensionVerdict& verdict, const std::string& first, const std::string& second,
+                             const JudgeOptions& options) {
+  std::string words;
+  if (verdict.dimension == Dimension::kAccuracy) {
+    words = fmt::format("accuracy: undecided, {} leads {} by {} points {}", first, second, Points(*verdict.estimate),
+                        PointsEvidence(verdict, options));
+  } else {
+    const LeadRatio lead = RatioOf(verdict, options);
+    words = fmt::format("{}: undecided, {} leads {} by {}x {}", DimensionName(verdict.dimension), first, second,
+                        Ratio(lead.ratio), RatioEvidence(verdict, lead, options));
+  }
+  return words + WouldDecide(verdict);
+}
+
+std::string NotJudgedInWords(const DimensionVerdict& verdict, const std::string& first, const std::string& second) {
+  std::string words = fmt::format("{}: not judged, {}", DimensionName(verdict.dimension), verdict.reason);
+  if (!verdict.range || verdict.n == 0) return words;
+  return words + fmt::format(" ({} of {} to {} of {}, {} to {} by repetition)", Ratio(verdict.range->low), second,
+                             Ratio(verdict.range->high), second, first, second);
+}
+
+// First line: what must be known before anything else is believed.
+void AddInvalid(std::span<const Evidence> evidence, const JudgeOptions& options, std::vector<std::string>& sentences) {
+  std::vector<std::string> parts;
+  for (const Evidence& system : evidence) {
+    if (!system.tripped.empty()) parts.push_back(fmt::format("{} ({})", system.label, fmt::join(system.tripped, ", ")));
+  }
+  if (parts.empty()) return;
+  sentences.push_back(fmt::format(
+      "Invalid: {}; {}", fmt::join(parts, "; "),
+      options.include_invalid ? "the verdicts include it all the same and may be wrong" : "it takes no part in verdicts"));
+}
+
+bool CostFollowsSpeed(const Verdicts& verdicts, const JudgeOptions& options, size_t a, size_t b) {
+  const DimensionVerdict speed = Between(verdicts, a, b, Dimension::kPerformance);
+  const DimensionVerdict cost = Between(verdicts, a, b, Dimension::kCost);
+  return speed.interval && cost.interval && speed.outcome == cost.outcome && speed.n == cost.n &&
+         std::abs(LeadOf(speed, options) - LeadOf(cost, options)) < 1e-6;
+}
+
+// Said from the side of the one that leads.
+std::string PairInWords(const Verdicts& verdicts, const JudgeOptions& options, size_t a, size_t b, Dimension dimension) {
+  const DimensionVerdict verdict = Between(verdicts, a, b, dimension);
+  return InWords(verdict, verdicts.systems[a].label, verdicts.systems[b].label, options);
+}
+
+void AddPair(const Verdicts& verdicts, const JudgeOptions& options, std::vector<std::string>& sentences) {
+  const bool follows = CostFollowsSpeed(verdicts, options, 0, 1);
+  for (const Dimension dimension : verdicts.dimensions) {
+    if (dimension == Dimension::kCost && follows) continue;
+    sentences.push_back(PairInWords(verdicts, options, 0, 1, dimension));
+    if (dimension == Dimension::kPerformance && follows) sentences.back() += ", and the cost follows";
+  }
+}
+
+std::string_view SuperlativeOf(Dimension dimension) {
+  return dimension == Dimension::kPerformance ? "fastest" : dimension == Dimension::kCost ? "cheapest" : "most accurate";
+}
+
+// Those with a figure, the best first.
+std::vector<size_t> Ranking(std::span<const Evidence> evidence, Dimension dimension, const JudgeOptions& options) {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < evidence.size(); ++i) {
+    if (TakesPart(evidence[i], options) && FigureOf(evidence[i], dimension)) order.push_back(i);
+  }
+  const double sign = HigherIsBetter(dimension, options) ? -1 : 1;
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return sign * *FigureOf(evidence[i], dimension); });
+  return order;
+}
+
+void AddRanking(std::span<const Evidence> evidence, const JudgeOptions& options, const Verdicts& verdicts, Dimension dimension,
+                std::vector<std::string>& sentences) {
+  const std::vector<size_t> order = Ranking(evidence, dimension, options);
+  if (order.size() < 2) return;
+  const size_t best = order.front();
+  std::optional<size_t> beaten, open;
+  std::vector<std::string> as_good, undecided;
+  bool judged = false;
+  for (const size_t other : std::span(order).subspan(1)) {
+    const DimensionVerdict verdict = Between(verdicts, best, other, dimension);
+    judged |= verdict.outcome != Outcome::kNotJudged;
+    if (verdict.outcome == Outcome::kBetter && !beaten) beaten = other;
+    if (verdict.outcome == Outcome::kAsGood) as_good.push_back(evidence[other].label);
+    if (verdict.outcome == Outcome::kUndecided) undecided.push_back(evidence[other].label);
+    if (verdict.outcome == Outcome::kUndecided && !open) open = other;
+  }
+  if (!judged) {
+    sentences.push_back(PairInWords(verdicts, options, best, order[1], dimension));
+    return;
+  }
+  std::string words = fmt::format("{}: ", SuperlativeOf(dimension));
+  if (beaten) words += PairInWords(verdicts, options, best, *beaten, dimension);
+  if (!beaten) words += evidence[best].label + " leads";
+  if (!as_good.empty()) words += fmt::format("; as good within the margin: {}", fmt::join(as_good, ", "));
+  if (!undecided.empty()) words += fmt::format("; undecided against {}", fmt::join(undecided, ", "));
+  if (open) words += WouldDecide(Between(verdicts, best, *open, dimension));
+  sentences.push_back(words);
+}
+
+void AddStanding(const Verdicts& verdicts, std::vector<std::string>& sentences) {
+  constexpr size_t kMostOfAKind = 2;
+  size_t dominated = 0;
+  size_t open = 0;
+  for (const SystemVerdict& system : verdicts.systems) {
+    if (system.domination == Domination::kDominated && dominated++ < kMostOfAKind) sentences.push_back(system.reason);
+  }
+  for (const SystemVerdict& system : verdicts.systems) {
+    if (system.may_be_dominated_by && open++ < kMostOfAKind) sentences.push_back(system.reason);
+  }
+}
+
+void AddLetters(const Verdicts& verdicts, std::vector<std::string>& sentences) {
+  if (!verdicts.letters_apply) {
+    sentences.push_back(verdicts.letters_reason);
+    return;
+  }
+  std::vector<std::string> parts;
+  for (const SystemVerdict& system : verdicts.systems) {
+    if (!system.letters.empty()) parts.push_back(fmt::format("{} {}", system.label, system.letters));
+  }
+  sentences.push_back(fmt::format("Kept of performance, cost, accuracy: {}", fmt::join(parts, ", ")));
+}
+
+void AddMultiplicity(const Verdicts& verdicts, const JudgeOptions& options, std::vector<std::string>& sentences) {
+  int64_t alone = 0;
+  for (const PairVerdict& pair : verdicts.pairs) {
+    for (const DimensionVerdict& verdict : pair.dimensions) {
+      const bool differs = verdict.outcome == Outcome::kBetter || verdict.outcome == Outcome::kWorse;
+      alone += differs && !verdict.holds_over_all ? 1 : 0;
+    }
+  }
+  if (alone == 0) return;
+  sentences.push_back(fmt::format("{} of the differences hold{} at {:g} % for the pair alone, not over all {} pairs at once",
+                                  alone, alone == 1 ? "s" : "", 100 * options.confidence, verdicts.pairs.size()));
+}
+
+}  // namespace
+
+std::string InWords(const DimensionVerdict& verdict, const std::string& first, const std::string& second,
+                    const JudgeOptions& options) {
+  if (verdict.outcome == Outcome::kNotJudged) return NotJudgedInWords(verdict, first, second);
+  if (verdict.outcome == Outcome::kWorse || (verdict.outcome == Outcome::kUndecided && LeadOf(verdict, options) < 0))
+    return InWords(Reversed(verdict), second, first, options);
+  switch (verdict.outcome) {
+    case Outcome::kBetter:
+      return BetterInWords(verdict, first, second, options);
+    case Outcome::kAsGood:
+      return AsGoodInWords(verdict, first, second, options);
+    default:
+      return UndecidedInWords(verdict, first, second, options);
+  }
+}
+
+std::vector<std::string> HeadlineOf(std::span<const Evidence> evidence, const JudgeOptions& options, const Verdicts& verdicts) {
+  std::vector<std::string> sentences;
+  AddInvalid(evidence, options, sentences);
+  if (evidence.size() < 2) {
+    if (!evidence.empty())
+      sentences.push_back(fmt::format("{} alone: there is nothing to compare it with.", evidence[0].label));
+    return sentences;
+  }
+  if (evidence.size() == 2) {
+    AddPair(verdicts, options, sentences);
+  } else {
+    for (const Dimension dimension : verdicts.dimensions) AddRanking(evidence, options, verdicts, dimension, sentences);
+  }
+  AddStanding(verdicts, sentences);
+  AddLetters(verdicts, sentences);
+  AddMultiplicity(verdicts, options, sentences);
+  if (sentences.size() > kMostSentences) sentences.resize(kMostSentences);
+  for (std::string& sentence : sentences) {
+    if (!sentence.ends_with('.')) sentence += '.';
+  }
+  return sentences;
+}
+
+}  // namespace moecap::cap

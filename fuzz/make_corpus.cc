@@ -8,8 +8,8 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "model/gguf_test_writer.h"
-#include "report/sample_summary.h"
-#include "report/summary_json.h"
+#include "report/testing/sample_experiment.h"
+#include "report/experiment_json.h"
 #include "trace/codec.h"
 #include "trace/moetrace.h"
 #include "trace/npy_test_writer.h"
@@ -144,7 +144,7 @@ void WriteAll(const fs::path& folder) {
   const std::string header = R"({"a":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},"__metadata__":{"format":"pt"}})";
   Write(folder / "safetensors/one.safetensors", trace::RawBytes(uint64_t{header.size()}) + header + std::string(12, '\0'));
   WriteMoetraces(folder);
-  Write(folder / "summary/awkward.json", DumpJson(report::SummaryToJson(report::AwkwardSummary())));
+  Write(folder / "summary/awkward.json", DumpJson(report::ExperimentToJson(report::AwkwardExperiment())));
 }
 
 }  // namespace

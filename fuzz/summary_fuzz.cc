@@ -2,17 +2,18 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/fuzz.h"
-#include "report/markdown.h"
-#include "report/summary_json.h"
+#include "report/experiment_document.h"
+#include "report/experiment_json.h"
+#include "report/render.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moecap;
   const auto json = ParseJson(fuzz::Text(data, size));
   if (!json.ok()) return 0;
-  const auto summary = report::SummaryFromJson(*json);
-  if (!summary.ok()) return 0;
-  const std::string text = DumpJson(report::SummaryToJson(*summary));
-  const auto again = report::SummaryFromJson(*ParseJson(text));
-  CHECK(again.ok() && DumpJson(report::SummaryToJson(*again)) == text);
+  const auto experiment = report::ExperimentFromJson(*json);
+  if (!experiment.ok()) return 0;
+  const std::string text = DumpJson(report::ExperimentToJson(*experiment));
+  const auto again = report::ExperimentFromJson(*ParseJson(text));
+  CHECK(again.ok() && DumpJson(report::ExperimentToJson(*again)) == text);
   return 0;
 }

@@ -29,7 +29,7 @@ enum class Better : uint8_t { kNone, kLower, kHigher };
 struct Figure {
   FigureId id;
   std::string_view key;         // "tpot_mean_s"
-  std::string_view unit;        // "s", "USD", "tokens/s"; empty for a share of 1 or a count
+  std::string_view unit;        // "s", "USD", "tokens/s", "requests"; empty for a share of 1
   std::string_view name;        // in words, for tables and sentences: "TPOT"
   Better better;                // direction; kNone: neither end is better
   Dimension dimension;          // on which axis of CAP it may stand

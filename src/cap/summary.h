@@ -126,6 +126,7 @@ struct ExperimentSummary {
   std::string started_at;  // UTC, ISO 8601
   std::string moecap_version;
   std::string name;
+  std::string command;             // that made it, as it can be given to a shell; empty = not known
   bool complete = true;            // false: interrupted; the figures cover what was measured
   std::string workload;            // one line: "tinymath/test.jsonl, 64 problems"
   std::string dataset;             // path; empty without right answers

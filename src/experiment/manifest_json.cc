@@ -7,6 +7,7 @@
 
 #include "base/json_fields.h"
 #include "experiment/model_json.h"
+#include "record/level_json.h"
 
 namespace moecap::load {
 
@@ -16,20 +17,6 @@ constexpr auto JsonNames(EndedBy) {
 }
 
 }  // namespace moecap::load
-
-namespace moecap::record {
-
-constexpr auto JsonNames(LoadKind) {
-  return std::array{std::pair{LoadKind::kClients, "clients"}, std::pair{LoadKind::kRate, "rates_per_s"},
-                    std::pair{LoadKind::kUsers, "users"}, std::pair{LoadKind::kReplay, "replay"}};
-}
-
-void Fields(auto& archive, JsonFieldsOf<Level> auto& level) {
-  archive("kind", level.kind);
-  archive("value", level.value);
-}
-
-}  // namespace moecap::record
 
 namespace moecap::cost {
 

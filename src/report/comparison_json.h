@@ -1,14 +1,13 @@
-// A comparison as JSON; docs/formats/comparison.md describes the keys.
+// A comparison as JSON: docs/formats/comparison.md.
 #pragma once
 
 #include "base/json.h"
-#include "cap/comparison.h"
+#include "cap/judgement.h"
 
 namespace moecap::report {
 
-inline constexpr int kComparisonSchema = 1;
+inline constexpr int kComparisonSchema = 2;
 
-// Every key is always present, null for what is not known.
 Json ComparisonToJson(const cap::Comparison& comparison);
 
 }  // namespace moecap::report

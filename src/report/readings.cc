@@ -1,12 +1,13 @@
-// The readings of words.h that need only what is drawn.
+#include "report/readings.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/units.h"
+#include "report/format.h"
 #include "report/plot_axis.h"
-#include "report/words.h"
 
 namespace moecap::report {
 namespace {
@@ -130,18 +131,39 @@ std::string ReadSparsityCurve(const SparsityCurve& curve) {
   return parts.empty() ? "" : fmt::format("{}.", fmt::join(parts, "; "));
 }
 
-std::string ReadRobustRadar(const cap::RunSummary& summary) {
-  std::vector<std::string> parts;
-  for (const auto& axis : summary.cap_axes) {
-    std::optional<size_t> best;
-    for (size_t i = 0; i < axis.robust_score.size() && i < summary.systems.size(); ++i) {
-      if (axis.robust_score[i] && (!best || *axis.robust_score[i] > *axis.robust_score[*best])) best = i;
+std::string ReadHeatMap(const HeatMap& map) {
+  double highest = -1;
+  size_t row = 0, column = 0;
+  int64_t unused = 0;
+  for (size_t i = 0; i < map.ratios.size(); ++i) {
+    for (size_t k = 0; k < map.ratios[i].size(); ++k) {
+      const double ratio = map.ratios[i][k];
+      if (ratio == 0) ++unused;
+      if (ratio <= highest) continue;
+      highest = ratio;
+      row = i;
+      column = k;
     }
-    if (best)
-      parts.push_back(fmt::format("{} {} ({})", cap::AxisOf(axis.axis).name, FormatFixed(*axis.robust_score[*best], 0),
-                                  summary.systems[*best].name));
   }
-  return parts.empty() ? "" : fmt::format("Nearest to its limit: {}.", fmt::join(parts, ", "));
+  if (highest < 0) return "";
+  const std::string idle =
+      unused == 0 ? fmt::format("every {} was used", map.column_label) : fmt::format("{} were never used", unused);
+  return fmt::format("The busiest is {} {} of {} {}, with {} its uniform share; {}.", map.column_label, column, map.row_label, row,
+                     TimesText(highest), idle);
+}
+
+std::string ReadLines(const LinePlot& plot, const std::string& what, const std::string& unit) {
+  std::vector<std::string> parts;
+  for (const PlotSeries& series : plot.series) {
+    if (series.dashed) continue;
+    std::vector<PlotPoint> valid;
+    std::ranges::copy_if(series.points, std::back_inserter(valid), &PlotPoint::valid);
+    if (valid.size() < 2) continue;
+    parts.push_back(fmt::format("{} from {} to {}{} between {} and {}", series.name, FormatSignificant(valid.front().y, 3),
+                                FormatSignificant(valid.back().y, 3), unit.empty() ? "" : " " + unit, TickNumber(valid.front().x),
+                                TickNumber(valid.back().x)));
+  }
+  return parts.empty() ? "" : Sentence(fmt::format("{}: {}", what, fmt::join(parts, "; ")));
 }
 
 }  // namespace moecap::report

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -13,7 +12,8 @@ namespace moecap::report {
 namespace {
 
 using cap::CellSummary;
-using cap::RunSummary;
+using cap::ExperimentSummary;
+using cap::FigureId;
 using cap::SystemSummary;
 using record::PassKind;
 using record::PassRecord;
@@ -37,24 +37,17 @@ std::optional<double> Activation(const PassRecord& pass, int layers, int moe_lay
   return layers > 0 && moe_layers > 0 ? mean * moe_layers / layers : mean;
 }
 
-// The records of one system at one concurrency, warm-up left out.
+// The whole measurements of one system at one level.
 struct CellFacts {
-  std::vector<const RequestRecord*> requests;
-  std::vector<const PassRecord*> passes;
+  std::vector<const UpstreamMeasurement*> measurements;
   int layers = 0;
 };
 
 CellFacts Select(const UpstreamFacts& facts, const SystemSummary& system, const CellSummary& cell, int layers) {
-  const auto belongs = [&](const record::CellId& id) {
-    return id.system == system.name && id.concurrency == cell.concurrency && id.repeat >= 0;
-  };
   CellFacts out;
   out.layers = layers;
-  for (const auto& request : facts.requests) {
-    if (belongs(request.cell)) out.requests.push_back(&request);
-  }
-  for (const auto& pass : facts.passes) {
-    if (belongs(pass.cell)) out.passes.push_back(&pass);
+  for (const UpstreamMeasurement& measurement : facts.measurements) {
+    if (measurement.system == system.name && measurement.level == cell.level) out.measurements.push_back(&measurement);
   }
   return out;
 }
@@ -65,23 +58,27 @@ struct RequestSums {
   double wall_s = 0;  // of all repetitions: first send to last token
 };
 
+void AddRequests(const UpstreamMeasurement& measurement, RequestSums& sums) {
+  if (measurement.requests.empty()) return;
+  double first = measurement.requests.front().send_s;
+  double last = first;
+  for (const RequestRecord& request : measurement.requests) {
+    first = std::min(first, request.send_s);
+    sums.attempted += 1;
+    sums.input_attempted += static_cast<double>(request.input_tokens);
+    if (request.finish != record::FinishReason::kError) sums.served += 1;
+    if (!Completed(request)) continue;
+    last = std::max(last, request.token_s.back());
+    sums.completed += 1;
+    sums.input_completed += static_cast<double>(request.input_tokens);
+    sums.output += static_cast<double>(request.output_tokens);
+  }
+  sums.wall_s += last - first;
+}
+
 RequestSums SumRequests(const CellFacts& facts) {
   RequestSums sums;
-  std::map<int, std::pair<double, double>> spans;
-  for (const RequestRecord* request : facts.requests) {
-    const auto [entry, is_new] = spans.try_emplace(request->cell.repeat, request->send_s, request->send_s);
-    auto& [first, last] = entry->second;
-    first = std::min(first, request->send_s);
-    sums.attempted += 1;
-    sums.input_attempted += static_cast<double>(request->input_tokens);
-    if (request->finish != record::FinishReason::kError) sums.served += 1;
-    if (!Completed(*request)) continue;
-    last = std::max(last, request->token_s.back());
-    sums.completed += 1;
-    sums.input_completed += static_cast<double>(request->input_tokens);
-    sums.output += static_cast<double>(request->output_tokens);
-  }
-  for (const auto& [repeat, span] : spans) sums.wall_s += span.second - span.first;
+  for (const UpstreamMeasurement* measurement : facts.measurements) AddRequests(*measurement, sums);
   return sums;
 }
 
@@ -92,19 +89,23 @@ struct PassSums {
 
 PassSums SumPasses(const CellFacts& facts, const SystemSummary& system, bool prefill) {
   PassSums sums;
-  for (const PassRecord* pass : facts.passes) {
-    if (IsPrefill(*pass) != prefill) continue;
-    sums.passes += 1;
-    sums.latency_s += pass->latency_s;
-    sums.new_tokens += static_cast<double>(pass->NewTokens());
-    sums.sequences += static_cast<double>(pass->SequenceCount());
-    if (const auto experts = Activation(*pass, facts.layers, system.moe_layers)) {
-      sums.experts += *experts;
-      sums.with_experts += 1;
+  for (const UpstreamMeasurement* measurement : facts.measurements) {
+    for (const PassRecord& pass : measurement->passes) {
+      if (IsPrefill(pass) != prefill) continue;
+      sums.passes += 1;
+      sums.latency_s += pass.latency_s;
+      sums.new_tokens += static_cast<double>(pass.NewTokens());
+      sums.sequences += static_cast<double>(pass.SequenceCount());
+      if (const auto experts = Activation(pass, facts.layers, system.moe_layers.value_or(0))) {
+        sums.experts += *experts;
+        sums.with_experts += 1;
+      }
     }
   }
   return sums;
 }
+
+int64_t Whole(const std::optional<double>& count) { return std::llround(count.value_or(0)); }
 
 Json WholeOrNull(double value, bool known) { return known ? Json(static_cast<int64_t>(value)) : Json(nullptr); }
 
@@ -113,7 +114,7 @@ Json Metrics(const CellSummary& cell, const RequestSums& requests, const PassSum
   const bool prefill_known = prefill.passes > 0;
   json["performance"] = {{"e2e_s", Ratio(requests.wall_s, requests.completed)},
                          {"request/s", Ratio(requests.completed, requests.wall_s)},
-                         {"ttft", cell.ttft_s ? Json(cell.ttft_s->mean) : Json(nullptr)},
+                         {"ttft", OrNull(cell.figures[FigureId::kTtftMean])},
                          {"prefill_pass_latency_s", Ratio(prefill.latency_s, prefill.passes)},
                          {"tpot", Ratio(decode.latency_s, decode.passes)},
                          {"prefill_forwarded_tokens", WholeOrNull(prefill.new_tokens, prefill_known)},
@@ -128,8 +129,8 @@ Json Metrics(const CellSummary& cell, const RequestSums& requests, const PassSum
                                  {"decode_avg_batch_size", Ratio(decode.sequences, decode.passes)},
                                  {"prefill_tokens_attempted", static_cast<int64_t>(requests.input_attempted)},
                                  {"prefill_tokens_completed", static_cast<int64_t>(requests.input_completed)}};
-  json["quality"] = {{"acc", OrNull(cell.accuracy)},
-                     {"total", cell.scored},
+  json["quality"] = {{"acc", OrNull(cell.figures[FigureId::kAccuracy])},
+                     {"total", Whole(cell.figures[FigureId::kScored])},
                      {"attempted", static_cast<int64_t>(requests.attempted)},
                      {"served", static_cast<int64_t>(requests.served)},
                      {"completed", static_cast<int64_t>(requests.completed)}};
@@ -145,41 +146,51 @@ std::pair<std::string, std::string> SplitEngine(const std::string& engine) {
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
-// The device whose ceilings the figures refer to; a host without an accelerator has only its processor to name.
-std::string DeviceName(const cap::HostSummary& host) {
-  return host.device_id.empty() || host.device_id == "this-host" ? host.cpu_model : host.device_id;
+// A host without an accelerator has only its processor to name.
+std::string DeviceName(const ExperimentSummary& summary, const SystemSummary& system) {
+  return system.machine.is_this_host ? summary.host.cpu_model : system.machine.name;
 }
 
-Json Metadata(const RunSummary& summary, const SystemSummary& system, const CellSummary& cell, const PassSums& prefill,
+// Upstream's batch size is the number of clients; null for other loads.
+Json BatchSize(const CellSummary& cell) {
+  const int clients = ClientsOf(cell.level);
+  return clients > 0 ? Json(clients) : Json(nullptr);
+}
+
+Json Metadata(const ExperimentSummary& summary, const SystemSummary& system, const CellSummary& cell, const PassSums& prefill,
               const PassSums& decode) {
-  const auto [engine, version] = SplitEngine(summary.engine);
-  return {{"hardware", {{"gpu_type", TextOrNull(DeviceName(summary.host))}, {"num_gpus", nullptr}}},
+  const auto [engine, version] = SplitEngine(system.engine);
+  return {{"hardware", {{"gpu_type", TextOrNull(DeviceName(summary, system))}, {"num_gpus", nullptr}}},
           {"model_config", {{"model_name", system.model_id}, {"precision", TextOrNull(system.weight_type)}}},
           {"system_environment",
            {{"inference_engine", TextOrNull(engine)},
             {"inference_engine_version", TextOrNull(version)},
-            {"batch_size", cell.concurrency},
+            {"batch_size", BatchSize(cell)},
             {"avg_batch_size_prefill", Ratio(prefill.sequences, prefill.passes)},
             {"avg_batch_size_decode", Ratio(decode.sequences, decode.passes)}}}};
 }
 
-std::string OutputData(const CellFacts& facts, const std::optional<int64_t>& requested) {
+Json OutputLine(const RequestRecord& request, const std::optional<int64_t>& requested, int64_t index) {
   constexpr size_t kMostErrorBytes = 500;
+  const bool success = Completed(request);
+  Json json = {{"index", index},
+               {"input_tokens", request.input_tokens},
+               {"output_tokens", request.text},
+               {"input_token_count", request.input_tokens},
+               {"output_token_count", request.output_tokens},
+               {"requested_output_tokens", requested ? Json(*requested) : Json(nullptr)},
+               {"success", success},
+               {"latency_s", success ? Json(request.token_s.back() - request.send_s) : Json(nullptr)},
+               {"ttft_s", success ? Json(request.token_s.front() - request.send_s) : Json(nullptr)}};
+  if (!request.error.empty()) json["error"] = request.error.substr(0, kMostErrorBytes);
+  return json;
+}
+
+std::string OutputData(const CellFacts& facts, const std::optional<int64_t>& requested) {
   std::string out;
   int64_t index = 0;
-  for (const RequestRecord* request : facts.requests) {
-    const bool success = Completed(*request);
-    Json json = {{"index", index++},
-                 {"input_tokens", request->input_tokens},
-                 {"output_tokens", request->text},
-                 {"input_token_count", request->input_tokens},
-                 {"output_token_count", request->output_tokens},
-                 {"requested_output_tokens", requested ? Json(*requested) : Json(nullptr)},
-                 {"success", success},
-                 {"latency_s", success ? Json(request->token_s.back() - request->send_s) : Json(nullptr)},
-                 {"ttft_s", success ? Json(request->token_s.front() - request->send_s) : Json(nullptr)}};
-    if (!request->error.empty()) json["error"] = request->error.substr(0, kMostErrorBytes);
-    out += DumpJson(json) + "\n";
+  for (const UpstreamMeasurement* measurement : facts.measurements) {
+    for (const RequestRecord& request : measurement->requests) out += DumpJson(OutputLine(request, requested, index++)) + "\n";
   }
   return out;
 }
@@ -198,22 +209,26 @@ Json RequestInfo(const PassRecord& pass) {
   return list;
 }
 
+Json DetailedLine(const PassRecord& pass, const CellFacts& facts, const SystemSummary& system, int64_t index) {
+  int64_t context = 0;
+  for (const auto& slice : pass.sequences) context += slice.count * (slice.context_tokens + slice.new_tokens);
+  const bool prefill = IsPrefill(pass);
+  Json json = {{"index", index},
+               {"forward_mode", prefill ? "prefill" : "decode"},
+               {"expert_activation", OrNull(Activation(pass, facts.layers, system.moe_layers.value_or(0)))},
+               {"batch_size", pass.SequenceCount()},
+               {"seq_lens_sum", context},
+               {prefill ? "ttft" : "tpot", pass.latency_s},
+               {"scheduled_tokens", pass.NewTokens()}};
+  if (prefill) json["per_req_info"] = RequestInfo(pass);
+  return json;
+}
+
 std::string DetailedResults(const CellFacts& facts, const SystemSummary& system) {
   std::string out;
   int64_t index = 0;
-  for (const PassRecord* pass : facts.passes) {
-    int64_t context = 0;
-    for (const auto& slice : pass->sequences) context += slice.count * (slice.context_tokens + slice.new_tokens);
-    const bool prefill = IsPrefill(*pass);
-    Json json = {{"index", index++},
-                 {"forward_mode", prefill ? "prefill" : "decode"},
-                 {"expert_activation", OrNull(Activation(*pass, facts.layers, system.moe_layers))},
-                 {"batch_size", pass->SequenceCount()},
-                 {"seq_lens_sum", context},
-                 {prefill ? "ttft" : "tpot", pass->latency_s},
-                 {"scheduled_tokens", pass->NewTokens()}};
-    if (prefill) json["per_req_info"] = RequestInfo(*pass);
-    out += DumpJson(json) + "\n";
+  for (const UpstreamMeasurement* measurement : facts.measurements) {
+    for (const PassRecord& pass : measurement->passes) out += DumpJson(DetailedLine(pass, facts, system, index++)) + "\n";
   }
   return out;
 }
@@ -223,29 +238,30 @@ Json Phase(const metrics::PhaseUtilization& phase) {
       {"s_mbu", OrNull(phase.s_mbu)}, {"s_mfu", OrNull(phase.s_mfu)}, {"mbu", OrNull(phase.mbu)}, {"mfu", OrNull(phase.mfu)}};
 }
 
-Json Extra(const RunSummary& summary, const SystemSummary& system, const CellSummary& cell, const RequestSums& requests) {
+Json Extra(const ExperimentSummary& summary, const SystemSummary& system, const CellSummary& cell, const RequestSums& requests) {
   const auto& prefill = cell.utilization.prefill;
   const auto& decode = cell.utilization.decode;
-  const auto correct = cell.accuracy ? Json(std::llround(*cell.accuracy * static_cast<double>(cell.scored))) : Json(nullptr);
-  std::vector<std::string> invalid = cell.invalid;
-  invalid.insert(invalid.end(), cell.utilization.invalid.begin(), cell.utilization.invalid.end());
+  const cap::FigureValues& figures = cell.figures;
+  const auto accuracy = figures[FigureId::kAccuracy];
+  const int64_t scored = Whole(figures[FigureId::kScored]);
+  const Json correct = accuracy ? Json(std::llround(*accuracy * static_cast<double>(scored))) : Json(nullptr);
   return {{"prefill_smbu", OrNull(prefill.s_mbu_paper)},
           {"prefill_smfu", OrNull(prefill.s_mfu_paper)},
           {"decoding_smbu", OrNull(decode.s_mbu_paper)},
           {"decoding_smfu", OrNull(decode.s_mfu_paper)},
-          {"kv_size", cell.kv_bytes_mean ? Json(*cell.kv_bytes_mean / 1e6) : Json(nullptr)},
-          {"decoding_throughput", Ratio(static_cast<double>(decode.tokens), decode.latency_s)},
-          {"prefill_tp", Ratio(static_cast<double>(prefill.tokens), prefill.latency_s)},
-          {"cost", OrNull(summary.host.purchase_usd)},
+          {"kv_size", figures[FigureId::kKvMean] ? Json(*figures[FigureId::kKvMean] / 1e6) : Json(nullptr)},
+          {"decoding_throughput", Ratio(static_cast<double>(decode.tokens), decode.latency_s.value_or(0))},
+          {"prefill_tp", Ratio(static_cast<double>(prefill.tokens), prefill.latency_s.value_or(0))},
+          {"cost", OrNull(system.machine.purchase_usd)},
           {"total_requests", static_cast<int64_t>(requests.attempted)},
-          {"method", SplitEngine(summary.engine).first},
-          {"server_batch_size", cell.concurrency},
+          {"method", SplitEngine(system.engine).first},
+          {"server_batch_size", BatchSize(cell)},
           {"model_type", nullptr},
           {"ignore_eos", nullptr},
-          {"profiling_only", cell.scored == 0},
-          {"exact_match", OrNull(cell.accuracy)},
+          {"profiling_only", scored == 0},
+          {"exact_match", OrNull(accuracy)},
           {"correct", correct},
-          {"no_answer", cell.scored - cell.answered},
+          {"no_answer", scored - Whole(figures[FigureId::kAnswered])},
           {"moecap",
            {{"version", summary.moecap_version},
             {"run_id", summary.run_id},
@@ -254,14 +270,14 @@ Json Extra(const RunSummary& summary, const SystemSummary& system, const CellSum
             {"complete", summary.complete},
             {"convention_of_smbu_and_smfu", "paper"},
             {"complete_convention", {{"prefill", Phase(prefill)}, {"decode", Phase(decode)}}},
-            {"peak_bandwidth_bytes_per_s", OrNull(summary.host.peak_bandwidth_bytes_per_s)},
-            {"peak_flops_per_s", OrNull(system.peak_flops_per_s)},
-            {"client_tpot_mean_s", cell.tpot_s ? Json(cell.tpot_s->mean) : Json(nullptr)},
-            {"usd_per_million_input_tokens", OrNull(cell.usd_per_million_input_tokens)},
-            {"usd_per_million_output_tokens", OrNull(cell.usd_per_million_output_tokens)},
-            {"joules_per_output_token", OrNull(cell.joules_per_output_token)},
-            {"energy_is_measured", cell.energy_is_measured},
-            {"invalid", invalid}}}};
+            {"peak_bandwidth_bytes_per_s", OrNull(system.machine.peak_bandwidth_bytes_per_s)},
+            {"peak_flops_per_s", OrNull(system.machine.peak_flops_per_s)},
+            {"client_tpot_mean_s", OrNull(figures[FigureId::kTpotMean])},
+            {"usd_per_million_input_tokens", OrNull(figures[FigureId::kUsdPerMillionInput])},
+            {"usd_per_million_output_tokens", OrNull(figures[FigureId::kUsdPerMillionOutput])},
+            {"joules_per_output_token", OrNull(figures[FigureId::kJoulesPerOutput])},
+            {"energy_is_measured", cell.energy_is_metered},
+            {"invalid", metrics::TrippedWords(cell.gates)}}}};
 }
 
 // "path/to/gsm8k/test.jsonl" -> "gsm8k": a split says nothing without the folder it is in.
@@ -281,7 +297,7 @@ std::string DatasetName(const std::string& dataset) {
 }
 
 // "2026-01-31T12:00:00Z" -> "20260131_120000".
-std::string Stamp(const RunSummary& summary) {
+std::string Stamp(const ExperimentSummary& summary) {
   std::string digits;
   for (const char c : summary.started_at) {
     if (c >= '0' && c <= '9') digits += c;
@@ -298,6 +314,10 @@ std::string ModelFolder(const std::string& model_id) {
   return PathComponent(owner) + "/" + PathComponent(model_id.substr(slash + 1));
 }
 
+std::string LevelFolder(const record::Level& level) {
+  return level.kind == record::LoadKind::kClients ? fmt::format("c{}", ClientsOf(level)) : FileName(level);
+}
+
 }  // namespace
 
 std::string PathComponent(std::string_view text) {
@@ -312,7 +332,7 @@ std::string PathComponent(std::string_view text) {
   return out.find_first_not_of('.') == std::string::npos ? "_" + out : out;
 }
 
-std::vector<NamedText> UpstreamFiles(const RunSummary& summary, const UpstreamFacts& facts) {
+std::vector<NamedText> UpstreamFiles(const ExperimentSummary& summary, const UpstreamFacts& facts) {
   std::vector<NamedText> files;
   const std::string suffix = DatasetName(summary.dataset) + "_" + Stamp(summary);
   for (size_t i = 0; i < summary.systems.size(); ++i) {
@@ -324,7 +344,7 @@ std::vector<NamedText> UpstreamFiles(const RunSummary& summary, const UpstreamFa
       const PassSums decode = SumPasses(records, system, false);
       // Two systems whose names differ in a character that a path cannot hold stay apart by their number.
       const std::string folder =
-          fmt::format("{}-{}-c{}/{}/", i, PathComponent(system.name), cell.concurrency, ModelFolder(system.model_id));
+          fmt::format("{}-{}-{}/{}/", i, PathComponent(system.name), LevelFolder(cell.level), ModelFolder(system.model_id));
       const auto add = [&](const char* name, const char* extension, std::string text) {
         files.push_back({fmt::format("{}{}_{}.{}", folder, name, suffix, extension), std::move(text)});
       };

@@ -1,4 +1,4 @@
-// The files of the Python implementation, against a run small enough to count by hand.
+// The files of the Python implementation, against an experiment small enough to count by hand.
 #include "report/upstream_files.h"
 
 #include <gmock/gmock.h>
@@ -26,22 +26,22 @@ class UpstreamFilesTest : public testing::Test {
   UpstreamFilesTest() {
     summary_.run_id = "r";
     summary_.started_at = "2026-01-31T12:00:00Z";
-    summary_.engine = "llama.cpp v0.5.0 (CPU)";
     summary_.dataset = "data/gsm8k/test.jsonl";
     summary_.host.cpu_model = "Example CPU";
-    summary_.host.device_id = "this-host";
     cap::SystemSummary system;
     system.name = "A/B";
     system.model_id = "org/model";
+    system.engine = "llama.cpp v0.5.0 (CPU)";
     system.weight_type = "F16";
+    system.machine.is_this_host = true;
     system.moe_layers = 3;
     cap::CellSummary cell;
-    cell.concurrency = 2;
-    cell.ttft_s = stats::Distribution{.count = 2, .mean = 0.15};
-    cell.accuracy = 0.5;
-    cell.scored = 2;
-    cell.answered = 1;
-    cell.kv_bytes_mean = 2.5e6;
+    cell.level = {record::LoadKind::kClients, 2};
+    cell.figures[cap::FigureId::kTtftMean] = 0.15;
+    cell.figures[cap::FigureId::kAccuracy] = 0.5;
+    cell.figures[cap::FigureId::kScored] = 2;
+    cell.figures[cap::FigureId::kAnswered] = 1;
+    cell.figures[cap::FigureId::kKvMean] = 2.5e6;
     cell.utilization.decode.s_mbu_paper = 0.25;
     cell.utilization.decode.s_mbu = 0.3;
     cell.utilization.decode.tokens = 30;
@@ -49,22 +49,25 @@ class UpstreamFilesTest : public testing::Test {
     system.cells = {cell};
     summary_.systems = {system};
 
-    // Two requests answered, one failed; the first token of the second after 0.2 s. Warm-up does not count.
-    AddRequest(0, 0.0, {0.1, 0.5}, 10, 2);
-    AddRequest(0, 0.0, {0.2, 1.0}, 20, 3);
-    AddRequest(0, 0.1, {}, 30, 0, "timeout");
-    AddRequest(-1, 0.0, {5.0}, 99, 1);
+    // Two requests answered, one failed; the first token of the second after 0.2 s. Another level does not count.
+    facts_.layers = {4};
+    facts_.requested_output_tokens = 64;
+    facts_.measurements = {{"A/B", {record::LoadKind::kClients, 4}, {}, {}}};
+    AddRequest(0.0, {5.0}, 99, 1);
+    facts_.measurements.push_back({"A/B", {record::LoadKind::kClients, 2}, {}, {}});
+    AddRequest(0.0, {0.1, 0.5}, 10, 2);
+    AddRequest(0.0, {0.2, 1.0}, 20, 3);
+    AddRequest(0.1, {}, 30, 0, "timeout");
     AddPass(record::PassKind::kPrefill, 0.1, {{0, 10, 1}, {5, 20, 1}}, {4, 8, 6});
     AddPass(record::PassKind::kDecode, 0.02, {{10, 1, 1}, {25, 1, 1}}, {2, 4, 3});
     AddPass(record::PassKind::kDecode, 0.04, {{26, 1, 1}}, {});
     AddPass(record::PassKind::kMixed, 0.3, {{27, 1, 1}, {0, 7, 2}}, {6, 6, 6});
-    passes_.back().distinct_experts_source = record::Source::kEstimated;
+    facts_.measurements.back().passes.back().distinct_experts_source = record::Source::kEstimated;
   }
 
-  void AddRequest(int repeat, double send_s, std::vector<double> token_s, int64_t input, int64_t output,
+  void AddRequest(double send_s, std::vector<double> token_s, int64_t input, int64_t output,
                   std::string error = "") {
     record::RequestRecord request;
-    request.cell = {"A/B", 2, repeat};
     request.send_s = send_s;
     request.token_s = std::move(token_s);
     request.input_tokens = input;
@@ -72,21 +75,20 @@ class UpstreamFilesTest : public testing::Test {
     request.text = "t";
     if (!error.empty()) request.finish = record::FinishReason::kError;
     request.error = std::move(error);
-    requests_.push_back(request);
+    facts_.measurements.back().requests.push_back(request);
   }
 
   void AddPass(record::PassKind kind, double latency_s, std::vector<record::SequenceSlice> sequences,
                std::vector<double> experts) {
     record::PassRecord pass;
-    pass.cell = {"A/B", 2, 0};
     pass.kind = kind;
     pass.latency_s = latency_s;
     pass.sequences = std::move(sequences);
     pass.distinct_experts = std::move(experts);
-    passes_.push_back(pass);
+    facts_.measurements.back().passes.push_back(pass);
   }
 
-  std::vector<NamedText> Files() const { return UpstreamFiles(summary_, {requests_, passes_, {4}, 64}); }
+  std::vector<NamedText> Files() const { return UpstreamFiles(summary_, facts_); }
 
   Json File(const std::string& name) const {
     for (const auto& file : Files()) {
@@ -105,9 +107,8 @@ class UpstreamFilesTest : public testing::Test {
     return lines;
   }
 
-  cap::RunSummary summary_;
-  std::vector<record::RequestRecord> requests_;
-  std::vector<record::PassRecord> passes_;
+  cap::ExperimentSummary summary_;
+  UpstreamFacts facts_;
 };
 
 TEST_F(UpstreamFilesTest, NamesFollowTheModelTheDatasetAndTheStart) {

@@ -9,7 +9,6 @@
 
 #include "report/compat_report.h"
 #include "report/render.h"
-#include "report/sample_load.h"
 
 namespace moecap::report {
 namespace {

@@ -171,11 +171,11 @@ Status CheckAnswered(const cap::ExperimentSummary& summary, const Results& resul
 }
 
 Status Report(const Results& results, const Status& executed, const ExperimentFlags& flags, const char* verb, RunIndex& index) {
-  ASSIGN_OR_RETURN(const cap::JudgedExperiment judged, analysis::JudgeStored(results, flags.include_invalid));
+  ASSIGN_OR_RETURN(const cap::JudgedExperiment judged, analysis::JudgeStored(results, {.include_invalid = flags.include_invalid}));
   index.Update(results, executed.ok() ? store::RunStatus::kComplete : store::RunStatus::kInterrupted, judged);
   RETURN_IF_ERROR(WriteReports(judged, results.dir()));
   PrintReport(judged, flags.json, flags.all);
-  fmt::print(stderr, "\nreport: {}\n", (results.dir() / "report.html").string());
+  NameReports(results.dir());
   if (executed.ok()) return CheckAnswered(judged.summary, results);
   return Error{ErrorKind::kInterrupted, fmt::format("{}; finish it with: moecap {} --resume {}", executed.error().message, verb,
                                                     results.dir().string())};

@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/units.h"
 #include "report/plots.h"
-#include "report/words.h"
+#include "report/readings.h"
 
 namespace moecap::app {
 namespace {

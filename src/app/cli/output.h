@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "base/table.h"
-#include "cap/summary.h"
+#include "cap/judgement.h"
 #include "report/document.h"
 #include "report/terminal_options.h"
 #include "report/upstream_files.h"
@@ -20,25 +20,30 @@ enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstr
 Result<ReportFormat> FindReportFormat(const std::string& name);
 // "terminal, html, ..." for help texts.
 std::string ReportFormatNames();
+// All of them.
+std::vector<ReportFormat> ReportFormats();
 
-// For text on stdout: the terminal's width, colours and characters.
-report::TerminalOptions StdoutOptions();
+// For text on stdout: the terminal's width, colours and characters. `all`: everything, not only the first screen.
+report::TerminalOptions StdoutOptions(bool all = false);
 
 // The report as it stands on stdout: the terminal form at the terminal's width and in its colours, or the JSON form.
-std::string TerminalText(const cap::RunSummary& summary);
-void PrintSummary(const cap::RunSummary& summary, bool json);
+void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all);
+void PrintDocument(const report::Document& document, bool all);
 void PrintText(const std::string& text);
 
-// The files of one run in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they are not
-// among them.
-std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, ReportFormat format);
+// The files of one experiment in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they are
+// not among them.
+std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format);
 
 // The same of a document, in the formats that documents have; none in the others. `terminal` lays out report.txt.
 std::vector<report::NamedText> ReportFiles(const report::Document& document, ReportFormat format,
                                            const report::TerminalOptions& terminal);
 
-// summary.json, report.html, cap-radar*.svg, report.md and report.csv into `dir`, each atomically.
-Status WriteReports(const cap::RunSummary& summary, const std::filesystem::path& dir);
+// summary.json, report.html, report.md, report.csv and the radar into `dir`, each atomically.
+Status WriteReports(const cap::JudgedExperiment& experiment, const std::filesystem::path& dir);
+
+// Says on stderr where the reports are, after all that stdout holds was written.
+void NameReports(const std::filesystem::path& dir);
 
 // Makes the folders that the paths need below `dir` and writes each file atomically.
 Status WriteFiles(const std::vector<report::NamedText>& files, const std::filesystem::path& dir);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,8 @@ class SystemDriver {
   virtual void Unload() {}
 
   virtual bool TakesTokenIds() const = 0;
+  // Ids that the model knows, from 0; null = not known.
+  virtual std::optional<int64_t> VocabularySize() const { return std::nullopt; }
   virtual bool TakesMessages() const { return false; }  // chat
   virtual bool CanIgnoreEndToken() const = 0;
   virtual bool CanTokenize() const { return false; }

@@ -93,6 +93,23 @@ workload::RequestSet ProblemPrompts(const PlanInput& input) {
   return set;
 }
 
+// Ids inside the model's vocabulary: those asked for, or, where nobody asked, the upper seven eighths of a small one (the first
+// ids are often control tokens).
+Status FitVocabulary(const SystemDriver& driver, workload::WorkloadConfig& workload) {
+  const auto size = driver.VocabularySize();
+  if (workload.text || workload.dataset || !size || workload.vocabulary_to <= *size) return {};
+  const workload::WorkloadConfig standard;
+  const bool is_asked_for =
+      workload.vocabulary_from != standard.vocabulary_from || workload.vocabulary_to != standard.vocabulary_to;
+  if (is_asked_for) {
+    return BadInput(fmt::format("workload.vocabulary: ids [{}, {}) go beyond the {} of {}; use [{}, {}]", workload.vocabulary_from,
+                                workload.vocabulary_to, *size, driver.description().name, *size / 8, *size));
+  }
+  workload.vocabulary_from = *size / 8;
+  workload.vocabulary_to = *size;
+  return {};
+}
+
 // The share of each text that another one begins with, too: neighbours in sorted order share most.
 std::vector<double> SharedShares(const std::vector<workload::PlannedPrompt>& prompts) {
   std::vector<size_t> order(prompts.size());
@@ -126,6 +143,7 @@ Result<workload::RequestSet> MeasurementPlan::PromptsOf(const PlanInput& input, 
   const bool is_rate = input.level.kind == LoadKind::kRate;
   if (is_rate && input.config.duration_s && !workload.requests && !workload.dataset && !workload.trace)
     workload.requests = RequestsWithin(input.config, input.level.value);
+  RETURN_IF_ERROR(FitVocabulary(driver, workload));
   workload::RequestOptions options;
   options.run_salt = input.salt;
   if (workload.text && driver.CanTokenize() && !driver.TakesMessages())
@@ -155,6 +173,7 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
       workload.output_tokens = workload::FixedValue(kWarmupWords);
     }
     workload.seed += static_cast<uint64_t>(input.number) * kSeedStride;
+    RETURN_IF_ERROR(FitVocabulary(driver, workload));
     workload::RequestOptions options;
     options.run_salt = input.salt;
     ASSIGN_OR_RETURN(set, workload::MakeWarmup(workload, count, options));

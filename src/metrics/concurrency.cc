@@ -15,6 +15,47 @@ constexpr size_t kSlices = 100;
 constexpr size_t kLeastSamples = 20;
 constexpr double kSignificant = 0.01;
 
+double Median(std::span<const double> values) {
+  std::vector<double> sorted(values.begin(), values.end());
+  std::ranges::sort(sorted);
+  return stats::Quantile(sorted, 0.5);
+}
+
+// 1 for the smallest; equal values share the mean of their ranks.
+std::vector<double> RanksOf(std::span<const double> values) {
+  std::vector<size_t> order(values.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::sort(order, {}, [&](size_t i) { return values[i]; });
+  std::vector<double> ranks(values.size());
+  for (size_t first = 0; first < order.size();) {
+    size_t end = first;
+    while (end < order.size() && values[order[end]] == values[order[first]]) ++end;
+    for (size_t i = first; i < end; ++i) ranks[order[i]] = static_cast<double>(first + 1 + end) / 2;
+    first = end;
+  }
+  return ranks;
+}
+
+// Two-sided probability of a rank correlation with time (Spearman 1904) at least this strong without any trend, by its t
+// approximation. Ranks, so that one pause of a second among requests of milliseconds is one large value and no slope.
+double TrendPValue(std::span<const double> in_time) {
+  const std::vector<double> ranks = RanksOf(in_time);
+  const auto n = static_cast<double>(ranks.size());
+  const double mean = (n + 1) / 2;
+  double product = 0, time_squares = 0, rank_squares = 0;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    const double dt = static_cast<double>(i + 1) - mean, dr = ranks[i] - mean;
+    product += dt * dr;
+    time_squares += dt * dt;
+    rank_squares += dr * dr;
+  }
+  if (rank_squares <= 0) return 1;
+  const double rho = product / std::sqrt(time_squares * rank_squares);
+  if (std::abs(rho) >= 1) return 0;
+  const double t = std::abs(rho) * std::sqrt((n - 2) / (1 - rho * rho));
+  return 2 * cdf(complement(boost::math::students_t(n - 2), t));
+}
+
 // Mean concurrency of kSlices equal parts of the time that `steps` span.
 std::vector<double> MeansOfSlices(std::span<const ConcurrencyStep> steps) {
   const double begin_s = steps.front().at_s;
@@ -38,7 +79,8 @@ double EndOf(const record::RequestRecord& request) {
 
 std::string DriftInWords(const char* name, const DriftVerdict& verdict) {
   if (verdict.drift == Drift::kTooFewSamples) return fmt::format("{}: too few requests to tell", name);
-  return fmt::format("{} {} ({:+.1f} % over the window)", name, DriftName(verdict.drift), 100 * verdict.relative_change);
+  if (verdict.drift == Drift::kSteady) return fmt::format("{} steady", name);
+  return fmt::format("{} {} (last third {:+.1f} % against the first)", name, DriftName(verdict.drift), 100 * verdict.relative_change);
 }
 
 }  // namespace
@@ -108,32 +150,18 @@ DriftVerdict JudgeDrift(std::span<const double> times_s, std::span<const double>
   CHECK(times_s.size() == values.size());
   DriftVerdict verdict;
   if (values.size() < kLeastSamples) return verdict;
-  const auto n = static_cast<double>(values.size());
-  double mean_time = 0, mean = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    mean_time += times_s[i] / n;
-    mean += values[i] / n;
-  }
-  double times_squared = 0, product = 0, values_squared = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double dt = times_s[i] - mean_time;
-    const double dv = values[i] - mean;
-    times_squared += dt * dt;
-    product += dt * dv;
-    values_squared += dv * dv;
-  }
-  if (times_squared <= 0 || mean == 0) return verdict;
-  const double slope = product / times_squared;
-  const auto [earliest, latest] = std::ranges::minmax(times_s);
-  verdict.relative_change = slope * (latest - earliest) / mean;
-  const double residual = std::max(0.0, values_squared - slope * product);
-  const double error = std::sqrt(residual / (n - 2) / times_squared);
-  const boost::math::students_t distribution(n - 2);
-  // A line without residual is as sure as it gets, unless it is flat.
-  if (error > 0) verdict.p_value = 2 * cdf(complement(distribution, std::abs(slope) / error));
-  if (error <= 0) verdict.p_value = slope == 0 ? 1 : 0;
+  std::vector<size_t> order(values.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return times_s[i]; });
+  std::vector<double> in_time;
+  for (const size_t i : order) in_time.push_back(values[i]);
+  const size_t third = in_time.size() / 3;
+  const double before = Median(std::span(in_time).first(third)), after = Median(std::span(in_time).last(third));
+  if (!(before > 0)) return verdict;
+  verdict.relative_change = after / before - 1;
+  verdict.p_value = TrendPValue(in_time);
   const bool drifts = verdict.p_value < kSignificant && std::abs(verdict.relative_change) > meaningful;
-  verdict.drift = !drifts ? Drift::kSteady : slope > 0 ? Drift::kRising : Drift::kFalling;
+  verdict.drift = !drifts ? Drift::kSteady : after > before ? Drift::kRising : Drift::kFalling;
   return verdict;
 }
 

@@ -33,12 +33,13 @@ std::optional<Window> BusyWindow(std::span<const ConcurrencyStep> steps, double 
 enum class Drift { kSteady, kRising, kFalling, kTooFewSamples };
 std::string_view DriftName(Drift drift);  // "steady", "rising", "falling", "too few samples"
 
-// Whether `values` drift over `times_s`: an ordinary least-squares line whose slope differs from 0 at 99 % (t test), and whose
-// change over the window is more than `meaningful` of the mean. At least 20 samples, else kTooFewSamples.
+// Whether `values` drift over `times_s`: the medians of the last and of the first third differ by more than `meaningful` of the
+// first's, and the rank correlation with time (Spearman) differs from 0 at 99 %. Single pauses move neither. At least 20
+// samples, of positive median, else kTooFewSamples.
 struct DriftVerdict {
   Drift drift = Drift::kTooFewSamples;
-  double relative_change = 0;  // slope x length of the window / mean
-  double p_value = 1;          // two-sided, of a slope at least this steep without any drift
+  double relative_change = 0;  // median of the last third / median of the first third - 1; above -1
+  double p_value = 1;          // two-sided, of a rank correlation at least this strong without any drift
 };
 DriftVerdict JudgeDrift(std::span<const double> times_s, std::span<const double> values, double meaningful = 0.05);
 

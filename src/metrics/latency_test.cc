@@ -212,10 +212,25 @@ TEST(Concurrency, DriftNeedsSlopeAndCertainty) {
   EXPECT_EQ(JudgeDrift(times, flat).drift, Drift::kSteady);
   EXPECT_EQ(JudgeDrift(times, noisy).drift, Drift::kSteady);
   EXPECT_EQ(JudgeDrift(times, rising).drift, Drift::kRising);
-  EXPECT_NEAR(JudgeDrift(times, rising).relative_change, 0.6 / 1.3, 0.05);
+  EXPECT_NEAR(JudgeDrift(times, rising).relative_change, (1 + 0.003 * 166.5) / (1 + 0.003 * 33) - 1, 0.05);
   for (double& value : rising) value = -value + 4;
   EXPECT_EQ(JudgeDrift(times, rising).drift, Drift::kFalling);
   EXPECT_EQ(JudgeDrift(std::span(times).first(19), std::span(flat).first(19)).drift, Drift::kTooFewSamples);
+}
+
+// A change is never below -100 %, whatever a pause at the beginning did to a mean.
+TEST(Concurrency, APauseIsNoTrend) {
+  std::vector<double> times, values;
+  for (int i = 0; i < 60; ++i) {
+    times.push_back(i);
+    values.push_back(i < 3 ? 2.0 : 0.14 + 0.001 * (i % 7));
+  }
+  const DriftVerdict verdict = JudgeDrift(times, values);
+  EXPECT_EQ(verdict.drift, Drift::kSteady);
+  EXPECT_GT(verdict.relative_change, -0.05);
+  for (int i = 0; i < 60; ++i) values[static_cast<size_t>(i)] = i < 30 ? 1.0 + 0.001 * (i % 5) : 0.1 + 0.001 * (i % 5);
+  EXPECT_EQ(JudgeDrift(times, values).drift, Drift::kFalling);
+  EXPECT_NEAR(JudgeDrift(times, values).relative_change, -0.9, 0.01);
 }
 
 // Requests of one second at Poisson times: concurrency fluctuates, and only the ends are no part of the steady state.

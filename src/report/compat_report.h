@@ -20,7 +20,7 @@ struct CompatCell {
 // A table a cell: rows are tools, columns their figures. Then a line a tool on why it differs.
 Document CompatDocument(std::span<const CompatCell> cells);
 
-// Schema: docs/formats/load.md, "Views of other tools".
+// Schema: docs/formats/compat.md.
 Json CompatToJson(std::span<const CompatCell> cells);
 
 }  // namespace moecap::report

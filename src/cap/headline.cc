@@ -17,8 +17,11 @@ std::string Percent(double confidence) { return fmt::format("{:g} % interval", 1
 
 std::string Count(int64_t n, std::string_view what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
 
-// Three digits that count, never an exponent.
-std::string Ratio(double ratio) { return ratio < 9.995 ? fmt::format("{:.2f}", ratio) : fmt::format("{:.3g}", ratio); }
+// Three digits that count, never an exponent; one more beside 1, so that rounding does not hide on which side it lies.
+std::string Ratio(double ratio) {
+  if (std::abs(ratio - 1) < 0.02) return fmt::format("{:.3f}", ratio);
+  return ratio < 9.995 ? fmt::format("{:.2f}", ratio) : fmt::format("{:.3g}", ratio);
+}
 
 std::string Points(double difference) {
   const std::string text = fmt::format("{:.1f}", 100 * difference);
@@ -101,8 +104,8 @@ std::string UndecidedInWords(const DimensionVerdict& verdict, const std::string&
 std::string NotJudgedInWords(const DimensionVerdict& verdict, const std::string& first, const std::string& second) {
   std::string words = fmt::format("{}: not judged, {}", DimensionName(verdict.dimension), verdict.reason);
   if (!verdict.range || verdict.n == 0) return words;
-  return words + fmt::format(" ({} of {} to {} of {}, {} to {} by repetition)", Ratio(verdict.range->low), second,
-                             Ratio(verdict.range->high), second, first, second);
+  return words + fmt::format(" ({} / {}: {} to {} by repetition)", first, second, Ratio(verdict.range->low),
+                             Ratio(verdict.range->high));
 }
 
 // First line: what must be known before anything else is believed.

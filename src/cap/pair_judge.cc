@@ -155,11 +155,12 @@ Outcome OutcomeOf(const Bounds& bounds, double adjusted_p, double margin, double
 
 // The smallest sample, with the same shares, that would decide.
 std::optional<int64_t> ProblemsNeeded(const stats::ScoreDifferences& differences, double alpha, const JudgeOptions& options) {
+  const double margin = options.accuracy_margin;
+  const bool beyond = std::abs(differences.mean()) > margin;
   const auto decides = [&](double times) {
-    const stats::Interval interval = differences.ScoreIntervalIf(times, options.confidence);
-    const Bounds bounds{differences.mean(), interval.low, interval.high};
-    const double p = differences.PValueIf(times) <= alpha ? 0 : 1;
-    return OutcomeOf(bounds, p, options.accuracy_margin, options.confidence) != Outcome::kUndecided;
+    if (beyond) return differences.PValueIf(times) <= alpha;
+    return differences.RejectsIf(times, -margin, options.confidence) &&
+           differences.RejectsIf(times, margin, options.confidence);
   };
   double few = 1;
   double many = 2;
@@ -301,11 +302,12 @@ void MarkWhatHoldsOverAll(std::vector<PairWork>& pairs, double confidence) {
         p_values.push_back(*pair.verdict.dimensions[d].p_value);
     }
   }
-  // What Holm rejects is what lies at or below its largest rejected value: two dimensions with the same ratios share it.
+  // What Holm rejects is what lies at or below its largest rejected value. Dimensions with the same ratios share it but for
+  // rounding.
   const std::vector<double> adjusted = stats::HolmAdjusted(p_values);
   double limit = -1;
   for (size_t i = 0; i < p_values.size(); ++i) {
-    if (adjusted[i] <= 1 - confidence) limit = std::max(limit, p_values[i]);
+    if (adjusted[i] <= 1 - confidence) limit = std::max(limit, p_values[i] * (1 + 1e-6));
   }
   for (PairWork& pair : pairs) {
     for (DimensionVerdict& verdict : pair.verdict.dimensions) {

@@ -69,6 +69,21 @@ TEST(Judge, SaysByHowMuchAndHowSure) {
   EXPECT_LE(verdicts.headline.size(), 10u);
 }
 
+// On one machine cost and time are one test, and both hold as one does.
+TEST(Judge, CountsTheSameRatiosOnce) {
+  std::vector<Evidence> systems = {System("Q4_0", 0.010, 1, 0, 0), System("F16", 0.0142, 1, 0, 0)};
+  for (Evidence& system : systems) {
+    system.cost = system.performance;
+    *system.cost.value *= 3;
+    for (auto& value : system.cost.by_repetition) *value *= 3;
+  }
+  const Verdicts verdicts = Judge(systems);
+  EXPECT_TRUE(Of(verdicts, Dimension::kPerformance).holds_over_all);
+  EXPECT_TRUE(Of(verdicts, Dimension::kCost).holds_over_all);
+  EXPECT_THAT(verdicts.headline[0], HasSubstr("and the cost follows"));
+  EXPECT_THAT(verdicts.headline, testing::Each(testing::Not(HasSubstr("for the pair alone"))));
+}
+
 TEST(Judge, TurnsRound) {
   const Verdicts verdicts = Judge(std::vector<Evidence>{System("Q4_0", 0.010, 1, 200, 100), System("F16", 0.0142, 1, 200, 90)});
   const DimensionVerdict ab = Between(verdicts, 0, 1, Dimension::kPerformance);
@@ -148,7 +163,8 @@ TEST(Judge, ShowsTheRangeOfFewRepetitionsAndJudgesNothing) {
   EXPECT_LT(speed.range->low, speed.range->high);
   EXPECT_EQ(speed.reason, "3 whole repetitions of both, 5 are needed");
   EXPECT_EQ(verdicts.systems[1].domination, Domination::kNotJudged);
-  EXPECT_THAT(verdicts.headline[0], HasSubstr("performance: not judged, 3 whole repetitions of both, 5 are needed"));
+  EXPECT_THAT(verdicts.headline[0],
+              HasSubstr("performance: not judged, 3 whole repetitions of both, 5 are needed (Q4_0 / F16: 0.7"));
 }
 
 TEST(Judge, SaysInvalidFirstAndDecidesNothingByIt) {
@@ -227,7 +243,9 @@ TEST(Letters, ShowSeveralLossesAndWhatIsUndecided) {
   // Cheapest, but slower and less accurate; and a fourth whose accuracy is open.
   systems.push_back(System("poor", 0.05, 0.5, 1000, 600));
   systems.back().usd_per_h = 0.2;
-  Evidence open = System("open", 0.02, 3, 30, 28);
+  Evidence open = System("open", 0.02, 3, 30, 26);
+  // Of the problems 690 to 719 "tiny" solves ten, "fast" all.
+  for (size_t i = 0; i < open.items.size(); ++i) open.items[i].id = fmt::format("p{}", 690 + i);
   open.usd_per_h = 3;
   systems.push_back(open);
   const Verdicts verdicts = Judge(systems);

@@ -13,6 +13,8 @@
 namespace moecap::stats {
 namespace {
 
+constexpr double kRaise = 1.25;
+
 // Of an indicator: n / kBlocks a block; what is left over at the end counts to no block.
 double DesignEffect(const std::vector<bool>& indicator) {
   const auto length = static_cast<int64_t>(indicator.size()) / kBlocks;
@@ -38,7 +40,7 @@ double LargestEffect(std::span<const TimedOutcome> outcomes) {
     for (size_t i = 0; i < outcomes.size(); ++i) indicator[i] = outcomes[i].strain > threshold;
     effect = std::max(effect, DesignEffect(indicator));
   }
-  return effect;
+  return 1 + kRaise * (effect - 1);
 }
 
 }  // namespace

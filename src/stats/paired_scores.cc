@@ -14,7 +14,7 @@
 namespace moecap::stats {
 namespace {
 
-constexpr int kBisections = 45;
+constexpr int kBisections = 40;
 constexpr int kSignChanges = 20000;
 constexpr size_t kMostListed = 14;  // 2^14 patterns are fewer than the random ones
 
@@ -134,6 +134,14 @@ double ScoreDifferences::Bound(double times, double quantile, double end) const 
     (n * distance * distance <= quantile * quantile * ConstrainedVariance(middle) ? kept : rejected) = middle;
   }
   return kept;
+}
+
+bool ScoreDifferences::RejectsIf(double times, double mean, double confidence) const {
+  CHECK(times > 0 && mean > -1 && mean < 1);
+  const double n = times * static_cast<double>(problems_);
+  if (n <= 1 || mean == mean_) return false;
+  const double quantile = TwoSidedT(n - 1, confidence);
+  return n * (mean_ - mean) * (mean_ - mean) > quantile * quantile * ConstrainedVariance(mean);
 }
 
 Interval ScoreDifferences::ScoreIntervalIf(double times, double confidence) const {

@@ -45,6 +45,9 @@ class ScoreDifferences {
   // normal approximation for differences that are not binary.
   Interval ScoreIntervalIf(double times, double confidence) const;
   double PValueIf(double times) const;
+  // Whether the score test rejects a true mean of `mean`, -1 < mean < 1: the same as the interval without its bounds, and
+  // faster.
+  bool RejectsIf(double times, double mean, double confidence) const;
 
  private:
   struct Value {

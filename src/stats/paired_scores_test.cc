@@ -89,6 +89,16 @@ TEST(ScoreInterval, ShrinksWithTheSample) {
   EXPECT_NEAR(scores.PValueIf(4), McNemarExact(32, 20), 1e-12);
 }
 
+TEST(ScoreInterval, IsWhatTheScoreTestDoesNotReject) {
+  const ScoreDifferences scores = Answers(115, 12, 5);
+  for (const double times : {1.0, 3.5}) {
+    const Interval interval = scores.ScoreIntervalIf(times, 0.95);
+    EXPECT_FALSE(scores.RejectsIf(times, interval.high - 1e-6, 0.95));
+    EXPECT_TRUE(scores.RejectsIf(times, interval.high + 1e-6, 0.95));
+  }
+  EXPECT_TRUE(scores.RejectsIf(1, scores.ScoreIntervalIf(1, 0.95).low - 1e-6, 0.95));
+}
+
 TEST(ScoreDifferences, TakesMeansOverRepetitions) {
   std::vector<double> first, second;
   for (int i = 0; i < 60; ++i) {

@@ -87,7 +87,7 @@ struct Noise {
 
 // 95 % means 95 %, at 5 repetitions as at 20, and with noise that is far from normal (docs/cap.md has the table).
 TEST(PairedRatio, IntervalsCoverWhatTheyPromise) {
-  constexpr int kRuns = 20000 / kSimulationShare;
+  constexpr int kRuns = 10000 / kSimulationShare;
   for (const Noise& noise : {Noise{"normal", Normal}, Noise{"t, 3 degrees", StudentT3}, Noise{"contaminated", Contaminated},
                              Noise{"sometimes slow", SometimesSlow}}) {
     for (const int repetitions : {5, 10, 20}) {

@@ -16,8 +16,8 @@ using experiment::Manifest;
 using experiment::Results;
 
 store::StoredCell ToStoredCell(const std::string& system, const cap::CellSummary& cell) {
-  store::StoredCell stored{system,     std::string(record::Name(cell.level.kind)), cell.level.value, cell.label, cell.repeats,
-                           cell.IsValid(), {}};
+  store::StoredCell stored{
+      system, std::string(record::Name(cell.level.kind)), cell.level.value, cell.label, cell.repeats, cell.IsValid(), {}};
   for (const cap::Figure& figure : cap::Figures()) {
     const auto& value = cell.figures[figure.id];
     if (value) stored.figures.push_back({std::string(figure.key), *value, cell.estimates.Has(figure.id)});
@@ -73,9 +73,9 @@ Result<store::StoredRun> ToStoredRun(const Results& results, store::RunStatus st
   const Manifest& manifest = results.manifest();
   const std::string dataset = manifest.config.problems ? manifest.config.problems->path.string() : "";
   store::StoredRun run;
-  run.info = {manifest.run_id,         FolderName(results.dir()), status,
-              manifest.started_at,     manifest.moecap_version,   manifest.workload,
-              dataset,                 manifest.problems,         manifest.host.cpu_model};
+  run.info = {manifest.run_id,         FolderName(results.dir()), status,  manifest.started_at,
+              manifest.moecap_version, manifest.workload,         dataset, manifest.problems,
+              manifest.host.cpu_model};
   ASSIGN_OR_RETURN(run.manifest_json, ReadFile(results.dir() / ManifestFileOf(results)));
   for (const experiment::PricedSystem& system : manifest.systems) {
     const experiment::SystemDescription& description = system.description;

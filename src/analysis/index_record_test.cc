@@ -52,11 +52,16 @@ TEST(IndexRecord, ARunWithFiguresEqualsTheHandmadeRow) {
   EXPECT_TRUE(stored.files[1].xxh3_64.has_value());
 
   ASSERT_EQ(stored.cells.size(), 2u);
-  EXPECT_EQ(stored.cells[0], (store::StoredCell{"A", "rates_per_s", 2.5, "2.5 requests/s", 2, true,
-                                                {{"accuracy", 0.75, false},
-                                                 {"failed", 0, false},
-                                                 {"output_tokens_per_s", 75, false},
-                                                 {"power_w", 300, true}}}));
+  EXPECT_EQ(
+      stored.cells[0],
+      (store::StoredCell{
+          "A",
+          "rates_per_s",
+          2.5,
+          "2.5 requests/s",
+          2,
+          true,
+          {{"accuracy", 0.75, false}, {"failed", 0, false}, {"output_tokens_per_s", 75, false}, {"power_w", 300, true}}}));
   EXPECT_EQ(stored.cells[1].level, 5);
   EXPECT_FALSE(stored.cells[1].valid);
 }

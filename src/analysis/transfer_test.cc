@@ -167,8 +167,7 @@ TEST_F(Transfer, AnExportWhoseBytesChangedIsRefused) {
     change(dir_ / "changed");
     ExpectRefused({dir_ / "changed"}, part);
   };
-  with([&](const fs::path& dir) { Edit(dir / kPlan, "10", "11"); },
-       "plan.jsonl is not the file that was exported");
+  with([&](const fs::path& dir) { Edit(dir / kPlan, "10", "11"); }, "plan.jsonl is not the file that was exported");
   with([](const fs::path& dir) { std::ofstream(dir / "more") << "x"; }, "more is not part of this export");
   with([&](const fs::path& dir) { Edit(dir / "moecap-export.json", "\"run_id\": \"r\"", "\"run_id\": \"s\""); }, "of run s");
   with([](const fs::path& dir) { std::ofstream(dir / "moecap-export.json") << "{}"; }, "moecap-export.json: not the record");
@@ -176,8 +175,7 @@ TEST_F(Transfer, AnExportWhoseBytesChangedIsRefused) {
 }
 
 TEST_F(Transfer, DeletionKeepsOrRemovesTheFolderAndNothingElse) {
-  const fs::path kept = WriteRun("kept"), gone = WriteRun("gone"),
-                 outside = WriteRun("outside", true, "elsewhere");
+  const fs::path kept = WriteRun("kept"), gone = WriteRun("gone"), outside = WriteRun("outside", true, "elsewhere");
   ASSERT_TRUE(Import({kept, gone}).ok());
   RunStore store = Open();
   ASSERT_TRUE(DeleteRun(store, dir_ / "results", "kept", false).ok());
@@ -228,10 +226,10 @@ TEST_F(Transfer, VerifyFindsWhatChanged) {
   const VerifyReport report = VerifyRuns(Open(), dir_ / "results").value();
   EXPECT_EQ(report.runs, 5);
   EXPECT_EQ(report.files, 15);
-  EXPECT_THAT(report.problems, testing::UnorderedElementsAre(
-                                   HasSubstr("plan.jsonl has other content"), HasSubstr("events.0.bin has 10 bytes"),
-                                   AllOf(HasSubstr("lost: "), HasSubstr("plan.jsonl: No such")), HasSubstr("longer: "),
-                                   HasSubstr("new is not indexed"), HasSubstr(".copy.tmp123 was left by")));
+  EXPECT_THAT(report.problems,
+              testing::UnorderedElementsAre(HasSubstr("plan.jsonl has other content"), HasSubstr("events.0.bin has 10 bytes"),
+                                            AllOf(HasSubstr("lost: "), HasSubstr("plan.jsonl: No such")), HasSubstr("longer: "),
+                                            HasSubstr("new is not indexed"), HasSubstr(".copy.tmp123 was left by")));
 }
 
 // Every layout is a row: load tests, too. What a killed 0.1 process left behind the last whole measurement does not count.

@@ -37,7 +37,8 @@ constexpr Sacrifice kSacrifices[] = {{"performance", &cap::PaperScore::performan
 double CostAtBaseline(const CapRadar& inputs) { return inputs.cost_ticks_usd[inputs.cost_ticks_usd.size() - 2]; }
 
 // What a figure of the radar shows of a system: the one of three that it gives up has the lowest score. These are not the
-// letters of moecap's own reports, which need repetitions and the answers to each problem (docs/cap.md). Null when two are lowest.
+// letters of moecap's own reports, which need repetitions and the answers to each problem (docs/cap.md). Null when two are
+// lowest.
 std::optional<Sacrifice> LowestOf(const cap::PaperScore& score) {
   if (!score.performance || !score.cost || !score.accuracy) return std::nullopt;
   const double lowest = std::min({*score.performance, *score.cost, *score.accuracy});

@@ -73,8 +73,7 @@ TEST_F(CompareCli, RunsThatDifferAreRefusedUnlessThatIsMeant) {
 TEST_F(CompareCli, CellsAreNamed) {
   const Json levels = CallJson({"compare", "first:slow@2", "first:slow@4", "--json"});
   EXPECT_EQ(Labels(levels), (std::vector<std::string>{"slow at 2 clients", "slow at 4 clients"}));
-  const Json systems =
-      CallJson({"compare", "first:fast", "second", "--by", "hardware", "--baseline", "second", "--json"});
+  const Json systems = CallJson({"compare", "first:fast", "second", "--by", "hardware", "--baseline", "second", "--json"});
   EXPECT_EQ(Labels(systems), (std::vector<std::string>{"fast", "other"}));
   EXPECT_EQ(systems["baseline"], 1);
   EXPECT_THAT(Call({"compare", "first:fats"}).err, HasSubstr("did you mean \"fast\"?"));

@@ -106,7 +106,8 @@ TEST_F(RunIndex, ADamagedIndexCostsAWarningAndNoRun) {
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.err, AllOf(HasSubstr("warning: this run is not in the index"), HasSubstr("moecap.db"),
                              HasSubstr("moecap runs import results/")));
-  EXPECT_EQ(run.err.find("warning", run.err.find("warning: this run") + 1), std::string::npos) << "once, not after every measurement";
+  EXPECT_EQ(run.err.find("warning", run.err.find("warning: this run") + 1), std::string::npos)
+      << "once, not after every measurement";
   EXPECT_EQ(ReadFile(dir_ / "results/moecap.db").value(), damaged);
   EXPECT_EQ(Call({"report", "latest", "--json"}).out, run.out);
   ASSERT_EQ(Call({"runs", "rebuild"}).exit_code, 0);

@@ -109,7 +109,8 @@ TEST_F(RunsCli, ShowsTagsAndNamesRunsByTheirBeginning) {
   EXPECT_TRUE(shown["cells"][0]["figures"]["accuracy"].is_null());
   EXPECT_EQ(shown["cost_inputs"]["A"]["rent_usd_per_h"]["value"], 1.25);
   EXPECT_EQ(shown["files"].size(), 3u);
-  EXPECT_THAT(Call({"runs", "show", "latest"}).out, AllOf(HasSubstr("20260102-000000-second"), HasSubstr("rent_usd_per_h 1.25 (test")));
+  EXPECT_THAT(Call({"runs", "show", "latest"}).out,
+              AllOf(HasSubstr("20260102-000000-second"), HasSubstr("rent_usd_per_h 1.25 (test")));
   EXPECT_EQ(CallJson({"runs", "tag", "latest", "paper", "v1", "--json"})["tags"], Json({"paper", "v1"}));
   EXPECT_EQ(Ids({"--filter", "tag=paper"}), std::vector<std::string>{"20260102-000000-second"});
   EXPECT_THAT(Call({"runs", "untag", "latest", "v1"}).out, HasSubstr("second: paper\n"));

@@ -1,4 +1,6 @@
 // moecap compare: cells of stored runs side by side.
+#include "analysis/compare.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -8,7 +10,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "analysis/compare.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
 #include "app/cli/stored_runs.h"
@@ -89,7 +90,8 @@ std::vector<report::NamedText> FilesOf(const cap::Comparison& comparison, const 
       {"comparison.csv", report::RenderCsv(document)},
       {"comparison.html", report::RenderHtml(document)},
   };
-  for (auto& [name, svg] : report::RenderSvgs(document)) files.push_back({fmt::format("comparison-{}.svg", name), std::move(svg)});
+  for (auto& [name, svg] : report::RenderSvgs(document))
+    files.push_back({fmt::format("comparison-{}.svg", name), std::move(svg)});
   return files;
 }
 
@@ -127,15 +129,18 @@ Status Compare(const Flags& flags) {
 
 Action AddCompare(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("runs", flags->runs, "RUN, RUN:SYSTEM or RUN:SYSTEM@LEVEL; RUN is an id below results/ or a folder")->required();
+  app.add_option("runs", flags->runs, "RUN, RUN:SYSTEM or RUN:SYSTEM@LEVEL; RUN is an id below results/ or a folder")
+      ->required();
   app.add_option("--scenario", flags->scenario, "online (default), offline, single-user, power-limited or paper (docs/cap.md)");
   app.add_option("--cost,--cost-axis", flags->cost, "instead of the scenario's, e.g. power_w");
   app.add_option("--performance,--performance-axis", flags->performance, "instead of the scenario's, e.g. output_tokens_per_s");
-  app.add_option("--level,--concurrency", flags->level, "clients, rate or users; instead of the highest or lowest that all have")
+  app.add_option("--level,--concurrency", flags->level,
+                 "clients, rate or users; instead of the highest or lowest that all have")
       ->check(CLI::PositiveNumber);
   app.add_option("--system", flags->options.systems, "compare these systems only")->delimiter(',');
   app.add_option("--baseline", flags->options.baseline, "RUN, RUN:SYSTEM or SYSTEM that differences refer to; else the first");
-  app.add_option("--by", flags->options.by, "what the runs are meant to differ in: hardware, model, dataset, contract, workload")
+  app.add_option("--by", flags->options.by,
+                 "what the runs are meant to differ in: hardware, model, dataset, contract, workload")
       ->delimiter(',');
   app.add_flag("--force", flags->options.force, "compare runs that differ all the same, with a warning in every output");
   app.add_flag("--include-invalid", flags->options.judge.include_invalid, "judge cells in which a gate tripped, too");

@@ -141,10 +141,8 @@ Status List(const Flags& flags) {
   if (flags.json) {
     Json list = Json::array();
     for (const store::RunListing& run : runs) list.push_back(ToJson(run));
-    Print(DumpJsonPretty({{"schema", kSchema},
-                          {"results_dir", flags.results_dir},
-                          {"runs", std::move(list)},
-                          {"not_indexed", missing}}));
+    Print(DumpJsonPretty(
+        {{"schema", kSchema}, {"results_dir", flags.results_dir}, {"runs", std::move(list)}, {"not_indexed", missing}}));
     return {};
   }
   if (runs.empty()) {

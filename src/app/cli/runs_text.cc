@@ -71,7 +71,8 @@ std::string Render(const std::vector<TableColumn>& columns, const std::vector<st
 }
 
 std::optional<double> ValueOf(const StoredCell& cell, std::string_view key) {
-  const auto found = std::find_if(cell.figures.begin(), cell.figures.end(), [&](const auto& figure) { return figure.key == key; });
+  const auto found =
+      std::find_if(cell.figures.begin(), cell.figures.end(), [&](const auto& figure) { return figure.key == key; });
   return found != cell.figures.end() ? std::optional(found->value) : std::nullopt;
 }
 
@@ -84,9 +85,12 @@ struct ShownFigure {
   int digits;  // significant; 0: a percentage
 };
 constexpr ShownFigure kShown[] = {
-    {FigureId::kTtftP50, "ms", "TTFT p50", 1e3, 3},      {FigureId::kTpotMean, "ms", "TPOT", 1e3, 3},
-    {FigureId::kOutputRate, "", "tok/s", 1, 4},          {FigureId::kDecodeSMbu, "decode %", "S-MBU", 1, 0},
-    {FigureId::kDecodeSMfu, "decode %", "S-MFU", 1, 0},  {FigureId::kAccuracy, "", "acc %", 1, 0},
+    {FigureId::kTtftP50, "ms", "TTFT p50", 1e3, 3},
+    {FigureId::kTpotMean, "ms", "TPOT", 1e3, 3},
+    {FigureId::kOutputRate, "", "tok/s", 1, 4},
+    {FigureId::kDecodeSMbu, "decode %", "S-MBU", 1, 0},
+    {FigureId::kDecodeSMfu, "decode %", "S-MFU", 1, 0},
+    {FigureId::kAccuracy, "", "acc %", 1, 0},
     {FigureId::kUsdPerMillionTokens, "USD per 1M", "tokens", 1, 3},
 };
 
@@ -204,10 +208,10 @@ std::string RenderRun(const store::StoredRun& run, const std::filesystem::path& 
                  options);
   }
   for (const store::StoredCostInput& input : run.cost_inputs) {
-    text +=
-        Line("cost input",
-             fmt::format("{}{} {} ({}{}{})", run.systems.size() > 1 ? input.system + ": " : "", input.key, input.value, input.source, input.date.empty() ? "" : ", ", input.date),
-             options);
+    text += Line("cost input",
+                 fmt::format("{}{} {} ({}{}{})", run.systems.size() > 1 ? input.system + ": " : "", input.key, input.value,
+                             input.source, input.date.empty() ? "" : ", ", input.date),
+                 options);
   }
   if (!run.cells.empty()) text += "\n" + RenderCells(run.cells, options);
   return text;

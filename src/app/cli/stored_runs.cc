@@ -100,7 +100,8 @@ Result<fs::path> StoredDir(const std::string& name, const fs::path& results_dir)
     for (const NamedRun& run : runs) ids.push_back(run.run_id);
     if (!ids.empty()) return Ambiguous(name, std::move(ids));
   }
-  if (fs::is_directory(name)) return BadInput(fmt::format("{} is no run's folder: it has no {}", name, experiment::kManifestName));
+  if (fs::is_directory(name))
+    return BadInput(fmt::format("{} is no run's folder: it has no {}", name, experiment::kManifestName));
   return BadInput(
       fmt::format("{} is not a stored run: neither a run's folder, nor an id in {} or the beginning of one; list them "
                   "with: moecap runs",

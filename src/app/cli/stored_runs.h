@@ -14,9 +14,9 @@ namespace moecap::app {
 
 inline constexpr const char* kResultsDir = "results";
 
-// The folder of the stored run that `name` means: a run's folder; or below `results_dir` an id, the beginning of just one id, or
-// "latest", the one that started last. Works without the index, and with one that cannot be read. Error: kBadInput naming the
-// runs that were meant.
+// The folder of the stored run that `name` means: a run's folder; or below `results_dir` an id, the beginning of just one id,
+// or "latest", the one that started last. Works without the index, and with one that cannot be read. Error: kBadInput naming
+// the runs that were meant.
 Result<std::filesystem::path> StoredDir(const std::string& name, const std::filesystem::path& results_dir = kResultsDir);
 
 // The same for verbs that work on the index: the id of an indexed run.

@@ -11,6 +11,7 @@
 #include "cap/judgement.h"
 #include "experiment/results.h"
 #include "model/model_spec.h"
+#include "record/level.h"
 
 namespace moecap::analysis {
 

@@ -115,8 +115,8 @@ Status ChooseCells(const cap::View& view, bool include_invalid, std::vector<Want
     if (one.level) {
       one.cell = CellOfValue(*one.system, *one.level);
       if (one.cell == nullptr)
-        return BadInput(fmt::format("{}@{}: not measured at this level; choose one of {}", one.system->name, *one.level,
-                                    LevelsOf({one})));
+        return BadInput(
+            fmt::format("{}@{}: not measured at this level; choose one of {}", one.system->name, *one.level, LevelsOf({one})));
     } else if (view.level) {
       one.cell = CellOfValue(*one.system, *view.level);
     } else if (one.system->search) {
@@ -128,6 +128,10 @@ Status ChooseCells(const cap::View& view, bool include_invalid, std::vector<Want
   const auto level = MeetingLevel(to_meet, view, include_invalid);
   for (Wanted& one : wanted) {
     if (level && std::ranges::count(to_meet, one.system) != 0 && !one.level) one.cell = CellAt(*one.system, *level);
+  }
+  for (auto one = wanted.begin(); one != wanted.end();) {  // the same cell by its level and by the level where others meet
+    const bool again = one->cell != nullptr && std::ranges::count(wanted.begin(), one, one->cell, &Wanted::cell) != 0;
+    one = again ? wanted.erase(one) : one + 1;
   }
   if (std::ranges::any_of(wanted, [](const Wanted& one) { return one.cell != nullptr; })) return {};
   if (view.level)
@@ -188,8 +192,9 @@ void WarnOfPrices(std::span<const Participants> participants, std::vector<std::s
     }
   }
   if (different.empty()) return;
-  warnings.push_back(fmt::format(
-      "PRICES: the configurations of the runs price {} differently; costs may differ from that alone.", fmt::join(different, ", ")));
+  warnings.push_back(
+      fmt::format("PRICES: the configurations of the runs price {} differently; costs may differ from that alone.",
+                  fmt::join(different, ", ")));
 }
 
 std::vector<std::string> Warnings(std::span<const Participants> participants, const Comparison& comparison) {
@@ -203,13 +208,15 @@ std::vector<std::string> Warnings(std::span<const Participants> participants, co
   for (const cap::ComparedExperiment& run : comparison.experiments) {
     versions.insert(run.moecap_version);
     if (!run.complete)
-      warnings.push_back(fmt::format("INCOMPLETE: {} was interrupted; its figures cover what was measured before.", run.run_id));
+      warnings.push_back(
+          fmt::format("INCOMPLETE: {} was interrupted; its figures cover what was measured before.", run.run_id));
   }
   for (const cap::ComparedCell& cell : comparison.cells) levels.insert(cell.cell().label);
   if (levels.size() > 1)
-    warnings.push_back(fmt::format("LEVELS: the systems were measured at different levels ({}); times and rates may differ from "
-                                   "that alone.",
-                                   fmt::join(levels, ", ")));
+    warnings.push_back(
+        fmt::format("LEVELS: the systems were measured at different levels ({}); times and rates may differ from "
+                    "that alone.",
+                    fmt::join(levels, ", ")));
   WarnOfPrices(participants, warnings);
   for (const std::string& sentence : Unchecked(participants)) warnings.push_back("NOT CHECKED: " + sentence + ".");
   if (versions.size() > 1)
@@ -227,8 +234,8 @@ Result<cap::View> ViewOf(std::span<const StoredExperiment> experiments, const ca
     if (!choice.performance) choice.performance = own.performance;
     if (!choice.level) choice.level = own.level;
   }
-  const bool has_objectives = std::ranges::all_of(
-      experiments, [](const StoredExperiment& stored) { return stored.manifest.config.objectives.Any(); });
+  const bool has_objectives =
+      std::ranges::all_of(experiments, [](const StoredExperiment& stored) { return stored.manifest.config.objectives.Any(); });
   const cap::View view = cap::ResolveView(choice, has_objectives);
   const bool needs = view.performance == cap::FigureId::kGoodput || view.performance == cap::FigureId::kGoodShare;
   if (needs && !has_objectives)
@@ -252,8 +259,9 @@ std::vector<Participants> ParticipantsOf(std::span<const StoredExperiment> exper
 void AddCells(std::span<const StoredExperiment> experiments, std::vector<Wanted> wanted, Comparison& comparison) {
   std::erase_if(wanted, [&](const Wanted& one) {
     if (one.cell != nullptr) return false;
-    comparison.warnings.push_back(fmt::format("LEFT OUT: {} of {} has no whole measurement at the level at which the others meet.",
-                                              one.system->name, experiments[one.experiment].manifest.run_id));
+    comparison.warnings.push_back(
+        fmt::format("LEFT OUT: {} of {} has no whole measurement at the level at which the others meet.", one.system->name,
+                    experiments[one.experiment].manifest.run_id));
     return true;
   });
   const std::vector<std::string> labels = LabelsOf(wanted, experiments);
@@ -275,8 +283,8 @@ cap::Judgement JudgeCompared(std::span<const StoredExperiment> experiments, cons
     cells.push_back({cell.label, manifest.run_id, &cell.system, &cell.cell(),
                      described != nullptr ? &described->description.model : nullptr});
   }
-  return JudgeCells(cells, view, experiments.front().manifest.config.judge,
-                    same ? comparison.cells.front().cell().label : "", include_invalid);
+  return JudgeCells(cells, view, experiments.front().manifest.config.judge, same ? comparison.cells.front().cell().label : "",
+                    include_invalid);
 }
 
 }  // namespace
@@ -315,7 +323,8 @@ Result<Comparison> Compare(std::span<const StoredExperiment> given, const Compar
   if (options.judge.price_by_memory) {
     priced.assign(given.begin(), given.end());
     for (StoredExperiment& stored : priced) {
-      for (const std::string& note : PriceByMemory(stored.summary)) comparison.warnings.push_back(fmt::format("PRICES: {}.", note));
+      for (const std::string& note : PriceByMemory(stored.summary))
+        comparison.warnings.push_back(fmt::format("PRICES: {}.", note));
     }
   }
   const std::span<const StoredExperiment> experiments = priced.empty() ? given : priced;

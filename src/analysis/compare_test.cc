@@ -88,12 +88,17 @@ TEST(Compare, LevelsMayDifferWhenTheyAreNamed) {
   EXPECT_THAT(Refused({Read(folder, {ParseCellName("a:z")})}), HasSubstr("no system \"z\""));
 }
 
+TEST(Compare, ACellThatIsNamedTwiceIsThereOnce) {
+  const RunTestFolder dir;
+  const auto folder = dir.Write(RunOf("a", {{.name = "x"}, {.name = "y"}}));
+  EXPECT_THAT(Labels(Compared({Read(folder, {ParseCellName("a:x@4"), ParseCellName("a")})})), ElementsAre("x", "y"));
+}
+
 TEST(Compare, AnOpenLoopIsComparedWithAClosedOneWhereBothAreNamed) {
   const RunTestFolder dir;
   const auto closed = dir.Write(RunOf("a", {{.name = "x"}}, "concurrency: [2]"));
   const auto open = dir.Write(RunOf("b", {{.name = "y"}}, "load: {rates_per_s: [3]}"));
-  const cap::Comparison comparison =
-      Compared({Read(closed, {ParseCellName("a:x@2")}), Read(open, {ParseCellName("b:y@3")})});
+  const cap::Comparison comparison = Compared({Read(closed, {ParseCellName("a:x@2")}), Read(open, {ParseCellName("b:y@3")})});
   EXPECT_THAT(Labels(comparison), ElementsAre("x at 2 clients", "y at 3 requests/s"));
 }
 
@@ -101,8 +106,8 @@ TEST(Compare, ARunAndALoadTestOfVersion01) {
   const RunTestFolder dir;
   CompareOptions options;
   options.by = {"dataset", "contract", "workload", "hardware", "model"};
-  const cap::Comparison comparison = Compared({Read(dir.WriteRun01("r"), {ParseCellName("r@4")}),
-                                               Read(dir.WriteLoad01("l"), {ParseCellName("l@2")})}, options);
+  const cap::Comparison comparison = Compared(
+      {Read(dir.WriteRun01("r"), {ParseCellName("r@4")}), Read(dir.WriteLoad01("l"), {ParseCellName("l@2")})}, options);
   EXPECT_THAT(Labels(comparison), ElementsAre("A at 4 clients", "served at 2 requests/s"));
 }
 
@@ -112,7 +117,8 @@ TEST(Compare, HardwareIsThatOfTheSystem) {
   const auto a = Read(dir.Write(RunOf("a", {{.name = "x", .machine = "8 x h100-sxm"}})));
   const auto b = Read(dir.Write(RunOf("b", {{.name = "y", .machine = "8 x h200-sxm"}})));
   const auto untold = Read(dir.Write(RunOf("c", {{.name = "z"}})));
-  EXPECT_THAT(Refused({a, b}), AllOf(HasSubstr("differ in hardware"), HasSubstr("a has 8 x h100-sxm"), HasSubstr("--by hardware")));
+  EXPECT_THAT(Refused({a, b}),
+              AllOf(HasSubstr("differ in hardware"), HasSubstr("a has 8 x h100-sxm"), HasSubstr("--by hardware")));
   CompareOptions by;
   by.by = {"hardware"};
   const cap::Comparison intended = Compared({a, b}, by);
@@ -136,7 +142,8 @@ TEST(Compare, OtherProblemsAreRefused) {
   TestRun fewer = RunOf("c", {{.name = "z", .scores = {1, 0}}});
   fewer.requests = 2;
   EXPECT_THAT(Compared({a, same}).mismatches, IsEmpty());
-  EXPECT_THAT(Refused({a, Read(dir.Write(fewer))}), AllOf(HasSubstr("dataset"), HasSubstr("3 problems"), HasSubstr("2 problems")));
+  EXPECT_THAT(Refused({a, Read(dir.Write(fewer))}),
+              AllOf(HasSubstr("dataset"), HasSubstr("3 problems"), HasSubstr("2 problems")));
   EXPECT_THAT(Refused({a, Read(dir.Write(RunOf("d", {{.name = "v"}})))}), HasSubstr("workload"));
 }
 

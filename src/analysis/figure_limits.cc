@@ -85,7 +85,8 @@ std::vector<cap::FigureLimit> LimitsOf(const ModelWork& work, const Extremes& be
   if (best.bandwidth_bytes_per_s) {
     add({FigureId::kTimePerToken, FigureId::kTtftMean, FigureId::kTtftP50, FigureId::kTtftP90, FigureId::kTtftP99,
          FigureId::kTpotMean, FigureId::kTpotP50, FigureId::kTpotP90, FigureId::kTpotP99, FigureId::kE2eMean, FigureId::kE2eP50,
-         FigureId::kE2eP90, FigureId::kE2eP99}, work.active_params * kBytesPerParam / best.bandwidth_bytes_per_s->value,
+         FigureId::kE2eP90, FigureId::kE2eP99},
+        work.active_params * kBytesPerParam / best.bandwidth_bytes_per_s->value,
         fmt::format("{} x 0.5 B read once at {} ({}, the fastest memory of the catalogue)", active,
                     FormatSi(best.bandwidth_bytes_per_s->value, "B/s"), best.bandwidth_bytes_per_s->device));
   }
@@ -95,7 +96,8 @@ std::vector<cap::FigureLimit> LimitsOf(const ModelWork& work, const Extremes& be
                     token, best.flops_per_s->device));
   }
   if (best.flops_per_usd) {
-    add({FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput, FigureId::kUsdPerMillionOutputAllIn}, kMillion * flops / best.flops_per_usd->value,
+    add({FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput, FigureId::kUsdPerMillionOutputAllIn},
+        kMillion * flops / best.flops_per_usd->value,
         fmt::format("1M x ({}) / {} ({}, the cheapest rented peak of the catalogue)", token,
                     FormatSi(best.flops_per_usd->value, "FLOP per USD"), best.flops_per_usd->device));
   }

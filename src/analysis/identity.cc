@@ -31,8 +31,9 @@ Identity HardwareOf(const Participants& participants) {
       identity.words.insert(system->machine);
     } else if (system->description.in_process) {
       identity.exact.insert(hardware::HostFingerprint(host));
-      identity.words.insert(fmt::format("{}, {} of {} CPUs, {} DRAM", host.cpu_model.empty() ? "processor not told" : host.cpu_model,
-                                        host.UsableThreads(), host.logical_cpus, FormatBytes(host.dram_bytes)));
+      identity.words.insert(fmt::format("{}, {} of {} CPUs, {} DRAM",
+                                        host.cpu_model.empty() ? "processor not told" : host.cpu_model, host.UsableThreads(),
+                                        host.logical_cpus, FormatBytes(host.dram_bytes)));
     } else {
       identity.is_whole = false;
     }
@@ -171,14 +172,16 @@ std::vector<std::string> Unchecked(std::span<const Participants> participants) {
     if (!ModelsOf(one).is_whole) models.insert(one.experiment->manifest.run_id);
   }
   if (!machines.empty())
-    sentences.push_back(fmt::format(
-        "the machine of a server of {} is not told, so whether the systems share their hardware was not checked; a configuration "
-        "may name it: machine: 8 x h100-sxm",
-        Joined(machines)));
+    sentences.push_back(
+        fmt::format("the machine of a server of {} is not told, so whether the systems share their hardware was not checked; a "
+                    "configuration "
+                    "may name it: machine: 8 x h100-sxm",
+                    Joined(machines)));
   if (!models.empty())
-    sentences.push_back(fmt::format("a server of {} does not tell what it runs but by name, so whether the models are the same was "
-                                    "not checked",
-                                    Joined(models)));
+    sentences.push_back(
+        fmt::format("a server of {} does not tell what it runs but by name, so whether the models are the same was "
+                    "not checked",
+                    Joined(models)));
   return sentences;
 }
 

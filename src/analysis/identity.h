@@ -19,7 +19,8 @@ cap::ComparedExperiment Describe(const Participants& participants);
 
 // Where the identities that are known differ. `described`: of the same experiments.
 std::vector<cap::Mismatch> FindMismatches(std::span<const Participants> participants,
-                                          std::span<const cap::ComparedExperiment> described, const std::vector<std::string>& by);
+                                          std::span<const cap::ComparedExperiment> described,
+                                          const std::vector<std::string>& by);
 
 // "RUN_A has ..., RUN_B has ...".
 std::string InWords(const cap::Mismatch& mismatch, std::span<const cap::ComparedExperiment> experiments);

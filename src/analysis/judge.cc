@@ -14,9 +14,7 @@ using cap::CellSummary;
 using cap::FigureId;
 using cap::SystemSummary;
 
-bool IsUsable(const CellSummary& cell, bool include_invalid) {
-  return cell.repeats > 0 && (include_invalid || cell.IsValid());
-}
+bool IsUsable(const CellSummary& cell, bool include_invalid) { return cell.repeats > 0 && (include_invalid || cell.IsValid()); }
 
 // What an hour or a purchase costs is known beforehand, and so is a nameplate's power.
 bool IsExact(FigureId figure, const CellSummary& cell) {
@@ -62,9 +60,8 @@ std::vector<cap::FigureLimit> LimitsInView(std::span<const ViewedCell> cells, co
   const auto work = CommonWork(models);
   if (!work) return {};
   std::vector<cap::FigureLimit> limits = BuiltinLimits(*work);
-  std::erase_if(limits, [&](const cap::FigureLimit& limit) {
-    return limit.figure != view.cost && limit.figure != view.performance;
-  });
+  std::erase_if(limits,
+                [&](const cap::FigureLimit& limit) { return limit.figure != view.cost && limit.figure != view.performance; });
   return limits;
 }
 
@@ -86,7 +83,8 @@ std::vector<ViewedCell> ChooseCells(const cap::ExperimentSummary& summary, const
   std::vector<const SystemSummary*> systems;
   for (const SystemSummary& system : summary.systems) systems.push_back(&system);
   const auto kind = manifest.config.load.kind;
-  const auto level = view.level ? std::optional(record::Level{kind, *view.level}) : MeetingLevel(systems, view, include_invalid);
+  const auto level =
+      view.level ? std::optional(record::Level{kind, *view.level}) : MeetingLevel(systems, view, include_invalid);
   std::vector<ViewedCell> cells;
   bool same = true;
   for (const SystemSummary* system : systems) {
@@ -95,7 +93,8 @@ std::vector<ViewedCell> ChooseCells(const cap::ExperimentSummary& summary, const
     if (cell == nullptr) continue;
     const experiment::PricedSystem* described = manifest.FindSystem(system->name);
     same = same && (cells.empty() || cells.front().cell->level == cell->level);
-    cells.push_back({system->name, summary.run_id, system, cell, described != nullptr ? &described->description.model : nullptr});
+    cells.push_back(
+        {system->name, summary.run_id, system, cell, described != nullptr ? &described->description.model : nullptr});
   }
   level_label = same && !cells.empty() ? cells.front().cell->label : "";
   return cells;
@@ -144,9 +143,8 @@ std::optional<record::Level> MeetingLevel(std::span<const SystemSummary* const> 
     for (const CellSummary& cell : system->cells) levels.push_back(cell.level);
   }
   const bool lowest = view.rule == cap::LevelRule::kLowest;
-  std::ranges::stable_sort(levels, [&](const record::Level& a, const record::Level& b) {
-    return lowest ? a.value < b.value : a.value > b.value;
-  });
+  std::ranges::stable_sort(
+      levels, [&](const record::Level& a, const record::Level& b) { return lowest ? a.value < b.value : a.value > b.value; });
   std::optional<record::Level> best;
   std::pair<size_t, size_t> most;
   for (const record::Level& level : levels) {

@@ -11,24 +11,26 @@
 #include "cap/judgement.h"
 #include "experiment/results.h"
 #include "model/model_spec.h"
+#include "record/level.h"
 
 namespace moecap::analysis {
 
 struct JudgeChoice {
-  bool include_invalid = false;   // cells in which a gate tripped decide like others
-  bool price_by_memory = false;   // price each system on the smallest machine that holds it (price_by_memory.h)
+  bool include_invalid = false;  // cells in which a gate tripped decide like others
+  bool price_by_memory = false;  // price each system on the smallest machine that holds it (price_by_memory.h)
 };
 
 // A cell in view.
 struct ViewedCell {
-  std::string label;                          // unique in view
-  std::string experiment;                     // run id
+  std::string label;                           // unique in view
+  std::string experiment;                      // run id
   const cap::SystemSummary* system = nullptr;  // must outlive the call, as the next ones
   const cap::CellSummary* cell = nullptr;
   const model::ModelSpec* model = nullptr;  // without layers where a server does not tell; may be null
 };
 
-// What the judge looks at. Repetitions that are not whole, and without `include_invalid` those in which a gate tripped, are null.
+// What the judge looks at. Repetitions that are not whole, and without `include_invalid` those in which a gate tripped, are
+// null.
 cap::Evidence EvidenceOf(const ViewedCell& viewed, const cap::View& view, bool include_invalid);
 
 // Evidence, verdicts, scores and limits of cells in view. `level`: where they meet, in words; empty: at different ones.
@@ -41,8 +43,8 @@ cap::Judgement JudgeCells(std::span<const ViewedCell> cells, const cap::View& vi
 std::optional<record::Level> MeetingLevel(std::span<const cap::SystemSummary* const> systems, const cap::View& view,
                                           bool include_invalid);
 
-// The cell in which a system is seen: at `level`; of a search that was asked for no level, at the highest that passed. Null when
-// there is none with a whole measurement.
+// The cell in which a system is seen: at `level`; of a search that was asked for no level, at the highest that passed. Null
+// when there is none with a whole measurement.
 const cap::CellSummary* CellAt(const cap::SystemSummary& system, const record::Level& level);
 const cap::CellSummary* PassingCell(const cap::SystemSummary& system);
 

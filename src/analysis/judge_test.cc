@@ -150,12 +150,42 @@ TEST(Judge, AnInterruptedRunIsJudgedByWhatIsWhole) {
   stump.level.value = 4;
   stump.repeat = 5;
   const std::string name = results.Begin(stump, {}).value();
-  std::filesystem::copy_file(results.EventLogFile(results.manifest().measurements.front().name, 0), results.EventLogFile(name, 0));
+  std::filesystem::copy_file(results.EventLogFile(results.manifest().measurements.front().name, 0),
+                             results.EventLogFile(name, 0));
   const auto judged = JudgeStored(results);
   ASSERT_TRUE(judged.ok()) << judged.error().message;
   EXPECT_FALSE(judged->summary.complete);
   EXPECT_EQ(judged->summary.systems[0].cells[0].measurements.size(), 6u);
   EXPECT_EQ(judged->judgement.evidence[0].performance.by_repetition.size(), 5u);
+}
+
+TEST(Judge, WhereNothingWasMeasuredNothingIsSaid) {
+  const RunTestFolder dir;
+  const experiment::Manifest manifest = experiment::Results::Open(dir.Write("r")).value().manifest();
+  const cap::JudgedExperiment judged = JudgeExperiment({}, manifest);
+  EXPECT_THAT(judged.judgement.evidence, IsEmpty());
+  EXPECT_EQ(judged.judgement.level, "");
+  EXPECT_EQ(judged.judgement.paper_scores, std::nullopt);
+}
+
+// A search of each system: it is seen at the highest level that passed, and one that never passed is not seen.
+TEST(Judge, SearchedSystemsAreSeenWhereTheyPass) {
+  const RunTestFolder dir;
+  const experiment::Manifest manifest = experiment::Results::Open(dir.Write("r")).value().manifest();
+  cap::ExperimentSummary summary;
+  for (const auto& [name, passes] :
+       {std::pair{"a", std::optional(8.)}, {"b", std::optional(1.)}, {"c", std::optional<double>()}}) {
+    cap::SystemSummary system;
+    system.name = name;
+    system.cells = {Cell(1), Cell(8), Cell(16)};
+    for (cap::CellSummary& cell : system.cells) cell.label = record::Label(cell.level);
+    system.search.emplace();
+    system.search->passes = passes;
+    summary.systems.push_back(system);
+  }
+  const cap::Judgement judgement = JudgeExperiment(summary, manifest).judgement;
+  EXPECT_THAT(Labels(judgement), ElementsAre("a", "b"));
+  EXPECT_EQ(judgement.level, "") << "they meet nowhere";
 }
 
 // A folder of each layout of version 0.1 is judged like one of today's.

@@ -109,23 +109,24 @@ std::vector<std::string> PriceByMemory(cap::ExperimentSummary& summary, const ha
   for (cap::SystemSummary& system : summary.systems) {
     const auto needed = MemoryNeeded(system);
     if (!needed) {
-      notes.push_back(fmt::format("{}: the memory that it needs is not known, so it keeps the price of its machine",
-                                          system.name));
+      notes.push_back(
+          fmt::format("{}: the memory that it needs is not known, so it keeps the price of its machine", system.name));
       continue;
     }
-    const auto machine = FindSmallestMachine(*needed, system.in_process ? MemoryOf::kHost : MemoryOf::kAccelerators, catalogue,
-                                             book);
+    const auto machine =
+        FindSmallestMachine(*needed, system.in_process ? MemoryOf::kHost : MemoryOf::kAccelerators, catalogue, book);
     if (!machine) {
-      notes.push_back(fmt::format("{}: no machine of the catalogue holds the {} that it needs, so it keeps the price of "
-                                          "its own",
-                                          system.name, FormatBytes(*needed)));
+      notes.push_back(
+          fmt::format("{}: no machine of the catalogue holds the {} that it needs, so it keeps the price of "
+                      "its own",
+                      system.name, FormatBytes(*needed)));
       continue;
     }
     Reprice(*machine, system);
-    notes.push_back(
-        fmt::format("{}: priced on the cheapest machine that holds the {} that it needs, {} at {:.0f} USD; its times, power and "
-                    "energy are those of the machine it was measured on",
-                    system.name, FormatBytes(*needed), machine->name, machine->purchase_usd));
+    notes.push_back(fmt::format(
+        "{}: priced on the cheapest machine that holds the {} that it needs, {} at {:.0f} USD; its times, power and "
+        "energy are those of the machine it was measured on",
+        system.name, FormatBytes(*needed), machine->name, machine->purchase_usd));
   }
   return notes;
 }

@@ -90,7 +90,7 @@ TEST(PriceByMemory, CostsBecomeThoseOfTheSmallestMachineForTheSameTime) {
   EXPECT_EQ(summary.systems[1].machine.name, "8 x dear");
   EXPECT_EQ(summary.systems[2].cells[0].figures[FigureId::kUsdPerMillionTokens], 2.0);
   EXPECT_THAT(notes, ElementsAre(HasSubstr("fits: priced on the cheapest machine"), HasSubstr("untold: the memory"),
-                                         HasSubstr("huge: no machine")));
+                                 HasSubstr("huge: no machine")));
 }
 
 }  // namespace

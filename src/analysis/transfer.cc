@@ -1,4 +1,4 @@
-#include "run/run_transfer.h"
+#include "analysis/transfer.h"
 
 #include <fmt/format.h>
 
@@ -10,16 +10,15 @@
 #include "store/export_record.h"
 #include "store/run_files.h"
 
-namespace moecap::run {
+namespace moecap::analysis {
 namespace fs = std::filesystem;
 namespace {
 
+using experiment::Results;
 using store::Access;
 using store::ExportedFile;
 using store::RunStatus;
 using store::RunStore;
-
-constexpr const char* kManifestName = "manifest.json";
 
 // "a/b/" and "a/./b" are "a/b".
 fs::path Plain(const fs::path& path) {
@@ -69,8 +68,8 @@ Result<std::vector<std::string>> ReadExport(const fs::path& dir, const std::stri
   return std::move(record->tags);
 }
 
-bool SameManifest(const fs::path& a, const fs::path& b) {
-  const auto first = ReadFile(a / kManifestName), second = ReadFile(b / kManifestName);
+bool SameManifest(const fs::path& a, const fs::path& b, const std::string& file) {
+  const auto first = ReadFile(a / file), second = ReadFile(b / file);
   return first.ok() && second.ok() && *first == *second;
 }
 
@@ -78,7 +77,7 @@ Result<Candidate> CheckCandidate(const fs::path& given, const fs::path& results_
   const fs::path dir = Plain(given);
   ASSIGN_OR_RETURN(Results results, Results::Open(dir));
   const std::string run_id = results.manifest().run_id;
-  const fs::path manifest = dir / kManifestName;
+  const fs::path manifest = dir / ManifestFileOf(results);
   if (const Status good = store::CheckRunId(run_id); !good.ok()) return Annotate(manifest.string(), good.error());
   const RunStatus status = StatusOf(results);
   if (status == RunStatus::kRunning)
@@ -94,7 +93,7 @@ Result<Candidate> CheckCandidate(const fs::path& given, const fs::path& results_
   const bool in_place = fs::equivalent(dir.parent_path(), results_dir, error);
   const fs::path target = in_place ? dir : Plain(results_dir) / run_id;
   const bool there = !in_place && fs::exists(fs::symlink_status(target, error));
-  if (there && !SameManifest(dir, target))
+  if (there && !SameManifest(dir, target, ManifestFileOf(results)))
     return BadInput(
         fmt::format("{} holds another run of the same id as {}; nothing was changed", target.string(), dir.string()));
   run.info.path = target.filename().string();
@@ -129,12 +128,13 @@ std::string Relative(const store::RunListing& run, const std::string& what) {
   return fmt::format("{}: {}", run.info.run_id, what);
 }
 
-// A complete run's files never change again; those of others may have grown since.
+// A complete run's files never change again; those of others may have grown since. Version 0.1 kept all measurements in two
+// files, of which only the bytes that the manifest counts are part of the run.
 Status VerifyFile(const fs::path& dir, const store::StoredFile& file, bool complete) {
   std::error_code error;
   const uintmax_t bytes = fs::file_size(dir / file.name, error);
   if (error) return BadInput(fmt::format("{}: {}", file.name, error.message()));
-  const bool may_be_longer = file.name != kManifestName;
+  const bool may_be_longer = file.name == "requests.jsonl" || file.name == "passes.jsonl";
   if (!complete) return {};
   if (bytes < file.bytes || (bytes > file.bytes && !may_be_longer))
     return BadInput(fmt::format("{} has {} bytes instead of {}", file.name, bytes, file.bytes));
@@ -207,8 +207,7 @@ std::vector<fs::path> RunFolders(const fs::path& results_dir) {
   std::error_code error;
   for (fs::directory_iterator entry(results_dir, error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
     if (entry->path().filename().string().front() == '.') continue;
-    std::error_code ignored;
-    if (fs::exists(entry->path() / kManifestName, ignored)) folders.push_back(entry->path());
+    if (Results::IsExperiment(entry->path())) folders.push_back(entry->path());
   }
   std::sort(folders.begin(), folders.end());
   return folders;
@@ -351,4 +350,4 @@ Status SettleRunning(RunStore& store, const fs::path& results_dir) {
   return {};
 }
 
-}  // namespace moecap::run
+}  // namespace moecap::analysis

@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "analysis/index_record.h"
 #include "base/result.h"
-#include "run/results.h"
-#include "run/store_record.h"
+#include "experiment/results.h"
 #include "store/run_store.h"
 
-namespace moecap::run {
+namespace moecap::analysis {
 
 // Computes the figures of a run from its facts, reading all of them.
-using FigureMaker = std::function<Result<DerivedFigures>(const Results& results)>;
+using FigureMaker = std::function<Result<DerivedFigures>(const experiment::Results& results)>;
 
 struct ImportedRun {
   std::string run_id;
@@ -56,7 +56,7 @@ Result<RebuiltIndex> RebuildIndex(const std::filesystem::path& results_dir, cons
 // Sets the status of runs whose process ended without saying so: rows that say "running" while nobody is at work in the folder.
 Status SettleRunning(store::RunStore& store, const std::filesystem::path& results_dir);
 
-// Folders right below `results_dir` that hold a manifest, sorted by name.
+// Folders right below `results_dir` that hold an experiment, of any kind, sorted by name.
 std::vector<std::filesystem::path> RunFolders(const std::filesystem::path& results_dir);
 
-}  // namespace moecap::run
+}  // namespace moecap::analysis

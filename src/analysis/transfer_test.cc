@@ -1,30 +1,34 @@
 // Import, export, deletion, verification and the index made anew, on real folders.
-#include "run/run_transfer.h"
+#include "analysis/transfer.h"
 
 #include <gmock/gmock.h>
 
 #include <fstream>
 #include <map>
 
+#include "analysis/testing/run_test_folder.h"
 #include "base/folder_lock.h"
 #include "base/fs.h"
-#include "run/run_test_folder.h"
-#include "run/summarize.h"
+#include "experiment/summarize.h"
 
-namespace moecap::run {
+namespace moecap::analysis {
 namespace {
 namespace fs = std::filesystem;
+using experiment::Results;
 using store::Access;
 using store::RunStatus;
 using store::RunStore;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
 Result<DerivedFigures> Figures(const Results& results) {
-  ASSIGN_OR_RETURN(cap::RunSummary summary, SummarizeStored(results));
+  ASSIGN_OR_RETURN(cap::ExperimentSummary summary, experiment::Summarize(results));
   return DerivedFigures{std::move(summary), "{\"schema\":1}"};
 }
+
+const fs::path kPlan = "measurements/A-clients-4-0/plan.jsonl", kEvents = "measurements/A-clients-4-0/events.0.bin";
 
 // Every file below a folder with its bytes.
 std::map<std::string, std::string> Content(const fs::path& dir) {
@@ -37,6 +41,15 @@ std::map<std::string, std::string> Content(const fs::path& dir) {
 
 class Transfer : public testing::Test {
  protected:
+  fs::path WriteRun(const std::string& run_id, bool complete = true, const std::string& below = "results",
+                    const std::string& started_at = "2026-01-31T12:00:00Z") {
+    TestRun run;
+    run.run_id = run_id;
+    run.complete = complete;
+    run.below = below;
+    run.started_at = started_at;
+    return dir_.Write(run);
+  }
   Status Import(const std::vector<fs::path>& dirs, const std::string& into = "results") {
     auto imported = ImportRuns(dirs, dir_ / into, Figures);
     if (!imported.ok()) return imported.error();
@@ -64,7 +77,7 @@ class Transfer : public testing::Test {
 };
 
 TEST_F(Transfer, ImportsInPlaceAndFromElsewhereAndTwice) {
-  const fs::path here = dir_.WriteRun("here"), there = dir_.WriteRun("there", false, "elsewhere");
+  const fs::path here = WriteRun("here"), there = WriteRun("there", false, "elsewhere");
   ASSERT_TRUE(Import({here, there / ""}).ok());
   EXPECT_EQ(imported_[0].dir, here);
   EXPECT_EQ(imported_[1].dir, dir_ / "results/there");
@@ -73,8 +86,8 @@ TEST_F(Transfer, ImportsInPlaceAndFromElsewhereAndTwice) {
     const RunStore store = Open();
     EXPECT_EQ(store.Find("here")->info.status, RunStatus::kComplete);
     EXPECT_EQ(store.Find("there")->info.status, RunStatus::kInterrupted);
-    ASSERT_EQ(store.Find("here")->cohorts.size(), 1u);
-    EXPECT_EQ(store.Find("here")->cohorts[0].tpot_mean_s, 0.25);
+    ASSERT_EQ(store.Find("here")->cells.size(), 1u);
+    EXPECT_EQ(store.Find("here")->cells[0].label, "4 clients");
     EXPECT_THAT(VerifyRuns(store, dir_ / "results")->problems, IsEmpty());
   }
   const auto before = Content(dir_ / "results");
@@ -84,37 +97,37 @@ TEST_F(Transfer, ImportsInPlaceAndFromElsewhereAndTwice) {
 }
 
 TEST_F(Transfer, WhatIsNoWholeRunIsRefusedAndNothingChanges) {
-  const fs::path good = dir_.WriteRun("good", true, "elsewhere");
+  const fs::path good = WriteRun("good", true, "elsewhere");
   fs::create_directory(dir_ / "empty");
   ExpectRefused({good, dir_ / "empty"}, "empty is not a stored run");
   ExpectRefused({good, dir_ / "nothing"}, "nothing is not a stored run");
-  const fs::path newer = dir_.WriteRun("newer", true, "elsewhere");
-  Edit(newer / "manifest.json", "\"schema\": 1", "\"schema\": 9");
+  const fs::path newer = WriteRun("newer", true, "elsewhere");
+  Edit(newer / "manifest.json", "\"schema\": 2", "\"schema\": 9");
   ExpectRefused({good, newer}, "newer/manifest.json: schema 9 is not known");
-  const fs::path lost = dir_.WriteRun("lost", true, "elsewhere");
-  fs::remove(lost / "passes.jsonl");
-  ExpectRefused({good, lost}, "lost/passes.jsonl");
-  const fs::path cut = dir_.WriteRun("cut", true, "elsewhere");
-  fs::resize_file(cut / "requests.jsonl", 20);
-  ExpectRefused({good, cut}, "cut/requests.jsonl");
-  const fs::path broken = dir_.WriteRun("broken", true, "elsewhere");
-  Edit(broken / "requests.jsonl", "\"id\"", "}id\"");
+  const fs::path lost = WriteRun("lost", true, "elsewhere");
+  fs::remove(lost / kPlan);
+  ExpectRefused({good, lost}, "A-clients-4-0/plan.jsonl");
+  const fs::path cut = WriteRun("cut", true, "elsewhere");
+  fs::resize_file(cut / kEvents, 4);
+  ExpectRefused({good, cut}, "A-clients-4-0/events.0.bin");
+  const fs::path broken = WriteRun("broken", true, "elsewhere");
+  Edit(broken / kPlan, "\"id\"", "}id\"");
   ExpectRefused({good, broken}, "broken");
-  const fs::path evil = dir_.WriteRun("evil", true, "elsewhere");
+  const fs::path evil = WriteRun("evil", true, "elsewhere");
   Edit(evil / "manifest.json", "\"run_id\": \"evil\"", "\"run_id\": \"../evil\"");
   ExpectRefused({good, evil}, "\"../evil\" cannot be the id");
-  const fs::path linked = dir_.WriteRun("linked", true, "elsewhere");
+  const fs::path linked = WriteRun("linked", true, "elsewhere");
   fs::create_symlink("/etc/passwd", linked / "passwd");
   ExpectRefused({good, linked}, "neither a file nor a folder");
-  const fs::path busy = dir_.WriteRun("busy", false, "elsewhere");
+  const fs::path busy = WriteRun("busy", false, "elsewhere");
   const auto lock = FolderLock::Acquire(busy);
   ExpectRefused({good, busy}, "busy is being measured");
   EXPECT_FALSE(fs::exists(dir_ / "results"));
 }
 
 TEST_F(Transfer, AnIdThatIsTakenIsRefused) {
-  dir_.WriteRun("r");
-  const fs::path other = dir_.WriteRun("r", true, "elsewhere", "2026-02-01T12:00:00Z");
+  WriteRun("r");
+  const fs::path other = WriteRun("r", true, "elsewhere", "2026-02-01T12:00:00Z");
   ExpectRefused({other}, "another run of the same id");
   ASSERT_TRUE(Import({dir_ / "results/r"}).ok());
   fs::rename(dir_ / "results/r", dir_ / "results/renamed");
@@ -124,7 +137,7 @@ TEST_F(Transfer, AnIdThatIsTakenIsRefused) {
 }
 
 TEST_F(Transfer, AnExportComesBackBitForBit) {
-  const fs::path run = dir_.WriteRun("r");
+  const fs::path run = WriteRun("r");
   fs::create_directories(run / "deep");
   std::ofstream(run / "deep/notes") << std::string("a\0b", 3);
   ASSERT_TRUE(Import({run}).ok());
@@ -145,7 +158,7 @@ TEST_F(Transfer, AnExportComesBackBitForBit) {
 }
 
 TEST_F(Transfer, AnExportWhoseBytesChangedIsRefused) {
-  ASSERT_TRUE(Import({dir_.WriteRun("r")}).ok());
+  ASSERT_TRUE(Import({WriteRun("r")}).ok());
   ASSERT_TRUE(ExportRun(Open(), dir_ / "results", "r", dir_ / "export").ok());
   fs::remove_all(dir_ / "results");
   const auto with = [&](const std::function<void(const fs::path&)>& change, const std::string& part) {
@@ -154,17 +167,15 @@ TEST_F(Transfer, AnExportWhoseBytesChangedIsRefused) {
     change(dir_ / "changed");
     ExpectRefused({dir_ / "changed"}, part);
   };
-  with([&](const fs::path& dir) { Edit(dir / "passes.jsonl", "0.25", "0.26"); },
-       "passes.jsonl is not the file that was exported");
+  with([&](const fs::path& dir) { Edit(dir / kPlan, "10", "11"); }, "plan.jsonl is not the file that was exported");
   with([](const fs::path& dir) { std::ofstream(dir / "more") << "x"; }, "more is not part of this export");
   with([&](const fs::path& dir) { Edit(dir / "moecap-export.json", "\"run_id\": \"r\"", "\"run_id\": \"s\""); }, "of run s");
   with([](const fs::path& dir) { std::ofstream(dir / "moecap-export.json") << "{}"; }, "moecap-export.json: not the record");
-  with([](const fs::path& dir) { fs::remove(dir / "requests.jsonl"); }, "requests.jsonl is missing from this export");
+  with([](const fs::path& dir) { fs::remove(dir / kEvents); }, "events.0.bin is missing from this export");
 }
 
 TEST_F(Transfer, DeletionKeepsOrRemovesTheFolderAndNothingElse) {
-  const fs::path kept = dir_.WriteRun("kept"), gone = dir_.WriteRun("gone"),
-                 outside = dir_.WriteRun("outside", true, "elsewhere");
+  const fs::path kept = WriteRun("kept"), gone = WriteRun("gone"), outside = WriteRun("outside", true, "elsewhere");
   ASSERT_TRUE(Import({kept, gone}).ok());
   RunStore store = Open();
   ASSERT_TRUE(DeleteRun(store, dir_ / "results", "kept", false).ok());
@@ -191,7 +202,7 @@ TEST_F(Transfer, DeletionKeepsOrRemovesTheFolderAndNothingElse) {
 }
 
 TEST_F(Transfer, ARunThatIsBeingMeasuredIsNotDeletedNorRebuilt) {
-  const fs::path run = dir_.WriteRun("r", false);
+  const fs::path run = WriteRun("r", false);
   ASSERT_TRUE(Import({run}).ok());
   const auto lock = FolderLock::Acquire(run);
   RunStore store = Open();
@@ -204,31 +215,52 @@ TEST_F(Transfer, ARunThatIsBeingMeasuredIsNotDeletedNorRebuilt) {
 TEST_F(Transfer, VerifyFindsWhatChanged) {
   const std::vector<std::string> ids = {"fine", "changed", "cut", "lost", "longer"};
   std::vector<fs::path> dirs;
-  for (const std::string& id : ids) dirs.push_back(dir_.WriteRun(id));
+  for (const std::string& id : ids) dirs.push_back(WriteRun(id));
   ASSERT_TRUE(Import(dirs).ok());
-  dir_.WriteRun("new");
+  WriteRun("new");
   fs::create_directory(dir_ / "results/.copy.tmp123");
-  Edit(dirs[1] / "passes.jsonl", "0.25", "0.26");
-  fs::resize_file(dirs[2] / "requests.jsonl", 10);
-  fs::remove(dirs[3] / "passes.jsonl");
-  std::ofstream(dirs[4] / "passes.jsonl", std::ios::app) << "{\"half\":";  // does not count
+  Edit(dirs[1] / kPlan, "10", "11");
+  fs::resize_file(dirs[2] / kEvents, 10);
+  fs::remove(dirs[3] / kPlan);
+  std::ofstream(dirs[4] / kPlan, std::ios::app) << "{\"half\":";
   const VerifyReport report = VerifyRuns(Open(), dir_ / "results").value();
   EXPECT_EQ(report.runs, 5);
   EXPECT_EQ(report.files, 15);
-  EXPECT_THAT(report.problems, testing::UnorderedElementsAre(
-                                   HasSubstr("changed: passes.jsonl has other content"),
-                                   HasSubstr("cut: requests.jsonl has 10 bytes"), HasSubstr("lost: passes.jsonl: No such"),
-                                   HasSubstr("new is not indexed"), HasSubstr(".copy.tmp123 was left by")));
+  EXPECT_THAT(report.problems,
+              testing::UnorderedElementsAre(HasSubstr("plan.jsonl has other content"), HasSubstr("events.0.bin has 10 bytes"),
+                                            AllOf(HasSubstr("lost: "), HasSubstr("plan.jsonl: No such")), HasSubstr("longer: "),
+                                            HasSubstr("new is not indexed"), HasSubstr(".copy.tmp123 was left by")));
+}
+
+// Every layout is a row: load tests, too. What a killed 0.1 process left behind the last whole measurement does not count.
+TEST_F(Transfer, FoldersOfEveryKindAreIndexed) {
+  const fs::path run = dir_.WriteRun01("old-run"), load = dir_.WriteLoad01("old-load");
+  TestRun open;
+  open.run_id = "open-loop";
+  open.load = "load: {rates_per_s: [2]}";
+  ASSERT_TRUE(Import({run, load, dir_.Write(open)}).ok());
+  std::ofstream(run / "passes.jsonl", std::ios::app) << "{\"half\":";
+  const RunStore store = Open();
+  EXPECT_THAT(VerifyRuns(store, dir_ / "results")->problems, IsEmpty());
+  EXPECT_EQ(store.Find("old-run")->cells.at(0).label, "4 clients");
+  EXPECT_EQ(store.Find("old-load")->cells.at(0).level_kind, "rates_per_s");
+  EXPECT_EQ(store.Find("open-loop")->cells.at(0).level_kind, "rates_per_s");
+  EXPECT_EQ(store.Find("old-load")->info.workload, "5 tokens in, 10 out");
+  EXPECT_EQ(store.Find("old-load")->files.at(0).name, "load.json");
+  EXPECT_EQ(RebuildIndex(dir_ / "results", Figures)->runs, 3);
+  ASSERT_TRUE(ExportRun(store, dir_ / "results", "old-load", dir_ / "export").ok());
+  ASSERT_TRUE(Import({dir_ / "export"}, "second").ok());
+  EXPECT_EQ(Content(dir_ / "second/old-load"), Content(load));
 }
 
 TEST_F(Transfer, TheIndexIsMadeAnewFromTheFolders) {
-  const fs::path a = dir_.WriteRun("a"), b = dir_.WriteRun("b", false), c = dir_.WriteRun("c");
+  const fs::path a = WriteRun("a"), b = WriteRun("b", false), c = WriteRun("c");
   ASSERT_TRUE(Import({a, c}).ok());
   ASSERT_TRUE(Open().Tag("a", std::vector<std::string>{"paper"}).ok());
   ASSERT_TRUE(Open().Tag("c", std::vector<std::string>{"lost"}).ok());
   fs::remove_all(c);
-  const fs::path broken = dir_.WriteRun("broken");
-  fs::remove(broken / "requests.jsonl");
+  const fs::path broken = WriteRun("broken");
+  fs::remove(broken / kEvents);
   const RebuiltIndex rebuilt = RebuildIndex(dir_ / "results", Figures).value();
   EXPECT_EQ(rebuilt.runs, 2);
   EXPECT_EQ(rebuilt.old_database, dir_ / "results/moecap.db.old1");
@@ -248,7 +280,7 @@ TEST_F(Transfer, TheIndexIsMadeAnewFromTheFolders) {
 }
 
 TEST_F(Transfer, ARowWhoseProcessDiedIsSettled) {
-  const fs::path run = dir_.WriteRun("r", false), gone = dir_.WriteRun("gone"), done = dir_.WriteRun("done");
+  const fs::path run = WriteRun("r", false), gone = WriteRun("gone"), done = WriteRun("done");
   ASSERT_TRUE(Import({run, gone, done}).ok());
   RunStore store = Open();
   for (const char* id : {"r", "gone", "done"}) ASSERT_TRUE(store.SetStatus(id, RunStatus::kRunning).ok());
@@ -265,4 +297,4 @@ TEST_F(Transfer, ARowWhoseProcessDiedIsSettled) {
 }
 
 }  // namespace
-}  // namespace moecap::run
+}  // namespace moecap::analysis

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base/units.h"
-#include "cap/cap_scores.h"
+#include "cap/paper_scores.h"
 #include "metrics/batch_curve.h"
 #include "report/plots.h"
 
@@ -30,9 +30,9 @@ std::string DrawRadar(const paper::CapRadar& inputs, const std::string& name, co
   report::RadarPlot plot;
   plot.frame = {name, title, "scores 0 to 100, outer is better", "Performance, accuracy and cost scores of each system."};
   plot.axes = {"performance", "accuracy", "cost"};
-  const std::vector<cap::CapScores> scores = paper::RadarScores(inputs);
+  const std::vector<cap::PaperScore> scores = paper::RadarScores(inputs);
   for (size_t i = 0; i < scores.size(); ++i)
-    plot.series.push_back({i, scores[i].system, {scores[i].performance, scores[i].accuracy, scores[i].cost}});
+    plot.series.push_back({i, scores[i].label, {scores[i].performance, scores[i].accuracy, scores[i].cost}});
   return report::DrawRadar(plot, report::SvgMode::kStandalone);
 }
 

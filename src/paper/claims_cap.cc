@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/units.h"
-#include "cap/cap_scores.h"
+#include "cap/paper_scores.h"
 #include "cost/machine.h"
 #include "cost/ownership.h"
 #include "paper/evaluators.h"
@@ -24,8 +24,43 @@ void AddScore(const std::string& system, const char* axis, const std::optional<P
   report.figures.push_back(std::move(figure));
 }
 
+struct Sacrifice {
+  const char* name;
+  std::optional<double> cap::PaperScore::*score;
+  const char* cap_class;  // what is kept
+};
+constexpr Sacrifice kSacrifices[] = {{"performance", &cap::PaperScore::performance, "CA"},
+                                     {"cost", &cap::PaperScore::cost, "PA"},
+                                     {"accuracy", &cap::PaperScore::accuracy, "PC"}};
+
 // Upstream's: the second-last tick of the cost axis.
 double CostAtBaseline(const CapRadar& inputs) { return inputs.cost_ticks_usd[inputs.cost_ticks_usd.size() - 2]; }
+
+// What a figure of the radar shows of a system: the one of three that it gives up has the lowest score. These are not the
+// letters of moecap's own reports, which need repetitions and the answers to each problem (docs/cap.md). Null when two are
+// lowest.
+std::optional<Sacrifice> LowestOf(const cap::PaperScore& score) {
+  if (!score.performance || !score.cost || !score.accuracy) return std::nullopt;
+  const double lowest = std::min({*score.performance, *score.cost, *score.accuracy});
+  std::optional<Sacrifice> found;
+  for (const Sacrifice& candidate : kSacrifices) {
+    if (*(score.*candidate.score) > lowest) continue;
+    if (found) return std::nullopt;
+    found = candidate;
+  }
+  return found;
+}
+
+void AddClass(const CapRadar::Row& row, const cap::PaperScore& score, ClaimReport& report) {
+  const auto given_up = LowestOf(score);
+  Figure figure;
+  figure.quantity = fmt::format("{}, class", row.system);
+  figure.published_text = row.cap_class;
+  figure.computed_text = given_up ? given_up->cap_class : "";
+  report.figures.push_back(std::move(figure));
+  report.reasons.push_back(given_up ? fmt::format("{} gives up {}: the lowest of its three scores.", row.system, given_up->name)
+                                    : fmt::format("{}: none of its three scores alone is the lowest.", row.system));
+}
 
 // What a GiB would have to cost for the sum to be the published one.
 std::string DramRemark(const ServerCost& inputs, double computed_usd, double usd_per_gib) {
@@ -35,41 +70,38 @@ std::string DramRemark(const ServerCost& inputs, double computed_usd, double usd
 
 }  // namespace
 
-std::vector<cap::CapScores> RadarScores(const CapRadar& inputs) {
-  std::vector<cap::CapInput> systems;
+std::vector<cap::PaperScore> RadarScores(const CapRadar& inputs) {
+  std::vector<cap::Evidence> systems;
   for (const CapRadar::Row& row : inputs.rows) {
-    cap::CapInput system;
-    system.system = row.system;
-    system.cost = row.cost_usd;
+    cap::Evidence system;
+    system.label = row.system;
+    system.cost.value = row.cost_usd;
     system.accuracy = row.accuracy;
-    system.performance = row.tpot_s;
+    system.performance.value = row.tpot_s;
     systems.push_back(std::move(system));
   }
-  cap::ScoreOptions options;
+  cap::PaperScoreOptions options;
   options.cost_at_baseline = CostAtBaseline(inputs);
-  return cap::ScoreSystems(systems, options);
+  if (auto scores = cap::PaperScores(systems, options)) return *std::move(scores);
+  std::vector<cap::PaperScore> alone;
+  for (const CapRadar::Row& row : inputs.rows) alone.push_back({row.system, {}, {}, {}});
+  return alone;
 }
 
 Status Fill(const CapRadar& inputs, const Claim&, const Sources&, ClaimReport& report) {
-  const std::vector<cap::CapScores> scores = RadarScores(inputs);
+  const std::vector<cap::PaperScore> scores = RadarScores(inputs);
   for (size_t i = 0; i < scores.size(); ++i) {
     const CapRadar::Row& row = inputs.rows[i];
     AddScore(row.system, "performance", row.performance_score, scores[i].performance, report);
     AddScore(row.system, "cost", row.cost_score, scores[i].cost, report);
     AddScore(row.system, "accuracy", row.accuracy_score, scores[i].accuracy, report);
-    if (!row.cap_class.empty()) {
-      Figure figure;
-      figure.quantity = fmt::format("{}, class", row.system);
-      figure.published_text = row.cap_class;
-      figure.computed_text = cap::CapClassName(scores[i].cap_class);
-      report.figures.push_back(std::move(figure));
-    }
-    report.reasons.push_back(fmt::format("{}: {}", row.system, scores[i].reason));
+    if (!row.cap_class.empty()) AddClass(row, scores[i], report);
     if (row.cost_usd > CostAtBaseline(inputs)) {
       report.reasons.push_back(fmt::format("{}: its {:g} USD are cut to {:g}, the second-last tick of the cost axis.",
                                            row.system, row.cost_usd, CostAtBaseline(inputs)));
     }
   }
+  if (scores.size() < 2) report.missing.emplace_back("a second system: scores are relative to the systems in view");
   return {};
 }
 

@@ -206,6 +206,16 @@ TEST_F(Claims, RadarOfFigure1) {
   EXPECT_THAT(report.reasons, Contains(HasSubstr("A: its 8920 USD are cut to 8000")));
 }
 
+TEST_F(Claims, OneSystemAloneHasNoRadar) {
+  const ClaimReport report = Evaluated(
+      "cap_radar",
+      "    cost_ticks_usd: [0, 2000, 4000]\n    systems:\n"
+      "      - {name: A, tpot_s: 0.058, cost_usd: 8920, accuracy: 0.911, published: {performance_score: 100, class: PA}}\n");
+  EXPECT_EQ(Judge(Find(report, "A, performance")), Verdict::kNotComputable);
+  EXPECT_EQ(Judge(Find(report, "A, class")), Verdict::kNotComputable);
+  EXPECT_THAT(report.missing, Contains(HasSubstr("a second system")));
+}
+
 TEST_F(Claims, ErrorsOfTables) {
   const ClaimReport report = Evaluated("s_mbu_table",
                                        "    published: {most_relative_error: 0.01, most_difference: 0.01}\n    rows:\n"

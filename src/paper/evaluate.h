@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cap/cap_scores.h"
+#include "cap/paper_scores.h"
 #include "cost/prices.h"
 #include "hardware/catalogue.h"
 #include "model/catalogue.h"
@@ -27,6 +27,6 @@ struct Sources {
 Result<ClaimReport> Evaluate(const Claim& claim, const Sources& sources);
 
 // The scores behind a radar claim, in the order of its rows: the paper's normalisation with the cost axis of the claim.
-std::vector<cap::CapScores> RadarScores(const CapRadar& inputs);
+std::vector<cap::PaperScore> RadarScores(const CapRadar& inputs);
 
 }  // namespace moecap::paper

@@ -177,7 +177,12 @@ TEST(Schema, AVersion1FileIsBroughtToTheCurrentVersionWithItsData) {
     EXPECT_THAT(first.tags, ElementsAre("kept"));
     EXPECT_EQ(first.info.status, RunStatus::kComplete);
     EXPECT_THAT(first.cells,
-                ElementsAre(StoredCell{"F16", "clients", 16, "16 clients", 2, true,
+                ElementsAre(StoredCell{"F16",
+                                       "clients",
+                                       16,
+                                       "16 clients",
+                                       2,
+                                       true,
                                        {{"failed", 0, false}, {"requests", 256, false}, {"tpot_mean_s", 0.00362, false}}}));
     EXPECT_THAT(first.files, ElementsAre(StoredFile{"manifest.json", 201, "00000000deadbeef"}));
     EXPECT_TRUE(store.Find("second")->cost_inputs.empty());
@@ -202,19 +207,24 @@ TEST(Schema, AMigrationThatFailsLeavesTheOldVersion) {
 TEST(Schema, AVersion2FileKeepsItsFigures) {
   const TempDir dir;
   fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v2.db", dir / "moecap.db");
-  ASSERT_TRUE(OpenNew(dir / "moecap.db")
-                  .Execute("UPDATE cohorts SET output_rate_mean_tokens_per_s = 75, joules_per_output_token = 2, accuracy = 0.5, "
-                           "valid = 0, concurrency = 1")
-                  .ok());
+  ASSERT_TRUE(
+      OpenNew(dir / "moecap.db")
+          .Execute("UPDATE cohorts SET output_rate_mean_tokens_per_s = 75, joules_per_output_token = 2, accuracy = 0.5, "
+                   "valid = 0, concurrency = 1")
+          .ok());
   const RunStore store = OpenStore(dir.path(), Access::kRead);
-  EXPECT_THAT(store.Find("first")->cells,
-              ElementsAre(StoredCell{"F16", "clients", 1, "1 client", 2, false,
-                                     {{"accuracy", 0.5, false},
-                                      {"failed", 0, false},
-                                      {"joules_per_output_token", 2, true},
-                                      {"output_tokens_per_s", 75, false},
-                                      {"requests", 256, false},
-                                      {"tpot_mean_s", 0.00362, false}}}));
+  EXPECT_THAT(store.Find("first")->cells, ElementsAre(StoredCell{"F16",
+                                                                 "clients",
+                                                                 1,
+                                                                 "1 client",
+                                                                 2,
+                                                                 false,
+                                                                 {{"accuracy", 0.5, false},
+                                                                  {"failed", 0, false},
+                                                                  {"joules_per_output_token", 2, true},
+                                                                  {"output_tokens_per_s", 75, false},
+                                                                  {"requests", 256, false},
+                                                                  {"tpot_mean_s", 0.00362, false}}}));
   EXPECT_THAT(store.CheckIntegrity().value(), ElementsAre());
 }
 

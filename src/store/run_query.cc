@@ -55,20 +55,20 @@ Status ReadCells(const Database& database, StoredRun& run) {
       "SELECT cells.system, level_kind, level, label, repeats, valid FROM cells JOIN systems ON systems.run_id = cells.run_id "
       "AND systems.name = cells.system WHERE cells.run_id = ? ORDER BY systems.position, level_kind, level",
       run_id, [&](const Statement& row) {
-        run.cells.push_back(
-            {row.Text(0), row.Text(1), row.Real(2).value_or(0), row.Text(3), row.Int(4), row.Int(5) != 0, {}});
+        run.cells.push_back({row.Text(0), row.Text(1), row.Real(2).value_or(0), row.Text(3), row.Int(4), row.Int(5) != 0, {}});
       }));
   const auto find = [&](const std::string& system, const std::string& kind, double level) {
     return std::find_if(run.cells.begin(), run.cells.end(), [&](const StoredCell& cell) {
       return cell.system == system && cell.level_kind == kind && cell.level == level;
     });
   };
-  return ForEachRow(
-      database, "SELECT system, level_kind, level, key, value, estimate FROM figures WHERE run_id = ? ORDER BY key", run_id,
-      [&](const Statement& row) {
-        const auto cell = find(row.Text(0), row.Text(1), row.Real(2).value_or(0));
-        if (cell != run.cells.end()) cell->figures.push_back({row.Text(3), row.Real(4).value_or(0), row.Int(5) != 0});
-      });
+  return ForEachRow(database,
+                    "SELECT system, level_kind, level, key, value, estimate FROM figures WHERE run_id = ? ORDER BY key", run_id,
+                    [&](const Statement& row) {
+                      const auto cell = find(row.Text(0), row.Text(1), row.Real(2).value_or(0));
+                      if (cell != run.cells.end())
+                        cell->figures.push_back({row.Text(3), row.Real(4).value_or(0), row.Int(5) != 0});
+                    });
 }
 
 Status ReadDetails(const Database& database, StoredRun& run) {
@@ -80,8 +80,8 @@ Status ReadDetails(const Database& database, StoredRun& run) {
       run.summary_json = row.Text(1);
     }
   }));
-  RETURN_IF_ERROR(ForEachRow(database, kSelectSystems, run_id,
-                             [&](const Statement& row) { run.systems.push_back(ReadSystem(row)); }));
+  RETURN_IF_ERROR(
+      ForEachRow(database, kSelectSystems, run_id, [&](const Statement& row) { run.systems.push_back(ReadSystem(row)); }));
   RETURN_IF_ERROR(ReadCells(database, run));
   RETURN_IF_ERROR(ForEachRow(
       database, "SELECT system, key, value, low, high, source, date FROM cost_inputs WHERE run_id = ? ORDER BY rowid", run_id,

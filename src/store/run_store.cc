@@ -23,22 +23,22 @@ Status InsertSystems(const Database& database, const StoredRun& run) {
   for (const StoredSystem& system : run.systems) {
     RETURN_IF_ERROR(
         insert
-                        .Bind(run.info.run_id, system.name, position++, system.engine, system.model_id, system.weight_type,
-                              system.machine)
-                        .Run());
+            .Bind(run.info.run_id, system.name, position++, system.engine, system.model_id, system.weight_type, system.machine)
+            .Run());
   }
   return {};
 }
 
 Status InsertCells(const Database& database, const StoredRun& run) {
-  ASSIGN_OR_RETURN(Statement cells, database.Prepare("INSERT INTO cells (run_id, system, level_kind, level, label, repeats, valid) "
-                                                     "VALUES (?, ?, ?, ?, ?, ?, ?)"));
-  ASSIGN_OR_RETURN(Statement figures, database.Prepare("INSERT INTO figures (run_id, key, system, level_kind, level, value, estimate) "
-                                                       "VALUES (?, ?, ?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(Statement cells,
+                   database.Prepare("INSERT INTO cells (run_id, system, level_kind, level, label, repeats, valid) "
+                                    "VALUES (?, ?, ?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(Statement figures,
+                   database.Prepare("INSERT INTO figures (run_id, key, system, level_kind, level, value, estimate) "
+                                    "VALUES (?, ?, ?, ?, ?, ?, ?)"));
   const std::string& run_id = run.info.run_id;
   for (const StoredCell& cell : run.cells) {
-    RETURN_IF_ERROR(
-        cells.Bind(run_id, cell.system, cell.level_kind, cell.level, cell.label, cell.repeats, cell.valid).Run());
+    RETURN_IF_ERROR(cells.Bind(run_id, cell.system, cell.level_kind, cell.level, cell.label, cell.repeats, cell.valid).Run());
     for (const StoredFigure& figure : cell.figures) {
       RETURN_IF_ERROR(
           figures.Bind(run_id, figure.key, cell.system, cell.level_kind, cell.level, figure.value, figure.estimate).Run());
@@ -58,12 +58,12 @@ Status InsertDetails(const Database& database, const StoredRun& run) {
   if (run.summary_json) RETURN_IF_ERROR(InsertDocument(database, run_id, "summary", *run.summary_json));
   RETURN_IF_ERROR(InsertSystems(database, run));
   RETURN_IF_ERROR(InsertCells(database, run));
-  ASSIGN_OR_RETURN(
-      Statement cost,
-      database.Prepare("INSERT INTO cost_inputs (run_id, system, key, value, low, high, source, date) "
-                       "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(Statement cost,
+                   database.Prepare("INSERT INTO cost_inputs (run_id, system, key, value, low, high, source, date) "
+                                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
   for (const StoredCostInput& input : run.cost_inputs) {
-    RETURN_IF_ERROR(cost.Bind(run_id, input.system, input.key, input.value, input.low, input.high, input.source, input.date).Run());
+    RETURN_IF_ERROR(
+        cost.Bind(run_id, input.system, input.key, input.value, input.low, input.high, input.source, input.date).Run());
   }
   ASSIGN_OR_RETURN(Statement files, database.Prepare("INSERT INTO files (run_id, name, bytes, xxh3_64) VALUES (?, ?, ?, ?)"));
   for (const StoredFile& file : run.files) {
@@ -127,11 +127,12 @@ Status RunStore::Store(const StoredRun& run, bool replace) {
   // Not INSERT OR REPLACE: that would delete the row, and the tags with it.
   ASSIGN_OR_RETURN(
       Statement insert,
-      database_.Prepare("INSERT INTO runs (run_id, path, status, started_at, moecap_version, workload, dataset, problems, "
-                        "host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET path = excluded.path, "
-                        "status = excluded.status, started_at = excluded.started_at, moecap_version = "
-                        "excluded.moecap_version, workload = excluded.workload, dataset = excluded.dataset, problems = excluded.problems, "
-                        "host = excluded.host"));
+      database_.Prepare(
+          "INSERT INTO runs (run_id, path, status, started_at, moecap_version, workload, dataset, problems, "
+          "host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET path = excluded.path, "
+          "status = excluded.status, started_at = excluded.started_at, moecap_version = "
+          "excluded.moecap_version, workload = excluded.workload, dataset = excluded.dataset, problems = excluded.problems, "
+          "host = excluded.host"));
   RETURN_IF_ERROR(insert
                       .Bind(info.run_id, info.path, RunStatusName(info.status), info.started_at, info.moecap_version,
                             info.workload, info.dataset, info.problems, info.host)

@@ -59,7 +59,8 @@ TEST(RunStore, LevelsAreOfAnyKind) {
   const TempDir dir;
   RunStore store = OpenStore(dir.path());
   StoredRun run = SampleRun("r");
-  run.cells = {{"F16", "rates_per_s", 0.5, "0.5 requests/s", 1, true, {}}, {"F16", "rates_per_s", 12, "12 requests/s", 1, true, {}}};
+  run.cells = {{"F16", "rates_per_s", 0.5, "0.5 requests/s", 1, true, {}},
+               {"F16", "rates_per_s", 12, "12 requests/s", 1, true, {}}};
   ASSERT_TRUE(store.Put(run).ok());
   EXPECT_EQ(store.Find("r").value(), run);
   const RunListing listed = store.List({})->front();

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -54,9 +55,8 @@ TEST_F(RunIndex, ARunIsIndexedWithItsFigures) {
   const Json shown = ParseJson(Call({"runs", "show", "latest", "--json"}).out).value();
   EXPECT_EQ(shown["run_id"], summary["run_id"]);
   const Json& cell = summary["systems"][0]["cells"][0];
-  EXPECT_EQ(shown["cohorts"][0]["tpot_mean_s"], cell["tpot_s"]["mean"]);
-  EXPECT_EQ(shown["cohorts"][0]["decode_s_mbu"], cell["utilization"]["decode"]["s_mbu"]);
-  EXPECT_EQ(shown["cohorts"][0]["accuracy"], cell["accuracy"]);
+  for (const char* key : {"tpot_mean_s", "decode_s_mbu", "accuracy"})
+    EXPECT_EQ(shown["cells"][0]["figures"][key], cell["figures"][key]) << key;
   EXPECT_EQ(Call({"runs", "verify"}).exit_code, 0);
   EXPECT_EQ(Call({"report", "latest", "--json"}).out, run.out);
 }
@@ -65,15 +65,16 @@ TEST_F(RunIndex, ARunIsIndexedWithItsFigures) {
 TEST_F(RunIndex, AKilledRunIsSettledAndResumed) {
   WriteConfig(400);
   const pid_t child = StartProgram(dir_, {"run", "c.yaml"});
-  const auto units = [&]() -> size_t {
+  const auto measured = [&]() -> int64_t {
     if (!fs::exists(dir_ / "results")) return 0;
     for (const auto& entry : fs::directory_iterator(dir_ / "results")) {
-      if (!fs::exists(entry.path() / "passes.jsonl")) continue;
-      return ParseJson(ReadFile(entry.path() / "manifest.json").value()).value()["units"].size();
+      if (!fs::exists(entry.path() / "manifest.json")) continue;
+      const Json manifest = ParseJson(ReadFile(entry.path() / "manifest.json").value()).value();
+      return std::ranges::count_if(manifest["measurements"], [](const Json& one) { return one["complete"].get<bool>(); });
     }
     return 0;
   };
-  for (int i = 0; i < 1200 && units() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 0; i < 1200 && measured() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   const Json during = ParseJson(CallProgram(dir_ / "results", {"runs", "--json", "--results-dir", "."}).out).value();
   for (const char* file : {"out", "err"}) fs::remove(dir_ / "results" / file);
   ASSERT_EQ(during["runs"].size(), 1u);
@@ -85,11 +86,11 @@ TEST_F(RunIndex, AKilledRunIsSettledAndResumed) {
   ::kill(child, SIGKILL);
   EXPECT_EQ(FinishProgram(dir_, child).exit_code, -SIGKILL);
   EXPECT_EQ(OnlyRun()["status"], "interrupted");
-  EXPECT_GE(units(), 1u);
+  EXPECT_GE(measured(), 1);
 
   const fs::path manifest = dir_ / "results" / OnlyRun()["path"].get<std::string>() / "manifest.json";
   std::string text = ReadFile(manifest).value();
-  text.replace(text.find("\"repeats\": 400"), 14, "\"repeats\": " + std::to_string(units() + 1));
+  text.replace(text.find("repeats: 400"), 12, "repeats: " + std::to_string(measured() + 1));
   std::ofstream(manifest) << text;
   const Outcome resumed = Call({"run", "--resume", "latest"});
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
@@ -105,7 +106,8 @@ TEST_F(RunIndex, ADamagedIndexCostsAWarningAndNoRun) {
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.err, AllOf(HasSubstr("warning: this run is not in the index"), HasSubstr("moecap.db"),
                              HasSubstr("moecap runs import results/")));
-  EXPECT_EQ(run.err.find("warning", run.err.find("warning: this run") + 1), std::string::npos) << "once, not after every unit";
+  EXPECT_EQ(run.err.find("warning", run.err.find("warning: this run") + 1), std::string::npos)
+      << "once, not after every measurement";
   EXPECT_EQ(ReadFile(dir_ / "results/moecap.db").value(), damaged);
   EXPECT_EQ(Call({"report", "latest", "--json"}).out, run.out);
   ASSERT_EQ(Call({"runs", "rebuild"}).exit_code, 0);

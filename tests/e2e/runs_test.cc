@@ -4,10 +4,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "analysis/testing/run_test_folder.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "program.h"
-#include "run/run_test_folder.h"
 #include "store/run_store.h"
 
 namespace moecap::e2e {
@@ -20,9 +20,17 @@ using testing::Not;
 class RunsCli : public testing::Test {
  protected:
   void SetUp() override {
-    dir_.WriteRun("20260101-000000-first", true, "results", "2026-01-01T00:00:00Z");
-    dir_.WriteRun("20260102-000000-second", false, "results", "2026-01-02T00:00:00Z");
+    Write("20260101-000000-first", true, "2026-01-01T00:00:00Z");
+    Write("20260102-000000-second", false, "2026-01-02T00:00:00Z");
     ASSERT_EQ(Call({"runs", "import", "results/20260101-000000-first", "results/20260102-000000-second"}).exit_code, 0);
+  }
+  void Write(const std::string& run_id, bool complete, const std::string& started_at) const {
+    analysis::TestRun run;
+    run.run_id = run_id;
+    run.complete = complete;
+    run.started_at = started_at;
+    run.systems = {{.usd_per_h = 1.25}};
+    dir_.Write(run);
   }
   Outcome Call(const std::vector<std::string>& args) const { return CallProgram(dir_ / "", args); }
   Json CallJson(const std::vector<std::string>& args) const {
@@ -45,7 +53,8 @@ class RunsCli : public testing::Test {
     for (const std::string& part : parts) EXPECT_THAT(outcome.err, HasSubstr(part));
   }
 
-  run::RunTestFolder dir_;
+  analysis::RunTestFolder dir_;
+  const fs::path events_ = "measurements/A-clients-4-0/events.0.bin";
 };
 
 TEST_F(RunsCli, ListsFiltersAndSorts) {
@@ -92,13 +101,16 @@ TEST_F(RunsCli, NoLineIsWiderThanEightyCells) {
 
 TEST_F(RunsCli, ShowsTagsAndNamesRunsByTheirBeginning) {
   const Json shown = CallJson({"runs", "show", "20260101", "--json"});
-  EXPECT_EQ(shown["schema"], 1);
+  EXPECT_EQ(shown["schema"], 2);
   EXPECT_EQ(shown["status"], "complete");
-  EXPECT_EQ(shown["cohorts"][0]["tpot_mean_s"], 0.25);
-  EXPECT_TRUE(shown["cohorts"][0]["accuracy"].is_null());
-  EXPECT_EQ(shown["cost_inputs"]["pue"]["value"], 1.25);
+  EXPECT_EQ(shown["workload"], "5 tokens in, 10 out");
+  EXPECT_EQ(shown["cells"][0]["label"], "4 clients");
+  EXPECT_NEAR(shown["cells"][0]["figures"]["tpot_mean_s"].get<double>(), 0.01, 1e-9);
+  EXPECT_TRUE(shown["cells"][0]["figures"]["accuracy"].is_null());
+  EXPECT_EQ(shown["cost_inputs"]["A"]["rent_usd_per_h"]["value"], 1.25);
   EXPECT_EQ(shown["files"].size(), 3u);
-  EXPECT_THAT(Call({"runs", "show", "latest"}).out, AllOf(HasSubstr("20260102-000000-second"), HasSubstr("pue 1.25 (survey")));
+  EXPECT_THAT(Call({"runs", "show", "latest"}).out,
+              AllOf(HasSubstr("20260102-000000-second"), HasSubstr("rent_usd_per_h 1.25 (test")));
   EXPECT_EQ(CallJson({"runs", "tag", "latest", "paper", "v1", "--json"})["tags"], Json({"paper", "v1"}));
   EXPECT_EQ(Ids({"--filter", "tag=paper"}), std::vector<std::string>{"20260102-000000-second"});
   EXPECT_THAT(Call({"runs", "untag", "latest", "v1"}).out, HasSubstr("second: paper\n"));
@@ -174,13 +186,25 @@ TEST_F(RunsCli, ExportsImportsAndVerifies) {
   const Json verified = CallJson({"runs", "verify", "--json", "--results-dir", "second"});
   EXPECT_EQ(verified["files"], 3);
   EXPECT_TRUE(verified["problems"].empty());
-  fs::resize_file(dir_ / "second/20260101-000000-first/requests.jsonl", 3);
+  fs::resize_file(dir_ / "second/20260101-000000-first" / events_, 3);
   const Outcome broken = Call({"runs", "verify", "--results-dir", "second"});
   EXPECT_EQ(broken.exit_code, 1);
-  EXPECT_THAT(broken.out, HasSubstr("20260101-000000-first: requests.jsonl has 3 bytes instead of"));
+  EXPECT_THAT(broken.out, HasSubstr("20260101-000000-first: " + events_.string() + " has 3 bytes instead of"));
   fs::create_directory(dir_ / "empty");
   ExpectRefused({"runs", "import", "empty"}, {"empty is not a stored run"});
-  ExpectRefused({"runs", "import", "second/20260101-000000-first"}, {"requests.jsonl"});
+  ExpectRefused({"runs", "import", "second/20260101-000000-first"}, {"events.0.bin"});
+}
+
+// Load tests and the folders of version 0.1 are runs like others.
+TEST_F(RunsCli, EveryKindOfRunIsListed) {
+  dir_.WriteRun01("old-run");
+  dir_.WriteLoad01("old-load");
+  ASSERT_EQ(Call({"runs", "import", "results/old-run", "results/old-load"}).exit_code, 0);
+  EXPECT_THAT(Call({"runs"}).out, AllOf(HasSubstr("old-run"), HasSubstr("old-load"), HasSubstr("served")));
+  const Json shown = CallJson({"runs", "show", "old-load", "--json"});
+  EXPECT_EQ(shown["cells"][0]["level_kind"], "rates_per_s");
+  EXPECT_EQ(shown["systems"][0]["engine"], "vLLM 0.11.0");
+  EXPECT_TRUE(CallJson({"runs", "verify", "--json"})["problems"].empty());
 }
 
 TEST_F(RunsCli, AThousandRunsAreListed) {

@@ -61,7 +61,8 @@ void WriteEvents(const TestRun& run, const TestSystem& system, const record::Cel
       completion.error_kind = record::RequestError::kHttp5xx;
     } else {
       for (int64_t token = 1; token <= kTokens; ++token)
-        log.OnChunk(ticket, {.arrival_ns = start_ns + static_cast<int64_t>(static_cast<double>(token) * system.tpot_s * kNsPerS)});
+        log.OnChunk(ticket,
+                    {.arrival_ns = start_ns + static_cast<int64_t>(static_cast<double>(token) * system.tpot_s * kNsPerS)});
     }
     completion.timings.end_ns = start_ns + static_cast<int64_t>(kTokens * system.tpot_s * kNsPerS);
     log.OnFinish(ticket, completion);

@@ -20,7 +20,7 @@ struct TestSystem {
   double usd_per_h = 0;         // 0 = no price
   std::string model = "small";  // its id; without layers
   bool is_server = true;
-  int failed = 0;               // of the requests of each measurement
+  int failed = 0;  // of the requests of each measurement
 };
 
 struct TestRun {

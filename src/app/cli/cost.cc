@@ -16,8 +16,8 @@
 #include "base/units.h"
 #include "cost/machine_file.h"
 #include "cost/tokens.h"
+#include "experiment/cost_figures.h"
 #include "hardware/catalogue.h"
-#include "run/cost_figures.h"
 
 namespace moecap::app {
 namespace {
@@ -69,7 +69,7 @@ Result<Costing> Evaluate(const Flags& flags) {
   ASSIGN_OR_RETURN(cost::MachineFile file, cost::ParseMachineFile(text, flags.machine));
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
   const auto book_file = flags.prices.empty() ? std::nullopt : std::optional<std::filesystem::path>(flags.prices);
-  ASSIGN_OR_RETURN(const cost::PriceBook book, run::ReadPriceBook(book_file, catalogue));
+  ASSIGN_OR_RETURN(const cost::PriceBook book, experiment::ReadPriceBook(book_file, catalogue));
   if (!flags.pay.empty()) file.machine.pay = flags.pay == "rent" ? cost::Pay::kRent : cost::Pay::kBuy;
   if (flags.utilisation) file.machine.given["utilisation"] = *flags.utilisation;
   auto priced = cost::PriceMachine(file.machine, catalogue, book);

@@ -10,14 +10,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "analysis/transfer.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
 #include "app/cli/runs_text.h"
 #include "app/cli/stored_runs.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "loadtest/results.h"
-#include "run/run_transfer.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
@@ -26,7 +25,7 @@ namespace {
 using store::Access;
 using store::RunStore;
 
-constexpr int kSchema = 1;  // of the JSON output
+constexpr int kSchema = 2;  // of the JSON output
 
 struct Flags {
   std::string results_dir = kResultsDir;
@@ -112,7 +111,7 @@ Result<RunStore> OpenIndex(const Flags& flags, Access access) {
         fmt::format("there is no {} in {}; index run folders with: moecap runs rebuild, or choose another --results-dir",
                     store::kDatabaseName, flags.results_dir));
   ASSIGN_OR_RETURN(RunStore index, RunStore::Open(flags.results_dir, access));
-  const Status settled = run::SettleRunning(index, flags.results_dir);
+  const Status settled = analysis::SettleRunning(index, flags.results_dir);
   if (!settled.ok() && access != Access::kRead) return settled.error();
   return index;
 }
@@ -124,35 +123,10 @@ Result<std::vector<std::string>> NotIndexed(const Flags& flags, const RunStore* 
     ASSIGN_OR_RETURN(indexed, index->Paths());
   }
   std::vector<std::string> missing;
-  for (const fs::path& dir : run::RunFolders(flags.results_dir)) {
+  for (const fs::path& dir : analysis::RunFolders(flags.results_dir)) {
     if (!indexed.contains(dir.filename().string())) missing.push_back(dir.string());
   }
   return missing;
-}
-
-// Load tests have no place in the index; filters name what only runs have.
-std::vector<loadtest::LoadManifest> LoadTests(const Flags& flags) {
-  std::vector<loadtest::LoadManifest> tests;
-  if (!flags.filters.empty()) return tests;
-  for (const fs::path& dir : LoadTestFolders(flags.results_dir)) {
-    const auto results = loadtest::LoadResults::Open(dir);
-    if (results.ok()) tests.push_back(results->manifest());
-  }
-  return tests;
-}
-
-Json LoadTestToJson(const loadtest::LoadManifest& test) {
-  return {{"run_id", test.run_id},        {"started_at", test.started_at}, {"complete", test.complete},
-          {"server", test.target.server}, {"model", test.target.model},    {"measurements", test.measurements.size()}};
-}
-
-void PrintLoadTests(const std::vector<loadtest::LoadManifest>& tests) {
-  if (tests.empty()) return;
-  fmt::print("\nLoad tests; show one with: moecap report ID\n");
-  for (const loadtest::LoadManifest& test : tests) {
-    fmt::print("  {}\n    {}, {}; {} measurement{}{}\n", test.run_id, test.target.server, test.target.model,
-               test.measurements.size(), test.measurements.size() == 1 ? "" : "s", test.complete ? "" : ", not complete");
-  }
 }
 
 Status List(const Flags& flags) {
@@ -164,16 +138,11 @@ Status List(const Flags& flags) {
     ASSIGN_OR_RETURN(runs, index->List(filter));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> missing, NotIndexed(flags, index ? &*index : nullptr));
-  const std::vector<loadtest::LoadManifest> load_tests = LoadTests(flags);
   if (flags.json) {
-    Json list = Json::array(), tests = Json::array();
+    Json list = Json::array();
     for (const store::RunListing& run : runs) list.push_back(ToJson(run));
-    for (const loadtest::LoadManifest& test : load_tests) tests.push_back(LoadTestToJson(test));
-    Print(DumpJsonPretty({{"schema", kSchema},
-                          {"results_dir", flags.results_dir},
-                          {"runs", std::move(list)},
-                          {"load_tests", std::move(tests)},
-                          {"not_indexed", missing}}));
+    Print(DumpJsonPretty(
+        {{"schema", kSchema}, {"results_dir", flags.results_dir}, {"runs", std::move(list)}, {"not_indexed", missing}}));
     return {};
   }
   if (runs.empty()) {
@@ -181,7 +150,6 @@ Status List(const Flags& flags) {
   } else {
     Print(RenderRuns(runs, TextFor(flags)));
   }
-  PrintLoadTests(load_tests);
   if (missing.size() == 1) {
     fmt::print(stderr, "{} is not indexed; index it with: moecap runs import {}\n", missing[0], missing[0]);
   } else if (!missing.empty()) {
@@ -244,7 +212,7 @@ Status Delete(const Flags& flags) {
     RETURN_IF_ERROR(Confirm(flags.files ? fmt::format("Delete run {} and its folder {} with everything in it?", run_id, dir)
                                         : fmt::format("Take run {} out of the index and keep its folder {}?", run_id, dir)));
   }
-  RETURN_IF_ERROR(run::DeleteRun(index, flags.results_dir, run_id, flags.files));
+  RETURN_IF_ERROR(analysis::DeleteRun(index, flags.results_dir, run_id, flags.files));
   PrintDone(flags, run_id, {{"folder", dir}, {"folder_removed", flags.files}},
             flags.files ? fmt::format("deleted {} and {}", run_id, dir)
                         : fmt::format("{} is out of the index; its folder {} is kept", run_id, dir));
@@ -253,9 +221,9 @@ Status Delete(const Flags& flags) {
 
 Status Import(const Flags& flags) {
   const std::vector<fs::path> dirs(flags.dirs.begin(), flags.dirs.end());
-  ASSIGN_OR_RETURN(const std::vector<run::ImportedRun> runs, run::ImportRuns(dirs, flags.results_dir, MakeFigures));
+  ASSIGN_OR_RETURN(const std::vector<analysis::ImportedRun> runs, analysis::ImportRuns(dirs, flags.results_dir, MakeFigures));
   Json list = Json::array();
-  for (const run::ImportedRun& run : runs) {
+  for (const analysis::ImportedRun& run : runs) {
     list.push_back({{"run_id", run.run_id}, {"folder", run.dir.string()}, {"was_there", run.was_there}});
     if (!flags.json) fmt::print("{} {}\n", run.run_id, run.was_there ? "was there already" : "is indexed");
   }
@@ -266,14 +234,14 @@ Status Import(const Flags& flags) {
 Status Export(const Flags& flags) {
   ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
   ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
-  RETURN_IF_ERROR(run::ExportRun(index, flags.results_dir, run_id, flags.to));
+  RETURN_IF_ERROR(analysis::ExportRun(index, flags.results_dir, run_id, flags.to));
   PrintDone(flags, run_id, {{"folder", flags.to}}, fmt::format("{} is in {}", run_id, flags.to));
   return {};
 }
 
 Status Verify(const Flags& flags) {
   ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
-  ASSIGN_OR_RETURN(const run::VerifyReport report, run::VerifyRuns(index, flags.results_dir));
+  ASSIGN_OR_RETURN(const analysis::VerifyReport report, analysis::VerifyRuns(index, flags.results_dir));
   if (flags.json) {
     Print(DumpJsonPretty({{"schema", kSchema}, {"runs", report.runs}, {"files", report.files}, {"problems", report.problems}}));
   } else {
@@ -285,7 +253,7 @@ Status Verify(const Flags& flags) {
 }
 
 Status Rebuild(const Flags& flags) {
-  ASSIGN_OR_RETURN(const run::RebuiltIndex rebuilt, run::RebuildIndex(flags.results_dir, MakeFigures));
+  ASSIGN_OR_RETURN(const analysis::RebuiltIndex rebuilt, analysis::RebuildIndex(flags.results_dir, MakeFigures));
   const Json old = rebuilt.old_database ? Json(rebuilt.old_database->string()) : Json(nullptr);
   if (flags.json) {
     Print(DumpJsonPretty({{"schema", kSchema}, {"runs", rebuilt.runs}, {"old_database", old}, {"notes", rebuilt.notes}}));

@@ -8,12 +8,14 @@
 
 #include "base/table.h"
 #include "base/units.h"
+#include "cap/figures.h"
 
 namespace moecap::app {
 namespace {
 
-using store::Cohort;
+using cap::FigureId;
 using store::RunListing;
+using store::StoredCell;
 using store::StoredSystem;
 
 constexpr size_t kNarrowest = 6;  // cells of a shortened column
@@ -68,23 +70,43 @@ std::string Render(const std::vector<TableColumn>& columns, const std::vector<st
   return RenderTable(columns, rows, table);
 }
 
-std::string RenderCohorts(const std::vector<Cohort>& cohorts, const TextOptions& options) {
-  const std::vector<TableColumn> columns = {{"", "system", Align::kLeft, true},
-                                            {"", "conc", Align::kRight, true},
-                                            {"ms", "TTFT p50"},
-                                            {"ms", "TPOT"},
-                                            {"", "tok/s"},
-                                            {"decode %", "S-MBU"},
-                                            {"decode %", "S-MFU"},
-                                            {"", "acc %"},
-                                            {"USD per 1M", "output"},
-                                            {"", "valid"}};
+std::optional<double> ValueOf(const StoredCell& cell, std::string_view key) {
+  const auto found =
+      std::find_if(cell.figures.begin(), cell.figures.end(), [&](const auto& figure) { return figure.key == key; });
+  return found != cell.figures.end() ? std::optional(found->value) : std::nullopt;
+}
+
+// Which figures the table of a run shows, in which unit.
+struct ShownFigure {
+  FigureId id;
+  const char* group;
+  const char* header;
+  double scale;
+  int digits;  // significant; 0: a percentage
+};
+constexpr ShownFigure kShown[] = {
+    {FigureId::kTtftP50, "ms", "TTFT p50", 1e3, 3},
+    {FigureId::kTpotMean, "ms", "TPOT", 1e3, 3},
+    {FigureId::kOutputRate, "", "tok/s", 1, 4},
+    {FigureId::kDecodeSMbu, "decode %", "S-MBU", 1, 0},
+    {FigureId::kDecodeSMfu, "decode %", "S-MFU", 1, 0},
+    {FigureId::kAccuracy, "", "acc %", 1, 0},
+    {FigureId::kUsdPerMillionTokens, "USD per 1M", "tokens", 1, 3},
+};
+
+std::string RenderCells(const std::vector<StoredCell>& cells, const TextOptions& options) {
+  std::vector<TableColumn> columns = {{"", "system", Align::kLeft, true}, {"", "level", Align::kLeft, true}};
+  for (const ShownFigure& shown : kShown) columns.push_back({shown.group, shown.header});
+  columns.push_back({"", "valid"});
   std::vector<std::vector<std::string>> rows;
-  for (const Cohort& cohort : cohorts) {
-    rows.push_back({PrintableText(cohort.system), std::to_string(cohort.concurrency), Number(cohort.ttft_p50_s, 1e3, 3),
-                    Number(cohort.tpot_mean_s, 1e3, 3), Number(cohort.output_rate_mean_tokens_per_s, 1, 4),
-                    Percent(cohort.decode_s_mbu), Percent(cohort.decode_s_mfu), Percent(cohort.accuracy),
-                    Number(cohort.usd_per_million_output_tokens, 1, 3), cohort.valid ? "yes" : "NO"});
+  for (const StoredCell& cell : cells) {
+    std::vector<std::string> row = {PrintableText(cell.system), PrintableText(cell.label)};
+    for (const ShownFigure& shown : kShown) {
+      const auto value = ValueOf(cell, cap::FigureOf(shown.id).key);
+      row.push_back(shown.digits == 0 ? Percent(value) : Number(value, shown.scale, shown.digits));
+    }
+    row.push_back(cell.valid ? "yes" : "NO");
+    rows.push_back(std::move(row));
   }
   Fit(columns, {0}, options, rows);
   return Render(columns, rows, options);
@@ -102,8 +124,11 @@ std::string Line(const char* name, const std::string& value, const TextOptions& 
 Json ToJson(const std::vector<StoredSystem>& systems) {
   Json result = Json::array();
   for (const StoredSystem& system : systems) {
-    result.push_back(
-        {{"name", system.name}, {"engine", system.engine}, {"model_id", system.model_id}, {"weight_type", system.weight_type}});
+    result.push_back({{"name", system.name},
+                      {"engine", system.engine},
+                      {"model_id", system.model_id},
+                      {"weight_type", system.weight_type},
+                      {"machine", system.machine}});
   }
   return result;
 }
@@ -114,6 +139,7 @@ Json ToJson(const store::RunInfo& info) {
           {"status", store::RunStatusName(info.status)},
           {"started_at", info.started_at},
           {"moecap_version", info.moecap_version},
+          {"workload", info.workload},
           {"dataset", info.dataset},
           {"problems", info.problems},
           {"host", info.host}};
@@ -122,6 +148,19 @@ Json ToJson(const store::RunInfo& info) {
 template <typename T>
 Json OrNull(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
+}
+
+// Every figure of the table has its key; null = not measured.
+Json CellToJson(const StoredCell& cell) {
+  Json json = {{"system", cell.system}, {"level_kind", cell.level_kind}, {"level", cell.level},
+               {"label", cell.label},   {"repeats", cell.repeats},       {"valid", cell.valid}};
+  json["figures"] = Json::object();
+  for (const cap::Figure& figure : cap::Figures()) json["figures"][std::string(figure.key)] = OrNull(ValueOf(cell, figure.key));
+  json["estimates"] = Json::array();
+  for (const store::StoredFigure& figure : cell.figures) {
+    if (figure.estimate) json["estimates"].push_back(figure.key);
+  }
+  return json;
 }
 
 }  // namespace
@@ -155,10 +194,13 @@ std::string RenderRun(const store::StoredRun& run, const std::filesystem::path& 
   text += Line("folder", (results_dir / info.path).string(), options);
   text += Line("version", "moecap " + info.moecap_version, options);
   text += Line("host", info.host, options);
-  text += Line("data set", fmt::format("{}, {} problems", info.dataset, info.problems), options);
+  if (!info.workload.empty()) text += Line("workload", info.workload, options);
+  if (!info.dataset.empty()) text += Line("data set", fmt::format("{}, {} problems", info.dataset, info.problems), options);
   for (const StoredSystem& system : run.systems) {
-    text +=
-        Line("system", fmt::format("{}: {}, {} {}", system.name, system.engine, system.model_id, system.weight_type), options);
+    text += Line("system",
+                 fmt::format("{}: {}, {} {}{}", system.name, system.engine, system.model_id, system.weight_type,
+                             system.machine.empty() ? "" : ", on " + system.machine),
+                 options);
   }
   text += Line("tags", run.tags.empty() ? "-" : fmt::format("{}", fmt::join(run.tags, " ")), options);
   for (const store::StoredFile& file : run.files) {
@@ -166,12 +208,12 @@ std::string RenderRun(const store::StoredRun& run, const std::filesystem::path& 
                  options);
   }
   for (const store::StoredCostInput& input : run.cost_inputs) {
-    text +=
-        Line("cost input",
-             fmt::format("{} {} ({}{}{})", input.key, input.value, input.source, input.date.empty() ? "" : ", ", input.date),
-             options);
+    text += Line("cost input",
+                 fmt::format("{}{} {} ({}{}{})", run.systems.size() > 1 ? input.system + ": " : "", input.key, input.value,
+                             input.source, input.date.empty() ? "" : ", ", input.date),
+                 options);
   }
-  if (!run.cohorts.empty()) text += "\n" + RenderCohorts(run.cohorts, options);
+  if (!run.cells.empty()) text += "\n" + RenderCells(run.cells, options);
   return text;
 }
 
@@ -179,8 +221,9 @@ Json ToJson(const RunListing& run) {
   Json json = ToJson(run.info);
   json["tags"] = run.tags;
   json["systems"] = ToJson(run.systems);
-  json["min_concurrency"] = OrNull(run.min_concurrency);
-  json["max_concurrency"] = OrNull(run.max_concurrency);
+  json["level_kind"] = run.level_kind.empty() ? Json(nullptr) : Json(run.level_kind);
+  json["min_level"] = OrNull(run.min_level);
+  json["max_level"] = OrNull(run.max_level);
   json["best_output_rate_tokens_per_s"] = OrNull(run.best_output_rate_tokens_per_s);
   json["best_accuracy"] = OrNull(run.best_accuracy);
   return json;
@@ -190,22 +233,15 @@ Json ToJson(const store::StoredRun& run) {
   Json json = ToJson(run.info);
   json["tags"] = run.tags;
   json["systems"] = ToJson(run.systems);
-  Json cohorts = Json::array();
-  for (const Cohort& cohort : run.cohorts) {
-    Json entry = {{"system", cohort.system},     {"concurrency", cohort.concurrency}, {"repeats", cohort.repeats},
-                  {"requests", cohort.requests}, {"failed", cohort.failed},           {"valid", cohort.valid}};
-    for (const store::CohortFigure& figure : store::CohortFigures()) entry[figure.column] = OrNull(cohort.*figure.member);
-    entry["energy_is_measured"] = cohort.energy_is_measured;
-    cohorts.push_back(std::move(entry));
-  }
-  json["cohorts"] = std::move(cohorts);
+  json["cells"] = Json::array();
+  for (const StoredCell& cell : run.cells) json["cells"].push_back(CellToJson(cell));
   json["cost_inputs"] = Json::object();
   for (const store::StoredCostInput& input : run.cost_inputs) {
-    json["cost_inputs"][input.key] = {{"value", input.value},
-                                      {"low", OrNull(input.low)},
-                                      {"high", OrNull(input.high)},
-                                      {"source", input.source},
-                                      {"date", input.date}};
+    json["cost_inputs"][input.system][input.key] = {{"value", input.value},
+                                                    {"low", OrNull(input.low)},
+                                                    {"high", OrNull(input.high)},
+                                                    {"source", input.source},
+                                                    {"date", input.date}};
   }
   json["files"] = Json::array();
   for (const store::StoredFile& file : run.files) {

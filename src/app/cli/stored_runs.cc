@@ -8,30 +8,22 @@
 #include <set>
 #include <vector>
 
+#include "analysis/judge.h"
 #include "base/json.h"
-#include "loadtest/results.h"
-#include "report/summary_json.h"
-#include "run/summarize.h"
+#include "report/experiment_json.h"
 #include "store/run_files.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kLatest = "latest";
+using experiment::Results;
 
-bool IsRun(const fs::path& dir) {
-  std::error_code error;
-  return fs::exists(dir / "manifest.json", error) || loadtest::LoadResults::IsLoadTest(dir);
-}
+constexpr const char* kLatest = "latest";
 
 // Null when the folder cannot be read.
 std::optional<std::string> StartOf(const fs::path& dir) {
-  if (loadtest::LoadResults::IsLoadTest(dir)) {
-    const auto results = loadtest::LoadResults::Open(dir);
-    return results.ok() ? std::optional(results->manifest().started_at) : std::nullopt;
-  }
-  const auto results = run::Results::Open(dir);
+  const auto results = Results::Open(dir);
   return results.ok() ? std::optional(results->manifest().started_at) : std::nullopt;
 }
 
@@ -51,16 +43,15 @@ std::vector<NamedRun> NamedRuns(const fs::path& results_dir) {
     if (listed.ok()) {
       for (const store::RunListing& run : *listed) {
         const auto dir = store::FolderBelow(results_dir, run.info.path);
-        if (!dir.ok() || !IsRun(*dir)) continue;
+        if (!dir.ok() || !Results::IsExperiment(*dir)) continue;
         indexed.insert(run.info.path);
         runs.push_back({run.info.run_id, *dir, run.info.started_at});
       }
     }
   }
-  for (const fs::path& dir : run::RunFolders(results_dir)) {
+  for (const fs::path& dir : analysis::RunFolders(results_dir)) {
     if (!indexed.contains(dir.filename().string())) runs.push_back({dir.filename().string(), dir, ""});
   }
-  for (const fs::path& dir : LoadTestFolders(results_dir)) runs.push_back({dir.filename().string(), dir, ""});
   return runs;
 }
 
@@ -88,25 +79,19 @@ Error Ambiguous(const std::string& name, std::vector<std::string> ids) {
                               more > 0 ? fmt::format(" and {} more", more) : ""));
 }
 
-}  // namespace
-
-std::vector<fs::path> LoadTestFolders(const fs::path& results_dir) {
-  std::vector<fs::path> folders;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(results_dir, error)) {
-    if (loadtest::LoadResults::IsLoadTest(entry.path())) folders.push_back(entry.path());
-  }
-  std::sort(folders.begin(), folders.end());
-  return folders;
+analysis::DerivedFigures FiguresOf(const cap::JudgedExperiment& judged) {
+  return {judged.summary, DumpJsonPretty(report::ExperimentToJson(judged))};
 }
 
+}  // namespace
+
 Result<fs::path> StoredDir(const std::string& name, const fs::path& results_dir) {
-  if (IsRun(name)) {
+  if (Results::IsExperiment(name)) {
     const fs::path dir = fs::path(name).lexically_normal();
     return dir.has_filename() ? dir : dir.parent_path();
   }
   if (!name.empty() && name.find('/') == std::string::npos) {
-    if (IsRun(results_dir / name)) return results_dir / name;
+    if (Results::IsExperiment(results_dir / name)) return results_dir / name;
     std::vector<NamedRun> runs = NamedRuns(results_dir);
     if (name == kLatest) return LatestRun(std::move(runs), results_dir);
     std::erase_if(runs, [&](const NamedRun& run) { return !run.run_id.starts_with(name); });
@@ -115,19 +100,12 @@ Result<fs::path> StoredDir(const std::string& name, const fs::path& results_dir)
     for (const NamedRun& run : runs) ids.push_back(run.run_id);
     if (!ids.empty()) return Ambiguous(name, std::move(ids));
   }
-  if (fs::is_directory(name)) return BadInput(fmt::format("{} is no run's folder: it has no manifest.json", name));
+  if (fs::is_directory(name))
+    return BadInput(fmt::format("{} is no run's folder: it has no {}", name, experiment::kManifestName));
   return BadInput(
       fmt::format("{} is not a stored run: neither a run's folder, nor an id in {} or the beginning of one; list them "
                   "with: moecap runs",
                   name, results_dir.string()));
-}
-
-Result<fs::path> RunDir(const std::string& name, const fs::path& results_dir) {
-  ASSIGN_OR_RETURN(fs::path dir, StoredDir(name, results_dir));
-  if (loadtest::LoadResults::IsLoadTest(dir))
-    return BadInput(
-        fmt::format("{} is a load test; it has latencies and no accuracy: show it with moecap report", dir.string()));
-  return dir;
 }
 
 Result<std::string> RunIdOf(const store::RunStore& store, const std::string& name) {
@@ -149,15 +127,16 @@ Result<std::string> RunIdOf(const store::RunStore& store, const std::string& nam
   return ids.front();
 }
 
-Result<run::DerivedFigures> MakeFigures(const run::Results& results) {
-  ASSIGN_OR_RETURN(cap::RunSummary summary, run::SummarizeStored(results));
-  std::string text = DumpJsonPretty(report::SummaryToJson(summary));
-  return run::DerivedFigures{std::move(summary), std::move(text)};
+Result<analysis::DerivedFigures> MakeFigures(const Results& results) {
+  ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results));
+  return FiguresOf(judged);
 }
 
-void RunIndex::Update(const run::Results& results, store::RunStatus status, const std::optional<run::DerivedFigures>& figures) {
+void RunIndex::Update(const Results& results, store::RunStatus status, const std::optional<cap::JudgedExperiment>& judged) {
   const auto update = [&]() -> Status {
-    ASSIGN_OR_RETURN(const store::StoredRun run, run::ToStoredRun(results, status, figures));
+    std::optional<analysis::DerivedFigures> figures;
+    if (judged) figures = FiguresOf(*judged);
+    ASSIGN_OR_RETURN(const store::StoredRun run, analysis::ToStoredRun(results, status, figures));
     ASSIGN_OR_RETURN(store::RunStore index,
                      store::RunStore::Open(fs::absolute(results.dir()).parent_path(), store::Access::kCreate));
     return index.Put(run);

@@ -4,39 +4,34 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <vector>
 
+#include "analysis/transfer.h"
 #include "base/result.h"
-#include "run/run_transfer.h"
+#include "cap/judgement.h"
 #include "store/run_store.h"
 
 namespace moecap::app {
 
 inline constexpr const char* kResultsDir = "results";
 
-// The folder of the stored run or load test that `name` means: a run's folder; or below `results_dir` an id, the beginning of
-// just one id, or "latest", the one that started last. Works without the index, and with one that cannot be read. Error:
-// kBadInput naming the runs that were meant.
+// The folder of the stored run that `name` means: a run's folder; or below `results_dir` an id, the beginning of just one id,
+// or "latest", the one that started last. Works without the index, and with one that cannot be read. Error: kBadInput naming
+// the runs that were meant.
 Result<std::filesystem::path> StoredDir(const std::string& name, const std::filesystem::path& results_dir = kResultsDir);
-// The same for verbs that need a run: a load test is refused.
-Result<std::filesystem::path> RunDir(const std::string& name, const std::filesystem::path& results_dir = kResultsDir);
-
-// The folders of load tests below `results_dir`, by name. They are not indexed.
-std::vector<std::filesystem::path> LoadTestFolders(const std::filesystem::path& results_dir);
 
 // The same for verbs that work on the index: the id of an indexed run.
 Result<std::string> RunIdOf(const store::RunStore& store, const std::string& name);
 
-// The figures of a run from its facts.
-Result<run::DerivedFigures> MakeFigures(const run::Results& results);
+// The figures of a run from its facts, judged.
+Result<analysis::DerivedFigures> MakeFigures(const experiment::Results& results);
 
 // Keeps the index in step with a run that goes on. The facts are in the run's folder, so an index that cannot be written costs
 // one warning on stderr and nothing else.
 class RunIndex {
  public:
-  // Null `figures`: not computed yet.
-  void Update(const run::Results& results, store::RunStatus status,
-              const std::optional<run::DerivedFigures>& figures = std::nullopt);
+  // Null `judged`: not computed yet.
+  void Update(const experiment::Results& results, store::RunStatus status,
+              const std::optional<cap::JudgedExperiment>& judged = std::nullopt);
 
  private:
   bool warned_ = false;

@@ -178,12 +178,12 @@ Json ToJsonFields(const T& value) {
 // Error: kBadInput naming the first key that is wrong and what it should hold.
 template <typename T>
 Result<T> FromJsonFields(const Json& json, const std::string& where = "") {
-  T value{};
+  Result<T> result{T()};
   std::optional<Error> error;
   json_fields::Reader reader(json, where, error);
-  reader.Read(json, where, value);
+  reader.Read(json, where, result.value());
   if (error) return *error;
-  return value;
+  return result;
 }
 
 }  // namespace moecap

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <utility>
 
@@ -161,9 +160,8 @@ Result<load::SloOutcomes> OutcomesOf(const LoadResults& results, const Measureme
   std::ranges::stable_sort(records.requests, {}, &record::RequestRecord::intended_send_s);
   load::SloOutcomes outcomes;
   for (const record::RequestRecord& request : records.requests) {
-    const bool answered = request.ok() && !request.token_s.empty();
-    outcomes.push_back({metrics::MeetsObjectives(request, results.manifest().config.objectives),
-                        answered ? request.token_s.back() - request.intended_send_s : std::numeric_limits<double>::infinity()});
+    const metrics::LatencyObjectives& objectives = results.manifest().config.objectives;
+    outcomes.push_back({metrics::MeetsObjectives(request, objectives), metrics::ShareOfObjectives(request, objectives)});
   }
   return outcomes;
 }

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -68,29 +66,12 @@ bool HasSameBatches(const load::LoadResult& a, const load::LoadResult& b) {
   return true;
 }
 
-// How near a request came to its objectives: the largest share of a limit that it used, in steps of a hundredth. Below half of
-// every limit nothing is strained, however latencies drift there. Infinite for a request that was not answered.
-double StrainOf(const record::RequestRecord& request, const metrics::LatencyObjectives& objectives) {
-  constexpr double kNoStrain = 0.5;
-  const metrics::RequestLatency latency = metrics::LatencyOf(request);
-  if (!latency.e2e_s) return std::numeric_limits<double>::infinity();
-  const bool user = objectives.from_intended_send;
-  double strain = kNoStrain;
-  const auto add = [&](const std::optional<double>& value, const std::optional<double>& limit) {
-    if (value && limit) strain = std::max(strain, std::round(100 * *value / *limit) / 100);
-  };
-  add(user ? latency.user_ttft_s : latency.ttft_s, objectives.ttft_s);
-  add(latency.tpot_s, objectives.tpot_s);
-  add(user ? latency.user_e2e_s : latency.e2e_s, objectives.e2e_s);
-  return strain;
-}
-
 // In the order in which users wanted them.
 load::SloOutcomes OutcomesOf(std::vector<record::RequestRecord> requests, const metrics::LatencyObjectives& objectives) {
   std::ranges::stable_sort(requests, {}, &record::RequestRecord::intended_send_s);
   load::SloOutcomes outcomes;
   for (const record::RequestRecord& request : requests)
-    outcomes.push_back({metrics::MeetsObjectives(request, objectives), StrainOf(request, objectives)});
+    outcomes.push_back({metrics::MeetsObjectives(request, objectives), metrics::ShareOfObjectives(request, objectives)});
   return outcomes;
 }
 

@@ -22,7 +22,7 @@
 namespace moecap::load {
 
 // The offered requests by the time they were meant to be sent, including what failed, timed out or did not finish. `met`: it
-// met every objective; `strain`: its latency, infinite where it has none.
+// met every objective; `strain`: the largest of its latencies as a share of their objectives, infinite without an answer.
 using SloOutcomes = std::vector<stats::TimedOutcome>;
 
 struct SloSearchOptions {

@@ -83,7 +83,7 @@ TEST(SloSearch, StandsNoise) {
       SloOutcomes outcomes;
       for (int i = 0; i < 400; ++i) {
         const double strain = rng.Uniform();
-        outcomes.push_back({strain < share(load), strain});
+        outcomes.push_back({strain < share(load), strain / share(load)});
       }
       return outcomes;
     });
@@ -107,7 +107,7 @@ TEST(SloSearch, PassesNoLoadThatFailsInBursts) {
     for (int i = 0; i < 2200; ++i) {
       const double time = wait - std::log(1 - rng.Uniform());
       wait = std::max(0.0, time + std::log(1 - rng.Uniform()) / 0.6);
-      if (i >= 200) outcomes.push_back({time <= objective, time});
+      if (i >= 200) outcomes.push_back({time <= objective, time / objective});
     }
     passed += JudgeShare(outcomes, 0.9, 0.95) == Verdict::kPass ? 1 : 0;
   }

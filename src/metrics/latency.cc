@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace moecap::metrics {
 namespace {
@@ -144,6 +145,18 @@ bool MeetsObjectives(const RequestRecord& request, const LatencyObjectives& obje
   const bool user = objectives.from_intended_send;
   return keeps(user ? latency.user_ttft_s : latency.ttft_s, objectives.ttft_s) && keeps(latency.tpot_s, objectives.tpot_s) &&
          keeps(user ? latency.user_e2e_s : latency.e2e_s, objectives.e2e_s);
+}
+
+double ShareOfObjectives(const RequestRecord& request, const LatencyObjectives& objectives) {
+  if (!HasTokens(request)) return std::numeric_limits<double>::infinity();
+  const RequestLatency latency = LatencyOf(request);
+  const auto share = [](const std::optional<double>& value, const std::optional<double>& limit) {
+    return value && limit ? *value / *limit : 0;
+  };
+  const bool user = objectives.from_intended_send;
+  return std::max({share(user ? latency.user_ttft_s : latency.ttft_s, objectives.ttft_s),
+                   share(latency.tpot_s, objectives.tpot_s),
+                   share(user ? latency.user_e2e_s : latency.e2e_s, objectives.e2e_s)});
 }
 
 std::optional<Window> WholeRun(std::span<const RequestRecord> requests) {

@@ -62,6 +62,9 @@ struct LatencyObjectives {
 };
 // A request of one token has no TPOT and keeps any objective for it.
 bool MeetsObjectives(const record::RequestRecord& request, const LatencyObjectives& objectives);
+// The largest of its latencies as a share of their objectives, 1 = just met; infinite where it has no tokens, 0 without an
+// objective.
+double ShareOfObjectives(const record::RequestRecord& request, const LatencyObjectives& objectives);
 
 // Requests between `from_s` and `to_s`, by the time they were meant to be sent.
 struct Window {

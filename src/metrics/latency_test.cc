@@ -52,6 +52,15 @@ TEST(Latency, OfOneRequestByHand) {
   EXPECT_THAT(inter_token, Pointwise(DoubleNear(1e-12), {0.1, 0.1, 0.1, 0.1}));
 }
 
+TEST(Latency, ShareOfObjectivesIsTheLargest) {
+  EXPECT_NEAR(ShareOfObjectives(Sample(), {.ttft_s = 2.0, .tpot_s = 0.4, .e2e_s = 2.0}), 0.7, 1e-12)
+      << "E2E as the user sees it";
+  EXPECT_NEAR(ShareOfObjectives(Sample(), {.tpot_s = 0.05}), 2, 1e-12);
+  EXPECT_FALSE(MeetsObjectives(Sample(), {.tpot_s = 0.05}));
+  EXPECT_EQ(ShareOfObjectives(Sample(), {}), 0);
+  EXPECT_TRUE(std::isinf(ShareOfObjectives({}, {.tpot_s = 1})));
+}
+
 TEST(Latency, OfTooFewTokensOrAFailureIsNull) {
   RequestRecord request = Sample();
   request.token_s = {2.0, 2.0};

@@ -14,6 +14,8 @@ namespace moecap::stats {
 namespace {
 
 constexpr double kRaise = 1.25;
+constexpr double kCalm = 0.2;   // of the limit
+constexpr double kStep = 0.01;  // of the limit: smaller differences tell nothing
 
 // Of an indicator: n / kBlocks a block; what is left over at the end counts to no block.
 double DesignEffect(const std::vector<bool>& indicator) {
@@ -36,7 +38,7 @@ double LargestEffect(std::span<const TimedOutcome> outcomes) {
   std::ranges::sort(sorted);
   for (const double q : {0.5, 0.75, 0.9}) {
     // An order statistic, not an interpolated quantile: strains may be infinite.
-    const double threshold = sorted[static_cast<size_t>(q * static_cast<double>(sorted.size() - 1))];
+    const double threshold = kStep + std::max(kCalm, sorted[static_cast<size_t>(q * static_cast<double>(sorted.size() - 1))]);
     for (size_t i = 0; i < outcomes.size(); ++i) indicator[i] = outcomes[i].strain > threshold;
     effect = std::max(effect, DesignEffect(indicator));
   }

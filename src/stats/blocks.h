@@ -4,11 +4,11 @@
 //
 // Batch means (Schmeiser 1982): the sequence is cut into kBlocks blocks of n / kBlocks outcomes. The design effect is the
 // variance of the block means over what independence would give. It is estimated for the outcomes, and for "strain above its
-// own median, upper quartile, upper decile", so that dependence shows even where every request succeeded. The largest counts,
-// at least 1; what it is above 1 is raised by a quarter, since it comes out low where the share looks best. The interval is
-// Korn and Graubard's (1998): Clopper and Pearson's at the effective sample size n / effect x (z / t)^2, t with kBlocks - 1
-// degrees of freedom. Simulated, a load that just fails is passed in at most 2.0 % (nominal 2.5 %; queues and AR(1),
-// docs/load.md).
+// own median, upper quartile, upper decile, or a fifth of the limit where that is more", so that dependence shows even where
+// every request succeeded, and a drift far below the limit counts for nothing. The largest counts, at least 1; what it is above
+// 1 is raised by a quarter, since it comes out low where the share looks best. The interval is Korn and Graubard's (1998):
+// Clopper and Pearson's at the effective sample size n / effect x (z / t)^2, t with kBlocks - 1 degrees of freedom. Simulated,
+// a load that just fails is passed in at most 2.0 % (nominal 2.5 %; queues and AR(1), docs/load.md).
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ inline constexpr double kBlockPerEffect = 30;
 
 struct TimedOutcome {
   bool met = false;
-  // How hard the system worked on it: any figure that grows with the load, e.g. the latency; infinite for a failure. Only the
-  // order matters. All equal: dependence is seen in `met` alone, and none where all are met.
+  // How near it came to the limit: its latency as a share of the objective, above 1 where it failed, infinite without an
+  // answer. All 0: dependence is seen in `met` alone, and none where all are met.
   double strain = 0;
 };
 

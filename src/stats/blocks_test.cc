@@ -20,7 +20,7 @@ TEST(ShareInTime, IsTheExactIntervalOfFewerOutcomesWhenIndependent) {
   std::vector<TimedOutcome> outcomes;
   for (int i = 0; i < 5000; ++i) {
     const double strain = rng.Uniform();
-    outcomes.push_back({strain < 0.97, strain});
+    outcomes.push_back({strain < 0.97, strain / 0.97});
   }
   const auto found = EstimateShareInTime(outcomes, 0.95);
   ASSERT_TRUE(found && found->long_enough);
@@ -44,13 +44,28 @@ TEST(ShareInTime, SeesRunsOfFailures) {
 }
 
 TEST(ShareInTime, SeesDependenceWhereAllSucceed) {
-  // The latency drifts slowly, always below the limit.
+  // The latency drifts slowly, below the limit but near it.
   std::vector<TimedOutcome> outcomes;
-  for (int i = 0; i < 2000; ++i) outcomes.push_back({true, std::sin(i / 150.0)});
+  for (int i = 0; i < 2000; ++i) outcomes.push_back({true, 0.6 + 0.3 * std::sin(i / 150.0)});
   const auto found = EstimateShareInTime(outcomes, 0.95);
   EXPECT_GT(found->design_effect, 30);
   EXPECT_FALSE(found->long_enough);
   EXPECT_LT(found->interval.low, 0.97);
+}
+
+TEST(ShareInTime, IgnoresWhatHappensFarBelowTheLimit) {
+  std::vector<TimedOutcome> outcomes;
+  for (int i = 0; i < 2000; ++i) outcomes.push_back({true, 0.1 + 0.05 * std::sin(i / 150.0)});
+  const auto found = EstimateShareInTime(outcomes, 0.95);
+  EXPECT_EQ(found->design_effect, 1);
+  EXPECT_TRUE(found->long_enough);
+  EXPECT_GT(found->interval.low, 0.99);
+}
+
+TEST(ShareInTime, IgnoresRounding) {
+  std::vector<TimedOutcome> outcomes;
+  for (int i = 0; i < 2000; ++i) outcomes.push_back({true, 0.7 + 1e-9 * i});
+  EXPECT_EQ(EstimateShareInTime(outcomes, 0.95)->design_effect, 1);
 }
 
 TEST(ShareInTime, NeedsBlocks) {
@@ -71,7 +86,7 @@ Process Autoregressive(double phi) {
     double x = Normal(rng);
     for (int i = 0; i < n; ++i) {
       x = phi * x + std::sqrt(1 - phi * phi) * Normal(rng);
-      outcomes.push_back({x <= limit, x});
+      outcomes.push_back({x <= limit, std::exp(x - limit)});
     }
     return outcomes;
   };
@@ -85,7 +100,7 @@ Process Queue(double load) {
     std::vector<TimedOutcome> outcomes;
     for (int i = 0; i < n; ++i) {
       const double time = wait + Exponential(rng);
-      outcomes.push_back({time <= limit, time});
+      outcomes.push_back({time <= limit, time / limit});
       wait = std::max(0.0, time - Exponential(rng) / load);
     }
     return outcomes;

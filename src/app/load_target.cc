@@ -26,6 +26,8 @@ mock::Dialect DialectOf(Api api) {
   switch (api) {
     case Api::kCompletions:
     case Api::kChat:
+    case Api::kResponses:
+    case Api::kMessages:
       return mock::Dialect::kVllm;
     case Api::kSglangGenerate:
       return mock::Dialect::kSglang;
@@ -93,9 +95,10 @@ Result<double> TokensPerSecond(const std::vector<std::unique_ptr<OpenAiSystem>>&
 
 class OpenAiTarget final : public loadtest::Target {
  public:
-  OpenAiTarget(ServerConnection connection, std::unique_ptr<openai::ServerControl> control, std::string api, const Clock& clock)
+  OpenAiTarget(ServerConnection connection, std::unique_ptr<openai::ServerControl> control, const Clock& clock)
       : connection_(std::move(connection)), control_(std::move(control)), clock_(clock) {
-    description_ = {connection_.ServerName(), connection_.url, std::move(api), connection_.options.profile.model};
+    description_ = {connection_.ServerName(), connection_.url, std::string(openai::Name(connection_.options.profile.api)),
+                    connection_.options.profile.model};
   }
 
   const loadtest::TargetDescription& description() const override { return description_; }
@@ -129,7 +132,9 @@ class OpenAiTarget final : public loadtest::Target {
     server_options.null_server = true;
     ASSIGN_OR_RETURN(const auto server, mock::Server::Start(server_options));
     openai::OpenAiOptions options;
-    options.profile = profile();
+    options.profile.api = profile().api;
+    // The null server has no routes of these; its chat stands for them.
+    if (profile().api == Api::kResponses || profile().api == Api::kMessages) options.profile.api = Api::kChat;
     options.profile.server = KindOf(server_options.dialect);
     options.profile.model = server_options.model_name;
     options.keep_text = false;
@@ -156,7 +161,7 @@ class OpenAiTarget final : public loadtest::Target {
 Result<std::unique_ptr<loadtest::Target>> MakeLoadTarget(const run::ServerConfig& server, const Clock& clock) {
   ASSIGN_OR_RETURN(ServerConnection connection, ConnectServer(server, clock));
   ASSIGN_OR_RETURN(auto control, openai::ServerControl::Create(connection.options, kControlLimitNs, clock));
-  return std::unique_ptr<loadtest::Target>(new OpenAiTarget(std::move(connection), std::move(control), server.api, clock));
+  return std::unique_ptr<loadtest::Target>(new OpenAiTarget(std::move(connection), std::move(control), clock));
 }
 
 }  // namespace moecap::app

@@ -51,8 +51,8 @@ Result<std::unique_ptr<run::SystemDriver>> MakeDriver(const run::SystemConfig& s
   description.name = system.name;
   description.engine = connection.ServerName();
   description.model.id = connection.options.profile.model;
-  description.description =
-      fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url, server.api);
+  description.description = fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url,
+                                        openai::Name(connection.options.profile.api));
   return std::unique_ptr<run::SystemDriver>(new Driver(std::move(connection), clock, std::move(description)));
 }
 

@@ -109,9 +109,7 @@ Gate HeadRoomGate(const GateFacts& facts) {
 Gate ErrorGate(const GateFacts& facts) {
   Gate gate = MakeGate("errors", kMostErrorShare, "share");
   if (facts.cell.whole.offered == 0) return NotMeasured(gate, "nothing was offered");
-  const auto failed = std::ranges::count_if(facts.records.requests, [](const RequestRecord& request) {
-    return !request.ok() && request.error_kind != record::RequestError::kCancelledByClient;
-  });
+  const auto failed = std::ranges::count_if(facts.records.requests, &RequestRecord::failed);
   return Judge(gate, static_cast<double>(failed) / static_cast<double>(facts.cell.whole.offered),
                "latencies are those of the requests that succeeded, which is not what users see");
 }

@@ -160,7 +160,7 @@ Result<load::SloCounts> CountMet(const LoadResults& results, const Measurement& 
   load::SloCounts counts;
   counts.offered = std::ssize(records.requests);
   counts.met = std::ranges::count_if(records.requests, [&](const record::RequestRecord& request) {
-    return metrics::MeetsObjectives(request, results.manifest().config.objectives);
+    return metrics::MeetsObjectives(request, results.manifest().config.objectives).value_or(false);
   });
   return counts;
 }

@@ -47,7 +47,7 @@ struct LoadCell {
   ConcurrencyFigures concurrency;                  // over the whole run
   std::vector<ConcurrencyStep> concurrency_curve;  // thinned to at most 400 steps
   std::optional<LatencyFigure> receive_delay_s;    // from the kernel's receive stamp to ours; null where not offered
-  std::vector<ErrorGroup> errors;                  // most frequent first; cancellations by plan are not among them
+  std::vector<ErrorGroup> errors;                  // most frequent first; what the client gave up is not among them
   std::vector<std::pair<std::string, int64_t>> token_sources;  // how output tokens were counted, by name: requests
   int64_t retries = 0;
   int64_t held_back = 0;  // open loop: requests that waited because the limit of requests in flight was reached

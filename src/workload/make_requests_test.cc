@@ -209,6 +209,23 @@ TEST(Generated, DescribesThePlannedHitRatio) {
               testing::Not(HasSubstr("planned as cache hits")));
 }
 
+// What vLLM takes: at most 128 characters, none of '/', '@', NUL.
+TEST(Generated, SaltsAreWhatServersTake) {
+  RequestOptions options;
+  std::set<std::string> salts;
+  for (const std::string& run :
+       {std::string("20260131-120000-load/0"), std::string("20260131-120000-load@0"), std::string("a\0b", 3),
+        std::string(500, 'x'), std::string(500, 'x') + "y", std::string("\xc3\xa4")}) {
+    options.run_salt = run;
+    for (const PlannedPrompt& prompt : Make("{input_tokens: 20, requests: 3}", options).prompts) {
+      EXPECT_LE(prompt.cache_salt.size(), 128u);
+      EXPECT_THAT(prompt.cache_salt, testing::MatchesRegex("[A-Za-z0-9._-]+"));
+      EXPECT_TRUE(salts.insert(prompt.cache_salt).second) << "two runs share a salt";
+    }
+  }
+  EXPECT_EQ(CleanSalt("run-7_a.b"), "run-7_a.b");
+}
+
 TEST(Generated, SaltsFollowWhatIsShared) {
   const std::string shape = "{input_tokens: 20, requests: 40, shared_prefix: {tokens: 10, groups: 2, share: 0.5}, salt: ";
   RequestOptions options;
@@ -387,6 +404,27 @@ Result<int64_t> CountLikeATokenizer(const std::string& text) {
   int64_t tokens = 1;
   for (std::string word; words >> word;) tokens += word.size() > 4 ? 2 : 1;
   return tokens;
+}
+
+// ShareGPT's answers say how long answers are: counted by the server's tokenizer, else estimated and marked.
+TEST_F(WorkloadFile, DatasetAnswersGiveTheLength) {
+  const std::string path = Write(
+      R"([{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "one two three"}, {"from": "human", "value": "r"},
+                            {"from": "gpt", "value": "yes"}]}])");
+  const RequestSet estimated = Make("{dataset: " + path + "}");
+  EXPECT_EQ(estimated.prompts[0].output_tokens, 4) << "13 bytes over 4";
+  EXPECT_TRUE(estimated.prompts[0].exact_output);
+  EXPECT_THAT(estimated.notes, testing::ElementsAre(HasSubstr("lengths of 1 answers are estimates")));
+  EXPECT_THAT(estimated.description, HasSubstr("as many tokens out as recorded"));
+  RequestOptions counting;
+  counting.count_tokens = CountLikeATokenizer;
+  const RequestSet counted = Make("{dataset: " + path + ", conversations: {turns: 2}}", counting);
+  EXPECT_EQ(counted.prompts[0].output_tokens, 4)
+      << "one, two, and two of three; the token before the text is none of the answer";
+  EXPECT_EQ(counted.prompts[1].output_tokens, 1);
+  EXPECT_THAT(counted.notes, testing::IsEmpty());
+  EXPECT_EQ(Make("{dataset: " + path + ", output_tokens: 7}").prompts[0].output_tokens, 7);
+  EXPECT_EQ(Make("{dataset: " + path + ", max_output_tokens: 3}").prompts[0].output_tokens, 3);
 }
 
 TEST(Fitted, TextsGetExactlyTheirLength) {

@@ -29,12 +29,13 @@ namespace {
 
 struct Flags {
   std::string target;  // a configuration or a URL
-  std::string resume, results_dir, api, model, api_key_env, ca, salt, arrivals;
+  std::string resume, results_dir, api, kind, model, api_key_env, ca, salt, arrivals;
   bool insecure = false, json = false, text = false, flush = false;
   std::vector<int> clients;
   std::vector<double> rates;
   std::optional<int64_t> requests, input_tokens, output_tokens, warmup, seed;
   std::optional<int> threads, repeats;
+  std::optional<double> timeout_s, first_token_timeout_s, idle_timeout_s;
   std::optional<double> duration_s, drain_s, ttft_s, tpot_s, e2e_s;
   bool search = false;
 };
@@ -52,7 +53,9 @@ std::string ConfigOf(const Flags& flags) {
   };
   Json& server = config["server"];
   put_text(server, "api", flags.api);
+  put_text(server, "kind", flags.kind);
   put_text(server, "model", flags.model);
+  put(server, "timeout_s", flags.timeout_s);
   put_text(server, "api_key_env", flags.api_key_env);
   if (!flags.ca.empty()) server["ca"] = fs::absolute(flags.ca).string();
   if (flags.insecure) server["insecure"] = true;
@@ -70,6 +73,10 @@ std::string ConfigOf(const Flags& flags) {
   put(config, "warmup_requests", flags.warmup);
   put(config, "duration_s", flags.duration_s);
   put(config, "drain_s", flags.drain_s);
+  Json deadlines = Json::object();
+  put(deadlines, "first_token_s", flags.first_token_timeout_s);
+  put(deadlines, "idle_s", flags.idle_timeout_s);
+  if (!deadlines.empty()) config["deadlines"] = deadlines;
   put(config, "threads", flags.threads);
   put(config, "repeats", flags.repeats);
   put(config, "seed", flags.seed);
@@ -195,8 +202,13 @@ Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocatio
 }
 
 void AddLoadFlags(CLI::App& app, Flags& flags) {
-  app.add_option("--api", flags.api,
-                 "completions, chat, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
+  app.add_option(
+      "--api", flags.api,
+      "completions, chat, responses, messages, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
+  app.add_option("--kind", flags.kind, "what the server is, e.g. vLLM or unknown (default: it is asked)");
+  app.add_option("--timeout", flags.timeout_s, "seconds for one request (default: 600)");
+  app.add_option("--first-token-timeout", flags.first_token_timeout_s, "seconds to the first token (default: no limit)");
+  app.add_option("--idle-timeout", flags.idle_timeout_s, "seconds between two tokens (default: no limit)");
   app.add_option("--model", flags.model, "as the server knows it (default: the only one it lists)");
   app.add_option("--api-key-env", flags.api_key_env, "environment variable that holds the server's key");
   app.add_option("--ca", flags.ca, "PEM file of trusted certificates");

@@ -209,23 +209,6 @@ TEST(Generated, DescribesThePlannedHitRatio) {
               testing::Not(HasSubstr("planned as cache hits")));
 }
 
-// What vLLM takes: at most 128 characters, none of '/', '@', NUL.
-TEST(Generated, SaltsAreWhatServersTake) {
-  RequestOptions options;
-  std::set<std::string> salts;
-  for (const std::string& run :
-       {std::string("20260131-120000-load/0"), std::string("20260131-120000-load@0"), std::string("a\0b", 3),
-        std::string(500, 'x'), std::string(500, 'x') + "y", std::string("\xc3\xa4")}) {
-    options.run_salt = run;
-    for (const PlannedPrompt& prompt : Make("{input_tokens: 20, requests: 3}", options).prompts) {
-      EXPECT_LE(prompt.cache_salt.size(), 128u);
-      EXPECT_THAT(prompt.cache_salt, testing::MatchesRegex("[A-Za-z0-9._-]+"));
-      EXPECT_TRUE(salts.insert(prompt.cache_salt).second) << "two runs share a salt";
-    }
-  }
-  EXPECT_EQ(CleanSalt("run-7_a.b"), "run-7_a.b");
-}
-
 TEST(Generated, SaltsFollowWhatIsShared) {
   const std::string shape = "{input_tokens: 20, requests: 40, shared_prefix: {tokens: 10, groups: 2, share: 0.5}, salt: ";
   RequestOptions options;

@@ -259,30 +259,33 @@ TEST(Output, IsMoreThanText) {
 }
 
 // platform.openai.com/docs/api-reference/responses-streaming.
+std::string ResponseEvent(std::string_view type, std::string_view rest) {
+  return fmt::format("event: {0}\ndata: {{\"type\":\"{0}\",{1}}}\n\n", type, rest);
+}
+constexpr const char* kResponseUsage =
+    R"("usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":4,)"
+    R"("output_tokens_details":{"reasoning_tokens":2},"total_tokens":13})";
+std::string ResponseBegin() {
+  return ResponseEvent("response.created", R"("response":{"id":"resp_1","status":"in_progress","error":null})");
+}
+std::string ResponseDeltas() {
+  return ResponseEvent("response.output_item.added",
+                       R"("output_index":0,"item":{"id":"i","type":"message","status":"in_progress","content":[]})") +
+         ResponseEvent("response.reasoning_text.delta", R"("item_id":"i","delta":"hm ")") +
+         ResponseEvent("response.reasoning_text.delta", R"("delta":"so")") +
+         ResponseEvent("response.output_text.delta", R"("item_id":"i","delta":"Hi")") +
+         ResponseEvent("response.output_text.delta", R"("delta":" you")") +
+         ResponseEvent("response.output_text.done", R"("text":"Hi you")") +
+         ResponseEvent("response.output_item.done",
+                       R"("item":{"status":"completed","content":[{"type":"output_text","text":"Hi you"}]})");
+}
+
 TEST(Responses, EventsOfTheDocumentedStream) {
-  const auto event = [](std::string_view type, std::string_view rest) {
-    return fmt::format("event: {0}\ndata: {{\"type\":\"{0}\",{1}}}\n\n", type, rest);
-  };
-  const std::string created = event("response.created", R"("response":{"id":"resp_1","status":"in_progress","error":null})");
-  const std::string usage =
-      R"("usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":13})";
-  const std::string body =
-      created +
-      event("response.output_item.added",
-            R"("output_index":0,"item":{"id":"i","type":"message","status":"in_progress","content":[]})") +
-      event("response.reasoning_text.delta", R"("item_id":"i","delta":"hm ")") +
-      event("response.reasoning_text.delta", R"("delta":"so")") +
-      event("response.output_text.delta", R"("item_id":"i","delta":"Hi")") +
-      event("response.output_text.delta", R"("delta":" you")") + event("response.output_text.done", R"("text":"Hi you")") +
-      event("response.output_item.done", R"("item":{"status":"completed","content":[{"type":"output_text","text":"Hi you"}]})");
-  const auto done = RunBody(
-      body +
-          event(
-              "response.completed",
-              fmt::format(
-                  R"("response":{{"id":"resp_1","status":"completed","output":[{{"type":"message","content":[{{"type":"output_text","text":"Hi you"}}]}}],{}}})",
-                  usage)),
-      "text/event-stream", Api::kResponses);
+  const std::string body = ResponseBegin() + ResponseDeltas();
+  const std::string completed = fmt::format(
+      R"("response":{{"id":"resp_1","status":"completed","output":[{{"content":[{{"type":"output_text","text":"Hi you"}}]}}],{}}})",
+      kResponseUsage);
+  const auto done = RunBody(body + ResponseEvent("response.completed", completed), "text/event-stream", Api::kResponses);
   EXPECT_EQ(done.error, "");
   EXPECT_EQ(done.text, "Hi you");
   EXPECT_EQ(done.output_tokens, 4);
@@ -293,32 +296,26 @@ TEST(Responses, EventsOfTheDocumentedStream) {
   EXPECT_EQ(done.finish, FinishReason::kStop);
   EXPECT_NE(done.timing_gap, TimingGap::kUnevenChunks);
   EXPECT_THAT(done.quirks, IsEmpty()) << "there is no [DONE] in this interface";
-  const auto cut = RunBody(
-      body +
-          event("response.incomplete",
-                fmt::format(R"("response":{{"status":"incomplete","incomplete_details":{{"reason":"max_output_tokens"}},{}}})",
-                            usage)),
-      "text/event-stream", Api::kResponses);
+  const std::string incomplete = fmt::format(
+      R"("response":{{"status":"incomplete","incomplete_details":{{"reason":"max_output_tokens"}},{}}})", kResponseUsage);
+  const auto cut = RunBody(body + ResponseEvent("response.incomplete", incomplete), "text/event-stream", Api::kResponses);
   EXPECT_EQ(cut.error, "");
   EXPECT_EQ(cut.finish, FinishReason::kLength);
-  const auto failed =
-      RunBody(created + event("response.failed",
-                              R"("response":{"status":"failed","error":{"code":"server_error","message":"no memory"}})"),
-              "text/event-stream", Api::kResponses);
-  EXPECT_THAT(failed.error, HasSubstr("no memory"));
-  EXPECT_THAT(
-      RunBody(created + event("error", R"("code":"rate","message":"slower please")"), "text/event-stream", Api::kResponses)
-          .error,
-      HasSubstr("slower please"));
   EXPECT_EQ(RunBody(body, "text/event-stream", Api::kResponses).error_kind, RequestError::kTruncated);
-  const auto whole = RunAnswer(
-      Api::kResponses,
-      WholeResponse(
-          200,
-          fmt::format(
-              R"({{"id":"resp_2","object":"response","status":"completed","error":null,"output":[{{"type":"reasoning","summary":[{{"type":"summary_text","text":"hm"}}]}},{{"type":"message","content":[{{"type":"output_text","text":"Hi"}}]}}],{}}})",
-              usage)),
-      false);
+}
+
+TEST(Responses, FailuresAndWholeAnswers) {
+  const auto failed =
+      ResponseBegin() +
+      ResponseEvent("response.failed", R"("response":{"status":"failed","error":{"code":"x","message":"no memory"}})");
+  EXPECT_THAT(RunBody(failed, "text/event-stream", Api::kResponses).error, HasSubstr("no memory"));
+  const auto refused = ResponseBegin() + ResponseEvent("error", R"("code":"rate","message":"slower please")");
+  EXPECT_THAT(RunBody(refused, "text/event-stream", Api::kResponses).error, HasSubstr("slower please"));
+  const std::string json = fmt::format(
+      R"({{"id":"resp_2","object":"response","status":"completed","error":null,"output":[{{"type":"reasoning","summary":)"
+      R"([{{"type":"summary_text","text":"hm"}}]}},{{"type":"message","content":[{{"type":"output_text","text":"Hi"}}]}}],{}}})",
+      kResponseUsage);
+  const auto whole = RunAnswer(Api::kResponses, WholeResponse(200, json), false);
   EXPECT_EQ(whole.error, "");
   EXPECT_EQ(whole.text, "Hi");
   EXPECT_EQ(whole.output_tokens, 4);

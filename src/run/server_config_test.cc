@@ -77,12 +77,12 @@ TEST(ServerConfig, WrongShapesAreRefused) {
   EXPECT_THAT(error("temperature: hot"), HasSubstr("temperature"));
   EXPECT_THAT(error("temperature: -1"), HasSubstr("null to send none"));
   EXPECT_THAT(error("path: v1/chat"), HasSubstr("must be like /"));
-  EXPECT_THAT(error("path: /v1/chat?a=b"), HasSubstr("goes into query"));
+  EXPECT_THAT(error("path: '/v1/chat?a=b'"), HasSubstr("goes into query"));
   EXPECT_THAT(error("max_tokens_field: a b"), HasSubstr("max_completion_tokens"));
   EXPECT_THAT(error("api_key_header: api-key"), HasSubstr("give one by api_key_env"));
   EXPECT_THAT(error("query: {api_key: abc}"), AllOf(HasSubstr("looks like a secret"), Not(HasSubstr("abc"))));
-  EXPECT_THAT(ReadText("url: http://a/v1?key=abc").error, AllOf(HasSubstr("looks like a secret"), Not(HasSubstr("abc"))));
-  EXPECT_EQ(ReadText("url: http://a/v1?api-version=1").error, "");
+  EXPECT_THAT(ReadText("url: 'http://a/v1?key=abc'").error, AllOf(HasSubstr("looks like a secret"), Not(HasSubstr("abc"))));
+  EXPECT_EQ(ReadText("url: 'http://a/v1?api-version=1'").error, "");
 }
 
 }  // namespace

@@ -1,15 +1,17 @@
 // Events of every HTTP interface: counts stay countable, ids and counts agree.
 #include "fuzz/fuzz.h"
+#include "system/openai/error_message.h"
 #include "system/openai/token_account.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moecap;
   using openai::Api;
-  for (const Api api : {Api::kCompletions, Api::kSglangGenerate, Api::kTgiGenerate, Api::kOllamaChat, Api::kLlamaServer}) {
+  for (const Api api : {Api::kCompletions, Api::kResponses, Api::kMessages, Api::kSglangGenerate, Api::kTgiGenerate,
+                        Api::kOllamaChat, Api::kLlamaServer}) {
     openai::EventReader reader(api);
     openai::EventFacts facts;
     openai::TokenAccount account;
-    account.Reset(true, false);
+    account.Reset(true, false, 16);
     std::string_view text = fuzz::Text(data, size);
     while (!text.empty()) {
       const size_t end = std::min(text.find('\n'), text.size());
@@ -22,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       text.remove_prefix(std::min(end + 1, text.size()));
     }
     load::Completion completion;
-    account.Conclude(completion);
+    account.Conclude(/*done=*/size % 2 == 0, completion);
     CHECK((completion.finish == record::FinishReason::kError) == (completion.error_kind != record::RequestError::kNone));
     CHECK(!completion.output_tokens || *completion.output_tokens >= 0);
   }

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::set<std::string> ids;
   for (const workload::PromptEntry& entry : file->entries) {
     CHECK(ids.insert(entry.id).second);
-    CHECK(!entry.messages.empty() && std::ranges::none_of(entry.messages, &std::string::empty));
+    CHECK(!entry.turns.empty());
+    CHECK(std::ranges::none_of(entry.turns, [](const workload::PromptTurn& turn) { return turn.message.empty(); }));
     CHECK(entry.output_tokens.value_or(1) >= 1);
   }
   return 0;

@@ -26,6 +26,8 @@ mock::Dialect DialectOf(Api api) {
   switch (api) {
     case Api::kCompletions:
     case Api::kChat:
+    case Api::kResponses:
+    case Api::kMessages:
       return mock::Dialect::kVllm;
     case Api::kSglangGenerate:
       return mock::Dialect::kSglang;
@@ -147,7 +149,9 @@ class Driver final : public experiment::SystemDriver {
     server_options.null_server = true;
     ASSIGN_OR_RETURN(const auto server, mock::Server::Start(server_options));
     openai::OpenAiOptions options;
-    options.profile = profile();
+    options.profile.api = profile().api;
+    // The null server has no routes of these; its chat stands for them.
+    if (profile().api == Api::kResponses || profile().api == Api::kMessages) options.profile.api = Api::kChat;
     options.profile.server = KindOf(server_options.dialect);
     options.profile.model = server_options.model_name;
     options.keep_text = false;
@@ -178,10 +182,10 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const experiment::S
   description.engine = connection.ServerName();
   description.in_process = false;
   description.url = connection.url;
-  description.api = server.api;
+  description.api = openai::Name(connection.options.profile.api);
   description.model.id = connection.options.profile.model;
-  description.description =
-      fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url, server.api);
+  description.description = fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url,
+                                        description.api);
   return std::unique_ptr<experiment::SystemDriver>(
       new Driver(std::move(connection), std::move(control), clock, std::move(description)));
 }

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "net/proxy.h"
+#include "system/openai/base_url.h"
 
 namespace moecap::app {
 namespace {
@@ -39,23 +40,88 @@ Result<std::string> ReadKey(const experiment::ServerConfig& server) {
   return key;
 }
 
+// The value itself, or that of the environment variable that it names.
+Result<std::string> ValueOf(const std::string& what, const std::string& name, const std::string& value) {
+  if (!value.starts_with('$')) return value;
+  std::string variable = FromEnvironment(value.c_str() + 1);
+  if (variable.empty())
+    return BadInput(fmt::format("the environment variable {} ({} {}) is not set; export it", value.substr(1), what, name));
+  return variable;
+}
+
 Result<net::HttpClientOptions> HttpOptions(const experiment::ServerConfig& server) {
   net::HttpClientOptions options;
-  for (const std::string& text : server.urls) {
-    ASSIGN_OR_RETURN(options.urls.emplace_back(), net::ParseUrl(text));
-  }
   options.tls = {!server.insecure, server.ca.string()};
   for (const auto& [name, value] : server.headers) {
-    const bool variable = value.starts_with('$');
-    options.headers.emplace_back(name, variable ? FromEnvironment(value.c_str() + 1) : value);
-    if (variable && options.headers.back().second.empty())
-      return BadInput(fmt::format("the environment variable {} (header {}) is not set; export it", value.substr(1), name));
+    ASSIGN_OR_RETURN(std::string content, ValueOf("header", name, value));
+    options.headers.emplace_back(name, std::move(content));
   }
   const net::ProxyEnvironment environment{FromEnvironment("http_proxy"), FirstOf("https_proxy", "HTTPS_PROXY"),
                                           FirstOf("no_proxy", "NO_PROXY")};
-  ASSIGN_OR_RETURN(options.proxy, net::ChooseProxy(options.urls, environment));
   options.source_addresses = server.source_addresses;
+  for (const std::string& text : server.urls) {
+    ASSIGN_OR_RETURN(openai::BaseUrl base, openai::ParseBaseUrl(text));
+    options.urls.push_back(std::move(base.url));
+  }
+  ASSIGN_OR_RETURN(options.proxy, net::ChooseProxy(options.urls, environment));
   return options;
+}
+
+std::string PercentEncoded(std::string_view text) {
+  constexpr std::string_view kPlain = "-._~:/,@";
+  std::string encoded;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (plain || kPlain.find(c) != std::string_view::npos) {
+      encoded += c;
+    } else {
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return encoded;
+}
+
+// Whether the interface that a URL's path names can be the configured one: /generate is that of two, and `completions` is also
+// what a configuration says that says nothing.
+bool Agrees(openai::Api named, openai::Api configured) {
+  return named == configured || configured == openai::Api::kCompletions ||
+         openai::Path(named, false) == openai::Path(configured, false);
+}
+
+// What the URLs say beside where the servers are: interface, version, query. All of them must say the same.
+Status TakeUrls(const experiment::ServerConfig& server, openai::RequestProfile& profile) {
+  ASSIGN_OR_RETURN(const openai::BaseUrl first, openai::ParseBaseUrl(server.urls.front()));
+  for (const std::string& text : server.urls) {
+    ASSIGN_OR_RETURN(const openai::BaseUrl other, openai::ParseBaseUrl(text));
+    if (other.api != first.api || other.version != first.version || other.query != first.query) {
+      return BadInput(fmt::format("{} and {} end in different paths; the URLs of one system must differ in what stands before",
+                                  server.urls.front(), text));
+    }
+  }
+  if (first.api && !Agrees(*first.api, profile.api)) {
+    return BadInput(fmt::format("{} is the path of api {}, but api is {}; leave the path or the key out", server.urls.front(),
+                                openai::Name(*first.api), openai::Name(profile.api)));
+  }
+  if (first.api && profile.api == openai::Api::kCompletions) profile.api = *first.api;
+  profile.version = first.version;
+  profile.query = first.query;
+  for (const auto& [name, value] : server.query) {
+    ASSIGN_OR_RETURN(const std::string content, ValueOf("query parameter", name, value));
+    profile.query += fmt::format("{}{}={}", profile.query.empty() ? "" : "&", PercentEncoded(name), PercentEncoded(content));
+  }
+  return {};
+}
+
+// The shape of requests, without what the server itself tells.
+Result<openai::RequestProfile> ProfileOf(const experiment::ServerConfig& server) {
+  openai::RequestProfile profile;
+  ASSIGN_OR_RETURN(profile.api, openai::ParseApi(server.api));
+  RETURN_IF_ERROR(TakeUrls(server, profile));
+  profile.path = server.path;
+  profile.max_tokens_field = server.max_tokens_field;
+  profile.temperature = server.temperature;
+  for (const auto& [key, json] : server.body) profile.body.push_back({key, json});
+  return profile;
 }
 
 int64_t Nanoseconds(double seconds) { return static_cast<int64_t>(seconds * 1e9); }
@@ -76,20 +142,26 @@ Result<ServerConnection> ConnectServer(const experiment::ServerConfig& server, c
   openai::OpenAiOptions& options = connection.options;
   ASSIGN_OR_RETURN(options.http, HttpOptions(server));
   ASSIGN_OR_RETURN(options.api_key, ReadKey(server));
-  ASSIGN_OR_RETURN(options.profile.api, openai::ParseApi(server.api));
+  ASSIGN_OR_RETURN(options.profile, ProfileOf(server));
+  options.api_key_header = server.api_key_header;
   connection.connect_limit_ns = Nanoseconds(server.connect_timeout_s);
   options.default_deadlines.connect_ns = connection.connect_limit_ns;
   options.default_deadlines.total_ns = Nanoseconds(server.timeout_s);
   options.stream = server.stream;
-  connection.url = options.http.urls.front().Origin();
+  connection.url = options.http.urls.front().Origin() + options.http.urls.front().path;
 
-  ASSIGN_OR_RETURN(connection.identity,
-                   openai::IdentifyServers(options.http, options.api_key, connection.connect_limit_ns, clock));
+  net::HttpClientOptions asking = options.http;
+  if (!options.api_key.empty())
+    asking.headers.push_back(openai::KeyHeader(options.profile.api, options.api_key_header, options.api_key));
+  const openai::Question question{.version = options.profile.version,
+                                  .is_known = !server.kind.empty() && !server.model.empty()};
+  ASSIGN_OR_RETURN(connection.identity, openai::IdentifyServers(asking, connection.connect_limit_ns, clock, question));
   if (!server.kind.empty()) {
     ASSIGN_OR_RETURN(connection.identity.kind, openai::ParseServerKind(server.kind));
   }
   options.profile.server = connection.identity.kind;
   ASSIGN_OR_RETURN(options.profile.model, ModelName(server, connection.identity));
+  RETURN_IF_ERROR(openai::CheckProfile(options.profile));
   return connection;
 }
 

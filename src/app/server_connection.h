@@ -16,7 +16,7 @@ namespace moecap::app {
 struct ServerConnection {
   openai::OpenAiOptions options;
   openai::ServerIdentity identity;
-  std::string url;  // scheme, host and port of the first server
+  std::string url;  // of the first server, without version and interface
   int64_t connect_limit_ns = 0;
 
   std::string ServerName() const;  // "vLLM 0.11.0"

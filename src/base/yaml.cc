@@ -33,6 +33,7 @@ class Copier {
     if (from.IsScalar()) {
       to.kind = YamlNode::Kind::kScalar;
       to.scalar = from.Scalar();
+      to.quoted = from.Tag() == "!";  // as yaml-cpp marks scalars that are not plain
     } else if (from.IsSequence()) {
       to.kind = YamlNode::Kind::kList;
       for (const YAML::Node& item : from) to.items.push_back(Copy(item, depth + 1));

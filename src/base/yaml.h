@@ -22,6 +22,7 @@ struct YamlNode {
   std::string key;              // of an entry of a mapping
   int key_line = 0;             // of that key
   std::string scalar;           // kScalar
+  bool quoted = false;          // kScalar: in quotes, so text whatever it spells
   std::vector<YamlNode> items;  // kList and kMap, in the order of the file
 };
 

@@ -120,11 +120,7 @@ Gate HeadRoomGate(const GateFacts& facts) {
 Gate ErrorGate(const GateFacts& facts) {
   Gate gate = MakeGate("errors", kMostErrorShare, "share");
   if (facts.load.whole.offered == 0) return NotMeasured(gate, "nothing was offered");
-  // What we cancelled, by plan or at the end, is not the server's failure.
-  const auto failed = std::ranges::count_if(facts.facts.records.requests, [](const RequestRecord& request) {
-    return !request.ok() && request.finish != record::FinishReason::kCancelled &&
-           request.error_kind != record::RequestError::kCancelledByClient;
-  });
+  const auto failed = std::ranges::count_if(facts.facts.records.requests, &RequestRecord::failed);
   return Judge(gate, static_cast<double>(failed) / static_cast<double>(facts.load.whole.offered),
                "latencies are those of the requests that succeeded, which is not what users see");
 }

@@ -71,7 +71,8 @@ load::SloOutcomes OutcomesOf(std::vector<record::RequestRecord> requests, const 
   std::ranges::stable_sort(requests, {}, &record::RequestRecord::intended_send_s);
   load::SloOutcomes outcomes;
   for (const record::RequestRecord& request : requests)
-    outcomes.push_back({metrics::MeetsObjectives(request, objectives), metrics::ShareOfObjectives(request, objectives)});
+    outcomes.push_back({metrics::MeetsObjectives(request, objectives).value_or(false),
+                        metrics::ShareOfObjectives(request, objectives)});
   return outcomes;
 }
 

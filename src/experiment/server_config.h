@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,15 @@ struct ServerConfig {
   std::map<std::string, std::string> headers;
   std::vector<std::string> source_addresses;
   bool stream = true;
-  double timeout_s = 600;         // for one request
-  double connect_timeout_s = 10;  // for one connection
+  // The shape of requests (openai::RequestProfile), where the interface's own does not fit.
+  std::map<std::string, std::string> body;   // member of the request's body -> its JSON; "null" removes it
+  std::string max_tokens_field;              // "" = the interface's own
+  std::optional<double> temperature = 0;     // null = none is sent
+  std::string path;                          // "" = the interface's own
+  std::map<std::string, std::string> query;  // a value "$NAME" is taken from the environment
+  std::string api_key_header;                // "" = the interface's own
+  double timeout_s = 600;                    // for one request
+  double connect_timeout_s = 10;             // for one connection
 };
 
 // The mapping `server` of a system; paths are relative to `base_dir`. A header that looks like a secret must name an

@@ -85,6 +85,7 @@ TEST(ClosedLoop, SpreadsATotalOverItsChunks) {
   EXPECT_DOUBLE_EQ(*request.connect_s, 0.05);
   EXPECT_DOUBLE_EQ(*request.sent_s, 0.2);
   EXPECT_FALSE(request.headers_s.has_value());
+  EXPECT_EQ(request.timing_gap, record::TimingGap::kNone) << "one chunk of reasoning, one of the answer: nothing to guess";
 }
 
 TEST(ClosedLoop, RefusesBeforeAnythingIsSent) {

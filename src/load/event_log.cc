@@ -11,6 +11,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 
 #include "base/fs.h"
@@ -23,7 +24,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "events are written as they lie in memory");
 
 constexpr std::string_view kMagic = "MOECAPEV";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+constexpr uint32_t kOldestVersion = 1;  // without events of kind 6
 constexpr size_t kFileHeadBytes = 12;
 // Written out when it is full: small enough that the write does not hold up the loop.
 constexpr size_t kBufferBytes = size_t{1} << 16;
@@ -36,7 +38,7 @@ struct FrameHead {
 };
 static_assert(sizeof(FrameHead) == 16);
 
-enum Kind : uint8_t { kSend = 1, kChunk = 2, kGivenUp = 3, kFinish = 4, kNotIssued = 5 };
+enum Kind : uint8_t { kSend = 1, kChunk = 2, kGivenUp = 3, kFinish = 4, kNotIssued = 5, kDetails = 6 };
 enum ChunkFlags : uint8_t { kReasoning = 1, kHasDelay = 2 };
 
 // What every event starts with.
@@ -62,6 +64,11 @@ struct ChunkEvent {  // then, with kHasDelay, the receive delay, i64
 };
 struct GivenUpEvent {
   Head head;
+};
+struct DetailsEvent {  // of the request that ends next; then the texts, the quirks each with a line end
+  Head head;           // its value: the TimingGap that the system told
+  int64_t first_event_ns = 0;
+  int32_t request_id_bytes = 0, response_id_bytes = 0, quirks_bytes = 0, reserved = 0;
 };
 struct FinishEvent {  // then the error's message
   Head head;
@@ -190,6 +197,8 @@ class Replay {
         recorder_.OnGivenUp(head.ticket, error);
         return {};
       }
+      case kDetails:
+        return Details(head, payload);
       case kFinish:
         return Finished(head, payload);
       default:
@@ -210,6 +219,22 @@ class Replay {
     return {};
   }
 
+  Status Details(const Head& head, std::string_view& payload) {
+    DetailsEvent event;
+    RETURN_IF_ERROR(Take(payload, event));
+    if (head.value > static_cast<uint16_t>(record::TimingGap::kOneBurst))
+      return BadInput("the details of a request make no sense");
+    Completion& completion = details_[head.ticket];
+    completion.timing_gap = static_cast<record::TimingGap>(head.value);
+    completion.first_event_ns = event.first_event_ns;
+    ASSIGN_OR_RETURN(completion.request_id, TakeText(payload, static_cast<size_t>(event.request_id_bytes)));
+    ASSIGN_OR_RETURN(completion.response_id, TakeText(payload, static_cast<size_t>(event.response_id_bytes)));
+    ASSIGN_OR_RETURN(const std::string quirks, TakeText(payload, static_cast<size_t>(event.quirks_bytes)));
+    for (size_t at = 0, end; (end = quirks.find('\n', at)) != std::string::npos; at = end + 1)
+      completion.quirks.push_back(quirks.substr(at, end - at));
+    return {};
+  }
+
   Status Finished(const Head& head, std::string_view& payload) {
     constexpr auto kLastFinish = static_cast<int32_t>(record::FinishReason::kCancelled);
     constexpr auto kLastSource = static_cast<int32_t>(record::TokensSource::kChunks);
@@ -221,6 +246,10 @@ class Replay {
     }
     RETURN_IF_ERROR(Count(event.output_tokens));
     Completion completion;
+    if (const auto details = details_.find(head.ticket); details != details_.end()) {
+      completion = std::move(details->second);
+      details_.erase(details);
+    }
     ASSIGN_OR_RETURN(completion.error, TakeText(payload, static_cast<size_t>(event.error_bytes)));
     completion.finish = static_cast<record::FinishReason>(event.finish);
     ASSIGN_OR_RETURN(completion.error_kind, ErrorOf(head.value));
@@ -252,6 +281,7 @@ class Replay {
   }
 
   int64_t tokens_ = 0;
+  std::unordered_map<uint64_t, Completion> details_;  // by ticket, until the request ends
   Recorder recorder_;
 };
 
@@ -319,7 +349,32 @@ void EventLogWriter::OnChunk(uint64_t ticket, const Chunk& chunk) {
   } while (tokens > 0);
 }
 
+void EventLogWriter::AppendDetails(uint64_t ticket, const Completion& completion) {
+  const std::string_view request_id = std::string_view(completion.request_id).substr(0, kMostTextBytes);
+  const std::string_view response_id = std::string_view(completion.response_id).substr(0, kMostTextBytes);
+  size_t quirks_bytes = 0, quirks = 0;
+  for (const std::string& quirk : completion.quirks) {
+    if (quirks_bytes + quirk.size() + 1 > kMostTextBytes) break;
+    quirks_bytes += quirk.size() + 1;
+    ++quirks;
+  }
+  DetailsEvent event;
+  event.head = HeadOf(kDetails, ticket, static_cast<uint16_t>(completion.timing_gap));
+  event.first_event_ns = completion.first_event_ns;
+  event.request_id_bytes = static_cast<int32_t>(request_id.size());
+  event.response_id_bytes = static_cast<int32_t>(response_id.size());
+  event.quirks_bytes = static_cast<int32_t>(quirks_bytes);
+  Append(event);
+  AppendText(request_id);
+  AppendText(response_id);
+  for (size_t i = 0; i < quirks; ++i) {
+    AppendText(completion.quirks[i]);
+    AppendText("\n");
+  }
+}
+
 void EventLogWriter::OnFinish(uint64_t ticket, const Completion& completion) {
+  AppendDetails(ticket, completion);
   const std::string_view error = std::string_view(completion.error).substr(0, kMostTextBytes);
   FinishEvent event;
   event.error_bytes = std::ssize(error);
@@ -377,8 +432,10 @@ Result<EventLog> ParseEventLog(std::string_view bytes) {
     return BadInput("this is no event log (events.bin) of moecap");
   uint32_t version = 0;
   std::memcpy(&version, bytes.data() + kMagic.size(), sizeof(version));
-  if (version != kVersion)
-    return BadInput(fmt::format("version {} is not known to this program (it knows {})", version, kVersion));
+  if (version < kOldestVersion || version > kVersion) {
+    return BadInput(
+        fmt::format("version {} is not known to this program (it knows {} to {})", version, kOldestVersion, kVersion));
+  }
   bytes.remove_prefix(kFileHeadBytes);
   EventLog log;
   std::optional<Replay> replay;

@@ -51,6 +51,7 @@ class EventLogWriter {
   template <typename Event>
   void Append(const Event& event);
   void AppendText(std::string_view text);
+  void AppendDetails(uint64_t ticket, const Completion& completion);
   Status WriteFrame(uint32_t type, std::string_view payload);
 
   int fd_;

@@ -85,6 +85,11 @@ TEST(EventLog, KeepsEverythingThatARequestCanReport) {
   whole.retries = 1;
   whole.server_prefill_s = 0.5;
   whole.server_decode_s = 0.25;
+  whole.timing_gap = record::TimingGap::kStreamIgnored;
+  whole.first_event_ns = 8700;
+  whole.request_id = "run-1-a";
+  whole.response_id = "cmpl-7";
+  whole.quirks = {"finish reason \"STOP\"", "no [DONE]"};
   recorder.OnFinish(0, whole);
   recorder.OnSend("b", 1, 0, 3000, 6000);
   Completion broken;
@@ -98,6 +103,11 @@ TEST(EventLog, KeepsEverythingThatARequestCanReport) {
   ASSERT_TRUE(log.ok()) << log.error().message;
   ExpectSame(log->result, std::move(recorder).Finish());
   EXPECT_EQ(log->result.requests[0].output_tokens, 9);
+  EXPECT_EQ(log->result.requests[0].timing_gap, record::TimingGap::kStreamIgnored);
+  EXPECT_DOUBLE_EQ(*log->result.requests[0].first_event_s, 7.7e-6);
+  EXPECT_EQ(log->result.requests[0].request_id, "run-1-a");
+  EXPECT_EQ(log->result.requests[0].response_id, "cmpl-7");
+  EXPECT_THAT(log->result.requests[0].quirks, testing::ElementsAre("finish reason \"STOP\"", "no [DONE]"));
   EXPECT_EQ(log->result.requests[1].error_kind, record::RequestError::kResetMidstream);
   EXPECT_EQ(log->result.requests[1].error, "the server closed the connection");
   EXPECT_EQ(log->result.requests[2].error_kind, record::RequestError::kNotIssued);
@@ -172,7 +182,7 @@ TEST(EventLog, SurvivesAKill) {
 
 TEST(EventLog, NamesWhatIsWrong) {
   EXPECT_THAT(ParseEventLog("hello, this is no log").error().message, HasSubstr("no event log"));
-  EXPECT_THAT(ParseEventLog({"MOECAPEV\x02\0\0\0", 12}).error().message, HasSubstr("version 2"));
+  EXPECT_THAT(ParseEventLog({"MOECAPEV\x03\0\0\0", 12}).error().message, HasSubstr("version 3"));
   EXPECT_THAT(ParseEventLog({"MOECAPEV\x01\0\0\0", 12}).error().message, HasSubstr("header"));
   EXPECT_THAT(ReadEventLog("/nonexistent/events.bin").error().message, HasSubstr("/nonexistent"));
   SteadyClock clock;

@@ -131,7 +131,7 @@ class Loop {
     for (const uint64_t ticket : ended) {
       const record::RequestRecord& request = recorder_.request(ticket);
       source_.OnEnded(request.client, request, now_ns);
-      if (!request.ok() && request.error_kind != record::RequestError::kCancelledByClient) ++counters_.failed;
+      if (request.failed()) ++counters_.failed;
     }
     const int64_t all = counters_.ended += std::ssize(ended);
     if (options_.on_progress) options_.on_progress({all, 0, 0});

@@ -10,15 +10,33 @@ namespace moecap::load {
 namespace {
 
 // One provisional token a chunk becomes the total the server reported.
-void Respread(int64_t tokens, record::RequestRecord& request) {
-  if (request.token_s.empty() || tokens == request.output_tokens) return;
+void Respread(const Completion& completion, record::RequestRecord& request) {
+  if (request.token_s.empty() || *completion.output_tokens == request.output_tokens) return;
   const std::vector<double> chunk_s = std::move(request.token_s);
+  const auto reasoning_chunks = static_cast<size_t>(std::clamp(request.reasoning_tokens, int64_t{0}, std::ssize(chunk_s)));
+  TokenSpread spread = SpreadAnswer({.total = *completion.output_tokens,
+                                     .reasoning = completion.reasoning_tokens,
+                                     .reasoning_chunks = reasoning_chunks,
+                                     .answer_chunks = chunk_s.size() - reasoning_chunks,
+                                     .ended_by_end_token = completion.finish == record::FinishReason::kStop});
+  request.chunk_tokens = std::move(spread.chunk_tokens);
+  if (!spread.fits && request.timing_gap == record::TimingGap::kNone) request.timing_gap = record::TimingGap::kUnevenChunks;
   request.token_s.clear();
-  request.chunk_tokens = SpreadTokens(tokens, chunk_s.size());
   for (size_t i = 0; i < chunk_s.size(); ++i) {
     request.token_s.insert(request.token_s.end(), static_cast<size_t>(request.chunk_tokens[i]), chunk_s[i]);
   }
-  request.output_tokens = tokens;
+  request.output_tokens = *completion.output_tokens;
+}
+
+// Reasoning that the server counts and no chunk showed came before the first chunk.
+void AddHiddenReasoning(const Completion& completion, record::RequestRecord& request) {
+  const int64_t hidden = completion.output_tokens.value_or(0) - request.output_tokens;
+  const bool explained = completion.reasoning_tokens.value_or(0) >= hidden && request.reasoning_tokens == 0;
+  if (hidden <= 0 || !explained || request.token_s.empty()) return;
+  if (request.chunk_tokens.empty()) request.chunk_tokens.assign(request.token_s.size(), 1);
+  request.chunk_tokens.front() += static_cast<int32_t>(hidden);
+  request.token_s.insert(request.token_s.begin(), static_cast<size_t>(hidden), request.token_s.front());
+  request.output_tokens += hidden;
 }
 
 // Memory set aside for one answer, so that none is allocated while tokens arrive.
@@ -101,9 +119,19 @@ void Recorder::OnFinish(uint64_t ticket, Completion completion) {
   request.server_prefill_s = completion.server_prefill_s;
   request.server_decode_s = completion.server_decode_s;
   CopyTimings(completion.timings, request);
+  request.timing_gap = completion.timing_gap;
+  request.request_id = std::move(completion.request_id);
+  request.response_id = std::move(completion.response_id);
+  request.quirks = std::move(completion.quirks);
+  request.first_event_s = InstantSinceOrigin(completion.first_event_ns);
+  const bool several_chunks = request.token_s.size() > 1 && request.chunk_tokens.size() != 1;
   if (completion.tokens_source == record::TokensSource::kFinalUsage && completion.output_tokens) {
-    Respread(*completion.output_tokens, request);
+    Respread(completion, request);
+  } else {
+    AddHiddenReasoning(completion, request);
   }
+  if (request.timing_gap == record::TimingGap::kNone && several_chunks && request.token_s.front() == request.token_s.back())
+    request.timing_gap = record::TimingGap::kOneBurst;
   if (completion.reasoning_tokens) request.reasoning_tokens = *completion.reasoning_tokens;
   const bool one_each = std::ranges::all_of(request.chunk_tokens, [](int tokens) { return tokens == 1; });
   if (one_each) request.chunk_tokens = {};

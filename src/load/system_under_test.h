@@ -40,6 +40,7 @@ struct RequestSpec {
   bool ignore_end_token = false;          // generate exactly max_output_tokens
   std::vector<Message> messages;          // a conversation, sent instead of `prompt` when not empty; chat interfaces only
   bool stream = true;                     // false: the answer comes whole, so that only its end can be stamped
+  std::string request_id;                 // sent as x-request-id; empty = one that the system makes up
   std::string cache_salt;                 // requests share cached prefixes only with the same salt; empty = server's default
   Deadlines deadlines;
 };
@@ -75,8 +76,12 @@ struct Completion {
   std::optional<int64_t> output_tokens;     // the server's total; with kFinalUsage it replaces the sum over the chunks
   std::optional<int64_t> reasoning_tokens;  // the server's count; replaces the sum over the reasoning chunks
   std::optional<int64_t> cached_input_tokens;
+  record::TimingGap timing_gap = record::TimingGap::kNone;  // kCameWhole or kStreamIgnored; the rest follows from the chunks
   Timings timings;
+  int64_t first_event_ns = 0;  // first event with a choice, on the clock of `timings`; 0 = none, or not told apart
   int retries = 0;
+  std::string request_id, response_id;  // as in record::RequestRecord
+  std::vector<std::string> quirks;
   std::optional<double> server_prefill_s;
   std::optional<double> server_decode_s;
 };

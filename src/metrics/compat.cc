@@ -15,7 +15,7 @@ namespace {
 using record::RequestRecord;
 
 enum class Start { kConnected, kSend, kIntended };
-enum class First { kToken, kByte };                          // what ends the TTFT
+enum class First { kToken, kEvent };                         // what ends the TTFT
 enum class PerToken { kAfterFirstChunk, kAllButOne, kAll };  // what TPOT divides by, and whether the TTFT is in it
 enum class End { kLastToken, kResponse };                    // what ends the E2E
 enum class Gaps { kTokens, kChunks, kRequestMean, kNone };   // the samples of ITL
@@ -38,8 +38,9 @@ constexpr Definition kDefinitions[] = {
     {"moecap", Start::kConnected, First::kToken, End::kLastToken, PerToken::kAfterFirstChunk, Gaps::kTokens,
      Percentile::kLinear, Deviation::kSample,
      "the clock starts when the connection is open; a chunk of k tokens counts k times"},
-    // vllm/benchmarks/serve.py and lib/endpoint_request_func.py, 009e6d4a and 02cfb534.
-    {"vllm", Start::kSend, First::kByte, End::kLastToken, PerToken::kAllButOne, Gaps::kChunks, Percentile::kLinear,
+    // vllm/benchmarks/serve.py and lib/endpoint_request_func.py, 009e6d4a and 02cfb534: comments are skipped, and the first
+    // event with a choice ends the TTFT.
+    {"vllm", Start::kSend, First::kEvent, End::kLastToken, PerToken::kAllButOne, Gaps::kChunks, Percentile::kLinear,
      Deviation::kPopulation,
      "opening the connection and the first, possibly empty, chunk are in TTFT; TPOT divides by n - 1; ITL is one gap a chunk"},
     // sglang/benchmark/serving.py, 00f9ec47, with its OpenAI backend.
@@ -76,13 +77,16 @@ bool Counts(const RequestRecord& request) { return request.ok() && !request.toke
 ToolRequest ViewOf(const RequestRecord& request, const Definition& definition) {
   ToolRequest view;
   view.start_s = StartOf(request, definition.start);
-  const bool by_byte = definition.first == First::kByte && request.first_byte_s;
-  const double first_s = by_byte ? *request.first_byte_s : request.token_s.front();
+  // Records of version 0.1 have the first byte only.
+  const std::optional<double>& event_s = request.first_event_s ? request.first_event_s : request.first_byte_s;
+  const bool by_event = definition.first == First::kEvent && event_s;
+  const double first_s = by_event ? *event_s : request.token_s.front();
   const double last_s = request.token_s.back();
   const double end_s = definition.end == End::kResponse ? std::max(last_s, request.end_s.value_or(last_s)) : last_s;
   const auto tokens = static_cast<double>(request.token_s.size());
-  view.ttft_s = first_s - view.start_s;
   view.e2e_s = end_s - view.start_s;
+  if (request.came_whole()) return view;
+  view.ttft_s = first_s - view.start_s;
   if (definition.per_token == PerToken::kAll) view.tpot_s = view.e2e_s / tokens;
   if (definition.per_token == PerToken::kAllButOne && tokens > 1) view.tpot_s = (end_s - first_s) / (tokens - 1);
   if (definition.per_token == PerToken::kAfterFirstChunk) view.tpot_s = LatencyOf(request).tpot_s;
@@ -92,7 +96,7 @@ ToolRequest ViewOf(const RequestRecord& request, const Definition& definition) {
   if (definition.gaps == Gaps::kRequestMean || definition.gaps == Gaps::kNone) return view;
   std::vector<double> inter_chunk, inter_token;
   // A first chunk without tokens starts the first gap.
-  if (by_byte && request.token_s.front() > first_s) view.itl_s.push_back(request.token_s.front() - first_s);
+  if (by_event && request.token_s.front() > first_s) view.itl_s.push_back(request.token_s.front() - first_s);
   AppendGaps(request, inter_chunk, inter_token);
   const auto& gaps = definition.gaps == Gaps::kChunks ? inter_chunk : inter_token;
   view.itl_s.insert(view.itl_s.end(), gaps.begin(), gaps.end());
@@ -177,7 +181,7 @@ Result<ToolView> ViewAs(std::string_view tool, std::span<const RequestRecord> re
   for (const RequestRecord& request : requests) {
     if (!Counts(request)) continue;
     const ToolRequest one = ViewOf(request, *definition);
-    ttft.push_back(one.ttft_s);
+    if (one.ttft_s) ttft.push_back(*one.ttft_s);
     e2e.push_back(one.e2e_s);
     if (one.tpot_s) tpot.push_back(*one.tpot_s);
     itl.insert(itl.end(), one.itl_s.begin(), one.itl_s.end());

@@ -35,7 +35,8 @@ struct ToolView {
 // One request as a tool sees it.
 struct ToolRequest {
   double start_s = 0;  // where its clock starts
-  double ttft_s = 0, e2e_s = 0;
+  double e2e_s = 0;
+  std::optional<double> ttft_s;  // null for an answer that came whole, as tpot_s then is; itl_s is empty
   std::optional<double> tpot_s;  // null for too few tokens
   std::vector<double> itl_s;     // in time order
 };

@@ -67,10 +67,10 @@ class LatencySamples {
 void Count(const RequestRecord& request, ServingFigures& figures) {
   ++figures.offered;
   if (request.finish == record::FinishReason::kCancelled) ++figures.cancelled;
-  // An empty answer is no success.
-  if (request.finish == record::FinishReason::kError || (request.ok() && request.token_s.empty())) ++figures.failed;
+  if (request.failed()) ++figures.failed;
   if (!HasTokens(request)) return;
   ++figures.completed;
+  if (request.timing_gap != record::TimingGap::kNone) ++figures.without_token_times;
   figures.input_tokens += request.input_tokens;
   figures.output_tokens += request.output_tokens;
   figures.reasoning_tokens += request.reasoning_tokens;
@@ -87,15 +87,17 @@ RequestLatency LatencyOf(const RequestRecord& request) {
   const double start_s = ServiceStart(request);
   const double first_s = request.token_s.front();
   const double last_s = request.token_s.back();
-  latency.ttft_s = first_s - start_s;
-  if (request.first_answer_s) latency.ttfo_s = *request.first_answer_s - start_s;
   latency.e2e_s = last_s - start_s;
-  latency.user_ttft_s = first_s - request.intended_send_s;
   latency.user_e2e_s = last_s - request.intended_send_s;
   const auto tokens = std::ssize(request.token_s);
   latency.normalised_s = *latency.e2e_s / static_cast<double>(tokens);
   latency.user_time_per_token_s = *latency.user_e2e_s / static_cast<double>(tokens);
-  if (const int64_t later = tokens - FirstChunkTokens(request); later > 0) {
+  if (request.came_whole()) return latency;
+  latency.ttft_s = first_s - start_s;
+  if (request.first_answer_s) latency.ttfo_s = *request.first_answer_s - start_s;
+  latency.user_ttft_s = first_s - request.intended_send_s;
+  if (request.timing_gap != record::TimingGap::kNone) return latency;
+  if (const int64_t later = tokens - FirstChunkTokens(request); later > 0 && last_s > first_s) {
     latency.tpot_s = (last_s - first_s) / static_cast<double>(later);
     if (*latency.tpot_s > 0) latency.output_tokens_per_s = 1 / *latency.tpot_s;
   }
@@ -119,10 +121,15 @@ std::vector<ChunkArrival> ChunksOf(const RequestRecord& request) {
 }
 
 void AppendGaps(const RequestRecord& request, std::vector<double>& inter_chunk_s, std::vector<double>& inter_token_s) {
+  if (request.came_whole() || request.timing_gap == record::TimingGap::kOneBurst) return;
+  const bool uneven = request.timing_gap == record::TimingGap::kUnevenChunks;
+  // More chunks than tokens: those without one are not in the record.
+  if (uneven && std::ranges::count(request.chunk_tokens, 0) > 0) return;
   const std::vector<ChunkArrival> chunks = ChunksOf(request);
   for (size_t i = 1; i < chunks.size(); ++i) {
     const double gap_s = chunks[i].at_s - chunks[i - 1].at_s;
     inter_chunk_s.push_back(gap_s);
+    if (uneven) continue;
     inter_token_s.insert(inter_token_s.end(), static_cast<size_t>(chunks[i].tokens), gap_s / chunks[i].tokens);
   }
 }
@@ -136,15 +143,21 @@ std::optional<LatencyFigure> DescribeLatency(std::string name, std::vector<doubl
   return figure;
 }
 
-bool MeetsObjectives(const RequestRecord& request, const LatencyObjectives& objectives) {
+std::optional<bool> MeetsObjectives(const RequestRecord& request, const LatencyObjectives& objectives) {
   if (!HasTokens(request)) return false;
   const RequestLatency latency = LatencyOf(request);
-  const auto keeps = [](const std::optional<double>& value, const std::optional<double>& limit) {
-    return !limit || !value || *value <= *limit;
-  };
   const bool user = objectives.from_intended_send;
-  return keeps(user ? latency.user_ttft_s : latency.ttft_s, objectives.ttft_s) && keeps(latency.tpot_s, objectives.tpot_s) &&
-         keeps(user ? latency.user_e2e_s : latency.e2e_s, objectives.e2e_s);
+  bool known = true, kept = true;
+  const auto judge = [&](const std::optional<double>& value, const std::optional<double>& limit) {
+    if (!limit) return;
+    known = known && value;
+    kept = kept && (!value || *value <= *limit);
+  };
+  judge(user ? latency.user_ttft_s : latency.ttft_s, objectives.ttft_s);
+  if (request.token_s.size() > 1) judge(latency.tpot_s, objectives.tpot_s);
+  judge(user ? latency.user_e2e_s : latency.e2e_s, objectives.e2e_s);
+  if (!kept) return false;
+  return known ? std::optional(true) : std::nullopt;
 }
 
 double ShareOfObjectives(const RequestRecord& request, const LatencyObjectives& objectives) {
@@ -178,25 +191,29 @@ ServingFigures DescribeServing(std::span<const RequestRecord> requests, const Wi
   LatencySamples samples;
   int64_t sent_inside = 0, tokens_inside = 0, ended_inside = 0, met = 0;
   for (const RequestRecord& request : requests) {
-    tokens_inside += std::ranges::count_if(request.token_s, inside);
-    if (HasTokens(request) && inside(request.token_s.back())) ++ended_inside;
+    if (HasTokens(request)) {
+      tokens_inside += std::ranges::count_if(request.token_s, inside);
+      if (inside(request.token_s.back())) ++ended_inside;
+    }
     if (!inside(request.intended_send_s)) continue;
     Count(request, figures);
     samples.Add(request);
     if (request.send_s <= window.to_s) ++sent_inside;
-    if (MeetsObjectives(request, objectives)) ++met;
+    const std::optional<bool> meets = MeetsObjectives(request, objectives);
+    if (!meets) ++figures.unjudged;
+    if (meets.value_or(false)) ++met;
   }
   figures.latencies = std::move(samples).Describe();
   if (figures.offered > 0) figures.achieved_share = static_cast<double>(sent_inside) / static_cast<double>(figures.offered);
-  if (objectives.Any()) figures.met = met;
-  if (objectives.Any() && figures.offered > 0)
-    figures.good_share = static_cast<double>(met) / static_cast<double>(figures.offered);
+  const bool judged = objectives.Any() && (figures.unjudged == 0 || figures.unjudged < figures.completed);
+  if (judged) figures.met = met;
+  if (judged && figures.offered > 0) figures.good_share = static_cast<double>(met) / static_cast<double>(figures.offered);
   if (window.Seconds() <= 0) return figures;
   const auto rate = [&](int64_t count) { return static_cast<double>(count) / window.Seconds(); };
   figures.offered_per_s = rate(figures.offered);
   figures.completed_per_s = rate(ended_inside);
   figures.output_tokens_per_s = rate(tokens_inside);
-  if (objectives.Any()) figures.goodput_per_s = rate(met);
+  if (judged) figures.goodput_per_s = rate(met);
   return figures;
 }
 

@@ -18,7 +18,8 @@
 
 namespace moecap::metrics {
 
-// Seconds. Null where the request has no such figure: too few tokens, or it failed.
+// Seconds. Null where the request has no such figure: too few tokens, it failed, it came whole (then only E2E and what follows
+// from it), or nobody knows when its single tokens arrived (record::TimingGap: then no TPOT).
 struct RequestLatency {
   std::optional<double> ttft_s;                   // actual send to the first token of any kind
   std::optional<double> ttfo_s;                   // ... to the first token of the answer, after reasoning
@@ -35,7 +36,8 @@ struct RequestLatency {
 // The figures of one request; all latencies are null unless it ended well and has tokens.
 RequestLatency LatencyOf(const record::RequestRecord& request);
 
-// Gaps between chunks (ICL), and between tokens (ITL): the gap before a chunk of k tokens is k times its k-th part.
+// Gaps between chunks (ICL), and between tokens (ITL): the gap before a chunk of k tokens is k times its k-th part. Appends
+// nothing of a request with a TimingGap, except the gaps between uneven chunks, which were seen.
 void AppendGaps(const record::RequestRecord& request, std::vector<double>& inter_chunk_s, std::vector<double>& inter_token_s);
 
 // When the first token of each chunk arrived, and how many tokens it had.
@@ -60,8 +62,9 @@ struct LatencyObjectives {
   bool from_intended_send = true;  // TTFT and E2E as the user sees them
   bool Any() const { return ttft_s || tpot_s || e2e_s; }
 };
-// A request of one token has no TPOT and keeps any objective for it.
-bool MeetsObjectives(const record::RequestRecord& request, const LatencyObjectives& objectives);
+// A request of one token has no TPOT and keeps any objective for it. Null = cannot be judged: it breaks none of the objectives
+// that have a figure, and one that is set has none (an answer that came whole, or in one chunk of several tokens).
+std::optional<bool> MeetsObjectives(const record::RequestRecord& request, const LatencyObjectives& objectives);
 // The largest of its latencies as a share of their objectives, 1 = just met; infinite where it has no tokens, 0 without an
 // objective.
 double ShareOfObjectives(const record::RequestRecord& request, const LatencyObjectives& objectives);
@@ -76,16 +79,22 @@ std::optional<Window> WholeRun(std::span<const record::RequestRecord> requests);
 
 struct ServingFigures {
   Window window;
+  // `cancelled`: given up by the client, for whatever reason, or never sent; neither completed nor failed.
   int64_t offered = 0, completed = 0, failed = 0, cancelled = 0;
+  int64_t without_token_times = 0;  // of those completed: with a TimingGap, so without TPOT
   int64_t input_tokens = 0, output_tokens = 0, reasoning_tokens = 0, cached_input_tokens = 0;  // of those completed
   // Of those completed: ttft_s, ttfo_s (of requests with reasoning), tpot_s, itl_s, icl_s, e2e_s, normalised_s,
-  // request_output_tokens_per_s, user_ttft_s, user_e2e_s, user_time_per_token_s; of all: send_lag_s, and connect_s where a connection was opened.
+  // request_output_tokens_per_s, user_ttft_s, user_e2e_s, user_time_per_token_s; of all: send_lag_s, and connect_s where a
+  // connection was opened.
   std::vector<LatencyFigure> latencies;
   double offered_per_s = 0;              // requests that were meant to be sent, a second
   std::optional<double> achieved_share;  // of the offered requests, those sent inside the window
-  // Rates over the window. Tokens count when they arrive inside it, whichever request they belong to.
+  // Rates over the window. Tokens of requests that ended well count when they arrive inside it, wherever the request began.
   double completed_per_s = 0, output_tokens_per_s = 0;
-  std::optional<int64_t> met;           // requests that met the objectives; null without any
+  // Requests that met the objectives, and those that cannot be judged, which count as not met. Null without objectives, and
+  // where none of the completed requests can be judged.
+  std::optional<int64_t> met;
+  int64_t unjudged = 0;
   std::optional<double> goodput_per_s;  // met / window
   std::optional<double> good_share;     // met / offered: failures, time-outs and the unfinished count against it
 };

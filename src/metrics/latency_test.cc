@@ -73,6 +73,95 @@ TEST(Latency, OfTooFewTokensOrAFailureIsNull) {
   EXPECT_EQ(LatencyOf(request).e2e_s, std::nullopt) << "an empty answer is no success";
 }
 
+// An answer in one piece: nobody knows when its first token was there, nor the time between two of them.
+TEST(Latency, OfAnAnswerThatCameWholeIsItsEndAlone) {
+  for (const auto gap : {record::TimingGap::kCameWhole, record::TimingGap::kStreamIgnored}) {
+    RequestRecord request = Sample();
+    request.token_s.assign(6, 2.4);
+    request.chunk_tokens = {6};
+    request.timing_gap = gap;
+    const RequestLatency latency = LatencyOf(request);
+    EXPECT_EQ(latency.ttft_s, std::nullopt);
+    EXPECT_EQ(latency.user_ttft_s, std::nullopt);
+    EXPECT_EQ(latency.ttfo_s, std::nullopt);
+    EXPECT_EQ(latency.tpot_s, std::nullopt);
+    EXPECT_EQ(latency.output_tokens_per_s, std::nullopt);
+    EXPECT_NEAR(*latency.e2e_s, 0.8, 1e-12);
+    std::vector<double> inter_chunk, inter_token;
+    AppendGaps(request, inter_chunk, inter_token);
+    EXPECT_THAT(inter_chunk, ElementsAre());
+    EXPECT_THAT(inter_token, ElementsAre());
+    for (const std::string& tool : CompatTools()) {
+      const auto view = ViewAs(tool, std::vector{request});
+      EXPECT_EQ(view->Find("ttft"), nullptr) << tool;
+      EXPECT_EQ(view->Find("tpot"), nullptr) << tool;
+      EXPECT_NE(view->Find("e2el"), nullptr) << tool;
+    }
+  }
+}
+
+TEST(Latency, UnevenChunksHaveATtftAndGapsBetweenChunksOnly) {
+  RequestRecord request = Sample();
+  request.timing_gap = record::TimingGap::kUnevenChunks;
+  EXPECT_NEAR(*LatencyOf(request).ttft_s, 0.4, 1e-12);
+  EXPECT_EQ(LatencyOf(request).tpot_s, std::nullopt);
+  std::vector<double> inter_chunk, inter_token;
+  AppendGaps(request, inter_chunk, inter_token);
+  EXPECT_THAT(inter_chunk, Pointwise(DoubleNear(1e-12), {0.3, 0.1}));
+  EXPECT_THAT(inter_token, ElementsAre());
+}
+
+TEST(Latency, ABurstHasNoTimePerToken) {
+  RequestRecord request = Sample();
+  request.token_s.assign(6, 2.4);
+  request.chunk_tokens.clear();
+  EXPECT_EQ(LatencyOf(request).tpot_s, std::nullopt) << "0 is no time per token";
+  request.timing_gap = record::TimingGap::kOneBurst;
+  std::vector<double> inter_chunk, inter_token;
+  AppendGaps(request, inter_chunk, inter_token);
+  EXPECT_THAT(inter_token, ElementsAre());
+}
+
+TEST(Latency, AnObjectiveWithoutAFigureIsNotKept) {
+  RequestRecord whole = Sample();
+  whole.timing_gap = record::TimingGap::kCameWhole;
+  EXPECT_EQ(MeetsObjectives(whole, {.tpot_s = 1}), std::nullopt);
+  EXPECT_EQ(MeetsObjectives(whole, {.ttft_s = 10}), std::nullopt);
+  EXPECT_EQ(MeetsObjectives(whole, {.e2e_s = 10}), true);
+  EXPECT_EQ(MeetsObjectives(whole, {.tpot_s = 1, .e2e_s = 0.1}), false) << "one objective is broken for sure";
+  RequestRecord one_token = Sample();
+  one_token.token_s = {2.0};
+  one_token.chunk_tokens.clear();
+  EXPECT_EQ(MeetsObjectives(one_token, {.tpot_s = 1e-9}), true) << "there is no time between one token";
+  RequestRecord one_chunk = Sample();
+  one_chunk.token_s = {2.0, 2.0};
+  one_chunk.chunk_tokens = {2};
+  EXPECT_EQ(MeetsObjectives(one_chunk, {.tpot_s = 1}), std::nullopt);
+
+  const std::vector<RequestRecord> all_whole = {whole, whole};
+  const ServingFigures unknown = DescribeServing(all_whole, *WholeRun(all_whole), {.tpot_s = 1});
+  EXPECT_EQ(unknown.met, std::nullopt);
+  EXPECT_EQ(unknown.good_share, std::nullopt);
+  EXPECT_EQ(unknown.goodput_per_s, std::nullopt);
+  EXPECT_EQ(unknown.unjudged, 2);
+  EXPECT_EQ(unknown.without_token_times, 2);
+  const std::vector<RequestRecord> mixed = {whole, Sample()};
+  const ServingFigures partly = DescribeServing(mixed, *WholeRun(mixed), {.tpot_s = 1});
+  EXPECT_EQ(partly.met, 1);
+  EXPECT_EQ(partly.unjudged, 1);
+  EXPECT_DOUBLE_EQ(*partly.good_share, 0.5) << "what cannot be judged counts as not met";
+}
+
+// vLLM's client skips comments: what ends its TTFT is the first event with a choice.
+TEST(Compat, VllmCountsFromTheFirstEventAndNotFromComments) {
+  RequestRecord request = Sample();
+  request.first_byte_s = 1.51;
+  request.first_event_s = 1.9;
+  EXPECT_NEAR(ViewAs("vllm", std::vector{request})->Find("ttft")->mean_s, 0.4, 1e-12);
+  request.first_event_s = 2.0;
+  EXPECT_NEAR(ViewAs("vllm", std::vector{request})->Find("ttft")->mean_s, 0.5, 1e-12);
+}
+
 // The sum of a request's token gaps is its decode time, however the tokens were packed.
 TEST(Latency, GapsAddUpToTheDecodeTime) {
   for (const std::vector<int32_t>& packing : {std::vector<int32_t>{2, 3, 1}, {1, 1, 4}, {5, 1}, {}}) {
@@ -110,6 +199,18 @@ std::vector<RequestRecord> ThreeRequests() {
   requests[2].output_tokens = 0;
   requests[2].finish = record::FinishReason::kError;
   return requests;
+}
+
+// Both count tokens of requests that ended well: over the whole run one is the other by the time.
+TEST(Latency, ThroughputAndTokensAgreeWhenRequestsFail) {
+  std::vector<RequestRecord> requests = ThreeRequests();
+  requests[2] = Sample();
+  requests[2].finish = record::FinishReason::kError;
+  requests[2].error_kind = record::RequestError::kResetMidstream;
+  const Window window = *WholeRun(requests);
+  const ServingFigures figures = DescribeServing(requests, window);
+  EXPECT_EQ(figures.output_tokens, 10);
+  EXPECT_NEAR(figures.output_tokens_per_s * window.Seconds(), 10, 1e-9);
 }
 
 TEST(Latency, GoodputCountsEveryOfferedRequest) {

@@ -13,18 +13,13 @@ using record::RequestRecord;
 constexpr size_t kSlices = 199;  // two steps each, and the end: at most 400 - 1
 constexpr size_t kMostMessages = 5;
 
-// Why the request counts against the server, or kNone. A request that was cancelled because the plan said so does not.
-RequestError ErrorOf(const RequestRecord& request) {
-  if (request.error_kind == RequestError::kCancelledByClient) return RequestError::kNone;
-  if (request.ok() && request.token_s.empty()) return RequestError::kZeroTokens;
-  return request.error_kind;
-}
+RequestError ErrorOf(const RequestRecord& request) { return request.ok() ? RequestError::kZeroTokens : request.error_kind; }
 
 std::vector<ErrorGroup> GroupErrors(std::span<const RequestRecord> requests) {
   std::vector<ErrorGroup> groups;
   for (const RequestRecord& request : requests) {
+    if (!request.failed()) continue;
     const RequestError kind = ErrorOf(request);
-    if (kind == RequestError::kNone && request.finish != record::FinishReason::kError) continue;
     auto group = std::ranges::find(groups, kind, &ErrorGroup::kind);
     if (group == groups.end()) {
       ErrorGroup added;

@@ -35,7 +35,7 @@ struct LoadFigures {
   ConcurrencyFigures concurrency;                  // over the whole measurement
   std::vector<ConcurrencyStep> concurrency_curve;  // thinned to at most 400 steps
   std::optional<LatencyFigure> receive_delay_s;    // from the kernel's receive stamp to ours; null where not offered
-  std::vector<ErrorGroup> errors;                  // most frequent first; what we cancelled is not among them
+  std::vector<ErrorGroup> errors;                  // most frequent first; what the client gave up is not among them
   std::vector<TokenSourceCount> token_sources;     // how output tokens were counted
   int64_t retries = 0;
   int64_t held_back = 0;  // open loop: requests that waited because the limit of requests in flight was reached

@@ -106,6 +106,22 @@ TEST(LoadFigures, KeepsFiveMessagesAndNothingOfAnEmptyRun) {
   EXPECT_TRUE(empty.whole.latencies.empty());
 }
 
+// By plan, by an interrupt, at the end of the drain, and what was never sent.
+TEST(LoadFigures, WhatTheClientGaveUpIsNoError) {
+  std::vector<RequestRecord> requests = {Answer(0, 0.5, 0.3, 4)};
+  for (const RequestError kind :
+       {RequestError::kCancelledByClient, RequestError::kNone, RequestError::kTotalTimeout, RequestError::kNotIssued}) {
+    requests.push_back(Failure(1, kind, ""));
+    requests.back().finish = FinishReason::kCancelled;
+  }
+  const LoadFigures cell = DescribeLoad(requests, {});
+  EXPECT_THAT(cell.errors, IsEmpty());
+  EXPECT_EQ(cell.whole.failed, 0);
+  EXPECT_EQ(cell.whole.cancelled, 4);
+  requests.push_back(Failure(2, RequestError::kTotalTimeout, "no end within 600 s"));
+  EXPECT_EQ(DescribeLoad(requests, {}).errors.size(), 1u) << "the request's own limit is the server's fault";
+}
+
 TEST(LoadFigures, AnErrorWithoutAKindIsStillOne) {
   const LoadFigures cell = DescribeLoad(std::vector{Failure(1, RequestError::kNone, "engine failed")}, {});
   ASSERT_EQ(cell.errors.size(), 1u);

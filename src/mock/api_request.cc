@@ -175,6 +175,14 @@ class Reader {
   const ApiLimits& limits_;
 };
 
+// As vLLM 0.30 does.
+void CheckSalt(Reader& reader, std::string_view salt) {
+  constexpr size_t kMostSaltBytes = 128;
+  constexpr std::string_view kRefused("@/\\\0", 4);
+  if (salt.size() > kMostSaltBytes || salt.find_first_of(kRefused) != std::string_view::npos)
+    reader.Fail("cache_salt must be at most 128 characters and must not contain '@', '/', '\\', or NUL");
+}
+
 void ReadOpenAi(Reader& reader, dom::object body, Dialect dialect) {
   ApiRequest& request = reader.request;
   const bool chat = request.route == Route::kChat;
@@ -193,6 +201,9 @@ void ReadOpenAi(Reader& reader, dom::object body, Dialect dialect) {
   if (short_default || dialect == Dialect::kLlamaServer) reader.Bool(body, "ignore_eos", request.ignore_eos);
   if (short_default) request.min_tokens = reader.Integer(body, "min_tokens").value_or(0);
   reader.Bool(body, "return_token_ids", request.return_token_ids);
+  // As SGLang 0.5.23 does.
+  if (dialect == Dialect::kSglang && chat && request.stream && request.return_token_ids)
+    reader.Fail("return_token_ids is not supported in a streamed chat");
   if (dialect == Dialect::kLlamaServer) reader.Bool(body, "timings_per_token", request.continuous_usage);
   dom::element prompt;
   if (chat) {
@@ -311,6 +322,7 @@ std::variant<ApiRequest, ApiError> ParseApiRequest(Dialect dialect, Route route,
   std::string salt;
   reader.Text(object, dialect == Dialect::kSglang ? "extra_key" : "cache_salt", salt);
   reader.Text(object, "cache_salt", salt);
+  if (dialect == Dialect::kVllm) CheckSalt(reader, salt);
   if (!salt.empty() && dialect != Dialect::kTgi && dialect != Dialect::kOllama) request.cache_salt = salt;
   if (dialect == Dialect::kLlamaServer) reader.Bool(object, "cache_prompt", request.cache_prompt);
   if (dialect == Dialect::kSglang) {

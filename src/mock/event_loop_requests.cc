@@ -35,6 +35,9 @@ void EventLoop::HandleRequest(Connection& connection, const HttpRequest& request
   for (const Counters* counters : shared_.counters) totals.Add(*counters);
   auto answer = AnswerInfo(info_, request.method, request.path, request.body, totals, shared_.passes);
   if (!answer) return AnswerError(connection, 404, "Not Found", request.keep_alive);
+  // SGLang empties its cache only when nothing runs; vLLM forgets what no request uses.
+  if (answer->clear_prefix_cache && options_.dialect == Dialect::kSglang && totals.running + totals.waiting > 0)
+    return AnswerError(connection, 400, "Flush cache failed.", request.keep_alive);
   if (answer->clear_prefix_cache) engine_->ClearPrefixCache();
   AnswerPlain(connection, 200, answer->content_type, std::move(answer->body), request.keep_alive);
 }

@@ -36,6 +36,18 @@ TEST(ApiRequest, ErrorsNameTheField) {
   EXPECT_THAT(error(Dialect::kVllm, "/v1/completions", R"({"prompt":"a","stream":1})"), HasSubstr("stream: must be"));
   EXPECT_THAT(error(Dialect::kVllm, "/v1/completions", R"({"prompt":"a","n":2})"), HasSubstr("n: "));
   EXPECT_THAT(error(Dialect::kVllm, "/v1/chat/completions", R"({"messages":[]})"), HasSubstr("must not be empty"));
+  for (const std::string& salt :
+       {std::string("a/b"), std::string("a@b"), std::string("a\\\\b"), std::string("a\\u0000b"), std::string(129, 'x')}) {
+    const std::string body = R"({"prompt":[1],"max_tokens":1,"cache_salt":")" + salt + "\"}";
+    EXPECT_THAT(error(Dialect::kVllm, "/v1/completions", body.c_str()), HasSubstr("400 cache_salt must be at most 128"))
+        << salt;
+    EXPECT_EQ(error(Dialect::kSglang, "/v1/completions", body.c_str()), "accepted");
+  }
+  EXPECT_EQ(error(Dialect::kVllm, "/v1/completions", R"({"prompt":[1],"max_tokens":1,"cache_salt":"a-b_c.d"})"), "accepted");
+  constexpr const char* kIdsInAChat =
+      R"({"messages":[{"role":"user","content":"a"}],"max_tokens":1,"stream":true,"return_token_ids":true})";
+  EXPECT_THAT(error(Dialect::kSglang, "/v1/chat/completions", kIdsInAChat), HasSubstr("400 return_token_ids"));
+  EXPECT_EQ(error(Dialect::kVllm, "/v1/chat/completions", kIdsInAChat), "accepted");
   EXPECT_THAT(error(Dialect::kTgi, "/generate", "{}"), HasSubstr("422 inputs"));
   EXPECT_THAT(error(Dialect::kSglang, "/generate", "{}"), HasSubstr("400"));
   EXPECT_EQ(error(Dialect::kVllm, "/v1/completions", R"({"prompt":[[1,2]],"max_tokens":48})"), "accepted");

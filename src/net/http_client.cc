@@ -151,6 +151,7 @@ void HttpClient::Impl::ComposeRequest(const HttpRequest& request, Connection& co
   if (request.method == "POST") {
     fmt::format_to(std::back_inserter(out), "Content-Type: application/json\r\nContent-Length: {}\r\n", request.body.size());
   }
+  out += request.fields;
   out += "\r\n";
   out += request.body;
 }

@@ -38,8 +38,9 @@ struct HttpClientOptions {
 
 struct HttpRequest {
   std::string_view method = "POST";
-  std::string_view path;  // behind the URL's own path, e.g. "/v1/completions"
-  std::string_view body;  // JSON; empty = none
+  std::string_view path;    // behind the URL's own path, e.g. "/v1/completions"
+  std::string_view body;    // JSON; empty = none
+  std::string_view fields;  // further header lines, each with its CRLF
 };
 
 // How long each phase may take, in ns.

@@ -26,6 +26,30 @@ inline std::vector<SlowEvent> SlowParseNdjson(std::string_view text) {
   return events;
 }
 
+// Whether brackets outside of strings open at the first character, which is a brace, and close at the last one.
+inline bool IsOneObject(const std::string& text) {
+  std::string bare;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+      bare += 's';
+    } else if (!in_string && text[i] != ' ' && text[i] != '\t' && text[i] != '\n') {
+      bare += text[i];
+    }
+  }
+  if (in_string || !bare.starts_with('{')) return false;
+  int depth = 0;
+  for (size_t i = 0; i < bare.size(); ++i) {
+    if (bare[i] == '{' || bare[i] == '[') ++depth;
+    if (bare[i] == '}' || bare[i] == ']') --depth;
+    if (depth == 0) return i + 1 == bare.size();
+  }
+  return false;
+}
+
 inline std::vector<SlowEvent> SlowParse(std::string_view text, StreamFormat format) {
   if (format == StreamFormat::kNdjson) return SlowParseNdjson(text);
   std::string normal;  // every line end as LF
@@ -53,7 +77,14 @@ inline std::vector<SlowEvent> SlowParse(std::string_view text, StreamFormat form
     std::string value = colon == std::string::npos ? "" : line.substr(colon + 1);
     if (value.starts_with(' ')) value.erase(0, 1);
     if (field == "event") type_buffer = value;
-    if (field == "data") data_buffer += value + "\n";
+    if (field != "data") continue;
+    data_buffer += value + "\n";
+    if (IsOneObject(data_buffer)) {
+      data_buffer.pop_back();
+      events.push_back({data_buffer, type_buffer});
+      data_buffer.clear();
+      type_buffer.clear();
+    }
   }
   return events;
 }

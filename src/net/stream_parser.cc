@@ -21,6 +21,23 @@ size_t FindLineEnd(std::string_view text) {
 
 }  // namespace
 
+void StreamParser::ObjectScan::Feed(std::string_view line) {
+  bool escaped = false;
+  for (const char c : line) {
+    if (in_string) {
+      in_string = escaped || c != '"';
+      escaped = !escaped && c == '\\';
+      continue;
+    }
+    if (c == ' ' || c == '\t') continue;
+    broken = broken || whole || (!began && c != '{');
+    began = true;
+    if (c == '"') in_string = true;
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && --depth == 0) whole = true;
+  }
+}
+
 StreamParser::StreamParser(StreamFormat format, size_t max_event_bytes) : format_(format), max_event_bytes_(max_event_bytes) {
   constexpr size_t kUsualEventBytes = 1024;
   line_.reserve(kUsualEventBytes);
@@ -30,7 +47,8 @@ StreamParser::StreamParser(StreamFormat format, size_t max_event_bytes) : format
 void StreamParser::Reset(StreamFormat format) {
   format_ = format;
   input_ = {};
-  skip_line_feed_ = line_taken_ = has_data_ = data_is_view_ = dispatched_ = false;
+  skip_line_feed_ = line_taken_ = has_data_ = data_is_view_ = dispatched_ = ended_early_ = lacks_empty_lines_ = false;
+  scan_ = {};
   first_line_ = true;
   line_.clear();
   data_.clear();
@@ -97,6 +115,8 @@ void StreamParser::TakeField(std::string_view line, bool copied) {
   std::string_view value = colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
   if (value.starts_with(' ')) value.remove_prefix(1);
   if (name == "data") {
+    lacks_empty_lines_ = lacks_empty_lines_ || ended_early_;
+    scan_.Feed(value);
     if (!has_data_ && !copied) {
       view_ = value;
       data_is_view_ = true;
@@ -145,11 +165,7 @@ bool StreamParser::TakeWholeEvent(StreamEvent& event) {
 
 StreamParser::Step StreamParser::Next(StreamEvent& event) {
   if (format_ == StreamFormat::kNdjson) return NextNdjson(event);
-  if (dispatched_) {
-    dispatched_ = has_data_ = data_is_view_ = false;
-    data_.clear();
-    type_.clear();
-  }
+  ForgetDispatched();
   if (input_.empty() && !IsPending()) return Step::kNeedBytes;
   if (TakeWholeEvent(event)) return Step::kEvent;
   std::string_view line;
@@ -158,19 +174,56 @@ StreamParser::Step StreamParser::Next(StreamEvent& event) {
     if (!line.empty()) {
       if (line.size() + (data_is_view_ ? view_.size() : data_.size()) > max_event_bytes_) return Step::kTooLarge;
       TakeField(line, copied);
-      continue;
+      if (!scan_.whole || scan_.broken) continue;
+      Dispatch(event);
+      ended_early_ = true;
+      // The usual empty line at once, so that the next event can be taken as a whole.
+      if (!skip_line_feed_ && input_.starts_with('\n')) {
+        input_.remove_prefix(1);
+        ended_early_ = false;
+      }
+      return Step::kEvent;
     }
+    ended_early_ = false;
     if (!has_data_) {
       type_.clear();
+      if (TakeWholeEvent(event)) return Step::kEvent;
       continue;
     }
-    event.data = data_is_view_ ? view_ : std::string_view(data_);
-    event.type = type_;
-    dispatched_ = true;
+    Dispatch(event);
     return Step::kEvent;
   }
   KeepView();
   return line_.size() + data_.size() > max_event_bytes_ ? Step::kTooLarge : Step::kNeedBytes;
+}
+
+void StreamParser::Dispatch(StreamEvent& event) {
+  event.data = data_is_view_ ? view_ : std::string_view(data_);
+  event.type = type_;
+  dispatched_ = true;
+}
+
+void StreamParser::ForgetDispatched() {
+  if (!dispatched_) return;
+  dispatched_ = has_data_ = data_is_view_ = false;
+  data_.clear();
+  type_.clear();
+  scan_ = {};
+}
+
+bool StreamParser::TakeRest(StreamEvent& event) {
+  CHECK(input_.empty());
+  if (line_taken_) line_.clear();
+  line_taken_ = true;
+  if (format_ == StreamFormat::kNdjson) {
+    event = {line_, {}};
+    return line_.find_first_not_of(" \t\r") != std::string::npos;
+  }
+  ForgetDispatched();
+  if (!line_.empty()) TakeField(line_, /*copied=*/true);
+  if (!has_data_) return false;
+  Dispatch(event);
+  return true;
 }
 
 StreamParser::Step StreamParser::NextNdjson(StreamEvent& event) {

@@ -1,5 +1,8 @@
 // Events out of a byte stream: server-sent events (WHATWG HTML, section 9.2.6) and newline-delimited JSON. Any split of the
 // stream into pushes gives the same events.
+//
+// One deviation: an event whose data so far is one whole JSON object ends with its line, since some servers put one line end
+// instead of two between events. What follows could not be a part of it.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +46,14 @@ class StreamParser {
   bool TakeAhead(size_t size);
 
   // Whether the stream could end here; false = an incomplete event is pending. (A stream's end completes no event.)
-  bool AtBoundary() const { return line_.empty() && !has_data_; }
+  bool AtBoundary() const { return (line_.empty() || line_taken_) && !has_data_; }
+
+  // At the stream's end, after Next said kNeedBytes: the event or line that lacks nothing but its end, which the specification
+  // drops. False = there is none.
+  bool TakeRest(StreamEvent& event);
+
+  // Whether an event began without an empty line before it.
+  bool lacks_empty_lines() const { return lacks_empty_lines_; }
 
  private:
   bool IsPending() const;
@@ -52,6 +62,8 @@ class StreamParser {
   void TakeField(std::string_view line, bool copied);
   Step NextNdjson(StreamEvent& event);
   void KeepView();
+  void Dispatch(StreamEvent& event);
+  void ForgetDispatched();
 
   StreamFormat format_;
   size_t max_event_bytes_;
@@ -64,6 +76,14 @@ class StreamParser {
   bool has_data_ = false;
   bool data_is_view_ = false;  // the event's only data line is `view_`, inside the bytes pushed
   bool dispatched_ = false;    // the last event's data is to be cleared
+  bool ended_early_ = false;   // the last event's empty line has not come yet
+  bool lacks_empty_lines_ = false;
+  // How far the data is one JSON object.
+  struct ObjectScan {
+    void Feed(std::string_view line);
+    int depth = 0;
+    bool in_string = false, began = false, whole = false, broken = false;
+  } scan_;
   std::string_view view_;
   std::string data_;
   std::string type_;

@@ -115,6 +115,53 @@ TEST(ServerSentEvents, AnUnfinishedEventIsNone) {
   EXPECT_TRUE(Parse("data: a\n\n: bye\n", StreamFormat::kServerSentEvents, 4).at_boundary);
 }
 
+// One line end between events: each is there with its own line, not when the next one comes.
+TEST(ServerSentEvents, AWholeObjectNeedsNoEmptyLine) {
+  StreamParser parser;
+  StreamEvent event;
+  parser.Push("event: token\ndata: {\"a\":[\"}\\\"\"]}\n");
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kEvent);
+  EXPECT_EQ(event.data, "{\"a\":[\"}\\\"\"]}");
+  EXPECT_EQ(event.type, "token");
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kNeedBytes);
+  EXPECT_TRUE(parser.AtBoundary());
+  EXPECT_FALSE(parser.lacks_empty_lines());
+  parser.Push("data: {}\n\n");
+  ASSERT_EQ(parser.Next(event), StreamParser::Step::kEvent);
+  EXPECT_EQ(event.data, "{}");
+  EXPECT_THAT(Data("data: {}\ndata: {\"b\":1}\ndata: [DONE]\n\n"), ElementsAre("{}", "{\"b\":1}", "[DONE]"));
+  EXPECT_THAT(Data("data: {\"a\":\ndata: {}}\n\ndata: {} x\ndata: y\n\ndata: {\"a\ndata: {}\n\n"),
+              ElementsAre("{\"a\":\n{}}", "{} x\ny", "{\"a\n{}"));
+  StreamParser run_on;
+  run_on.Push("data: {}\ndata: {}\n");
+  while (run_on.Next(event) == StreamParser::Step::kEvent) {
+  }
+  EXPECT_TRUE(run_on.lacks_empty_lines());
+}
+
+TEST(ServerSentEvents, TheRestIsTheEventThatLacksItsEnd) {
+  for (const StreamFormat format : {StreamFormat::kServerSentEvents, StreamFormat::kNdjson}) {
+    const bool lines = format == StreamFormat::kNdjson;
+    for (const std::string& text : {std::string(lines ? "{}\n[1]" : "data: {}\n\ndata: [1]"),
+                                    std::string(lines ? "{}\n[1]\r" : "data: {}\n\ndata: [1]\n")}) {
+      StreamParser parser(format);
+      StreamEvent event;
+      parser.Push(text);
+      ASSERT_EQ(parser.Next(event), StreamParser::Step::kEvent);
+      ASSERT_EQ(parser.Next(event), StreamParser::Step::kNeedBytes);
+      ASSERT_TRUE(parser.TakeRest(event)) << text;
+      EXPECT_TRUE(event.data.starts_with("[1]"));
+      EXPECT_FALSE(parser.TakeRest(event));
+    }
+    StreamParser parser(format);
+    StreamEvent event;
+    parser.Push(lines ? "{}\n \n" : "data: {}\n\n: bye");
+    while (parser.Next(event) == StreamParser::Step::kEvent) {
+    }
+    EXPECT_FALSE(parser.TakeRest(event));
+  }
+}
+
 // Case 17: very long lines, up to the limit.
 TEST(ServerSentEvents, LongLinesUpToTheLimit) {
   const std::string long_line(1000, 'x');

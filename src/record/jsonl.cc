@@ -30,6 +30,10 @@ constexpr std::array kTokensSources{std::pair{TokensSource::kTokenIds, "token-id
                                     std::pair{TokensSource::kTokenIds, "measured"},
                                     std::pair{TokensSource::kFinalUsage, "server-reported"},
                                     std::pair{TokensSource::kChunks, "estimated"}};
+constexpr std::array kTimingGaps{std::pair{TimingGap::kNone, "none"}, std::pair{TimingGap::kCameWhole, "came_whole"},
+                                 std::pair{TimingGap::kStreamIgnored, "stream_ignored"},
+                                 std::pair{TimingGap::kUnevenChunks, "uneven_chunks"},
+                                 std::pair{TimingGap::kOneBurst, "one_burst"}};
 constexpr std::array kRequestErrors{std::pair{RequestError::kNone, "none"},
                                     std::pair{RequestError::kDns, "dns"},
                                     std::pair{RequestError::kConnectRefused, "connect_refused"},
@@ -217,6 +221,7 @@ RequestRecord RequestFromJson(const Json& line) {
   ReadOptional(line, "sent_s", request.sent_s);
   ReadOptional(line, "headers_s", request.headers_s);
   ReadOptional(line, "first_byte_s", request.first_byte_s);
+  ReadOptional(line, "first_event_s", request.first_event_s);
   ReadOptional(line, "end_s", request.end_s);
   line.at("token_s").get_to(request.token_s);
   if (line.contains("chunk_tokens")) request.chunk_tokens = WholeList(line.at("chunk_tokens"), "chunk_tokens");
@@ -227,6 +232,7 @@ RequestRecord RequestFromJson(const Json& line) {
   if (line.contains("cached_input_tokens"))
     request.cached_input_tokens = Whole<int64_t>(line["cached_input_tokens"], "cached_input_tokens");
   request.tokens_source = ValueOf(kTokensSources, line.value("tokens_source", "token-ids"), "tokens_source");
+  request.timing_gap = ValueOf(kTimingGaps, line.value("timing_gap", "none"), "timing_gap");
   ReadOptional(line, "server_prefill_s", request.server_prefill_s);
   ReadOptional(line, "server_decode_s", request.server_decode_s);
   request.finish = ValueOf(kFinishReasons, line.at("finish").get<std::string>(), "finish");
@@ -234,6 +240,9 @@ RequestRecord RequestFromJson(const Json& line) {
   request.error_kind = ValueOf(kRequestErrors, line.value("error_kind", "none"), "error_kind");
   request.http_status = WholeOr(line, "http_status", 0);
   request.retries = WholeOr(line, "retries", 0);
+  request.request_id = line.value("request_id", "");
+  request.response_id = line.value("response_id", "");
+  if (line.contains("quirks")) line.at("quirks").get_to(request.quirks);
   if (line.contains("token_ids")) request.token_ids = WholeList(line.at("token_ids"), "token_ids");
   request.text = line.value("text", "");
   if (line.contains("extracted") && !line["extracted"].is_null()) request.extracted = line["extracted"].get<std::string>();
@@ -281,6 +290,7 @@ std::string_view Name(PassKind kind) { return NameOf(kPassKinds, kind); }
 std::string_view Name(Source source) { return NameOf(kSources, source); }
 std::string_view Name(FinishReason reason) { return NameOf(kFinishReasons, reason); }
 std::string_view Name(TokensSource source) { return NameOf(kTokensSources, source); }
+std::string_view Name(TimingGap gap) { return NameOf(kTimingGaps, gap); }
 std::string_view Name(RequestError error) { return NameOf(kRequestErrors, error); }
 
 std::string ToJsonLine(const PassRecord& pass) {
@@ -317,6 +327,7 @@ std::string ToJsonLine(const RequestRecord& request) {
   WriteOptional(line, "sent_s", request.sent_s);
   WriteOptional(line, "headers_s", request.headers_s);
   WriteOptional(line, "first_byte_s", request.first_byte_s);
+  WriteOptional(line, "first_event_s", request.first_event_s);
   WriteOptional(line, "end_s", request.end_s);
   if (!request.chunk_tokens.empty()) line["chunk_tokens"] = request.chunk_tokens;
   WriteOptional(line, "first_answer_s", request.first_answer_s);
@@ -328,6 +339,10 @@ std::string ToJsonLine(const RequestRecord& request) {
   if (request.error_kind != RequestError::kNone) line["error_kind"] = Name(request.error_kind);
   if (request.http_status != 0) line["http_status"] = request.http_status;
   if (request.retries != 0) line["retries"] = request.retries;
+  if (request.timing_gap != TimingGap::kNone) line["timing_gap"] = Name(request.timing_gap);
+  if (!request.request_id.empty()) line["request_id"] = request.request_id;
+  if (!request.response_id.empty()) line["response_id"] = request.response_id;
+  if (!request.quirks.empty()) line["quirks"] = request.quirks;
   line["extracted"] = request.extracted ? Json(*request.extracted) : Json(nullptr);
   line["score"] = request.score ? Json(*request.score) : Json(nullptr);
   return DumpJson(line);

@@ -31,6 +31,7 @@ std::string_view Name(PassKind kind);
 std::string_view Name(Source source);
 std::string_view Name(FinishReason reason);
 std::string_view Name(TokensSource source);
+std::string_view Name(TimingGap gap);
 std::string_view Name(RequestError error);
 
 }  // namespace moecap::record

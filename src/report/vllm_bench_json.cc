@@ -34,8 +34,10 @@ std::string RateText(const VllmBenchInputs& inputs) {
 
 bool IsGood(const ToolRequest& view, const metrics::LatencyObjectives& goals) {
   const auto keeps = [](double value, const std::optional<double>& limit) { return !limit || value <= *limit; };
+  if (!view.ttft_s && (goals.ttft_s || goals.tpot_s)) return false;
   // A request of one token counts as one without a TPOT.
-  return keeps(view.ttft_s, goals.ttft_s) && keeps(view.tpot_s.value_or(0), goals.tpot_s) && keeps(view.e2e_s, goals.e2e_s);
+  return keeps(view.ttft_s.value_or(0), goals.ttft_s) && keeps(view.tpot_s.value_or(0), goals.tpot_s) &&
+         keeps(view.e2e_s, goals.e2e_s);
 }
 
 // Chunks, not tokens, in the fullest second since the first request was sent: as vLLM counts them.
@@ -52,7 +54,7 @@ double MostChunksInASecond(const std::vector<Output>& outputs) {
   std::vector<int64_t> seconds(static_cast<size_t>(std::ceil(last_s - first_s)) + 1);
   for (const Output& output : outputs) {
     if (!output.view) continue;
-    double at_s = output.view->start_s + output.view->ttft_s - first_s;
+    double at_s = output.view->start_s + output.view->ttft_s.value_or(output.view->e2e_s) - first_s;
     const auto add = [&] {
       if (const auto second = static_cast<size_t>(at_s); second < seconds.size()) ++seconds[second];
     };
@@ -90,7 +92,7 @@ void WriteDetails(const std::vector<Output>& outputs, Json& json) {
   };
   list("input_lens", [](const Output& o) { return o.request->input_tokens; });
   list("output_lens", [](const Output& o) { return o.view ? o.request->output_tokens : int64_t{0}; });
-  list("ttfts", [](const Output& o) { return o.view ? o.view->ttft_s : 0.0; });
+  list("ttfts", [](const Output& o) { return o.view ? OrNull(o.view->ttft_s) : Json(0.0); });
   list("itls", [](const Output& o) { return o.view ? Json(o.view->itl_s) : Json::array(); });
 }
 
@@ -124,7 +126,7 @@ void WriteAllStatistics(const std::vector<Output>& outputs, const VllmBenchInput
   std::vector<double> ttft, tpot, itl, e2e, queue, e2e_with_queue;
   for (const Output& output : outputs) {
     if (!output.view) continue;
-    ttft.push_back(output.view->ttft_s);
+    if (output.view->ttft_s) ttft.push_back(*output.view->ttft_s);
     if (output.view->tpot_s) tpot.push_back(*output.view->tpot_s);
     itl.insert(itl.end(), output.view->itl_s.begin(), output.view->itl_s.end());
     e2e.push_back(output.view->e2e_s);
@@ -174,7 +176,8 @@ Result<Json> VllmBenchJson(std::span<const RequestRecord> requests, const VllmBe
   json["tokenizer_id"] = nullptr;
   json["num_prompts"] = requests.size();
   json["request_rate"] = inputs.request_rate ? Json(*inputs.request_rate) : Json("inf");
-  json["burstiness"] = inputs.burstiness;
+  const bool regular = inputs.burstiness && std::isinf(*inputs.burstiness);
+  json["burstiness"] = regular ? Json("inf") : OrNull(inputs.burstiness);
   json["max_concurrency"] = inputs.max_concurrency ? Json(*inputs.max_concurrency) : Json(nullptr);
   json["duration"] = totals.duration_s;
   json["completed"] = totals.completed;
@@ -202,6 +205,25 @@ Result<Json> VllmBenchJson(std::span<const RequestRecord> requests, const VllmBe
   json["rtfx"] = 0.0;  // seconds of audio heard per second: none
   WriteAllStatistics(outputs, inputs, json);
   return json;
+}
+
+std::string VllmBackend(std::string_view api, std::string_view server) {
+  // The keys of vLLM's ASYNC_REQUEST_FUNCS, by what is said to whom; the first row that fits counts.
+  struct Row {
+    std::string_view api, server, backend;
+  };
+  constexpr Row kRows[] = {
+      {"completions", "vLLM", "vllm"},
+      {"completions", "", "openai"},
+      {"chat", "", "openai-chat"},
+      {"sglang", "", "sglang"},
+      {"tgi", "", "tgi"},
+      {"llama-server", "", "llama.cpp"},
+      {"", "llama", "llama.cpp"},
+      {"", "", "openai-chat"},
+  };
+  const auto fits = [&](const Row& row) { return (row.api.empty() || row.api == api) && server.starts_with(row.server); };
+  return std::string(std::ranges::find_if(kRows, fits)->backend);
 }
 
 std::string VllmBenchFileName(const VllmBenchInputs& inputs) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "report/compat_report.h"
@@ -249,6 +250,38 @@ TEST(CompatReport, SideBySide) {
   EXPECT_EQ(json["cells"][0]["views"][1]["tool"], "vllm");
   EXPECT_NEAR(json["cells"][0]["views"][1]["figures"]["ttft_s"]["mean"].get<double>(), 0.375, 1e-12);
   EXPECT_FALSE(json["cells"][0]["views"][5]["figures"].contains("itl_s"));
+}
+
+TEST(VllmBenchJson, BurstinessIsInfiniteForConstantGapsAndNullForOthers) {
+  VllmBenchInputs inputs = Inputs();
+  inputs.burstiness = std::numeric_limits<double>::infinity();
+  EXPECT_EQ((*VllmBenchJson(ThreeRequests(), inputs))["burstiness"], "inf");
+  inputs.burstiness.reset();
+  EXPECT_TRUE((*VllmBenchJson(ThreeRequests(), inputs))["burstiness"].is_null());
+}
+
+TEST(VllmBenchJson, BackendsHaveVllmsNames) {
+  EXPECT_EQ(VllmBackend("completions", "vLLM 0.99.0"), "vllm");
+  EXPECT_EQ(VllmBackend("completions", "unknown"), "openai");
+  EXPECT_EQ(VllmBackend("chat", "vLLM 0.11.0"), "openai-chat");
+  EXPECT_EQ(VllmBackend("sglang", "SGLang 0.5.1"), "sglang");
+  EXPECT_EQ(VllmBackend("tgi", "TGI 3.0"), "tgi");
+  EXPECT_EQ(VllmBackend("chat", "TensorRT-LLM"), "openai-chat");
+  EXPECT_EQ(VllmBackend("llama-server", "llama-server b1"), "llama.cpp");
+  EXPECT_EQ(VllmBackend("", "llama.cpp b9999"), "llama.cpp");
+}
+
+TEST(VllmBenchJson, AnAnswerThatCameWholeHasNoTtft) {
+  auto requests = ThreeRequests();
+  requests[0].timing_gap = record::TimingGap::kStreamIgnored;
+  VllmBenchInputs inputs = Inputs();
+  inputs.save_detailed = true;
+  inputs.goodput.tpot_s = 10;
+  const Json json = *VllmBenchJson(requests, inputs);
+  EXPECT_TRUE(json["ttfts"][0].is_null());
+  EXPECT_NEAR(json["mean_ttft_ms"].get<double>(), 250, 1e-9) << "of the second request alone";
+  EXPECT_TRUE(json["mean_tpot_ms"].is_null());
+  EXPECT_NEAR(json["request_goodput"].get<double>() * json["duration"].get<double>(), 1, 1e-9);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/rng.h"
@@ -125,6 +126,21 @@ double ExpectedRequests(const ArrivalProcess& process, double time_s) {
     if (time_s <= 0) return expected;
   }
   return expected + time_s * process.rate_per_s;
+}
+
+std::optional<double> Burstiness(const ArrivalProcess& process) {
+  if (process.burst != 1) return std::nullopt;
+  switch (process.gaps) {
+    case GapShape::kConstant:
+      return std::numeric_limits<double>::infinity();
+    case GapShape::kExponential:
+      return 1;
+    case GapShape::kGamma:
+      return process.shape;
+    case GapShape::kWeibull:
+      return process.shape == 1 ? std::optional(1.0) : std::nullopt;
+  }
+  CHECK(false);
 }
 
 }  // namespace moecap::workload

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -42,5 +43,9 @@ Result<std::vector<double>> ScheduleArrivals(const ArrivalProcess& process, int6
 
 // Expected requests until `time_s`: the integral of the rate.
 double ExpectedRequests(const ArrivalProcess& process, double time_s);
+
+// The shape of the gaps as a Gamma distribution, vLLM's "burstiness": 1 for Poisson, infinite for constant gaps. Null when they
+// are none: Weibull gaps, requests that come several at a time.
+std::optional<double> Burstiness(const ArrivalProcess& process);
 
 }  // namespace moecap::workload

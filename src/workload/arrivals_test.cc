@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "stats/summary.h"
 
@@ -103,6 +104,15 @@ TEST(Arrivals, RefuseImpossibleProcesses) {
   EXPECT_THAT(ScheduleArrivals({.burst = 0}, 1).error().message, HasSubstr("burst of 0"));
   EXPECT_THAT(ScheduleArrivals({.ramp = {{0, 1, 1}}}, 1).error().message, HasSubstr("in 0 s"));
   EXPECT_THAT(ScheduleArrivals({}, -1).error().message, HasSubstr("-1 requests"));
+}
+
+TEST(Arrivals, BurstinessIsThatOfAGammaDistribution) {
+  EXPECT_EQ(Burstiness({.gaps = GapShape::kExponential, .shape = 3}), 1);
+  EXPECT_EQ(Burstiness({.gaps = GapShape::kGamma, .shape = 0.5}), 0.5);
+  EXPECT_EQ(Burstiness({.gaps = GapShape::kConstant}), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(Burstiness({.gaps = GapShape::kWeibull, .shape = 0.5}), std::nullopt);
+  EXPECT_EQ(Burstiness({.gaps = GapShape::kWeibull, .shape = 1}), 1);
+  EXPECT_EQ(Burstiness({.gaps = GapShape::kGamma, .shape = 2, .burst = 4}), std::nullopt);
 }
 
 }  // namespace

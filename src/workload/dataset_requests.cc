@@ -11,6 +11,8 @@
 namespace moecap::workload {
 namespace {
 
+constexpr int64_t kBytesPerToken = 4;
+
 class DatasetRequests {
  public:
   DatasetRequests(RequestBuilder& builder, const PromptFile& file) : builder_(builder), config_(builder.config()), file_(file) {
@@ -28,8 +30,8 @@ class DatasetRequests {
       // The round is behind every id or behind none, so that ids stay different whatever they end in.
       prompt.id = repeats ? fmt::format("{}@{}", entry.id, round + 1) : entry.id;
       prompt.cache_salt = builder_.Salt(fmt::format("r{}", i));
-      RETURN_IF_ERROR(SetText(entry.messages.front(), prompt));
-      RETURN_IF_ERROR(AddWithOutput(entry, i, std::move(prompt)));
+      RETURN_IF_ERROR(SetText(entry.turns.front().message, prompt));
+      RETURN_IF_ERROR(AddWithOutput(entry, 0, i, std::move(prompt)));
     }
     if (repeats)
       builder_.set().notes.push_back(fmt::format("The data set has {} prompts, which are sent repeatedly", order_.size()));
@@ -43,18 +45,30 @@ class DatasetRequests {
     for (int64_t i = 0; index < most && (turns || i < std::ssize(order_)); ++i) {
       const PromptEntry& entry = EntryAt(i);
       Rng rng(StreamSeed(config_.seed, Stream::kConversation, static_cast<uint64_t>(i)));
-      const int64_t length = std::min(DrawInteger(config_.conversations->turns, rng), std::ssize(entry.messages));
+      const int64_t length = std::min(DrawInteger(config_.conversations->turns, rng), std::ssize(entry.turns));
       for (int64_t turn = 0; turn < length && index < most; ++turn, ++index) {
         PlannedPrompt prompt;
         prompt.id = fmt::format("c{}-{}", i, turn);
         prompt.conversation = i;
         prompt.cache_salt = builder_.Salt(fmt::format("c{}", i));
-        prompt.text = entry.messages[static_cast<size_t>(turn)];
+        prompt.text = entry.turns[static_cast<size_t>(turn)].message;
         if (turn > 0) prompt.think_s = DrawReal(config_.conversations->think_s, rng);
-        RETURN_IF_ERROR(AddWithOutput(entry, index, std::move(prompt)));
+        RETURN_IF_ERROR(AddWithOutput(entry, static_cast<size_t>(turn), index, std::move(prompt)));
       }
     }
     return {};
+  }
+
+  // Whether every answer's length is that of a recorded answer.
+  bool all_recorded() const { return recorded_ == std::ssize(builder_.set().prompts); }
+
+  // What a reader must know of the lengths.
+  void NoteEstimates() {
+    if (estimated_ == 0 || builder_.is_warmup()) return;
+    builder_.set().notes.push_back(
+        fmt::format("The lengths of {} answers are estimates: the recorded answer's bytes over {}, since no tokenizer of the "
+                    "server counts it",
+                    estimated_, kBytesPerToken));
   }
 
  private:
@@ -75,7 +89,17 @@ class DatasetRequests {
     return {};
   }
 
-  Status AddWithOutput(const PromptEntry& entry, int64_t index, PlannedPrompt prompt) {
+  // How many tokens the recorded answer has: by the server's tokenizer, else about as many as a quarter of its bytes.
+  Result<int64_t> AnswerTokens(const std::string& answer) {
+    if (!builder_.fits() || builder_.is_warmup()) {
+      ++estimated_;
+      return std::max<int64_t>(1, (std::ssize(answer) + kBytesPerToken - 1) / kBytesPerToken);
+    }
+    ASSIGN_OR_RETURN(const int64_t tokens, builder_.count_tokens()(answer));
+    return std::max<int64_t>(1, tokens - builder_.special_tokens());
+  }
+
+  Status AddWithOutput(const PromptEntry& entry, size_t turn, int64_t index, PlannedPrompt prompt) {
     const int64_t most = config_.max_output_tokens.value_or(kMostLength);
     bool is_known = true;
     if (config_.output_tokens) {
@@ -83,6 +107,10 @@ class DatasetRequests {
       prompt.output_tokens = std::min(DrawInteger(*config_.output_tokens, rng), most);
     } else if (entry.output_tokens) {
       prompt.output_tokens = std::min(*entry.output_tokens, most);
+    } else if (const std::string& answer = entry.turns[turn].answer; !answer.empty()) {
+      ASSIGN_OR_RETURN(const int64_t tokens, AnswerTokens(answer));
+      ++recorded_;
+      prompt.output_tokens = std::min(tokens, most);
     } else {
       prompt.output_tokens = config_.max_output_tokens.value_or(kDefaultMaxOutputTokens);
       is_known = false;
@@ -95,6 +123,7 @@ class DatasetRequests {
   const WorkloadConfig& config_;
   const PromptFile& file_;
   std::vector<size_t> order_;
+  int64_t recorded_ = 0, estimated_ = 0;
 };
 
 }  // namespace
@@ -106,6 +135,7 @@ Result<std::string> AddFromDataset(RequestBuilder& builder) {
   const bool converses = config.conversations && !builder.is_warmup();
   RETURN_IF_ERROR(converses ? requests.AddConversations(config.requests)
                             : requests.AddRequests(config.requests.value_or(std::ssize(file.entries))));
+  requests.NoteEstimates();
   RequestSet& set = builder.set();
   set.has_conversations = converses;
   if (file.skipped > 0)
@@ -114,6 +144,10 @@ Result<std::string> AddFromDataset(RequestBuilder& builder) {
   std::string output = config.max_output_tokens || !config.output_tokens
                            ? fmt::format("at most {} tokens out", config.max_output_tokens.value_or(kDefaultMaxOutputTokens))
                            : fmt::format("{} tokens out", Describe(*config.output_tokens));
+  if (requests.all_recorded()) {
+    output = fmt::format("as many tokens out as recorded{}",
+                         config.max_output_tokens ? fmt::format(", at most {}", *config.max_output_tokens) : "");
+  }
   return fmt::format("{} {} of the data set {} (text), {}", set.prompts.size(), converses ? "turns" : "prompts",
                      config.dataset->path.filename().string(), output);
 }

@@ -1,9 +1,11 @@
 #include "workload/make_requests.h"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <unordered_map>
 
 #include "base/rng.h"
@@ -130,11 +132,30 @@ Result<RequestSet> Make(const WorkloadConfig& config, const RequestOptions& opti
 
 }  // namespace
 
+std::string CleanSalt(const std::string& text) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
+  if (text.size() <= kMostRunSaltBytes && std::ranges::all_of(text, plain)) return text;
+  std::string salt = text.substr(0, kMostRunSaltBytes - 17);
+  std::ranges::replace_if(salt, std::not_fn(plain), '-');
+  return fmt::format("{}-{:016x}", salt, XXH3_64bits(text.data(), text.size()));
+}
+
 RequestBuilder::RequestBuilder(const WorkloadConfig& config, const RequestOptions& options, bool is_warmup)
-    : config_(config), options_(options), is_warmup_(is_warmup), content_(VocabularyOf(config), config.seed, is_warmup) {}
+    : config_(config),
+      options_(options),
+      is_warmup_(is_warmup),
+      content_(VocabularyOf(config), config.seed, is_warmup),
+      run_salt_(CleanSalt(options.run_salt)) {}
+
+int64_t RequestBuilder::special_tokens() {
+  if (!special_tokens_) special_tokens_ = options_.count_tokens("");
+  return special_tokens_->ok() ? **special_tokens_ : 0;
+}
 
 std::string RequestBuilder::Salt(const std::string& scope) const {
-  const std::string run = options_.run_salt + (is_warmup_ ? "-warmup" : "");
+  const std::string run = run_salt_ + (is_warmup_ ? "-warmup" : "");
   switch (config_.salt) {
     case SaltScope::kUnique:
       return run + "-" + scope;

@@ -15,11 +15,16 @@ namespace moecap::workload {
 using CountTokens = std::function<Result<int64_t>(const std::string& text)>;
 
 struct RequestOptions {
-  // Tells this run's cache salts from those of other runs: unique to the run. Never part of a prompt.
+  // Tells this run's cache salts from those of other runs: unique to the run. Never part of a prompt. Any text (CleanSalt).
   std::string run_salt = "run";
   // With it, generated texts get exactly their planned length, as far as their words allow (docs/workloads.md). May be empty.
   CountTokens count_tokens;
 };
+
+// A salt that servers take (vLLM refuses '/', '@', NUL and more than 128 bytes): of letters, digits, '.', '_' and '-', short
+// enough for a scope behind it. A text that is none already gets a hash of itself, so that different texts stay different.
+inline constexpr size_t kMostRunSaltBytes = 80;
+std::string CleanSalt(const std::string& text);
 
 // Requires a configuration as ReadWorkload accepts it. The prompts depend on the configuration and the files it names alone, on
 // every machine; the first requests of a longer set are those of a shorter one. Errors: kBadInput for files that are missing or

@@ -389,6 +389,27 @@ Result<int64_t> CountLikeATokenizer(const std::string& text) {
   return tokens;
 }
 
+// ShareGPT's answers say how long answers are: counted by the server's tokenizer, else estimated and marked.
+TEST_F(WorkloadFile, DatasetAnswersGiveTheLength) {
+  const std::string path = Write(
+      R"([{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "one two three"}, {"from": "human", "value": "r"},
+                            {"from": "gpt", "value": "yes"}]}])");
+  const RequestSet estimated = Make("{dataset: " + path + "}");
+  EXPECT_EQ(estimated.prompts[0].output_tokens, 4) << "13 bytes over 4";
+  EXPECT_TRUE(estimated.prompts[0].exact_output);
+  EXPECT_THAT(estimated.notes, testing::ElementsAre(HasSubstr("lengths of 1 answers are estimates")));
+  EXPECT_THAT(estimated.description, HasSubstr("as many tokens out as recorded"));
+  RequestOptions counting;
+  counting.count_tokens = CountLikeATokenizer;
+  const RequestSet counted = Make("{dataset: " + path + ", conversations: {turns: 2}}", counting);
+  EXPECT_EQ(counted.prompts[0].output_tokens, 4)
+      << "one, two, and two of three; the token before the text is none of the answer";
+  EXPECT_EQ(counted.prompts[1].output_tokens, 1);
+  EXPECT_THAT(counted.notes, testing::IsEmpty());
+  EXPECT_EQ(Make("{dataset: " + path + ", output_tokens: 7}").prompts[0].output_tokens, 7);
+  EXPECT_EQ(Make("{dataset: " + path + ", max_output_tokens: 3}").prompts[0].output_tokens, 3);
+}
+
 TEST(Fitted, TextsGetExactlyTheirLength) {
   int64_t calls = 0;
   RequestOptions options;

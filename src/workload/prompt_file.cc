@@ -4,11 +4,11 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <string_view>
 #include <unordered_set>
 
 #include "base/fs.h"
-#include "workload/dataset.h"
 #include "workload/workload_config.h"
 
 namespace moecap::workload {
@@ -17,19 +17,79 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr const char* kFormats =
-    "each entry must be {\"conversations\": [...]} (ShareGPT), {\"prompt\": ...} or {\"question\": ..., \"answer\": ...}";
+    "each entry must have one of \"messages\" or \"conversations\" (turns with role and content, or from and value), "
+    "\"turns\", "
+    "\"prompt\", \"question\", \"instruction\" (and \"input\"), \"text\"";
 
-Result<std::vector<std::string>> UserMessages(const dom::element& conversations) {
-  dom::array turns;
-  if (conversations.get(turns) != simdjson::SUCCESS) return BadInput("\"conversations\" must be a list of turns");
-  std::vector<std::string> messages;
-  for (const dom::element turn : turns) {
-    std::string_view from, value;
-    if (turn["from"].get(from) != simdjson::SUCCESS || turn["value"].get(value) != simdjson::SUCCESS)
-      return BadInput("a turn of \"conversations\" must have the texts \"from\" and \"value\"");
-    if ((from == "human" || from == "user") && !value.empty()) messages.emplace_back(value);
+// A text, or a list of parts of which those with a text count. Null = neither.
+std::optional<std::string> TextOf(const dom::element& content) {
+  std::string_view text;
+  if (content.get(text) == simdjson::SUCCESS) return std::string(text);
+  dom::array parts;
+  if (content.get(parts) != simdjson::SUCCESS) return std::nullopt;
+  std::string joined;
+  for (const dom::element part : parts) {
+    if (part.get(text) == simdjson::SUCCESS || part["text"].get(text) == simdjson::SUCCESS) joined += text;
   }
-  return messages;
+  return joined;
+}
+
+bool IsOneOf(std::string_view word, std::initializer_list<std::string_view> words) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+// What is said in turns: of the user, and behind each of it the answer that was recorded.
+Status AddTurns(const dom::element& turns, const std::string& key, PromptEntry& prompt) {
+  dom::array list;
+  if (turns.get(list) != simdjson::SUCCESS) return BadInput(fmt::format("\"{}\" must be a list of turns", key));
+  for (const dom::element turn : list) {
+    std::string_view plain;
+    if (turn.get(plain) == simdjson::SUCCESS) {  // MT-Bench: what the user says, turn by turn
+      if (!plain.empty()) prompt.turns.push_back({std::string(plain), ""});
+      continue;
+    }
+    std::string_view role;
+    dom::element content;
+    const bool spoken = turn["role"].get(role) == simdjson::SUCCESS || turn["from"].get(role) == simdjson::SUCCESS;
+    const bool said = turn["content"].get(content) == simdjson::SUCCESS || turn["value"].get(content) == simdjson::SUCCESS;
+    if (!spoken || !said)
+      return BadInput(
+          fmt::format("a turn of \"{}\" must have the texts \"role\" and \"content\", or \"from\" and \"value\"", key));
+    if (content.is_null()) continue;  // a call of a tool
+    const auto text = TextOf(content);
+    if (!text) return BadInput(fmt::format("the content of a turn of \"{}\" must be a text or a list of parts", key));
+    if (text->empty()) continue;
+    if (IsOneOf(role, {"human", "user"})) prompt.turns.push_back({*text, ""});
+    const bool answers = IsOneOf(role, {"gpt", "assistant", "chatgpt", "bing", "bard", "model"});
+    if (answers && !prompt.turns.empty()) prompt.turns.back().answer += *text;
+  }
+  return {};
+}
+
+// A text that is not empty.
+Result<std::string> Text(const dom::element& field, const std::string& key) {
+  std::string_view text;
+  if (field.get(text) != simdjson::SUCCESS || text.empty())
+    return BadInput(fmt::format("\"{}\" must be a text that is not empty", key));
+  return std::string(text);
+}
+
+// One turn: what stands under `key`, and the answer under one of the keys that data sets use for it.
+Status AddPrompt(const dom::element& entry, const std::string& key, PromptEntry& prompt) {
+  dom::element field;
+  if (entry[key].get(field) != simdjson::SUCCESS) return BadInput(kFormats);
+  if (field.is_array()) return AddTurns(field, key, prompt);
+  ASSIGN_OR_RETURN(std::string text, Text(field, key));
+  std::string_view input;
+  if (key == "instruction" && entry["input"].get(input) == simdjson::SUCCESS && !input.empty())
+    text += fmt::format("\n\n{}", input);
+  PromptTurn turn{std::move(text), ""};
+  std::string_view answer;
+  for (const char* answer_key : {"output", "completion", "response"}) {
+    if (turn.answer.empty() && entry[answer_key].get(answer) == simdjson::SUCCESS) turn.answer = answer;
+  }
+  prompt.turns.push_back(std::move(turn));
+  return {};
 }
 
 Result<std::optional<int64_t>> OutputTokens(const dom::element& entry) {
@@ -42,11 +102,14 @@ Result<std::optional<int64_t>> OutputTokens(const dom::element& entry) {
 }
 
 std::string IdOf(const dom::element& entry, size_t number) {
-  dom::element id;
-  std::string_view text;
-  if (entry["id"].get(id) != simdjson::SUCCESS || id.is_null()) return std::to_string(number);
-  if (id.get(text) == simdjson::SUCCESS) return std::string(text);
-  return simdjson::to_string(id);
+  for (const char* key : {"id", "question_id", "conversation_id"}) {
+    dom::element id;
+    std::string_view text;
+    if (entry[key].get(id) != simdjson::SUCCESS || id.is_null()) continue;
+    if (id.get(text) == simdjson::SUCCESS) return std::string(text);
+    return simdjson::to_string(id);
+  }
+  return std::to_string(number);
 }
 
 // Adds the entry to the file.
@@ -56,25 +119,18 @@ class Collector {
     if (!entry.is_object()) return BadInput("the entry is not a JSON object");
     PromptEntry prompt;
     dom::element field;
-    if (entry["conversations"].get(field) == simdjson::SUCCESS) {
-      ASSIGN_OR_RETURN(prompt.messages, UserMessages(field));
-      if (prompt.messages.empty()) {
-        ++file_.skipped;
-        return {};
-      }
-    } else if (entry["prompt"].get(field) == simdjson::SUCCESS) {
-      std::string_view text;
-      if (field.get(text) != simdjson::SUCCESS || text.empty()) return BadInput("\"prompt\" must be a text that is not empty");
-      prompt.messages.emplace_back(text);
-      ASSIGN_OR_RETURN(prompt.output_tokens, OutputTokens(entry));
-    } else {
-      return BadInput(kFormats);
+    ASSIGN_OR_RETURN(prompt.output_tokens, OutputTokens(entry));
+    for (const char* key : {"conversations", "messages", "turns"}) {
+      if (entry[key].get(field) != simdjson::SUCCESS) continue;
+      RETURN_IF_ERROR(AddTurns(field, key, prompt));
+      return Keep(std::move(prompt), entry, number);
     }
-    prompt.id = IdOf(entry, number);
-    // ShareGPT repeats ids where a long conversation was cut into several.
-    while (!ids_.insert(prompt.id).second) prompt.id += fmt::format("#{}", number);
-    file_.entries.push_back(std::move(prompt));
-    return {};
+    for (const char* key : {"prompt", "question", "instruction", "text"}) {
+      if (entry[key].get(field) != simdjson::SUCCESS) continue;
+      RETURN_IF_ERROR(AddPrompt(entry, key, prompt));
+      return Keep(std::move(prompt), entry, number);
+    }
+    return BadInput(kFormats);
   }
 
   Result<PromptFile> Finish(const std::filesystem::path& path) && {
@@ -83,21 +139,51 @@ class Collector {
   }
 
  private:
+  Status Keep(PromptEntry prompt, const dom::element& entry, size_t number) {
+    if (prompt.turns.empty()) {
+      ++file_.skipped;
+      return {};
+    }
+    prompt.id = IdOf(entry, number);
+    // ShareGPT repeats ids where a long conversation was cut into several.
+    while (!ids_.insert(prompt.id).second) prompt.id += fmt::format("#{}", number);
+    file_.entries.push_back(std::move(prompt));
+    return {};
+  }
+
   PromptFile file_;
   std::unordered_set<std::string> ids_;
 };
 
-Result<PromptFile> ReadArray(const std::string& text, const std::filesystem::path& path) {
-  dom::parser parser;
-  dom::array entries;
-  if (const auto error = parser.parse(text).get(entries); error != simdjson::SUCCESS)
-    return BadInput(fmt::format("{}: not valid JSON: {}", path.string(), simdjson::error_message(error)));
+Result<PromptFile> ReadEntries(const dom::array& entries, const std::filesystem::path& path) {
   Collector collector;
   size_t number = 0;
   for (const dom::element entry : entries) {
     if (const Status added = collector.Add(entry, ++number); !added.ok())
       return Annotate(fmt::format("{}: entry {}", path.string(), number), added.error());
   }
+  return std::move(collector).Finish(path);
+}
+
+Result<PromptFile> ReadArray(const std::string& text, const std::filesystem::path& path) {
+  dom::parser parser;
+  dom::array entries;
+  if (const auto error = parser.parse(text).get(entries); error != simdjson::SUCCESS)
+    return BadInput(fmt::format("{}: not valid JSON: {}", path.string(), simdjson::error_message(error)));
+  return ReadEntries(entries, path);
+}
+
+// One JSON object over several lines: a list of entries under a name, or the only entry. Null = it is something else.
+std::optional<Result<PromptFile>> ReadObject(const std::string& text, const std::filesystem::path& path) {
+  dom::parser parser;
+  dom::element object;
+  if (parser.parse(text).get(object) != simdjson::SUCCESS) return std::nullopt;
+  dom::array entries;
+  for (const char* key : {"data", "rows", "examples", "prompts"}) {
+    if (object[key].get(entries) == simdjson::SUCCESS) return ReadEntries(entries, path);
+  }
+  Collector collector;
+  if (const Status added = collector.Add(object, 1); !added.ok()) return Annotate(path.string(), added.error());
   return std::move(collector).Finish(path);
 }
 
@@ -119,27 +205,6 @@ Result<PromptFile> ReadEachLine(const std::string& text, const std::filesystem::
   return std::move(collector).Finish(path);
 }
 
-Result<PromptFile> ReadProblemFile(const std::filesystem::path& path) {
-  ASSIGN_OR_RETURN(std::vector<Problem> problems, ReadProblems(path));
-  PromptFile file;
-  for (Problem& problem : problems) {
-    if (problem.question.empty()) return BadInput(fmt::format("{}: the question of {} is empty", path.string(), problem.id));
-    PromptEntry entry;
-    entry.id = std::move(problem.id);
-    entry.messages.push_back(std::move(problem.question));
-    file.entries.push_back(std::move(entry));
-  }
-  return file;
-}
-
-// Whether the first line is an object with "question" and no "prompt".
-bool HoldsProblems(std::string_view first_line) {
-  dom::parser parser;
-  dom::element entry, field;
-  return parser.parse(first_line.data(), first_line.size()).get(entry) == simdjson::SUCCESS &&
-         entry["question"].get(field) == simdjson::SUCCESS && entry["prompt"].get(field) != simdjson::SUCCESS;
-}
-
 }  // namespace
 
 Result<PromptFile> ReadPromptFile(const std::filesystem::path& path) {
@@ -147,7 +212,7 @@ Result<PromptFile> ReadPromptFile(const std::filesystem::path& path) {
   const size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string::npos) return BadInput(fmt::format("{}: the file is empty; {}", path.string(), kFormats));
   if (text[begin] == '[') return ReadArray(text, path);
-  if (HoldsProblems(std::string_view(text).substr(begin, text.find('\n', begin) - begin))) return ReadProblemFile(path);
+  if (auto file = ReadObject(text, path)) return std::move(*file);
   return ReadEachLine(text, path);
 }
 

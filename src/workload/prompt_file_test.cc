@@ -27,6 +27,12 @@ class PromptFileTest : public testing::Test {
   std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) / ("moecap-prompts-" + std::to_string(::getpid()));
 };
 
+std::vector<std::string> Messages(const PromptEntry& entry) {
+  std::vector<std::string> messages;
+  for (const PromptTurn& turn : entry.turns) messages.push_back(turn.message);
+  return messages;
+}
+
 constexpr const char* kConversation =
     R"({"id": "ab", "conversations": [{"from": "system", "value": "be brief"}, {"from": "human", "value": "h\u00e9"},)"
     R"({"from": "gpt", "value": "one"}, {"from": "user", "value": "second"}, {"from": "human", "value": ""}]})";
@@ -37,7 +43,9 @@ TEST_F(PromptFileTest, ReadsShareGptAsArrayAndAsLines) {
     const auto file = Read(text);
     ASSERT_TRUE(file.ok()) << file.error().message;
     ASSERT_EQ(file->entries.size(), 2u);
-    EXPECT_THAT(file->entries[0].messages, ElementsAre("h\xc3\xa9", "second"));
+    EXPECT_THAT(Messages(file->entries[0]), ElementsAre("h\xc3\xa9", "second"));
+    EXPECT_EQ(file->entries[0].turns[0].answer, "one");
+    EXPECT_EQ(file->entries[0].turns[1].answer, "");
     EXPECT_EQ(file->entries[0].id, "ab");
     EXPECT_NE(file->entries[1].id, "ab");
     EXPECT_EQ(file->entries[0].output_tokens, std::nullopt);
@@ -60,11 +68,42 @@ TEST_F(PromptFileTest, ReadsPlainPromptsAndProblems) {
   EXPECT_EQ(prompts->entries[0].id, "1");
   EXPECT_EQ(prompts->entries[0].output_tokens, 5);
   EXPECT_EQ(prompts->entries[1].id, "17");
-  EXPECT_THAT(prompts->entries[1].messages, ElementsAre("b"));
+  EXPECT_THAT(Messages(prompts->entries[1]), ElementsAre("b"));
   const auto problems = Read("\n{\"question\": \"1+1?\", \"answer\": \"2\", \"id\": \"p\"}\n");
   ASSERT_TRUE(problems.ok()) << problems.error().message;
-  EXPECT_THAT(problems->entries[0].messages, ElementsAre("1+1?"));
+  EXPECT_THAT(Messages(problems->entries[0]), ElementsAre("1+1?"));
   EXPECT_EQ(problems->entries[0].id, "p");
+}
+
+// "messages | answers" of the only entry.
+std::string Only(const Result<PromptFile>& file) {
+  if (!file.ok()) return file.error().message;
+  std::string text;
+  for (const PromptTurn& turn : file->entries.at(0).turns) text += turn.message + "|" + turn.answer + ";";
+  return text;
+}
+
+TEST_F(PromptFileTest, ReadsTheFieldsDataSets) {
+  EXPECT_EQ(
+      Only(Read(
+          R"({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"},)"
+          R"({"role": "assistant", "content": null}, {"role": "assistant", "content": "a"}, {"role": "user", "content": "r"}]})")),
+      "q|a;r|;");
+  EXPECT_EQ(
+      Only(Read(
+          R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]}]})")),
+      "ab|;");
+  EXPECT_EQ(Only(Read(R"({"conversations": [{"role": "user", "content": "q"}]})")), "q|;");
+  EXPECT_EQ(Only(Read(R"({"question_id": 81, "turns": ["one", "two"]})")), "one|;two|;");
+  EXPECT_EQ(Only(Read(R"({"text": "t"})")), "t|;");
+  EXPECT_EQ(Only(Read(R"({"question": "q"})")), "q|;");
+  EXPECT_EQ(Only(Read(R"({"prompt": [{"role": "user", "content": "q"}]})")), "q|;");
+  EXPECT_EQ(Only(Read(R"({"prompt": "q", "completion": "a b"})")), "q|a b;");
+  EXPECT_EQ(Only(Read(R"([{"instruction": "sum", "input": "1 2", "output": "3"}])")), "sum\n\n1 2|3;");
+  EXPECT_EQ(Only(Read(R"([{"instruction": "sum", "input": "", "output": ""}])")), "sum|;");
+  EXPECT_EQ(Only(Read("{\n \"data\": [\n{\"prompt\": \"p\"}\n]\n}")), "p|;");
+  EXPECT_EQ(Only(Read("{\n \"prompt\":\n\"p\"\n}")), "p|;");
+  EXPECT_EQ(Read(R"({"question_id": 81, "turns": ["one", "two"]})")->entries[0].id, "81");
 }
 
 TEST_F(PromptFileTest, NamesWhatIsWrongAndWhere) {
@@ -73,15 +112,17 @@ TEST_F(PromptFileTest, NamesWhatIsWrongAndWhere) {
   EXPECT_THAT(ErrorOf("[1"), HasSubstr("not valid JSON"));
   EXPECT_THAT(ErrorOf("[1]"), AllOf(HasSubstr("entry 1"), HasSubstr("not a JSON object")));
   EXPECT_THAT(ErrorOf("{\"prompt\": \"a\"}\n{\"prompt\": \"a\"\n"), AllOf(HasSubstr(":2: "), HasSubstr("not valid JSON")));
-  EXPECT_THAT(ErrorOf("{\"prompt\": \"a\"}\n{\"text\": \"a\"}\n"), AllOf(HasSubstr(":2: "), HasSubstr("each entry must be")));
+  EXPECT_THAT(ErrorOf("{\"prompt\": \"a\"}\n{\"txt\": \"a\"}\n"),
+              AllOf(HasSubstr(":2: "), HasSubstr("each entry must have one of")));
   EXPECT_THAT(ErrorOf("{\"prompt\": \"\"}\n"), HasSubstr("not empty"));
   EXPECT_THAT(ErrorOf("{\"prompt\": 5}\n"), HasSubstr("not empty"));
   EXPECT_THAT(ErrorOf("{\"prompt\": \"a\", \"output_tokens\": 0}\n"), HasSubstr("from 1 to"));
   EXPECT_THAT(ErrorOf("{\"prompt\": \"a\", \"output_tokens\": 2.5}\n"), HasSubstr("whole number"));
   EXPECT_THAT(ErrorOf("{\"conversations\": {}}\n"), HasSubstr("must be a list"));
   EXPECT_THAT(ErrorOf("{\"conversations\": [{\"from\": \"human\"}]}\n"), HasSubstr("\"from\" and \"value\""));
-  EXPECT_THAT(ErrorOf("{\"question\": \"a\"}\n"), HasSubstr("\"answer\" is missing"));
-  EXPECT_THAT(ErrorOf("{\"question\": \"\", \"answer\": \"a\"}\n"), HasSubstr("is empty"));
+  EXPECT_THAT(ErrorOf("{\"messages\": [{\"role\": \"user\", \"content\": 5}]}\n"), HasSubstr("a text or a list of parts"));
+  EXPECT_THAT(ErrorOf("{\"turns\": []}\n"), HasSubstr("no prompt is in it"));
+  EXPECT_THAT(ErrorOf("{\"question\": \"\", \"answer\": \"a\"}\n"), HasSubstr("not empty"));
   EXPECT_THAT(ErrorOf("{\"prompt\": \"\xff\"}\n"), HasSubstr("not valid JSON"));
   EXPECT_THAT(ErrorOf("hello\n"), HasSubstr("not valid JSON"));
   std::filesystem::remove(path_);

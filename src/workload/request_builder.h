@@ -20,6 +20,8 @@ class RequestBuilder {
   // Whether texts are fitted to their length.
   bool fits() const { return config_.text && options_.count_tokens; }
   const CountTokens& count_tokens() const { return options_.count_tokens; }
+  // What a tokenizer puts before every text; 0 where it does not take empty texts. Requires fits().
+  int64_t special_tokens();
   const PromptContent& content() const { return content_; }
   RequestSet& set() { return set_; }
 
@@ -47,6 +49,7 @@ class RequestBuilder {
   RequestSet set_;
   Status FillFitted(const Recipe& recipe, int64_t tokens, int64_t shared, PlannedPrompt& prompt);
 
+  std::string run_salt_;  // as servers take it
   size_t bytes_ = 0;
   // That a tokenizer puts before every text; an error where it does not take empty texts. Null until it was asked.
   std::optional<Result<int64_t>> special_tokens_;

@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "workload/dataset.h"
+#include "workload/make_requests.h"
 
 namespace moecap::workload {
 namespace {
@@ -58,6 +59,28 @@ TEST(Select, TakesTheFirstOnesOrDrawsBySeed) {
   EXPECT_EQ(std::set<std::string>(chosen.begin(), chosen.end()).size(), 10u);
   EXPECT_THAT(SelectProblems(problems, 51, 1).error().message, testing::HasSubstr("has 50"));
   EXPECT_FALSE(SelectProblems(problems, 0, 1).ok());
+}
+
+// What vLLM takes: at most 128 characters, none of '/', '@', NUL.
+TEST(Salts, AreWhatServersTake) {
+  WorkloadConfig config;
+  config.input_tokens = FixedValue(20);
+  config.requests = 3;
+  std::set<std::string> salts;
+  for (const std::string& run :
+       {std::string("20260131-120000-load/0"), std::string("20260131-120000-load@0"), std::string("a\0b", 3),
+        std::string(500, 'x'), std::string(500, 'x') + "y", std::string("\xc3\xa4")}) {
+    const auto set = MakeRequests(config, {.run_salt = run});
+    ASSERT_TRUE(set.ok()) << set.error().message;
+    for (const PlannedPrompt& prompt : set->prompts) {
+      EXPECT_LE(prompt.cache_salt.size(), 128u);
+      EXPECT_EQ(prompt.cache_salt.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+                std::string::npos)
+          << prompt.cache_salt;
+      EXPECT_TRUE(salts.insert(prompt.cache_salt).second) << "two runs share a salt";
+    }
+  }
+  EXPECT_EQ(CleanSalt("run-7_a.b"), "run-7_a.b");
 }
 
 }  // namespace

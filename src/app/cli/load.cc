@@ -19,7 +19,7 @@ namespace {
 
 struct Flags {
   std::string target;  // a configuration or a URL
-  std::string api, model, api_key_env, ca, salt, arrivals, dataset;
+  std::string api, kind, model, api_key_env, ca, salt, arrivals, dataset;
   bool insecure = false, text = false, flush = false, search = false, print_config = false;
   std::vector<int> clients;
   std::vector<double> rates;
@@ -43,9 +43,10 @@ std::string ConfigOf(const Flags& flags) {
   };
   Json& server = config["server"];
   put_text(server, "api", flags.api);
+  put_text(server, "kind", flags.kind);
   put_text(server, "model", flags.model);
-  put_text(server, "api_key_env", flags.api_key_env);
   put(server, "timeout_s", flags.timeout_s);
+  put_text(server, "api_key_env", flags.api_key_env);
   if (!flags.ca.empty()) server["ca"] = fs::absolute(flags.ca).string();
   if (flags.insecure) server["insecure"] = true;
   Json& workload = config["workload"];
@@ -117,8 +118,13 @@ Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocatio
 }
 
 void AddLoadFlags(CLI::App& app, Flags& flags) {
-  app.add_option("--api", flags.api,
-                 "completions, chat, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
+  app.add_option(
+      "--api", flags.api,
+      "completions, chat, responses, messages, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
+  app.add_option("--kind", flags.kind, "what the server is, e.g. vLLM or unknown (default: it is asked)");
+  app.add_option("--timeout", flags.timeout_s, "seconds for one request (default: 600)");
+  app.add_option("--first-token-timeout", flags.first_token_s, "seconds to the first token (default: no limit)");
+  app.add_option("--idle-timeout", flags.idle_s, "seconds between two tokens (default: no limit)");
   app.add_option("--model", flags.model, "as the server knows it (default: the only one it lists)");
   app.add_option("--api-key-env", flags.api_key_env, "environment variable that holds the server's key");
   app.add_option("--ca", flags.ca, "PEM file of trusted certificates");
@@ -139,10 +145,7 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
   app.add_option("--repeats", flags.repeats, "of each level");
   app.add_option("--threads", flags.threads, "event loops (default: 1)");
   app.add_option("--seed", flags.seed, "of prompts and arrivals (default: 1)");
-  app.add_option("--timeout", flags.timeout_s, "seconds for one request (default: 600)");
-  app.add_option("--headers-timeout", flags.headers_s, "seconds from the request sent to the response's headers");
-  app.add_option("--first-token-timeout", flags.first_token_s, "seconds from the request sent to the first token");
-  app.add_option("--idle-timeout", flags.idle_s, "seconds between two tokens");
+  app.add_option("--headers-timeout", flags.headers_s, "seconds to the response's headers (default: no limit)");
   app.add_option("--ttft", flags.ttft_s, "objective: seconds to the first token");
   app.add_option("--tpot", flags.tpot_s, "objective: seconds per further token");
   app.add_option("--e2e", flags.e2e_s, "objective: seconds to the last token");

@@ -83,7 +83,9 @@ Result<std::vector<MeasuredRequests>> MeasuredOf(const run::Results& results) {
     entry.label = fmt::format("{}, {}{}", cell.id.system, Clients(cell.id.concurrency),
                               repeated ? fmt::format(", repetition {}", cell.id.repeat + 1) : "");
     entry.inputs.date = VllmDate(manifest.started_at);
-    entry.inputs.backend = known ? system->engine : "";
+    const auto configured = std::ranges::find(manifest.config.systems, cell.id.system, &run::SystemConfig::name);
+    const bool served = configured != manifest.config.systems.end() && configured->server;
+    entry.inputs.backend = report::VllmBackend(served ? configured->server->api : "", known ? system->engine : "");
     entry.inputs.label = cell.id.system + (repeated ? fmt::format("-repeat{}", cell.id.repeat + 1) : "");
     entry.inputs.model_id = known ? system->model.id : "";
     entry.inputs.max_concurrency = cell.id.concurrency;
@@ -108,13 +110,13 @@ Result<std::vector<MeasuredRequests>> MeasuredOf(const loadtest::LoadResults& re
     entry.label = fmt::format("{}{}", loadtest::LevelLabel(config.kind, measurement.level),
                               repeated ? fmt::format(", repetition {}", measurement.repeat + 1) : "");
     entry.inputs.date = VllmDate(manifest.started_at);
-    entry.inputs.backend = manifest.target.server;
+    entry.inputs.backend = report::VllmBackend(manifest.target.api, manifest.target.server);
     entry.inputs.label =
         fmt::format("{}{}", manifest.config.name, repeated ? fmt::format("-repeat{}", measurement.repeat + 1) : "");
     entry.inputs.model_id = manifest.target.model;
     if (config.kind == loadtest::LoadKind::kRate) {
       entry.inputs.request_rate = measurement.level;
-      entry.inputs.burstiness = config.arrivals.shape;
+      entry.inputs.burstiness = workload::Burstiness(config.arrivals);
       if (config.most_in_flight > 0) entry.inputs.max_concurrency = static_cast<int>(config.most_in_flight);
     } else if (config.kind != loadtest::LoadKind::kReplay) {
       entry.inputs.max_concurrency = static_cast<int>(measurement.level);

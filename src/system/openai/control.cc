@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/json.h"
-#include "system/openai/event_reader.h"
+#include "system/openai/error_message.h"
 #include "system/openai/secrets.h"
 
 namespace moecap::openai {
@@ -120,7 +120,8 @@ Result<std::unique_ptr<ServerControl>> ServerControl::Create(const OpenAiOptions
   for (const net::Url& url : options.http.urls) {
     net::HttpClientOptions http = options.http;
     http.urls = {url};
-    if (!options.api_key.empty()) http.headers.emplace_back("Authorization", "Bearer " + options.api_key);
+    if (!options.api_key.empty())
+      http.headers.push_back(KeyHeader(options.profile.api, options.api_key_header, options.api_key));
     Impl::Server server;
     server.origin = url.Origin();
     ASSIGN_OR_RETURN(server.client, net::HttpClient::Create(std::move(http), clock));

@@ -17,6 +17,8 @@ struct ApiRow {
 constexpr std::array kApis{
     ApiRow{Api::kCompletions, "completions", "/v1/completions", "/v1/completions"},
     ApiRow{Api::kChat, "chat", "/v1/chat/completions", "/v1/chat/completions"},
+    ApiRow{Api::kResponses, "responses", "/v1/responses", "/v1/responses"},
+    ApiRow{Api::kMessages, "messages", "/v1/messages", "/v1/messages"},
     ApiRow{Api::kSglangGenerate, "sglang", "/generate", "/generate"},
     ApiRow{Api::kTgiGenerate, "tgi", "/generate_stream", "/generate"},
     ApiRow{Api::kOllamaGenerate, "ollama", "/api/generate", "/api/generate"},
@@ -71,12 +73,28 @@ Result<ServerKind> ParseServerKind(const std::string& name) {
 
 std::string_view Path(Api api, bool stream) { return stream ? Row(api).stream_path : Row(api).whole_path; }
 
+std::optional<PathEnd> FindPathEnd(std::string_view path) {
+  const ApiRow* found = nullptr;
+  size_t longest = 0;
+  for (const ApiRow& row : kApis) {
+    for (const std::string_view known : {row.stream_path, row.whole_path}) {
+      if (known.size() <= longest || !path.ends_with(known)) continue;
+      found = &row;
+      longest = known.size();
+    }
+  }
+  if (found == nullptr) return std::nullopt;
+  return PathEnd{found->api, path.substr(0, path.size() - longest)};
+}
+
+bool EndsWithDone(Api api) { return api == Api::kCompletions || api == Api::kChat; }
+
 net::StreamFormat Format(Api api) {
   return api == Api::kOllamaGenerate || api == Api::kOllamaChat ? net::StreamFormat::kNdjson
                                                                 : net::StreamFormat::kServerSentEvents;
 }
 
-bool IsChat(Api api) { return api == Api::kChat || api == Api::kOllamaChat; }
+bool IsChat(Api api) { return api == Api::kChat || api == Api::kOllamaChat || api == Api::kResponses || api == Api::kMessages; }
 
 bool TakesTokenIds(Api api, ServerKind kind) {
   if (api == Api::kSglangGenerate || api == Api::kLlamaServer) return true;
@@ -90,8 +108,6 @@ bool CanIgnoreEndToken(Api api, ServerKind kind) {
          kind == ServerKind::kLlamaServer;
 }
 
-bool NeedsModelName(Api api) {
-  return api == Api::kCompletions || api == Api::kChat || api == Api::kOllamaGenerate || api == Api::kOllamaChat;
-}
+bool NeedsModelName(Api api) { return api == Api::kCompletions || api == Api::kOllamaGenerate || IsChat(api); }
 
 }  // namespace moecap::openai

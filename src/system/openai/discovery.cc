@@ -8,19 +8,22 @@
 #include <utility>
 
 #include "base/json.h"
-#include "system/openai/event_reader.h"
+#include "system/openai/error_message.h"
 
 namespace moecap::openai {
 namespace {
 
 class Prober {
  public:
-  Prober(net::HttpClient& client, int64_t limit_ns) : client_(client), limit_ns_(limit_ns) {}
+  Prober(net::HttpClient& client, std::string url, int64_t limit_ns)
+      : client_(client), url_(std::move(url)), limit_ns_(limit_ns) {}
 
   // The JSON object at `path`; null when there is none. Remembers what every page answered.
-  Result<Json> Ask(const char* path) {
+  Result<Json> Ask(const std::string& path) {
     ASSIGN_OR_RETURN(const auto response, client_.Fetch({.method = "GET", .path = path}, limit_ns_));
-    answers_ += fmt::format("{}{} {}", answers_.empty() ? "" : ", ", path, response.status);
+    // The first page with its whole address and the server's own words: that is what a user can look at.
+    answers_ += answers_.empty() ? fmt::format("{}{} answers {}: {}", url_, path, response.status, ErrorMessage(response.body))
+                                 : fmt::format(", {} {}", path, response.status);
     last_status_ = response.status;
     if (response.status != 200) return Json(nullptr);
     auto parsed = ParseJson(response.body);
@@ -33,6 +36,7 @@ class Prober {
 
  private:
   net::HttpClient& client_;
+  std::string url_;
   int64_t limit_ns_;
   std::string answers_;
   int last_status_ = 0;
@@ -79,13 +83,16 @@ constexpr Page kPages[] = {
 
 }  // namespace
 
-Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string& origin, int64_t limit_ns) {
-  Prober prober(client, limit_ns);
+Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string& url, int64_t limit_ns,
+                                      const Question& question) {
+  Prober prober(client, url, limit_ns);
   ServerIdentity identity;
-  ASSIGN_OR_RETURN(const Json models, prober.Ask("/v1/models"));
-  if (prober.last_status() == 401 || prober.last_status() == 403)
+  const std::string models_path = question.version + "/models";
+  ASSIGN_OR_RETURN(const Json models, prober.Ask(models_path));
+  if (!question.is_known && (prober.last_status() == 401 || prober.last_status() == 403)) {
     return BadInput(
-        fmt::format("{}: /v1/models answers {}; give the key by api_key_env or api_key_file", origin, prober.last_status()));
+        fmt::format("{}: {} answers {}; give the key by api_key_env or api_key_file", url, models_path, prober.last_status()));
+  }
   TakeModels(models, identity);
   const ServerKind owner = identity.kind;
   for (const Page& page : kPages) {
@@ -101,23 +108,23 @@ Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string
     if (page.kind == ServerKind::kTgi && identity.models.empty()) identity.models.push_back(Text(answer, "model_id"));
     break;
   }
-  if (identity.kind == ServerKind::kUnknown && identity.models.empty()) {
+  if (identity.kind == ServerKind::kUnknown && identity.models.empty() && !question.is_known) {
     return BadInput(
-        fmt::format("{}: nothing there looks like an LLM server ({}); check the URL, or whether the server is ready", origin,
-                    prober.answers()));
+        fmt::format("{}: nothing there looks like an LLM server ({}); check the URL, or whether the server is ready; if it has "
+                    "no such page, say what it is: kind (it may be \"unknown\") and model",
+                    url, prober.answers()));
   }
   return identity;
 }
 
-Result<ServerIdentity> IdentifyServers(const net::HttpClientOptions& options, const std::string& api_key, int64_t limit_ns,
-                                       const Clock& clock) {
+Result<ServerIdentity> IdentifyServers(const net::HttpClientOptions& options, int64_t limit_ns, const Clock& clock,
+                                       const Question& question) {
   std::optional<ServerIdentity> common;
   for (const net::Url& url : options.urls) {
     net::HttpClientOptions http = options;
     http.urls = {url};
-    if (!api_key.empty()) http.headers.emplace_back("Authorization", "Bearer " + api_key);
     ASSIGN_OR_RETURN(const auto client, net::HttpClient::Create(std::move(http), clock));
-    ASSIGN_OR_RETURN(ServerIdentity identity, IdentifyServer(*client, url.Origin(), limit_ns));
+    ASSIGN_OR_RETURN(ServerIdentity identity, IdentifyServer(*client, url.Origin() + url.path, limit_ns, question));
     if (!common) {
       common = std::move(identity);
       continue;

@@ -17,13 +17,22 @@ struct ServerIdentity {
   std::vector<std::string> models;  // names it lists; may be empty
 };
 
-// Asks /v1/models and each server's own pages. A server that lists models but is none of those known is kUnknown. Error:
-// kBadInput naming what was asked and answered when nothing there looks like an LLM server; kFailed when it cannot be reached.
-Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string& origin, int64_t limit_ns);
+struct Question {
+  std::string version = "/v1";  // of the path of the models' list; as RequestProfile::version
+  // The user says what kind of server it is and what its model is called: then any answer will do.
+  bool is_known = false;
+};
 
-// The same for every URL of the options, which must be servers of one kind: the first one's identity, with the models that all
-// of them list (those that list none are not asked for any). Error: kBadInput also when they differ, naming two that do.
-Result<ServerIdentity> IdentifyServers(const net::HttpClientOptions& options, const std::string& api_key, int64_t limit_ns,
-                                       const Clock& clock);
+// Asks for the list of models and each server's own pages. A server that lists models but is none of those known is kUnknown.
+// Error: kBadInput naming the whole paths that were asked, what was answered and the remedy when nothing there looks like an
+// LLM server; kFailed when it cannot be reached.
+Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string& url, int64_t limit_ns,
+                                      const Question& question = {});
+
+// The same for every URL of the options, whose headers hold the key if there is one. They must be servers of one kind: the
+// first one's identity, with the models that all of them list (those that list none are not asked for any). Error: kBadInput
+// also when they differ, naming two that do.
+Result<ServerIdentity> IdentifyServers(const net::HttpClientOptions& options, int64_t limit_ns, const Clock& clock,
+                                       const Question& question = {});
 
 }  // namespace moecap::openai

@@ -64,7 +64,8 @@ TEST(Discovery, KnowsTheServers) {
             "unknown 1 a");
   EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a"}]})"}}), "unknown  a");
   EXPECT_THAT(identify({{"/", "hello"}}),
-              testing::AllOf(HasSubstr("/v1/models 404"), HasSubstr("nothing there looks like an LLM server")));
+              testing::AllOf(HasSubstr("/v1/models answers 404: no"), HasSubstr("/version 404"),
+                             HasSubstr("nothing there looks like an LLM server"), HasSubstr("kind")));
 }
 
 TEST(Discovery, ServersOfOneSystemAreOfOneKind) {
@@ -76,7 +77,7 @@ TEST(Discovery, ServersOfOneSystemAreOfOneKind) {
     const SteadyClock clock;
     net::HttpClientOptions options;
     for (const ScriptedServer* server : servers) options.urls.push_back(net::ParseUrl(server->Url()).value());
-    return IdentifyServers(options, "sk", 5000 * kMs, clock);
+    return IdentifyServers(options, 5000 * kMs, clock);
   };
   const auto common = identify({&first, &same});
   ASSERT_TRUE(common.ok()) << common.error().message;
@@ -86,6 +87,24 @@ TEST(Discovery, ServersOfOneSystemAreOfOneKind) {
               testing::AllOf(HasSubstr(first.Url()), HasSubstr(strange.Url()), HasSubstr("vLLM"), HasSubstr("SGLang")));
   EXPECT_THAT(identify({&same, &foreign}).error().message, HasSubstr("no model in common"));
   EXPECT_FALSE(identify({}).ok());
+}
+
+// openvino-openai-api and litgpt have no list of models.
+TEST(Discovery, AKnownServerNeedsNoPages) {
+  const auto identify = [](const ScriptedServer& server, const Question& question) {
+    const SteadyClock clock;
+    net::HttpClientOptions options;
+    options.urls = {net::ParseUrl(server.Url() + "/proxy").value()};
+    return IdentifyServers(options, 5000 * kMs, clock, question);
+  };
+  ScriptedServer bare(Pages({}));
+  EXPECT_EQ(identify(bare, {.is_known = true})->kind, ServerKind::kUnknown);
+  EXPECT_THAT(identify(bare, {.version = "/v4"}).error().message, HasSubstr(bare.Url() + "/proxy/v4/models answers 404"));
+  ScriptedServer forbidding([](ScriptedConnection& connection, int) {
+    while (!connection.ReadRequest().empty()) connection.Send(WholeResponse(403, "{}"));
+  });
+  EXPECT_TRUE(identify(forbidding, {.is_known = true}).ok());
+  EXPECT_FALSE(identify(forbidding, {}).ok());
 }
 
 TEST(Discovery, AsksForTheKey) {

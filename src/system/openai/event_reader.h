@@ -16,7 +16,7 @@ enum class FinishKind {
   kNone,
   kStop,
   kLength,
-  kAbort,  // an error, an abort, a content filter: never a success
+  kAbort,  // an error, an abort, a cancellation: never a success
 };
 
 class EventTemplate;
@@ -25,8 +25,9 @@ struct EventFacts {
   std::string_view text;       // of the answer
   std::string_view reasoning;  // of the thinking
   bool cumulative = false;     // `text` and `token_ids` are everything so far
-  bool tool_call = false;      // a part of a tool call
+  bool tool_call = false;      // a part of a tool or function call
   bool has_output = false;     // the event is about output at all: a choice, a token
+  std::string_view id;         // of the response
 
   bool has_token_ids = false;
   std::vector<int32_t> token_ids;
@@ -39,8 +40,11 @@ struct EventFacts {
 
   FinishKind finish = FinishKind::kNone;
   std::string_view finish_text;  // the reason as the server words it
+  bool odd_finish = false;       // a word that this interface does not know, though not of an error
   bool is_error = false;         // an error object
   std::string error;             // its message
+
+  std::string joined_text, joined_reasoning;  // what `text` and `reasoning` view when several members hold them
 
   void Clear();
 };
@@ -62,9 +66,5 @@ class EventReader {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// The message inside an error response's body: JSON in one of the servers' shapes, else its beginning in one line; without a
-// full stop, so that a remedy can follow.
-std::string ErrorMessage(std::string_view body);
 
 }  // namespace moecap::openai

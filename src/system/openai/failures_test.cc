@@ -31,7 +31,7 @@ TEST(Failures, AStreamThatIsNotWholeIsNoSuccess) {
   EXPECT_EQ(kind({R"({"error":{"message":"out of memory","code":500}})", "[DONE]"}), RequestError::kStreamErrorObject);
   EXPECT_EQ(kind({TextChoice(" a"), R"({"error":"overloaded","error_type":"x"})"}), RequestError::kStreamErrorObject);
   EXPECT_EQ(kind({TextChoice(" a"), R"({"object":"error","message":"bad"})"}), RequestError::kStreamErrorObject);
-  for (const char* reason : {"abort", "error", "content_filter"})
+  for (const char* reason : {"abort", "error"})
     EXPECT_EQ(kind({TextChoice(" a", fmt::format(R"("finish_reason":"{}")", reason))}), RequestError::kAbortFinish);
   EXPECT_EQ(kind({TextChoice(" a"), "{\"choices\":[{\"index\":0,\"te"}), RequestError::kParseError);
   EXPECT_EQ(kind({"not json"}), RequestError::kParseError);

@@ -97,15 +97,102 @@ TEST(RequestBody, TextSurvives) {
 
 TEST(RequestBody, FurtherMembersComeLast) {
   std::string out;
-  WriteRequestBody({Api::kTgiGenerate, ServerKind::kTgi, "", R"("seed":1)"}, {}, true, out);
+  RequestProfile profile{Api::kTgiGenerate, ServerKind::kTgi, "", ""};
+  profile.body = {{"seed", "1"}};
+  WriteRequestBody(profile, {}, true, out);
   EXPECT_TRUE(out.ends_with(R"(,"seed":1})")) << out;
 }
 
 TEST(Dialect, NamesAreReadBack) {
   EXPECT_EQ(*ParseApi("ollama-chat"), Api::kOllamaChat);
-  EXPECT_THAT(ParseApi("openai").error().message, testing::HasSubstr("completions, chat, sglang"));
+  EXPECT_THAT(ParseApi("openai").error().message, testing::HasSubstr("completions, chat, responses, messages, sglang"));
   EXPECT_EQ(*ParseServerKind("VLLM"), ServerKind::kVllm);
   EXPECT_THAT(ParseServerKind("x").error().message, testing::HasSubstr("TensorRT-LLM"));
+}
+
+Json BodyOf(RequestProfile profile, const load::RequestSpec& request, bool stream = true) {
+  profile.model = "m";
+  std::string out;
+  WriteRequestBody(profile, request, stream, out);
+  const auto json = ParseJson(out);
+  EXPECT_TRUE(json.ok()) << out;
+  return json.ok() ? *json : Json();
+}
+
+// SGLang answers 400: "return_token_ids is not supported for streaming chat".
+TEST(RequestBody, SglangsChatIsNotAskedForIds) {
+  load::RequestSpec request;
+  request.prompt = "hi";
+  EXPECT_FALSE(Body(Api::kChat, ServerKind::kSglang, request).contains("return_token_ids"));
+  EXPECT_TRUE(Body(Api::kCompletions, ServerKind::kSglang, request).contains("return_token_ids"));
+  EXPECT_TRUE(Body(Api::kChat, ServerKind::kVllm, request).contains("return_token_ids"));
+}
+
+TEST(RequestBody, TheUsersFieldsAreAMergePatch) {
+  load::RequestSpec request;
+  request.prompt = "a \"quoted\\ , } text";
+  RequestProfile profile;
+  profile.api = Api::kChat;
+  profile.server = ServerKind::kVllm;
+  profile.body = {{"max_tokens", "null"},
+                  {"model", "null"},
+                  {"temperature", "0.7"},
+                  {"stream_options", R"({"continuous_usage_stats":null,"x":1})"},
+                  {"chat_template_kwargs", R"({"enable_thinking":false,"gone":null})"},
+                  {"absent", "null"}};
+  const Json body = BodyOf(profile, request);
+  EXPECT_EQ(
+      body.dump(),
+      R"({"messages":[{"role":"user","content":"a \"quoted\\ , } text"}],"temperature":0.7,"stream":true,)"
+      R"("stream_options":{"include_usage":true,"x":1},"return_token_ids":true,"chat_template_kwargs":{"enable_thinking":false}})");
+  request.prompt_token_ids = {1, 2};
+  profile.api = Api::kCompletions;
+  EXPECT_EQ(BodyOf(profile, request)["prompt"].dump(), "[1,2]");
+}
+
+TEST(RequestBody, ReasoningModelsTakeAnotherLimitAndNoTemperature) {
+  load::RequestSpec request;
+  request.prompt = "hi";
+  request.max_output_tokens = 9;
+  RequestProfile profile;
+  profile.api = Api::kChat;
+  profile.max_tokens_field = "max_completion_tokens";
+  profile.temperature.reset();
+  EXPECT_THAT(Keys(BodyOf(profile, request)),
+              testing::ElementsAre("model", "messages", "max_completion_tokens", "stream", "stream_options"));
+  profile.temperature = 0.5;
+  EXPECT_EQ(BodyOf(profile, request)["temperature"], 0.5);
+  for (const Api api : {Api::kSglangGenerate, Api::kTgiGenerate, Api::kOllamaGenerate, Api::kLlamaServer}) {
+    RequestProfile native;
+    native.api = api;
+    native.temperature = 0.5;
+    EXPECT_NE(BodyOf(native, request).dump().find("0.5"), std::string::npos) << Name(api);
+    native.temperature.reset();
+    EXPECT_EQ(BodyOf(native, request).dump().find("temperature"), std::string::npos) << Name(api);
+    native.max_tokens_field = "x";
+    native.model = "m";
+    EXPECT_FALSE(CheckProfile(native).ok());
+  }
+}
+
+TEST(RequestBody, ResponsesAndMessages) {
+  load::RequestSpec request;
+  request.prompt = "hi";
+  request.max_output_tokens = 9;
+  RequestProfile profile;
+  profile.api = Api::kResponses;
+  EXPECT_EQ(BodyOf(profile, request).dump(),
+            R"({"model":"m","input":"hi","max_output_tokens":9,"temperature":0,"stream":true})");
+  request.messages = {{"system", "be brief"}, {"user", "hi"}};
+  EXPECT_EQ(BodyOf(profile, request)["input"].dump(),
+            R"([{"role":"system","content":"be brief"},{"role":"user","content":"hi"}])");
+  profile.api = Api::kMessages;
+  request.stop = {"END"};
+  EXPECT_EQ(BodyOf(profile, request, false).dump(),
+            R"({"model":"m","system":"be brief","messages":[{"role":"user","content":"hi"}],"max_tokens":9,"temperature":0,)"
+            R"("stream":false,"stop_sequences":["END"]})");
+  request.messages.clear();
+  EXPECT_EQ(BodyOf(profile, request)["messages"].dump(), R"([{"role":"user","content":"hi"}])");
 }
 
 }  // namespace

@@ -10,6 +10,8 @@ namespace {
 
 using record::TokensSource;
 
+constexpr size_t kMostIdBytes = 200, kMostReasonBytes = 60;
+
 template <typename T>
 void Update(std::optional<T>& value, const std::optional<T>& news) {
   if (news) value = news;
@@ -17,9 +19,13 @@ void Update(std::optional<T>& value, const std::optional<T>& news) {
 
 }  // namespace
 
-void TokenAccount::Reset(bool keep_text, bool whole) {
+void TokenAccount::Reset(bool keep_text, bool whole, int64_t most_tokens) {
   keep_text_ = keep_text;
   whole_ = whole;
+  saw_output_ = false;
+  most_tokens_ = most_tokens;
+  response_id_.clear();
+  quirks_.clear();
   incremental_ = false;
   text_.clear();
   cumulative_ids_ = 0;
@@ -30,6 +36,11 @@ void TokenAccount::Reset(bool keep_text, bool whole) {
   abort_reason_.clear();
   input_tokens_ = output_tokens_ = cached_input_tokens_ = reasoning_tokens_ = std::nullopt;
   server_prefill_s_ = server_decode_s_ = std::nullopt;
+}
+
+void TokenAccount::AddQuirk(std::string quirk) {
+  constexpr size_t kMostQuirks = 8;
+  if (quirks_.size() < kMostQuirks && std::ranges::find(quirks_, quirk) == quirks_.end()) quirks_.push_back(std::move(quirk));
 }
 
 // The event's own tokens. The stream is as exact as its least exact event.
@@ -50,7 +61,9 @@ int32_t TokenAccount::CountTokens(const EventFacts& facts, bool has_text, std::s
   if (facts.single_token) return 1;
   // A running count beside output; at the end, without output, it is the final usage.
   const bool native = facts.native_tokens.has_value();
-  const std::optional<int64_t>& running = native ? facts.native_tokens : facts.output_tokens;
+  std::optional<int64_t> running = native ? facts.native_tokens : facts.output_tokens;
+  // A count of nothing beside text is none.
+  if (running == 0 && has_text) running.reset();
   // llama-server has none for the end token of a chat either: the count at the end includes it.
   const bool counts_natively = source_ == TokensSource::kNativeCounter;
   if (running && (facts.has_output || has_text || (native && counts_natively))) {
@@ -83,9 +96,12 @@ TokenAccount::Added TokenAccount::Take(const EventFacts& facts) {
   Update(reasoning_tokens_, facts.reasoning_tokens);
   Update(server_prefill_s_, facts.server_prefill_s);
   Update(server_decode_s_, facts.server_decode_s);
+  if (response_id_.empty() && !facts.id.empty()) response_id_ = facts.id.substr(0, kMostIdBytes);
+  saw_output_ = saw_output_ || facts.has_output;
   if (facts.finish != FinishKind::kNone) {
     finish_ = facts.finish;
     if (finish_ == FinishKind::kAbort) abort_reason_ = facts.finish_text;
+    if (facts.odd_finish) AddQuirk(fmt::format("finish reason \"{}\"", facts.finish_text.substr(0, kMostReasonBytes)));
   }
 
   const bool has_answer = !facts.text.empty() || facts.tool_call;
@@ -100,11 +116,24 @@ TokenAccount::Added TokenAccount::Take(const EventFacts& facts) {
   return added;
 }
 
-void TokenAccount::Conclude(load::Completion& completion) const {
+FinishKind TokenAccount::FinishOf(bool done) {
+  if (finish_ != FinishKind::kNone) return finish_;
+  // The field's clients read on where the server forgot the reason, and so do we where it is sure that nothing is missing.
+  if (counted_ == 0 || !(whole_ ? saw_output_ : done && output_tokens_)) return FinishKind::kNone;
+  AddQuirk("no finish reason");
+  return output_tokens_.value_or(counted_) >= most_tokens_ ? FinishKind::kLength : FinishKind::kStop;
+}
+
+void TokenAccount::Conclude(bool done, load::Completion& completion) {
   using record::FinishReason;
   using record::RequestError;
   completion.input_tokens = input_tokens_.value_or(completion.input_tokens);
   completion.text = text_;
+  if (output_tokens_ == 0 && counted_ > 0) {
+    output_tokens_.reset();
+    AddQuirk("usage counts no output tokens");
+  }
+  if (!response_id_.empty()) completion.response_id = response_id_;
   completion.cached_input_tokens = cached_input_tokens_;
   completion.output_tokens = output_tokens_;
   completion.reasoning_tokens = reasoning_tokens_;
@@ -114,14 +143,17 @@ void TokenAccount::Conclude(load::Completion& completion) const {
   completion.tokens_source = from_total && output_tokens_ ? TokensSource::kFinalUsage : source_;
   if (completion.error_kind != RequestError::kNone) {
     completion.finish = FinishReason::kError;
+    completion.quirks = quirks_;
     return;
   }
-  completion.finish = finish_ == FinishKind::kLength ? FinishReason::kLength : FinishReason::kStop;
-  if (finish_ == FinishKind::kNone) {
+  const FinishKind finish = FinishOf(done);
+  completion.quirks = quirks_;
+  completion.finish = finish == FinishKind::kLength ? FinishReason::kLength : FinishReason::kStop;
+  if (finish == FinishKind::kNone) {
     completion.error_kind = RequestError::kTruncated;
     completion.error = fmt::format("the answer ended after {} tokens without a finish reason; {}", counted_,
                                    counted_ > 0 ? "the server's log may say why" : "is this the api that the server speaks?");
-  } else if (finish_ == FinishKind::kAbort) {
+  } else if (finish == FinishKind::kAbort) {
     completion.error_kind = RequestError::kAbortFinish;
     completion.error = fmt::format("the server ended the request with \"{}\"; its log may say why", abort_reason_);
   } else if (counted_ == 0) {

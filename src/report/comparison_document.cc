@@ -61,7 +61,7 @@ Section ExperimentSection(const Comparison& comparison) {
 Section NoteSection(std::span<const ShownCell> cells) {
   Notes notes;
   for (const ShownCell& shown : cells) {
-    for (const std::string& note : shown.cell->notes) notes.items.push_back(Sentence(shown.key + ": " + note));
+    for (const std::string& note : shown.cell->notes) notes.items.push_back(shown.key + ": " + note);
   }
   return {.heading = "Notes", .blocks = {std::move(notes)}};
 }

@@ -26,7 +26,11 @@ Result<cap::JudgedExperiment> ExperimentFromJson(const Json& json) {
   if (schema == json.end() || *schema != kSummarySchema) {
     return BadInput(fmt::format("no summary of schema {}: print the experiment again with moecap report --json", kSummarySchema));
   }
-  return FromJsonFields<cap::JudgedExperiment>(json);
+  cap::JudgedExperiment experiment;
+  std::optional<Error> error;
+  json_fields::Reader(json, "", error).Read(json, "", experiment);
+  if (error) return *std::move(error);
+  return experiment;
 }
 
 }  // namespace moecap::report

@@ -81,6 +81,7 @@ void Fields(auto& archive, JsonFieldsOf<SystemVerdict> auto& system) {
   archive("label", system.label);
   archive("domination", system.domination);
   archive("dominated_by", system.dominated_by);
+  archive("may_be_dominated_by", system.may_be_dominated_by);
   archive("letters", system.letters);
   archive("reason", system.reason);
 }

@@ -104,6 +104,14 @@ Table DistributionTable(const cap::CellSummary& cell) {
   return table;
 }
 
+std::string CountOf(const std::optional<double>& count) { return count ? fmt::format("{:.0f}", *count) : ""; }
+
+// "12:03:04" of "2026-01-31T12:03:04Z".
+std::string TimeOfDay(const std::string& started_at) {
+  constexpr size_t kBegin = 11, kLength = 8;
+  return started_at.size() >= kBegin + kLength ? started_at.substr(kBegin, kLength) : started_at;
+}
+
 std::string GateText(double value, const std::string& unit) {
   if (unit == "s") return SecondsText(value);
   if (unit == "share") return ShareText(value);
@@ -113,8 +121,9 @@ std::string GateText(double value, const std::string& unit) {
 
 Row GateRow(const ShownCell& shown, const metrics::Gate& gate) {
   constexpr const char* kStates[] = {"passed", "tripped", "not measured"};
-  Row row{gate.name, kStates[static_cast<size_t>(gate.state)], gate.value ? GateText(*gate.value, gate.unit) : "",
-          fmt::format("{} {}", gate.at_least ? "at least" : "at most", GateText(gate.bound, gate.unit)), Sentence(gate.explanation)};
+  Row row{gate.name, WithNote(kStates[static_cast<size_t>(gate.state)], gate.explanation),
+          gate.value ? GateText(*gate.value, gate.unit) : "",
+          fmt::format("{} {}", gate.at_least ? "at least" : "at most", GateText(gate.bound, gate.unit))};
   row.group = shown.Name();
   row.marker = shown.marker;
   row.invalid = gate.tripped();
@@ -275,8 +284,7 @@ Section GateSection(std::span<const ShownCell> cells) {
   table.columns = {{.header = "gate", .kind = ColumnKind::kKey},
                    {.header = "state", .kind = ColumnKind::kWord},
                    {.header = "value"},
-                   {.header = "bound"},
-                   {.header = "what it means, what to do", .kind = ColumnKind::kText}};
+                   {.header = "bound"}};
   for (const ShownCell& shown : cells) {
     for (const metrics::Gate& gate : shown.cell->gates) table.rows.push_back(GateRow(shown, gate));
   }
@@ -296,30 +304,25 @@ Section MeasurementSection(std::span<const ShownCell> cells) {
   }
   std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return entry.measurement->started_at; });
   Table table{.name = "measurements"};
-  table.columns = {{.header = "#", .kind = ColumnKind::kKey},
-                   {.header = "measurement", .kind = ColumnKind::kKey},
-                   {.header = "repetition"},
-                   {.header = "started", .kind = ColumnKind::kWord},
+  table.columns = {{.header = "measurement", .kind = ColumnKind::kKey},
+                   {.header = "started (UTC)", .kind = ColumnKind::kWord},
                    {.header = "ended by", .kind = ColumnKind::kWord},
                    {.header = "requests"},
                    {.header = "failed"},
-                   {.header = "output", .unit = "tokens/s"},
-                   {.header = "time per output token", .unit = "ms"}};
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const auto& [shown, measurement] = entries[i];
+                   {"tokens/s", "output"},
+                   {"ms/token", "output"}};
+  for (const auto& [shown, measurement] : entries) {
     const cap::FigureValues& figures = measurement->figures;
-    Cell name(shown->Name());
+    Cell name(fmt::format("{} #{}", shown->Name(), measurement->repeat + 1));
     if (!measurement->complete) name = WithNote(name, "interrupted: in no figure");
-    Row row{std::to_string(i + 1), std::move(name), std::to_string(measurement->repeat + 1), measurement->started_at,
-            measurement->ended_by};
-    row.cells.emplace_back(NumberText(figures[FigureId::kRequests], 1, 6));
-    row.cells.emplace_back(NumberText(figures[FigureId::kFailed], 1, 6));
-    row.cells.emplace_back(NumberText(figures[FigureId::kOutputRate]));
-    row.cells.emplace_back(NumberText(figures[FigureId::kTimePerToken], kMilli));
+    Row row{std::move(name), TimeOfDay(measurement->started_at), measurement->ended_by, CountOf(figures[FigureId::kRequests]),
+            CountOf(figures[FigureId::kFailed]), NumberText(figures[FigureId::kOutputRate]),
+            NumberText(figures[FigureId::kTimePerToken], kMilli)};
     row.marker = shown->marker;
     row.invalid = !measurement->complete || !measurement->IsValid();
     table.rows.push_back(std::move(row));
   }
+  table.notes = {"In the order in which they were made; #: the repetition."};
   section.blocks.push_back(std::move(table));
   return section;
 }
@@ -338,7 +341,7 @@ Section SearchSection(const cap::ExperimentSummary& summary) {
                      {"most", "share that met", "%"},
                      {.header = "verdict", .kind = ColumnKind::kWord}};
     for (const auto& probe : search.probes) {
-      table.rows.push_back({NumberText(probe.level), std::to_string(probe.offered), std::to_string(probe.met),
+      table.rows.push_back({fmt::format("{:g}", probe.level), std::to_string(probe.offered), std::to_string(probe.met),
                             NumberText(probe.share_low, kPercent), NumberText(probe.share_high, kPercent), probe.verdict});
     }
     section.blocks.push_back(Paragraph{{Sentence(search.verdict)}});

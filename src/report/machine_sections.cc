@@ -33,6 +33,15 @@ std::string CeilingText(const MachineSummary& machine) {
   return JoinWords(parts) + (machine.peaks_source.empty() ? "" : "; " + machine.peaks_source);
 }
 
+// What is known of the parts, joined by semicolons.
+std::string Listed(std::initializer_list<std::string> parts) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!part.empty()) text += (text.empty() ? "" : "; ") + part;
+  }
+  return text;
+}
+
 std::string RangeText(const cost::Range& range) {
   const std::string typical = NumberText(range.typical);
   return range.low == range.high ? typical : WithInterval(typical, IntervalText(range.low, range.high));
@@ -113,22 +122,19 @@ Section SystemSection(std::span<const SystemSummary* const> systems) {
                    {"all", "parameters"},
                    {"active", "parameters"},
                    {.header = "size"},
-                   {.header = "experts", .kind = ColumnKind::kWord},
-                   {.header = "engine", .kind = ColumnKind::kText},
-                   {.header = "machine", .kind = ColumnKind::kText},
-                   {.header = "ceilings", .kind = ColumnKind::kText},
-                   {.header = "description", .kind = ColumnKind::kText}};
+                   {.header = "experts", .kind = ColumnKind::kWord}};
+  KeyValues engines{.title = "Engines"};
+  KeyValues machines{.title = "They run on"};
   for (size_t i = 0; i < systems.size(); ++i) {
     const SystemSummary& system = *systems[i];
-    std::string engine = system.engine;
-    for (const std::string& more : {system.url, system.api}) engine += more.empty() ? "" : ", " + more;
     table.rows.push_back({system.name, system.model_id, system.weight_type, ParamsText(system.total_params),
-                          ParamsText(system.active_params), BytesText(system.weight_bytes), ExpertsText(system), std::move(engine),
-                          system.machine.name, CeilingText(system.machine), system.description});
+                          ParamsText(system.active_params), BytesText(system.weight_bytes), ExpertsText(system)});
     table.rows.back().marker = i;
+    engines.items.emplace_back(system.name, Listed({system.engine, system.description, system.url, system.api}));
+    machines.items.emplace_back(system.name, Listed({system.machine.name, CeilingText(system.machine)}));
   }
   DropEmptyColumns(table);
-  return {.heading = "Systems", .blocks = {std::move(table)}};
+  return {.heading = "Systems", .blocks = {std::move(table), std::move(engines), std::move(machines)}};
 }
 
 Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure> plots) {

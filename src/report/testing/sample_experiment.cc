@@ -329,15 +329,21 @@ cap::Judgement JudgementOf(std::vector<cap::Evidence> evidence) {
   const size_t count = evidence.size();
   for (size_t i = 0; i < count; ++i) {
     const bool last = i + 1 == count;
-    verdicts.systems.push_back({evidence[i].label, last ? cap::Domination::kNotDominated : cap::Domination::kDominated,
-                                last ? std::vector<size_t>{} : std::vector<size_t>{count - 1}, last ? "PC" : "",
-                                last ? "" : fmt::format("{} is faster and cheaper, and not inferior in accuracy", evidence[count - 1].label)});
-    scores.push_back({evidence[i].label, 20 + 70.0 * i / count, 60, 20 + 75.0 * i / count});
+    const double place = static_cast<double>(i) / static_cast<double>(count);
+    cap::SystemVerdict system;
+    system.label = evidence[i].label;
+    system.domination = last ? cap::Domination::kNotDominated : cap::Domination::kDominated;
+    if (last) system.letters = "PC";
+    if (!last) system.dominated_by = {count - 1};
+    if (!last) system.reason = fmt::format("{} is faster and cheaper, and not inferior in accuracy", evidence[count - 1].label);
+    verdicts.systems.push_back(std::move(system));
+    scores.push_back({evidence[i].label, 20 + 70 * place, 60, 20 + 75 * place});
     for (size_t k = i + 1; k < count; ++k) {
+      const auto other = static_cast<double>(k);
       verdicts.pairs.push_back({i, k,
-                                {Verdict(cap::Dimension::kPerformance, cap::Outcome::kWorse, 1.6 * k),
-                                 Verdict(cap::Dimension::kCost, cap::Outcome::kWorse, 1.5 * k),
-                                 Verdict(cap::Dimension::kAccuracy, cap::Outcome::kUndecided, 0.01 * k)}});
+                                {Verdict(cap::Dimension::kPerformance, cap::Outcome::kWorse, 1.6 * other),
+                                 Verdict(cap::Dimension::kCost, cap::Outcome::kWorse, 1.5 * other),
+                                 Verdict(cap::Dimension::kAccuracy, cap::Outcome::kUndecided, 0.01 * other)}});
     }
   }
   verdicts.dimensions = {cap::kJudgedDimensions.begin(), cap::kJudgedDimensions.end()};
@@ -369,7 +375,8 @@ cap::JudgedExperiment SampleExperiment() {
   summary.objectives.ttft_s = 0.5;
   summary.objectives.tpot_s = 0.05;
   summary.host = {"Example CPU 9000", 8, 6.7e10, "2 threads drove the servers"};
-  summary.notes = {"vllm-h100: a server, and this host is its client"};
+  summary.notes = {"vllm-h100: a server, and this host is its client",
+                   "vllm-h100, 1 client: 320 requests: the server gave no token counts, so each chunk was taken for one token"};
   std::vector<cap::Evidence> evidence;
   for (const Shape& shape : kShapes) {
     cap::SystemSummary system;

@@ -44,6 +44,12 @@ std::string SpreadText(const CellSummary& cell, FigureId id, double unit, const 
   return " ±" + (shows ? FormatFixed(half, decimals) : FormatSignificant(half, 1));
 }
 
+std::vector<std::string> Counts(const std::vector<std::optional<double>>& values) {
+  std::vector<std::string> texts;
+  for (const auto& value : values) texts.push_back(value && std::isfinite(*value) ? FormatFixed(*value, 0) : "");
+  return texts;
+}
+
 Cell FigureCell(const CellSummary& cell, const FigureColumn& column, const std::string& number, const DisplayUnit& unit) {
   const cap::Figure& figure = cap::FigureOf(column.id);
   const auto value = cell.figures[column.id];
@@ -75,9 +81,11 @@ std::vector<std::string> LegendOf(const Table& table, std::span<const FigureColu
   if (has("±")) legend.emplace_back("±: half of the range from the lowest to the highest repetition.");
   const bool interval = std::ranges::any_of(columns, [](const FigureColumn& column) { return column.low.has_value(); });
   if (interval && has("(")) legend.emplace_back("Accuracy: 95 % interval over the problems.");
-  if (has("n/a (")) legend.emplace_back("n/a (N): this percentile needs N requests; with fewer it would be one of the largest.");
+  if (has("n/a ("))
+    legend.emplace_back("n/a (N): this percentile needs N requests; with fewer it would be one of the largest.");
   if (AnyCell(table, &Cell::estimate)) legend.emplace_back("~: rests on an estimate; the notes say on which.");
-  if (std::ranges::any_of(table.rows, &Row::invalid)) legend.emplace_back("!: not valid, and in no verdict; the warnings above and the gates say why.");
+  if (std::ranges::any_of(table.rows, &Row::invalid))
+    legend.emplace_back("!: not valid, and in no verdict; the warnings above and the gates say why.");
   return legend;
 }
 
@@ -127,14 +135,17 @@ Table CellTable(std::string title, std::span<const ShownCell> cells, std::span<c
     std::vector<std::optional<double>> values;
     for (const ShownCell& shown : cells) values.push_back(shown.cell->figures[column.id]);
     const DisplayUnit unit = UnitOf(figure, values);
-    const std::vector<std::string> numbers = AlignedNumbers(values, unit.size);
+    // What is counted stands in the name already.
+    const bool counts = figure.unit == "requests" || figure.unit == "problems" || figure.unit == "experts";
+    const std::vector<std::string> numbers =
+        figure.unit == "experts" || !counts ? AlignedNumbers(values, unit.size) : Counts(values);
     std::vector<Cell> texts;
     for (size_t i = 0; i < cells.size(); ++i) texts.push_back(FigureCell(*cells[i].cell, column, numbers[i], unit));
     const bool named = !column.group.empty() || !column.header.empty();
-    // What is counted stands in the name already.
-    const bool counts = figure.unit == "requests" || figure.unit == "problems" || figure.unit == "experts";
     AddColumn(table,
-              {.header = named ? column.header : std::string(figure.name), .group = column.group, .unit = counts || column.unit_in_header ? "" : unit.text},
+              {.header = named ? column.header : std::string(figure.name),
+               .group = column.group,
+               .unit = counts || column.unit_in_header ? "" : unit.text},
               std::move(texts));
   }
   DropEmptyColumns(table);

@@ -29,8 +29,8 @@ std::vector<ShownCell> CellsOf(const cap::ExperimentSummary& summary);
 
 struct FigureColumn {
   cap::FigureId id;
-  std::string group, header;  // both empty: the figure's name
-  bool spread = false;        // half of the range over the repetitions behind the figure: "1400 ±85"
+  std::string group, header;    // both empty: the figure's name
+  bool spread = false;          // half of the range over the repetitions behind the figure: "1400 ±85"
   bool unit_in_header = false;  // the header names the unit itself: "J/token"
   std::optional<cap::FigureId> low = std::nullopt, high = std::nullopt;  // an interval behind the figure: "84.0 (72.8 to 91.2)"
 };

@@ -7,9 +7,9 @@
 #include <sstream>
 
 #include "base/table.h"
-#include "report/testing/document_sample.h"
 #include "report/render.h"
 #include "report/svg_inspect.h"
+#include "report/testing/document_sample.h"
 
 namespace moecap::report {
 namespace {

@@ -1,8 +1,7 @@
 // Reports of experiments and comparisons, from one hand-made sample.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <fstream>
@@ -91,8 +90,9 @@ TEST(ExperimentReport, FirstScreenHasTheVerdictAndOneTableAndFits) {
 TEST(ExperimentReport, EverythingIsInTheFullReport) {
   const std::string text = Terminal(ExperimentDocument(SampleExperiment()), true);
   EXPECT_THAT(Widths(text), Each(Le(80u)));
-  for (const char* heading : {"Figures", "Verdicts", "Highest load", "Latency", "Requests and errors", "Steady part", "Utilisation",
-                              "Accuracy", "Cost and energy", "Gates", "Measurements", "Systems", "Notes", "How to reproduce"})
+  for (const char* heading :
+       {"Figures", "Verdicts", "Highest load", "Latency", "Requests and errors", "Steady part", "Utilisation", "Accuracy",
+        "Cost and energy", "Gates", "Measurements", "Systems", "Notes", "How to reproduce"})
     EXPECT_THAT(text, HasSubstr(heading));
   EXPECT_THAT(text, HasSubstr("503: overloaded"));
   EXPECT_THAT(text, HasSubstr("life: 4 years (estimate)"));
@@ -107,7 +107,7 @@ TEST(ExperimentReport, MarksWhatMustNotBeTakenAtItsFaceValue) {
   EXPECT_THAT(text, HasSubstr("interrupted: in no figure"));
   const std::string markdown = RenderMarkdown(ExperimentDocument(SampleExperiment()));
   EXPECT_THAT(markdown, HasSubstr("each chunk was taken for one token"));
-  EXPECT_THAT(markdown, ContainsRegex("\\| vllm-h100 \\| 16 clients .*~")) << "an estimate";
+  EXPECT_THAT(LineWith(markdown, "| vllm-h100 | 1 client |"), HasSubstr("\\~2.78 ±0.11")) << "an estimate";
 }
 
 TEST(ExperimentReport, SpreadsAreThoseOfTheRepetitions) {
@@ -145,11 +145,27 @@ TEST(ExperimentReport, OneSystemHasNoRadarAndNoClass) {
 
 TEST(ExperimentReport, DrawsItsPlots) {
   const Document document = ExperimentDocument(SampleExperiment());
-  EXPECT_THAT(PlotNames(document),
-              IsSupersetOf({"cap-radar", "performance", "cost", "accuracy", "pareto-cost-accuracy", "pareto-performance-accuracy",
-                            "pareto-cost-performance", "search-2", "ttft", "itl", "throughput-by-level", "time-per-token-by-level",
-                            "ttft-by-level", "tpot-by-level", "throughput-speed", "in-flight-0", "roofline", "bandwidth-use-by-level",
-                            "distinct-experts-by-level", "expert-share-0", "expert-share-1"}));
+  EXPECT_THAT(PlotNames(document), IsSupersetOf({"cap-radar",
+                                                 "performance",
+                                                 "cost",
+                                                 "accuracy",
+                                                 "pareto-cost-accuracy",
+                                                 "pareto-performance-accuracy",
+                                                 "pareto-cost-performance",
+                                                 "search-2",
+                                                 "ttft",
+                                                 "itl",
+                                                 "throughput-by-level",
+                                                 "time-per-token-by-level",
+                                                 "ttft-by-level",
+                                                 "tpot-by-level",
+                                                 "throughput-speed",
+                                                 "in-flight-0",
+                                                 "roofline",
+                                                 "bandwidth-use-by-level",
+                                                 "distinct-experts-by-level",
+                                                 "expert-share-0",
+                                                 "expert-share-1"}));
   for (const auto& [name, svg] : RenderSvgs(document)) EXPECT_EQ(XmlFault(svg), "") << name;
   EXPECT_EQ(XmlFault(RenderHtml(document)), "");
 }
@@ -194,14 +210,15 @@ TEST(ExperimentJson, RefusesWhatItDoesNotKnow) {
   EXPECT_FALSE(ExperimentFromJson(*ParseJson("[]")).ok());
   Json json = ExperimentToJson(SampleExperiment());
   json["systems"][0]["cells"][0]["figures"]["tpot_mean_s"] = "fast";
-  EXPECT_THAT(ExperimentFromJson(json).error().message, HasSubstr("systems[0].cells[0].figures.tpot_mean_s: expected a number"));
+  EXPECT_THAT(ExperimentFromJson(json).error().message,
+              HasSubstr("systems[0].cells[0].figures.tpot_mean_s: expected a number"));
 }
 
 TEST(ExperimentCsv, HasALineACellAndOneAMeasurement) {
-  const cap::JudgedExperiment experiments[] = {SampleExperiment(), AwkwardExperiment()};
+  const cap::JudgedExperiment experiments[] = {SampleExperiment(), SampleExperiment()};
   const std::vector<std::string> lines = Lines(ExperimentsToCsv(experiments));
-  // Nine cells of five repetitions, an interrupted one, and the awkward cell with its own.
-  ASSERT_EQ(lines.size(), 1u + 9 + 45 + 1 + 2);
+  // Nine cells of five repetitions, and an interrupted one.
+  ASSERT_EQ(lines.size(), 1u + 2 * (9 + 45 + 1));
   const std::vector<std::string> head = Fields(lines[0]);
   for (const cap::Figure& figure : cap::Figures()) EXPECT_THAT(head, testing::Contains(std::string(figure.key)));
   for (const std::string& line : lines) EXPECT_EQ(Fields(line).size(), head.size()) << line;
@@ -218,11 +235,17 @@ TEST(ExperimentCsv, HasALineACellAndOneAMeasurement) {
   EXPECT_THAT(at(lines[7], "invalid_reasons"), HasSubstr("other processes"));
 }
 
+TEST(ExperimentCsv, QuotesWhatNeedsIt) {
+  const cap::JudgedExperiment experiments[] = {AwkwardExperiment()};
+  EXPECT_THAT(ExperimentsToCsv(experiments), HasSubstr(",\"a,b \"\"quoted\"\" | pipe\nnew line\","));
+}
+
 TEST(ComparisonReport, ShowsCellsVerdictsAndDifferences) {
   const Document document = ComparisonDocument(SampleComparison());
   const std::string screen = Terminal(document, false);
   EXPECT_THAT(Widths(screen), Each(Le(80u)));
-  EXPECT_THAT(screen, AllOf(HasSubstr("vllm-h100 is the fastest"), HasSubstr("The hardware differs"), HasSubstr("baseline: Q8_0")));
+  EXPECT_THAT(screen,
+              AllOf(HasSubstr("vllm-h100 is the fastest"), HasSubstr("The hardware differs"), HasSubstr("baseline: Q8_0")));
   const std::string all = Terminal(document, true);
   EXPECT_THAT(all, AllOf(HasSubstr("first / second"), HasSubstr("20260201-120000-other"), HasSubstr("Where they differ")));
   EXPECT_THAT(PlotNames(document), IsSupersetOf({"cap-radar", "pareto-cost-accuracy"}));
@@ -241,7 +264,8 @@ TEST(SummaryDocs, TableOfFiguresIsTheTable) {
   std::string expected;
   for (const cap::Figure& figure : cap::Figures()) {
     const char* better = figure.better == cap::Better::kNone ? "" : figure.better == cap::Better::kLower ? "lower" : "higher";
-    expected += fmt::format("| `{}` | {} | {} | {} | {} |\n", figure.key, figure.unit, better, figure.definition, figure.null_when);
+    expected +=
+        fmt::format("| `{}` | {} | {} | {} | {} |\n", figure.key, figure.unit, better, figure.definition, figure.null_when);
   }
   EXPECT_NE(docs.str().find(expected), std::string::npos) << "the table of figures must be:\n" << expected;
 }

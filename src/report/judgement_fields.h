@@ -73,8 +73,7 @@ void Fields(auto& archive, JsonFieldsOf<DimensionVerdict> auto& verdict) {
 void Fields(auto& archive, JsonFieldsOf<PairVerdict> auto& pair) {
   archive("first", pair.first);
   archive("second", pair.second);
-  for (size_t i = 0; i < kJudgedDimensions.size(); ++i)
-    archive(DimensionName(kJudgedDimensions[i]).data(), pair.dimensions[i]);
+  for (size_t i = 0; i < kJudgedDimensions.size(); ++i) archive(DimensionName(kJudgedDimensions[i]).data(), pair.dimensions[i]);
 }
 
 void Fields(auto& archive, JsonFieldsOf<SystemVerdict> auto& system) {

@@ -99,12 +99,14 @@ Table StandingTable(const Judgement& judgement, std::span<const ShownCell> cells
     table.rows.push_back(std::move(row));
   }
   if (letters)
-    table.notes = {"Keeps: P performance, C cost, A accuracy; not inferior to the best in view within the margin. ?: not decided."};
+    table.notes = {
+        "Keeps: P performance, C cost, A accuracy; not inferior to the best in view within the margin. ?: not decided."};
   return table;
 }
 
 // What the judge looked at, with the lowest and the highest repetition.
-void AddSeries(Table& table, const cap::AxisWords& axis, std::span<const cap::Evidence> evidence, cap::Series cap::Evidence::*of) {
+void AddSeries(Table& table, const cap::AxisWords& axis, std::span<const cap::Evidence> evidence,
+               cap::Series cap::Evidence::*of) {
   const bool seconds = axis.unit == "s";
   const double unit = seconds ? kMilli : 1;
   std::vector<std::optional<double>> values;
@@ -158,11 +160,11 @@ Table ScoreTable(const Judgement& judgement) {
   if (!judgement.paper_scores) return table;
   for (const cap::PaperScore& score : *judgement.paper_scores) {
     Row row{score.label};
-    for (const auto& value : {score.accuracy, score.performance, score.cost})
-      row.cells.emplace_back(NumberText(value));
+    for (const auto& value : {score.accuracy, score.performance, score.cost}) row.cells.emplace_back(NumberText(value));
     table.rows.push_back(std::move(row));
   }
-  table.notes = {"MoE-CAP's normalisation, 0 to 100, outer is better; relative to the systems in view, so they decide nothing."};
+  table.notes = {
+      "MoE-CAP's normalisation, 0 to 100, outer is better; relative to the systems in view, so they decide nothing."};
   return table;
 }
 
@@ -190,9 +192,9 @@ Section JudgementSection(const Judgement& judgement, std::span<const ShownCell> 
   }
   section.blocks.push_back(EvidenceTable(judgement, cells));
   for (Figure& figure : JudgementFigures(judgement, cells)) section.blocks.push_back(std::move(figure));
-  if (several) {
-    section.blocks.push_back(ScoreTable(judgement));
+  if (several) {  // beside the radar, which comes last
     section.blocks.push_back(Method(judgement));
+    section.blocks.push_back(ScoreTable(judgement));
   }
   return section;
 }

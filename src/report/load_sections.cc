@@ -1,6 +1,7 @@
 #include "report/load_sections.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -91,7 +92,8 @@ void AddLatencyRow(Table& table, const LatencyName& name, const LatencyFigure& f
 
 Table DistributionTable(const cap::CellSummary& cell) {
   Table table{.name = "distributions", .title = "All distributions"};
-  table.columns = {{.header = "figure", .kind = ColumnKind::kKey}, {"samples"}, {"mean"}, {"sd"}, {"p50"}, {"p90"}, {"p99"}, {"max"}};
+  table.columns = {
+      {.header = "figure", .kind = ColumnKind::kKey}, {"samples"}, {"mean"}, {"sd"}, {"p50"}, {"p90"}, {"p99"}, {"max"}};
   for (const LatencyName& name : kLatencies) {
     if (const LatencyFigure* figure = FindLatency(cell.latencies, name.name)) AddLatencyRow(table, name, *figure);
   }
@@ -130,25 +132,44 @@ Row GateRow(const ShownCell& shown, const metrics::Gate& gate) {
   return row;
 }
 
+// The errors of all measurements of a cell, by kind, in order of appearance.
+std::vector<metrics::ErrorGroup> ErrorsOf(const cap::CellSummary& cell) {
+  constexpr size_t kMostMessages = 5;
+  std::vector<metrics::ErrorGroup> all;
+  for (const MeasurementSummary& measurement : cell.measurements) {
+    for (const metrics::ErrorGroup& group : measurement.load.errors) {
+      const auto found = std::ranges::find(all, group.kind, &metrics::ErrorGroup::kind);
+      if (found == all.end()) {
+        all.push_back(group);
+        continue;
+      }
+      found->count += group.count;
+      found->first_s = std::min(found->first_s, group.first_s);
+      found->last_s = std::max(found->last_s, group.last_s);
+      for (const std::string& message : group.messages) {
+        const bool is_new = std::ranges::find(found->messages, message) == found->messages.end();
+        if (is_new && found->messages.size() < kMostMessages) found->messages.push_back(message);
+      }
+    }
+  }
+  return all;
+}
+
 Table ErrorTable(std::span<const ShownCell> cells) {
-  Table table{.name = "errors", .title = "Failed requests", .group_header = "measurement"};
+  Table table{.name = "errors", .title = "Failed requests", .group_header = "cell"};
   table.columns = {{.header = "kind", .kind = ColumnKind::kKey},
                    {.header = "count"},
                    {"first", "sent after", "s"},
                    {"last", "sent after", "s"},
                    {.header = "messages", .kind = ColumnKind::kText}};
   for (const ShownCell& shown : cells) {
-    for (const MeasurementSummary& measurement : shown.cell->measurements) {
-      for (const metrics::ErrorGroup& group : measurement.load.errors) {
-        std::string messages;
-        for (const std::string& message : group.messages) messages += (messages.empty() ? "" : " | ") + message;
-        const bool named = group.kind != record::RequestError::kNone;
-        Row row{named ? std::string(record::Name(group.kind)) : "other", std::to_string(group.count), NumberText(group.first_s),
-                NumberText(group.last_s), std::move(messages)};
-        row.group = (shown.group.empty() ? "" : shown.group + ", ") + MeasurementName(shown, measurement);
-        row.marker = shown.marker;
-        table.rows.push_back(std::move(row));
-      }
+    for (const metrics::ErrorGroup& group : ErrorsOf(*shown.cell)) {
+      const bool named = group.kind != record::RequestError::kNone;
+      Row row{named ? std::string(record::Name(group.kind)) : "other", std::to_string(group.count), NumberText(group.first_s),
+              NumberText(group.last_s), fmt::format("{}", fmt::join(group.messages, " | "))};
+      row.group = shown.Name();
+      row.marker = shown.marker;
+      table.rows.push_back(std::move(row));
     }
   }
   return table;
@@ -226,8 +247,9 @@ Section RequestSection(std::span<const ShownCell> cells) {
                                                         {FigureId::kCancelled, "requests", "cancelled"},
                                                         {FigureId::kInputTokens, "tokens of a request", "input"},
                                                         {FigureId::kOutputTokens, "tokens of a request", "output"},
-                                                        {FigureId::kCachedShare},
-                                                        {FigureId::kOfferedRate},
+                                                        {FigureId::kCachedShare}}),
+                    CellTable("Rates", cells,
+                              std::vector<FigureColumn>{{FigureId::kOfferedRate},
                                                         {FigureId::kRequestRate, "", "", true},
                                                         {FigureId::kGoodput, "", "", true},
                                                         {FigureId::kGoodShare, "", "", true},
@@ -238,7 +260,9 @@ Section RequestSection(std::span<const ShownCell> cells) {
   for (const ShownCell& shown : cells) {
     int64_t retries = 0;
     for (const MeasurementSummary& measurement : shown.cell->measurements) retries += measurement.load.retries;
-    if (retries > 0) notes.items.push_back(fmt::format("{}: {} sent again on a new connection.", shown.Name(), CountText(retries, "request was", "requests were")));
+    if (retries > 0)
+      notes.items.push_back(fmt::format("{}: {} sent again on a new connection.", shown.Name(),
+                                        CountText(retries, "request was", "requests were")));
   }
   section.blocks.push_back(std::move(notes));
   return section;
@@ -260,10 +284,14 @@ Section SteadySection(std::span<const ShownCell> cells) {
     for (const MeasurementSummary& measurement : shown.cell->measurements) {
       const metrics::LoadFigures& load = measurement.load;
       if (!load.steady) continue;
-      Row row{MeasurementName(shown, measurement), NumberText(load.concurrency.mean), std::to_string(load.concurrency.peak),
-              NumberText(load.steady->window.from_s), NumberText(load.steady->window.to_s),
+      Row row{MeasurementName(shown, measurement),
+              NumberText(load.concurrency.mean),
+              std::to_string(load.concurrency.peak),
+              NumberText(load.steady->window.from_s),
+              NumberText(load.steady->window.to_s),
               NumberText(load.whole.output_tokens_per_s),
-              load.in_steady ? NumberText(load.in_steady->output_tokens_per_s) : "", Sentence(load.steady->verdict)};
+              load.in_steady ? NumberText(load.in_steady->output_tokens_per_s) : "",
+              Sentence(load.steady->verdict)};
       row.group = shown.group;
       row.marker = shown.marker;
       table.rows.push_back(std::move(row));
@@ -315,8 +343,12 @@ Section MeasurementSection(std::span<const ShownCell> cells) {
     const cap::FigureValues& figures = measurement->figures;
     Cell name(fmt::format("{} #{}", shown->Name(), measurement->repeat + 1));
     if (!measurement->complete) name = WithNote(name, "interrupted: in no figure");
-    Row row{std::move(name), TimeOfDay(measurement->started_at), measurement->ended_by, CountOf(figures[FigureId::kRequests]),
-            CountOf(figures[FigureId::kFailed]), NumberText(figures[FigureId::kOutputRate]),
+    Row row{std::move(name),
+            TimeOfDay(measurement->started_at),
+            measurement->ended_by,
+            CountOf(figures[FigureId::kRequests]),
+            CountOf(figures[FigureId::kFailed]),
+            NumberText(figures[FigureId::kOutputRate]),
             NumberText(figures[FigureId::kTimePerToken], kMilli)};
     row.marker = shown->marker;
     row.invalid = !measurement->complete || !measurement->IsValid();

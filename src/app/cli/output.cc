@@ -13,12 +13,10 @@
 
 #include "base/fs.h"
 #include "base/json.h"
-#include "report/charts.h"
-#include "report/csv.h"
-#include "report/html.h"
-#include "report/markdown.h"
-#include "report/summary_json.h"
-#include "report/terminal.h"
+#include "report/experiment_csv.h"
+#include "report/experiment_document.h"
+#include "report/experiment_json.h"
+#include "report/render.h"
 
 namespace moecap::app {
 namespace {
@@ -87,38 +85,48 @@ std::string ReportFormatNames() {
   return names;
 }
 
-report::TerminalOptions StdoutOptions() {
+std::vector<ReportFormat> ReportFormats() {
+  std::vector<ReportFormat> formats;
+  for (const auto& [format, name] : kFormats) formats.push_back(format);
+  return formats;
+}
+
+report::TerminalOptions StdoutOptions(bool all) {
   report::TerminalOptions options;
+  options.all = all;
   options.width = TerminalWidth();
   options.color = WantsColor(STDOUT_FILENO);
   options.unicode = WantsUnicode();
   return options;
 }
 
-std::string TerminalText(const cap::RunSummary& summary) { return report::RenderTerminal(summary, StdoutOptions()); }
-
 void PrintText(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void PrintSummary(const cap::RunSummary& summary, bool json) {
-  PrintText(json ? DumpJsonPretty(report::SummaryToJson(summary)) : TerminalText(summary));
+void PrintDocument(const report::Document& document, bool all) {
+  PrintText(report::RenderTerminal(document, StdoutOptions(all)));
 }
 
-std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, ReportFormat format) {
+void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all) {
+  if (json) return PrintText(DumpJsonPretty(report::ExperimentToJson(experiment)));
+  PrintDocument(report::ExperimentDocument(experiment), all);
+}
+
+std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format) {
+  const auto document = [&] { return report::ExperimentDocument(experiment); };
   std::vector<report::NamedText> files;
   switch (format) {
     case ReportFormat::kTerminal:
-      return {{"report.txt", report::RenderTerminal(summary, {})}};
+      return {{"report.txt", report::RenderTerminal(document(), {.all = true})}};
     case ReportFormat::kHtml:
-      return {{"report.html", report::RenderHtml(summary)}};
+      return {{"report.html", report::RenderHtml(document())}};
     case ReportFormat::kMarkdown:
-      return {{"report.md", report::RenderMarkdown(summary)}};
+      return {{"report.md", report::RenderMarkdown(document())}};
     case ReportFormat::kCsv:
-      return {{"report.csv", report::RenderCsv(std::span(&summary, 1))}};
+      return {{"report.csv", report::ExperimentsToCsv(std::span(&experiment, 1))}};
     case ReportFormat::kJson:
-      return {{"summary.json", DumpJsonPretty(report::SummaryToJson(summary))}};
+      return {{"summary.json", DumpJsonPretty(report::ExperimentToJson(experiment))}};
     case ReportFormat::kSvg:
-      for (auto& chart : report::AllCharts(summary, report::SvgMode::kStandalone))
-        files.push_back({chart.name + ".svg", std::move(chart.svg)});
+      for (auto& [name, svg] : report::RenderSvgs(document())) files.push_back({name + ".svg", std::move(svg)});
       return files;
     case ReportFormat::kUpstream:
     case ReportFormat::kVllm:
@@ -137,14 +145,20 @@ Status WriteFiles(const std::vector<report::NamedText>& files, const std::filesy
   return {};
 }
 
-Status WriteReports(const cap::RunSummary& summary, const std::filesystem::path& dir) {
+Status WriteReports(const cap::JudgedExperiment& experiment, const std::filesystem::path& dir) {
   std::vector<report::NamedText> files;
   for (const ReportFormat format : {ReportFormat::kJson, ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv}) {
-    for (auto& file : ReportFiles(summary, format)) files.push_back(std::move(file));
+    for (auto& file : ReportFiles(experiment, format)) files.push_back(std::move(file));
   }
-  for (auto& chart : report::RadarCharts(summary, report::SvgMode::kStandalone))
-    files.push_back({chart.name + ".svg", std::move(chart.svg)});
+  for (auto& file : ReportFiles(experiment, ReportFormat::kSvg)) {
+    if (file.path == "cap-radar.svg") files.push_back(std::move(file));
+  }
   return WriteFiles(files, dir);
+}
+
+void NameReports(const std::filesystem::path& dir) {
+  std::fflush(stdout);
+  fmt::print(stderr, "\nreport: {}\n", (dir / "report.html").string());
 }
 
 }  // namespace moecap::app

@@ -31,8 +31,8 @@ void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all);
 void PrintDocument(const report::Document& document, bool all);
 void PrintText(const std::string& text);
 
-// The files of one experiment in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they are
-// not among them.
+// The files of one experiment in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they
+// are not among them.
 std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format);
 
 // summary.json, report.html, report.md, report.csv and the radar into `dir`, each atomically.

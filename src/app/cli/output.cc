@@ -106,9 +106,15 @@ void PrintDocument(const report::Document& document, bool all) {
   PrintText(report::RenderTerminal(document, StdoutOptions(all)));
 }
 
+std::string TerminalText(const cap::JudgedExperiment& experiment, bool all) {
+  std::string text = report::RenderTerminal(report::ExperimentDocument(experiment), StdoutOptions(all));
+  if (!all) text += fmt::format("\nEverything else: moecap report {} --all\n", PrintableText(experiment.summary.run_id));
+  return text;
+}
+
 void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all) {
   if (json) return PrintText(DumpJsonPretty(report::ExperimentToJson(experiment)));
-  PrintDocument(report::ExperimentDocument(experiment), all);
+  PrintText(TerminalText(experiment, all));
 }
 
 std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format) {

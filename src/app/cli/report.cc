@@ -63,10 +63,7 @@ Result<std::string> Text(const std::vector<Stored>& all, ReportFormat format, co
   std::string text;
   switch (format) {
     case ReportFormat::kTerminal:
-      for (const Stored& stored : all) {
-        text += (text.empty() ? "" : "\n") +
-                report::RenderTerminal(report::ExperimentDocument(stored.judged), StdoutOptions(flags.all));
-      }
+      for (const Stored& stored : all) text += (text.empty() ? "" : "\n") + TerminalText(stored.judged, flags.all);
       return text;
     case ReportFormat::kMarkdown:
       for (const Stored& stored : all)

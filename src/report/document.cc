@@ -1,6 +1,7 @@
 #include "report/document.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "report/layout.h"
@@ -64,6 +65,13 @@ void CountGroups(std::vector<GridRow>& rows) {
     rows[begin].group_rows = end - begin;
     begin = end;
   }
+}
+
+void CheckPlotIds(const Section& section, std::set<std::string>& ids) {
+  for (const Block& block : section.blocks) {
+    if (const auto* figure = std::get_if<Figure>(&block)) CHECK(ids.insert(FrameOf(figure->plot).id).second);
+  }
+  for (const Section& part : section.parts) CheckPlotIds(part, ids);
 }
 
 }  // namespace
@@ -177,6 +185,12 @@ std::string DrawPlot(const Plot& plot, SvgMode mode) {
                                [mode](const PercentilePlot& drawn) { return DrawPercentiles(drawn, mode); },
                                [mode](const StepPlot& drawn) { return DrawSteps(drawn, mode); }},
                     plot);
+}
+
+void CheckDocument(const Document& document) {
+  CHECK(document.headline.size() <= kMostHeadlines);
+  std::set<std::string> ids;
+  for (const Section& section : document.sections) CheckPlotIds(section, ids);
 }
 
 std::string FullTitle(const Document& document) {

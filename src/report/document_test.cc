@@ -88,6 +88,13 @@ TEST(Document, WhatHasNothingToShowIsLeftOutEverywhere) {
   EXPECT_THAT(RenderHtml(document), AllOf(Not(HasSubstr("<section")), Not(HasSubstr("<table")), Not(HasSubstr("gone"))));
 }
 
+TEST(DocumentDeathTest, PlotsHaveDistinctIdsAndHeadlinesAreFew) {
+  const Figure figure{LinePlot{{"id", "title", "", ""}, "x", {}, {}}, ""};
+  Document document{.title = "t", .sections = {{.heading = "s", .blocks = {figure, figure}}}};
+  EXPECT_DEATH(RenderSvgs(document), "");
+  EXPECT_DEATH(RenderMarkdown(Document{.headline = std::vector<std::string>(kMostHeadlines + 1, "One.")}), "");
+}
+
 TEST(DocumentTerminal, FirstScreenIsVerdictAndFirstTable) {
   const std::string text = RenderTerminal(SampleDocument(), {});
   EXPECT_THAT(text, AllOf(HasSubstr("! The machine was busy"), HasSubstr("vLLM FP8 and the other are equally fast."),

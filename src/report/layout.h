@@ -47,6 +47,9 @@ Grid MakeGrid(const Table& table);
 // Empty when there is nothing to draw.
 std::string DrawPlot(const Plot& plot, SvgMode mode);
 
+// Checks what renderers rely on: few headlines, and plots with distinct ids.
+void CheckDocument(const Document& document);
+
 // "moecap comparison: NAME".
 std::string FullTitle(const Document& document);
 

@@ -68,6 +68,7 @@ void AppendSection(const Section& section, const std::string& heading, std::stri
 }  // namespace
 
 std::string RenderCsv(const Document& document) {
+  CheckDocument(document);
   std::string out = "section,table,row_group,row,column,unit,value,mark,note\n";
   for (const Section& section : document.sections) AppendSection(section, section.heading, out);
   return out;

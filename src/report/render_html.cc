@@ -200,6 +200,7 @@ std::string Header(const Document& document, const std::vector<HtmlPage::Link>& 
 }  // namespace
 
 std::string RenderHtml(const Document& document) {
+  CheckDocument(document);
   HtmlPage page;
   for (const Section& section : document.sections) page.Append(section);
   std::string out =

@@ -149,6 +149,7 @@ void AddSection(const Section& section, size_t level, MarkdownPage& page) {
 }  // namespace
 
 std::string RenderMarkdown(const Document& document) {
+  CheckDocument(document);
   MarkdownPage page;
   page.Heading(1, FullTitle(document));
   page.Line(document.subtitle);

@@ -19,6 +19,7 @@ void Collect(const Section& section, NamedSvgs& out) {
 }  // namespace
 
 NamedSvgs RenderSvgs(const Document& document) {
+  CheckDocument(document);
   NamedSvgs out;
   for (const Section& section : document.sections) Collect(section, out);
   return out;

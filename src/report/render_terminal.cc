@@ -238,6 +238,7 @@ void AddSection(const Section& section, bool all, TerminalPage& page) {
 }  // namespace
 
 std::string RenderTerminal(const Document& document, const TerminalOptions& options) {
+  CheckDocument(document);
   TerminalPage page(options);
   page.Text("", FullTitle(document), kBold);
   if (!document.subtitle.empty()) page.Text("", document.subtitle);

@@ -118,22 +118,27 @@ void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all) {
 }
 
 std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format) {
-  const auto document = [&] { return report::ExperimentDocument(experiment); };
+  if (format == ReportFormat::kCsv) return {{"report.csv", report::ExperimentsToCsv(std::span(&experiment, 1))}};
+  if (format == ReportFormat::kJson) return {{"summary.json", DumpJsonPretty(report::ExperimentToJson(experiment))}};
+  return ReportFiles(report::ExperimentDocument(experiment), format, {.all = true});
+}
+
+std::vector<report::NamedText> ReportFiles(const report::Document& document, ReportFormat format,
+                                           const report::TerminalOptions& terminal) {
   std::vector<report::NamedText> files;
   switch (format) {
     case ReportFormat::kTerminal:
-      return {{"report.txt", report::RenderTerminal(document(), {.all = true})}};
+      return {{"report.txt", report::RenderTerminal(document, terminal)}};
     case ReportFormat::kHtml:
-      return {{"report.html", report::RenderHtml(document())}};
+      return {{"report.html", report::RenderHtml(document)}};
     case ReportFormat::kMarkdown:
-      return {{"report.md", report::RenderMarkdown(document())}};
+      return {{"report.md", report::RenderMarkdown(document)}};
     case ReportFormat::kCsv:
-      return {{"report.csv", report::ExperimentsToCsv(std::span(&experiment, 1))}};
-    case ReportFormat::kJson:
-      return {{"summary.json", DumpJsonPretty(report::ExperimentToJson(experiment))}};
+      return {{"report.csv", report::RenderCsv(document)}};
     case ReportFormat::kSvg:
-      for (auto& [name, svg] : report::RenderSvgs(document())) files.push_back({name + ".svg", std::move(svg)});
+      for (auto& [name, svg] : report::RenderSvgs(document)) files.push_back({name + ".svg", std::move(svg)});
       return files;
+    case ReportFormat::kJson:
     case ReportFormat::kUpstream:
     case ReportFormat::kVllm:
       break;

@@ -37,6 +37,10 @@ void PrintText(const std::string& text);
 // are not among them.
 std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format);
 
+// The same of a document, in the formats that documents have; none in the others. `terminal` lays out report.txt.
+std::vector<report::NamedText> ReportFiles(const report::Document& document, ReportFormat format,
+                                           const report::TerminalOptions& terminal);
+
 // summary.json, report.html, report.md, report.csv and the radar into `dir`, each atomically.
 Status WriteReports(const cap::JudgedExperiment& experiment, const std::filesystem::path& dir);
 

@@ -7,7 +7,6 @@
 
 #include "base/json.h"
 #include "report/compat_report.h"
-#include "report/render.h"
 
 namespace moecap::app {
 namespace {
@@ -79,21 +78,10 @@ Result<std::string> CompatText(std::span<const MeasuredRequests> measured, const
     }
     tables.push_back(std::move(table));
   }
-  const report::Document document = report::CompatDocument(tables);
-  switch (format) {
-    case ReportFormat::kTerminal:
-      return report::RenderTerminal(document, StdoutOptions());
-    case ReportFormat::kHtml:
-      return report::RenderHtml(document);
-    case ReportFormat::kMarkdown:
-      return report::RenderMarkdown(document);
-    case ReportFormat::kCsv:
-      return report::RenderCsv(document);
-    case ReportFormat::kJson:
-      return DumpJsonPretty(report::CompatToJson(tables));
-    default:
-      return BadInput("--compat has the formats terminal, html, markdown, csv and json");
-  }
+  if (format == ReportFormat::kJson) return DumpJsonPretty(report::CompatToJson(tables));
+  std::vector<report::NamedText> files = ReportFiles(report::CompatDocument(tables), format, StdoutOptions());
+  if (files.empty()) return BadInput("--compat has the formats terminal, html, markdown, csv and json");
+  return std::move(files.front().text);
 }
 
 Result<std::vector<report::NamedText>> VllmFiles(std::span<const MeasuredRequests> measured, const VllmFlags& flags) {

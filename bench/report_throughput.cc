@@ -14,13 +14,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "report/charts.h"
-#include "report/csv.h"
-#include "report/html.h"
-#include "report/markdown.h"
-#include "report/sample_summary.h"
-#include "report/summary_json.h"
-#include "report/terminal.h"
+#include "report/experiment_csv.h"
+#include "report/experiment_document.h"
+#include "report/experiment_json.h"
+#include "report/render.h"
+#include "report/testing/sample_experiment.h"
 
 namespace moecap {
 namespace {
@@ -33,15 +31,15 @@ double CpuSeconds() {
 }
 
 // Three systems at three concurrencies with heat maps, each run with figures of its own.
-std::vector<cap::RunSummary> MakeRuns(int count) {
-  std::vector<cap::RunSummary> runs;
+std::vector<cap::JudgedExperiment> MakeRuns(int count) {
+  std::vector<cap::JudgedExperiment> runs;
   for (int i = 0; i < count; ++i) {
-    cap::RunSummary run = report::SampleSummary();
-    run.run_id = fmt::format("20260131-120000-run-{}", i);
-    for (auto& system : run.systems) {
+    cap::JudgedExperiment run = report::SampleExperiment();
+    run.summary.run_id = fmt::format("20260131-120000-run-{}", i);
+    for (auto& system : run.summary.systems) {
       for (auto& cell : system.cells) {
-        cell.tpot_s->mean *= 1 + 1e-3 * i;
-        cell.output_tokens_per_s->mean /= 1 + 1e-3 * i;
+        *cell.figures[cap::FigureId::kTpotMean] *= 1 + 1e-3 * i;
+        *cell.figures[cap::FigureId::kOutputRate] /= 1 + 1e-3 * i;
       }
     }
     runs.push_back(std::move(run));
@@ -49,14 +47,14 @@ std::vector<cap::RunSummary> MakeRuns(int count) {
   return runs;
 }
 
-void Measure(const char* name, const std::vector<cap::RunSummary>& runs, const Clock& clock,
-             const std::function<std::string(const cap::RunSummary&)>& render) {
+void Measure(const char* name, const std::vector<cap::JudgedExperiment>& runs, const Clock& clock,
+             const std::function<std::string(const cap::JudgedExperiment&)>& render) {
   const double cpu_start = CpuSeconds();
   const int64_t start = clock.NowNs();
   size_t bytes = 0;
   for (const auto& run : runs) {
     const std::string text = render(run);
-    CHECK(text.find(run.run_id) != std::string::npos);
+    CHECK(text.find(run.summary.run_id) != std::string::npos);
     bytes += text.size();
   }
   fmt::print("{{\"bench\":\"report\",\"format\":\"{}\",\"runs\":{},\"seconds\":{:.3f},\"cpu_seconds\":{:.3f},\"bytes\":{}}}\n",
@@ -72,14 +70,16 @@ int main(int argc, char** argv) {
   CHECK(count > 0);
   const SteadyClock clock;
   const auto runs = MakeRuns(count);
-  Measure("terminal", runs, clock, [](const auto& run) { return report::RenderTerminal(run, {}); });
-  Measure("markdown", runs, clock, [](const auto& run) { return report::RenderMarkdown(run); });
-  Measure("json", runs, clock, [](const auto& run) { return DumpJsonPretty(report::SummaryToJson(run)); });
-  Measure("csv", runs, clock, [](const auto& run) { return report::RenderCsv(std::span(&run, 1)); });
-  Measure("html", runs, clock, [](const auto& run) { return report::RenderHtml(run); });
-  Measure("svg", runs, clock, [](const auto& run) {
-    std::string all = run.run_id;  // a picture does not name its run
-    for (const auto& chart : report::AllCharts(run, report::SvgMode::kStandalone)) all += chart.svg;
+  const auto document = [](const auto& run) { return report::ExperimentDocument(run); };
+  Measure("terminal", runs, clock, [&](const auto& run) { return report::RenderTerminal(document(run), {}); });
+  Measure("terminal, all", runs, clock, [&](const auto& run) { return report::RenderTerminal(document(run), {.all = true}); });
+  Measure("markdown", runs, clock, [&](const auto& run) { return report::RenderMarkdown(document(run)); });
+  Measure("json", runs, clock, [](const auto& run) { return DumpJsonPretty(report::ExperimentToJson(run)); });
+  Measure("csv", runs, clock, [](const auto& run) { return report::ExperimentsToCsv(std::span(&run, 1)); });
+  Measure("html", runs, clock, [&](const auto& run) { return report::RenderHtml(document(run)); });
+  Measure("svg", runs, clock, [&](const auto& run) {
+    std::string all = run.summary.run_id;  // a picture does not name its run
+    for (const auto& [name, svg] : report::RenderSvgs(document(run))) all += svg;
     return all;
   });
   return 0;

@@ -15,10 +15,18 @@ TEST(Figures, KeysAreUniqueAndSpellTheirUnit) {
   for (const Figure& figure : Figures()) {
     EXPECT_TRUE(keys.insert(figure.key).second) << figure.key;
     EXPECT_FALSE(figure.definition.empty() || figure.null_when.empty()) << figure.key;
-    if (figure.unit == "s") EXPECT_TRUE(figure.key.ends_with("_s")) << figure.key;
-    if (figure.unit == "B") EXPECT_TRUE(figure.key.ends_with("_bytes")) << figure.key;
-    if (figure.unit == "USD") EXPECT_TRUE(figure.key.find("usd") != figure.key.npos) << figure.key;
-    if (figure.unit == "tokens/s" || figure.unit == "requests/s") EXPECT_TRUE(figure.key.ends_with("_per_s")) << figure.key;
+    if (figure.unit == "s") {
+      EXPECT_TRUE(figure.key.ends_with("_s")) << figure.key;
+    }
+    if (figure.unit == "B") {
+      EXPECT_TRUE(figure.key.ends_with("_bytes")) << figure.key;
+    }
+    if (figure.unit == "USD") {
+      EXPECT_TRUE(figure.key.find("usd") != figure.key.npos) << figure.key;
+    }
+    if (figure.unit == "tokens/s" || figure.unit == "requests/s") {
+      EXPECT_TRUE(figure.key.ends_with("_per_s")) << figure.key;
+    }
   }
 }
 

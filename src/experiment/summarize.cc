@@ -179,10 +179,11 @@ void AddServerNotes(const Manifest& manifest, std::vector<std::string>& notes) {
     if (!system.description.in_process) servers.push_back(system.description.name);
   }
   if (servers.empty()) return;
-  notes.push_back(fmt::format(
-      "{}: a server, and this host is its client. Cost and energy are known only where `machine` or `cost` describe the server's "
-      "machine, and without records of the server's passes S-MBU and S-MFU are not known",
-      Join(servers)));
+  notes.push_back(
+      fmt::format("{}: a server, and this host is its client. Cost and energy are known only where `machine` or `cost` "
+                  "describe the server's "
+                  "machine, and without records of the server's passes S-MBU and S-MFU are not known",
+                  Join(servers)));
 }
 
 void AddNotes(const Manifest& manifest, ExperimentSummary& summary) {
@@ -203,6 +204,20 @@ void AddNotes(const Manifest& manifest, ExperimentSummary& summary) {
   }
 }
 
+// As it can be given to a shell again.
+std::string ShellCommand(const std::vector<std::string>& words) {
+  std::string command;
+  for (const std::string& word : words) {
+    const bool plain = !word.empty() && word.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                            "_-./:=,@%+") == std::string::npos;
+    std::string quoted = "'";
+    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    command += (command.empty() ? "" : " ") + (plain ? word : quoted + "'");
+  }
+  return command;
+}
+
 std::string OrderInWords(const Config& config) {
   if (config.systems.size() < 2 && config.load.levels.size() < 2) return "";
   return fmt::format("systems and levels interleaved at random, seed {}", config.seed);
@@ -218,6 +233,7 @@ Result<ExperimentSummary> Summarize(const Results& results) {
   summary.started_at = manifest.started_at;
   summary.moecap_version = manifest.moecap_version;
   summary.name = config.name;
+  summary.command = ShellCommand(manifest.command);
   summary.complete = manifest.complete;
   summary.workload = manifest.workload;
   summary.problems = manifest.problems;
@@ -229,9 +245,11 @@ Result<ExperimentSummary> Summarize(const Results& results) {
   if (manifest.layout == Manifest::Layout::kExperiment) summary.order = OrderInWords(config);
   summary.objectives = config.objectives;
   summary.host = {manifest.host.cpu_model, manifest.host.UsableThreads(), manifest.host.dram_bytes, ""};
-  const bool any_server = std::ranges::any_of(manifest.systems, [](const PricedSystem& s) { return !s.description.in_process; });
+  const bool any_server =
+      std::ranges::any_of(manifest.systems, [](const PricedSystem& s) { return !s.description.in_process; });
   if (any_server) {
-    summary.host.client = fmt::format("{} thread{} drove the servers", config.client_threads, config.client_threads == 1 ? "" : "s");
+    summary.host.client =
+        fmt::format("{} thread{} drove the servers", config.client_threads, config.client_threads == 1 ? "" : "s");
   }
   for (const PricedSystem& system : manifest.systems) {
     SystemSummary entry = DescribeSystem(system, manifest);

@@ -16,7 +16,7 @@ using record::RequestRecord;
 using record::TokensSource;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::Pair;
+using testing::Field;
 
 // Sent at `send_s`, tokens every `gap_s` from `first_s` on.
 RequestRecord Answer(double send_s, double first_s, double gap_s, int tokens) {
@@ -126,29 +126,6 @@ TEST(LoadFigures, AnErrorWithoutAKindIsStillOne) {
   const LoadFigures cell = DescribeLoad(std::vector{Failure(1, RequestError::kNone, "engine failed")}, {});
   ASSERT_EQ(cell.errors.size(), 1u);
   EXPECT_THAT(cell.errors[0].messages, ElementsAre("engine failed"));
-}
-
-TEST(LoadFigures, IsValidUnlessAGateTripped) {
-  LoadFigures cell;
-  EXPECT_TRUE(cell.IsValid());
-  cell.gates.resize(2);
-  cell.gates[0].state = Gate::State::kPassed;
-  EXPECT_TRUE(cell.IsValid()) << "one gate passed, one was not measured";
-  cell.gates[1].state = Gate::State::kTripped;
-  EXPECT_FALSE(cell.IsValid());
-}
-
-// Independent of steps and slices: how many requests are in flight at an instant, and the time they were in flight in all.
-int64_t InFlightAt(const std::vector<RequestRecord>& requests, double at_s) {
-  return std::ranges::count_if(
-      requests, [&](const RequestRecord& r) { return r.send_s <= at_s && !r.token_s.empty() && at_s < r.token_s.back(); });
-}
-
-double AreaOf(const std::vector<ConcurrencyStep>& steps) {
-  double area = 0;
-  for (size_t i = 0; i + 1 < steps.size(); ++i)
-    area += (steps[i + 1].at_s - steps[i].at_s) * static_cast<double>(steps[i].requests);
-  return area;
 }
 
 TEST(LoadFigures, ThinnedCurveKeepsPeakMeanAndEnds) {

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/units.h"
 #include "report/format.h"
 
 namespace moecap::report {
@@ -32,9 +33,21 @@ const stats::QuantileEstimate* PercentileOf(const CellSummary& cell, const cap::
   return FindQuantile(FindLatency(cell.latencies, std::string(figure.key.substr(0, at)) + "_s"), percent / 100.0);
 }
 
-std::string SpreadText(const CellSummary& cell, FigureId id, double unit) {
+// Half of the range, with the decimals of the figure where these show it.
+std::string SpreadText(const CellSummary& cell, FigureId id, double unit, const std::string& number) {
   const auto range = RangeOver(cell, id);
-  return range ? " ±" + NumberText((range->high - range->low) / 2, unit, 2) : "";
+  if (!range || number.empty()) return "";
+  const double half = (range->high - range->low) / 2 / unit;
+  const size_t point = number.find('.');
+  const int decimals = point == std::string::npos ? 0 : static_cast<int>(number.size() - point - 1);
+  const bool shows = half == 0 || half >= std::pow(10, -decimals);
+  return " ±" + (shows ? FormatFixed(half, decimals) : FormatSignificant(half, 1));
+}
+
+std::vector<std::string> Counts(const std::vector<std::optional<double>>& values) {
+  std::vector<std::string> texts;
+  for (const auto& value : values) texts.push_back(value && std::isfinite(*value) ? FormatFixed(*value, 0) : "");
+  return texts;
 }
 
 Cell FigureCell(const CellSummary& cell, const FigureColumn& column, const std::string& number, const DisplayUnit& unit) {
@@ -44,8 +57,10 @@ Cell FigureCell(const CellSummary& cell, const FigureColumn& column, const std::
     const auto* percentile = PercentileOf(cell, figure);
     return percentile != nullptr && !percentile->supported ? UnsupportedText(percentile->samples_needed) : "";
   }
-  Cell shown(number);
-  if (column.spread) shown.text += SpreadText(cell, column.id, unit.size);
+  // Figures with a spread do not line up anyway.
+  const std::string own = NumberText(value, unit.size);
+  const std::string spread = column.spread ? SpreadText(cell, column.id, unit.size, own) : "";
+  Cell shown(spread.empty() ? number : own + spread);
   if (column.low && column.high)
     shown.text = WithInterval(shown.text, IntervalText(cell.figures[*column.low], cell.figures[*column.high], unit.size));
   shown.estimate = cell.estimates.Has(column.id);
@@ -66,9 +81,11 @@ std::vector<std::string> LegendOf(const Table& table, std::span<const FigureColu
   if (has("±")) legend.emplace_back("±: half of the range from the lowest to the highest repetition.");
   const bool interval = std::ranges::any_of(columns, [](const FigureColumn& column) { return column.low.has_value(); });
   if (interval && has("(")) legend.emplace_back("Accuracy: 95 % interval over the problems.");
-  if (has("n/a (")) legend.emplace_back("n/a (N): this percentile needs N requests; with fewer it would be one of the largest.");
+  if (has("n/a ("))
+    legend.emplace_back("n/a (N): this percentile needs N requests; with fewer it would be one of the largest.");
   if (AnyCell(table, &Cell::estimate)) legend.emplace_back("~: rests on an estimate; the notes say on which.");
-  if (std::ranges::any_of(table.rows, &Row::invalid)) legend.emplace_back("!: not valid, and in no verdict.");
+  if (std::ranges::any_of(table.rows, &Row::invalid))
+    legend.emplace_back("!: not valid, and in no verdict; the warnings above and the gates say why.");
   return legend;
 }
 
@@ -107,7 +124,7 @@ Table CellTable(std::string title, std::span<const ShownCell> cells, std::span<c
   Table table{.title = std::move(title), .group_header = "system"};
   table.columns = {{.header = "level", .kind = ColumnKind::kKey}};
   for (const ShownCell& shown : cells) {
-    Row row{WithNote(shown.key, InvalidReason(*shown.cell))};
+    Row row{shown.key};
     row.group = shown.group;
     row.marker = shown.marker;
     row.invalid = !shown.cell->IsValid();
@@ -118,14 +135,17 @@ Table CellTable(std::string title, std::span<const ShownCell> cells, std::span<c
     std::vector<std::optional<double>> values;
     for (const ShownCell& shown : cells) values.push_back(shown.cell->figures[column.id]);
     const DisplayUnit unit = UnitOf(figure, values);
-    const std::vector<std::string> numbers = AlignedNumbers(values, unit.size);
+    // What is counted stands in the name already.
+    const bool counts = figure.unit == "requests" || figure.unit == "problems" || figure.unit == "experts";
+    const std::vector<std::string> numbers =
+        figure.unit == "experts" || !counts ? AlignedNumbers(values, unit.size) : Counts(values);
     std::vector<Cell> texts;
     for (size_t i = 0; i < cells.size(); ++i) texts.push_back(FigureCell(*cells[i].cell, column, numbers[i], unit));
     const bool named = !column.group.empty() || !column.header.empty();
-    // What is counted stands in the name already.
-    const bool counts = figure.unit == "requests" || figure.unit == "problems" || figure.unit == "experts";
     AddColumn(table,
-              {.header = named ? column.header : std::string(figure.name), .group = column.group, .unit = counts ? "" : unit.text},
+              {.header = named ? column.header : std::string(figure.name),
+               .group = column.group,
+               .unit = counts || column.unit_in_header ? "" : unit.text},
               std::move(texts));
   }
   DropEmptyColumns(table);

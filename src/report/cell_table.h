@@ -29,8 +29,9 @@ std::vector<ShownCell> CellsOf(const cap::ExperimentSummary& summary);
 
 struct FigureColumn {
   cap::FigureId id;
-  std::string group, header;  // both empty: the figure's name
-  bool spread = false;        // half of the range over the repetitions behind the figure: "1400 ±85"
+  std::string group, header;    // both empty: the figure's name
+  bool spread = false;          // half of the range over the repetitions behind the figure: "1400 ±85"
+  bool unit_in_header = false;  // the header names the unit itself: "J/token"
   std::optional<cap::FigureId> low = std::nullopt, high = std::nullopt;  // an interval behind the figure: "84.0 (72.8 to 91.2)"
 };
 
@@ -43,7 +44,7 @@ DisplayUnit UnitOf(const cap::Figure& figure, std::span<const std::optional<doub
 // With its unit: "12.3 ms"; empty for null.
 std::string FigureText(cap::FigureId id, std::optional<double> value);
 
-// A row a cell, with a key column; a cell that must not be used is marked and its reasons are a footnote. Columns without any
+// A row a cell, with a key column; a cell that must not be used is marked. Columns without any
 // figure are left out. Below the table stands what the marks in it mean.
 Table CellTable(std::string title, std::span<const ShownCell> cells, std::span<const FigureColumn> columns);
 

@@ -24,24 +24,25 @@ std::vector<ShownCell> CellsOf(const Comparison& comparison) {
 }
 
 Section LatencyTable(std::span<const ShownCell> cells) {
-  const std::vector<FigureColumn> columns = {{FigureId::kTtftMean, "TTFT", "mean"}, {FigureId::kTtftP50, "TTFT", "p50"},
-                                             {FigureId::kTtftP99, "TTFT", "p99"},   {FigureId::kTpotMean, "TPOT", "mean"},
-                                             {FigureId::kTpotP50, "TPOT", "p50"},   {FigureId::kTpotP99, "TPOT", "p99"},
-                                             {FigureId::kE2eMean, "E2E", "mean"},   {FigureId::kE2eP99, "E2E", "p99"},
-                                             {FigureId::kRequests},                 {FigureId::kFailed}};
+  const std::vector<FigureColumn> columns = {{FigureId::kTtftMean, "TTFT", "mean"},
+                                             {FigureId::kTtftP50, "TTFT", "p50"},
+                                             {FigureId::kTtftP99, "TTFT", "p99"},
+                                             {FigureId::kTpotMean, "TPOT", "mean"},
+                                             {FigureId::kTpotP50, "TPOT", "p50"},
+                                             {FigureId::kTpotP99, "TPOT", "p99"},
+                                             {FigureId::kE2eMean, "E2E", "mean"},
+                                             {FigureId::kE2eP99, "E2E", "p99"},
+                                             {FigureId::kRequests},
+                                             {FigureId::kFailed}};
   return {.heading = "Latency", .blocks = {CellTable("", cells, columns)}};
 }
 
 Section ExperimentSection(const Comparison& comparison) {
   Table table{.name = "experiments"};
-  table.columns = {{.header = "experiment", .kind = ColumnKind::kKey},
-                   {.header = "started", .kind = ColumnKind::kWord},
-                   {.header = "model", .kind = ColumnKind::kText},
-                   {.header = "data set", .kind = ColumnKind::kText},
-                   {.header = "scored as", .kind = ColumnKind::kText},
-                   {.header = "workload", .kind = ColumnKind::kText},
-                   {.header = "hardware", .kind = ColumnKind::kText},
-                   {.header = "moecap", .kind = ColumnKind::kWord}};
+  table.columns = {{.header = "experiment", .kind = ColumnKind::kKey}, {.header = "started", .kind = ColumnKind::kWord},
+                   {.header = "model", .kind = ColumnKind::kText},     {.header = "data set", .kind = ColumnKind::kText},
+                   {.header = "scored as", .kind = ColumnKind::kText}, {.header = "workload", .kind = ColumnKind::kText},
+                   {.header = "hardware", .kind = ColumnKind::kText},  {.header = "moecap", .kind = ColumnKind::kWord}};
   for (const cap::ComparedExperiment& experiment : comparison.experiments) {
     Cell id(experiment.run_id);
     if (!experiment.complete) id = WithNote(std::move(id), "not complete");
@@ -61,7 +62,7 @@ Section ExperimentSection(const Comparison& comparison) {
 Section NoteSection(std::span<const ShownCell> cells) {
   Notes notes;
   for (const ShownCell& shown : cells) {
-    for (const std::string& note : shown.cell->notes) notes.items.push_back(Sentence(shown.key + ": " + note));
+    for (const std::string& note : shown.cell->notes) notes.items.push_back(shown.key + ": " + note);
   }
   return {.heading = "Notes", .blocks = {std::move(notes)}};
 }

@@ -83,9 +83,7 @@ std::vector<ShownCell> JudgedCells(const cap::JudgedExperiment& experiment, std:
 }
 
 Section NoteSection(const ExperimentSummary& summary) {
-  Notes notes;
-  for (const std::string& note : summary.notes) notes.items.push_back(Sentence(note));
-  return {.heading = "Notes", .blocks = {std::move(notes)}};
+  return {.heading = "Notes", .blocks = {Notes{.items = summary.notes}}};
 }
 
 Section ReproduceSection(const ExperimentSummary& summary) {

@@ -24,9 +24,14 @@ Json ExperimentToJson(const cap::JudgedExperiment& experiment) {
 Result<cap::JudgedExperiment> ExperimentFromJson(const Json& json) {
   const auto schema = json.is_object() ? json.find("schema") : json.end();
   if (schema == json.end() || *schema != kSummarySchema) {
-    return BadInput(fmt::format("no summary of schema {}: print the experiment again with moecap report --json", kSummarySchema));
+    return BadInput(
+        fmt::format("no summary of schema {}: print the experiment again with moecap report --json", kSummarySchema));
   }
-  return FromJsonFields<cap::JudgedExperiment>(json);
+  cap::JudgedExperiment experiment;
+  std::optional<Error> error;
+  json_fields::Reader(json, "", error).Read(json, "", experiment);
+  if (error) return *std::move(error);
+  return experiment;
 }
 
 }  // namespace moecap::report

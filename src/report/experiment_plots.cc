@@ -80,7 +80,8 @@ Figure Lines(LinePlot plot, const std::string& what, const std::string& unit) {
 Figure LatencyByLevel(std::span<const ShownCell> cells, const char* name, const char* label, const char* id,
                       const std::optional<double>& objective) {
   LinePlot plot;
-  plot.frame = {id, fmt::format("{} against the load", label), "ms; solid: median, dashed: p99 where the sample supports it", ""};
+  plot.frame = {id, fmt::format("{} against the load", label), "ms; solid: median, dashed: p99 where the sample supports it",
+                ""};
   plot.x_label = LevelAxis(cells);
   plot.series = Curves(cells, PercentilePoint(name, 0.5));
   for (PlotSeries& series : Curves(cells, PercentilePoint(name, 0.99))) {
@@ -113,7 +114,7 @@ Figure ThroughputAgainstSpeed(std::span<const ShownCell> cells) {
     if (tpot == nullptr || !tpot->supported || !(tpot->value > 1e-12) || !Drawable(rate)) continue;
     ParetoMark mark;
     mark.system = shown.marker;
-    mark.name = shown.Name();
+    mark.name = shown.group.empty() ? shown.key : fmt::format("{} {:g}", shown.group, shown.cell->level.value);
     mark.x = 1 / tpot->value;
     mark.y = *rate;
     mark.valid = shown.cell->IsValid();
@@ -127,12 +128,13 @@ Figure ThroughputAgainstSpeed(std::span<const ShownCell> cells) {
   }
   if (!front.empty()) plot.frame.description = fmt::format("No load is better in both than {}.", JoinWords(front));
   std::string caption = plot.frame.description;
-  return {std::move(plot), std::move(caption), PlotWidth::kFull};
+  return {std::move(plot), std::move(caption), PlotWidth::kHalf};
 }
 
 Figure Distribution(std::span<const ShownCell> cells, const char* name, const char* label, const char* id) {
   PercentilePlot plot;
-  plot.frame = {id, fmt::format("{} by percentile", label), "whiskers: bounds at 99 %; percentiles with too few samples are left out",
+  plot.frame = {id, fmt::format("{} by percentile", label),
+                "whiskers: bounds at 99 %; percentiles with too few samples are left out",
                 fmt::format("Percentiles of {}.", label)};
   plot.y_label = fmt::format("{}, ms", label);
   for (const ShownCell& shown : cells) {
@@ -191,15 +193,15 @@ bool IsCeiling(const std::optional<double>& rate) { return rate && *rate > 1 && 
 
 void AddRoof(const cap::MachineSummary& machine, RooflinePlot& plot) {
   if (!IsCeiling(machine.peak_flops_per_s)) return;
-  const bool known = std::ranges::any_of(
-      plot.roofs, [&](const Roof& roof) { return roof.flops_per_s == *machine.peak_flops_per_s; });
+  const bool known =
+      std::ranges::any_of(plot.roofs, [&](const Roof& roof) { return roof.flops_per_s == *machine.peak_flops_per_s; });
   if (!known) plot.roofs.push_back({machine.peak_flops_kernel, *machine.peak_flops_per_s});
 }
 
 Figure BandwidthUse(std::span<const ShownCell> cells) {
   LinePlot plot;
-  plot.frame = {"bandwidth-use-by-level", "Memory bandwidth in decode", "% of peak; solid: S-MBU, dashed: MBU, which counts every expert",
-                ""};
+  plot.frame = {"bandwidth-use-by-level", "Memory bandwidth in decode",
+                "% of peak; solid: S-MBU, dashed: MBU, which counts every expert", ""};
   plot.x_label = LevelAxis(cells);
   plot.series = Curves(cells, FigurePoint(FigureId::kDecodeSMbu, kPercent));
   for (PlotSeries& series : plot.series) series.long_name = series.name + ", S-MBU";
@@ -259,12 +261,13 @@ std::vector<Figure> DistributionFigures(std::span<const ShownCell> cells) {
 std::vector<Figure> SweepFigures(const cap::ExperimentSummary& summary, std::span<const ShownCell> cells) {
   if (!HasSweep(cells)) return {};
   LinePlot throughput;
-  throughput.frame = {"throughput-by-level", "Output throughput", "tokens per second; whiskers: lowest to highest repetition", ""};
+  throughput.frame = {"throughput-by-level", "Output throughput", "tokens per second; whiskers: lowest to highest repetition",
+                      ""};
   throughput.x_label = LevelAxis(cells);
   throughput.series = Curves(cells, FigurePoint(FigureId::kOutputRate, 1, true));
   LinePlot per_token;
-  per_token.frame = {"time-per-token-by-level", "Time per output token", "ms, waiting included; whiskers: lowest to highest repetition",
-                     ""};
+  per_token.frame = {"time-per-token-by-level", "Time per output token",
+                     "ms, waiting included; whiskers: lowest to highest repetition", ""};
   per_token.x_label = LevelAxis(cells);
   per_token.series = Curves(cells, FigurePoint(FigureId::kTimePerToken, kMilli, true));
   return {Lines(std::move(throughput), "output", "tokens/s"), Lines(std::move(per_token), "time per output token", "ms"),
@@ -283,7 +286,8 @@ std::vector<Figure> ExpertFigures(const cap::ExperimentSummary& summary, std::sp
 
 std::vector<Figure> RooflineFigures(std::span<const ShownCell> cells) {
   RooflinePlot plot;
-  plot.frame = {"roofline", "Roofline", "filled: decode, hollow: prefill, each system at its highest level; lines: ceilings", ""};
+  plot.frame = {"roofline", "Roofline", "filled: decode, hollow: prefill, each system at its highest level; lines: ceilings",
+                ""};
   std::vector<ShownCell> highest(cells.begin(), cells.end());
   for (size_t i = 0; i < highest.size(); ++i) {
     const ShownCell& shown = highest[i];
@@ -335,7 +339,7 @@ Figure SearchFigure(const cap::SearchSummary& search, size_t system) {
                 fmt::format("% of the offered requests; whiskers: interval at {:g} %", 100 * search.confidence),
                 "The share at each load that the search tried."};
   plot.x_label = search.what + " (log scale)";
-  PlotSeries series{system, "share that met", {}, false, ""};
+  PlotSeries series{system, "met", {}, false, ""};
   for (const cap::SearchSummary::Probe& probe : search.probes) {
     if (probe.offered <= 0 || !(probe.level > 0)) continue;
     PlotPoint point{.x = probe.level, .y = 100.0 * static_cast<double>(probe.met) / static_cast<double>(probe.offered)};

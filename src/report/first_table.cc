@@ -17,15 +17,15 @@ constexpr size_t kMostWarnings = 6;
 
 Table FirstTable(std::span<const ShownCell> cells) {
   const std::vector<FigureColumn> columns = {
-      {FigureId::kAccuracy, "", "", false, FigureId::kAccuracyLow, FigureId::kAccuracyHigh},
-      {FigureId::kTtftP50, "TTFT", "p50"},
-      {FigureId::kTtftP99, "TTFT", "p99"},
-      {FigureId::kTpotMean, "TPOT", "mean", true},
-      {FigureId::kTimePerToken, "output token", "time", true},
-      {FigureId::kOutputRate, "", "output", true},
-      {FigureId::kGoodput, "", "", true},
-      {FigureId::kUsdPerMillionTokens, "1M tokens", "cost", true},
-      {FigureId::kJoulesPerToken, "a token", "energy", true}};
+      {.id = FigureId::kAccuracy, .low = FigureId::kAccuracyLow, .high = FigureId::kAccuracyHigh},
+      {.id = FigureId::kTtftP50, .group = "TTFT", .header = "p50"},
+      {.id = FigureId::kTtftP99, .group = "TTFT", .header = "p99"},
+      {.id = FigureId::kTpotMean},
+      {.id = FigureId::kTimePerToken, .group = "output", .header = "ms/token", .spread = true, .unit_in_header = true},
+      {.id = FigureId::kOutputRate, .group = "output", .header = "tokens/s", .spread = true, .unit_in_header = true},
+      {.id = FigureId::kGoodput, .group = "goodput", .header = "req/s", .unit_in_header = true},
+      {.id = FigureId::kUsdPerMillionTokens, .group = "cost", .header = "USD/1M tok", .spread = true, .unit_in_header = true},
+      {.id = FigureId::kJoulesPerToken, .group = "energy", .header = "J/token", .unit_in_header = true}};
   Table table = CellTable("", cells, columns);
   table.name = "cells";
   return table;
@@ -50,7 +50,7 @@ std::vector<std::string> WarningsOf(std::span<const ShownCell> cells) {
       warnings.push_back(fmt::format("{} more: see the gates.", trips.size() - kMostWarnings));
       break;
     }
-    warnings.push_back(fmt::format("Not valid: {}: {}", JoinWords(trip.where), Sentence(trip.reason)));
+    warnings.push_back(fmt::format("Not valid: {}: {}.", JoinWords(trip.where), trip.reason));
   }
   return warnings;
 }

@@ -73,14 +73,14 @@ void Fields(auto& archive, JsonFieldsOf<DimensionVerdict> auto& verdict) {
 void Fields(auto& archive, JsonFieldsOf<PairVerdict> auto& pair) {
   archive("first", pair.first);
   archive("second", pair.second);
-  for (size_t i = 0; i < kJudgedDimensions.size(); ++i)
-    archive(DimensionName(kJudgedDimensions[i]).data(), pair.dimensions[i]);
+  for (size_t i = 0; i < kJudgedDimensions.size(); ++i) archive(DimensionName(kJudgedDimensions[i]).data(), pair.dimensions[i]);
 }
 
 void Fields(auto& archive, JsonFieldsOf<SystemVerdict> auto& system) {
   archive("label", system.label);
   archive("domination", system.domination);
   archive("dominated_by", system.dominated_by);
+  archive("may_be_dominated_by", system.may_be_dominated_by);
   archive("letters", system.letters);
   archive("reason", system.reason);
 }

@@ -97,9 +97,10 @@ Figure Bars(const Judgement& judgement, std::span<const ShownCell> cells, Dimens
   const Quantity quantity = QuantityOf(judgement, dimension);
   const std::string id(cap::DimensionName(dimension));
   BarPlot plot;
-  plot.frame = {id, Title(quantity.name),
-                fmt::format("{}{}, {} is better", quantity.unit, Where(judgement), quantity.higher_is_better ? "longer" : "shorter"),
-                fmt::format("{} of each system.", quantity.name)};
+  plot.frame = {
+      id, Title(quantity.name),
+      fmt::format("{}{}, {} is better", quantity.unit, Where(judgement), quantity.higher_is_better ? "longer" : "shorter"),
+      fmt::format("{} of each system.", quantity.name)};
   for (size_t i = 0; i < judgement.evidence.size(); ++i) {
     const auto known = ValueOf(judgement, cells, i, dimension);
     if (!known) continue;
@@ -139,8 +140,9 @@ Figure Pareto(const Judgement& judgement, std::span<const ShownCell> cells, Dime
     const auto at = ValueOf(judgement, cells, i, x);
     const auto height = ValueOf(judgement, cells, i, y);
     if (!at || !height) continue;
-    plot.marks.push_back({MarkerOf(cells, i), judgement.evidence[i].label, at->value, height->value, at->low, at->high, height->low,
-                          height->high, i < front.size() && front[i].value_or(true), judgement.evidence[i].tripped.empty()});
+    plot.marks.push_back({MarkerOf(cells, i), judgement.evidence[i].label, at->value, height->value, at->low, at->high,
+                          height->low, height->high, i < front.size() && front[i].value_or(true),
+                          judgement.evidence[i].tripped.empty()});
   }
   if (plot.marks.size() < 2) plot.marks.clear();
   plot.frame.description = ReadPareto(plot);
@@ -154,12 +156,13 @@ Figure Pareto(const Judgement& judgement, std::span<const ShownCell> cells, Dime
 
 std::vector<Figure> JudgementFigures(const Judgement& judgement, std::span<const ShownCell> cells) {
   if (judgement.evidence.size() < 2) return {};
-  std::vector<Figure> figures = {Radar(judgement, cells)};
+  std::vector<Figure> figures;
   for (const Dimension dimension : {Dimension::kPerformance, Dimension::kCost, Dimension::kAccuracy})
     figures.push_back(Bars(judgement, cells, dimension));
   figures.push_back(Pareto(judgement, cells, Dimension::kCost, Dimension::kAccuracy));
   figures.push_back(Pareto(judgement, cells, Dimension::kPerformance, Dimension::kAccuracy));
   figures.push_back(Pareto(judgement, cells, Dimension::kCost, Dimension::kPerformance));
+  figures.push_back(Radar(judgement, cells));
   return figures;
 }
 

@@ -10,8 +10,8 @@
 
 namespace moecap::report {
 
-// "cap-radar" (two systems and more), bars "accuracy", "cost", "performance", and "pareto-cost-accuracy",
-// "pareto-performance-accuracy", "pareto-cost-performance" with the judge's fronts. `cells` as JudgementSection.
+// Bars "accuracy", "cost", "performance"; "pareto-cost-accuracy", "pareto-performance-accuracy", "pareto-cost-performance" with
+// the judge's fronts; and last "cap-radar". None for fewer than two systems. `cells` as JudgementSection.
 std::vector<Figure> JudgementFigures(const cap::Judgement& judgement, std::span<const ShownCell> cells);
 
 }  // namespace moecap::report

@@ -31,46 +31,47 @@ Cell Bounds(const DimensionVerdict& verdict) {
                   "not an interval: the lowest and the highest repetition");
 }
 
+std::string UnitOfN(Dimension dimension) { return dimension == Dimension::kAccuracy ? "problem" : "repetition"; }
+
 std::string DimensionTitle(const Judgement& judgement, Dimension dimension) {
   if (dimension == Dimension::kAccuracy) return "accuracy";
   const cap::AxisWords& axis = dimension == Dimension::kCost ? judgement.options.cost : judgement.options.performance;
   return fmt::format("{}: {}", cap::DimensionName(dimension), axis.name);
 }
 
-Table PairTable(const Judgement& judgement) {
-  Table table{.name = "verdicts", .title = "Each pair", .group_header = "dimension"};
+// Why a verdict is what it is: a footnote of the outcome.
+std::string ReasonOf(const DimensionVerdict& verdict) {
+  std::string reason = verdict.reason.empty() ? verdict.test : verdict.reason;
+  if (verdict.n_would_decide) {
+    reason += fmt::format("; {} would decide if the figures stay what they are",
+                          CountText(*verdict.n_would_decide, UnitOfN(verdict.dimension), UnitOfN(verdict.dimension) + "s"));
+  }
+  return reason;
+}
+
+// The pairs in one dimension.
+Table PairTable(const Judgement& judgement, size_t dimension_index) {
+  const Dimension dimension = cap::kJudgedDimensions[dimension_index];
+  const bool difference = dimension == Dimension::kAccuracy;
+  Table table{.name = fmt::format("pairs-{}", cap::DimensionName(dimension)), .title = DimensionTitle(judgement, dimension)};
   table.columns = {{.header = "first", .kind = ColumnKind::kKey},
                    {.header = "second", .kind = ColumnKind::kKey},
                    {.header = "the first is", .kind = ColumnKind::kWord},
-                   {.header = "first / second"},
+                   {.header = difference ? "first - second" : "first / second"},
                    {.header = fmt::format("{:g} % interval", 100 * judgement.options.confidence)},
-                   {.header = "n"},
-                   {.header = "n that decides"},
-                   {.header = "why", .kind = ColumnKind::kText}};
+                   {.header = UnitOfN(dimension) + "s"}};
   const auto& systems = judgement.verdicts.systems;
   bool family = false;
-  for (size_t d = 0; d < cap::kJudgedDimensions.size(); ++d) {
-    for (const cap::PairVerdict& pair : judgement.verdicts.pairs) {
-      const DimensionVerdict& verdict = pair.dimensions[d];
-      const Dimension dimension = cap::kJudgedDimensions[d];
-      if (!verdict.estimate && verdict.reason.empty()) continue;
-      family = family || verdict.holds_over_all;
-      Row row{systems[pair.first].label,
-              systems[pair.second].label,
-              std::string(cap::OutcomeName(verdict.outcome)) + (verdict.holds_over_all ? " *" : ""),
-              EstimateText(dimension, verdict.estimate),
-              Bounds(verdict),
-              verdict.n > 0 ? std::to_string(verdict.n) : "",
-              verdict.n_would_decide ? std::to_string(*verdict.n_would_decide) : "",
-              verdict.reason.empty() ? verdict.test : verdict.reason};
-      row.group = DimensionTitle(judgement, dimension);
-      table.rows.push_back(std::move(row));
-    }
+  for (const cap::PairVerdict& pair : judgement.verdicts.pairs) {
+    const DimensionVerdict& verdict = pair.dimensions[dimension_index];
+    if (!verdict.estimate && verdict.reason.empty()) continue;
+    family = family || verdict.holds_over_all;
+    const std::string outcome = std::string(cap::OutcomeName(verdict.outcome)) + (verdict.holds_over_all ? " *" : "");
+    table.rows.push_back({systems[pair.first].label, systems[pair.second].label, WithNote(outcome, ReasonOf(verdict)),
+                          EstimateText(dimension, verdict.estimate), Bounds(verdict),
+                          verdict.n > 0 ? std::to_string(verdict.n) : ""});
   }
-  if (table.rows.empty()) return table;
-  table.notes = {"Accuracy: first - second, in points. n: repetitions, or problems; n that decides: of an undecided pair, if the "
-                 "figures stay what they are."};
-  if (family && judgement.verdicts.pairs.size() > 1) table.notes.emplace_back("*: also when all pairs are tested at once.");
+  if (family && judgement.verdicts.pairs.size() > 1) table.notes = {"*: also when all pairs in view are tested at once."};
   return table;
 }
 
@@ -93,17 +94,19 @@ Table StandingTable(const Judgement& judgement, std::span<const ShownCell> cells
     if (!system.dominated_by.empty()) standing += " by " + JoinWords(LabelsOf(judgement, system.dominated_by));
     Row row{system.label, std::move(standing)};
     if (letters) row.cells.emplace_back(system.letters);
-    row.cells.emplace_back(Sentence(system.reason));
+    row.cells.emplace_back(system.reason);
     row.marker = i < cells.size() ? cells[i].marker : i;
     table.rows.push_back(std::move(row));
   }
   if (letters)
-    table.notes = {"Keeps: P performance, C cost, A accuracy; not inferior to the best in view within the margin. ?: not decided."};
+    table.notes = {
+        "Keeps: P performance, C cost, A accuracy; not inferior to the best in view within the margin. ?: not decided."};
   return table;
 }
 
 // What the judge looked at, with the lowest and the highest repetition.
-void AddSeries(Table& table, const cap::AxisWords& axis, std::span<const cap::Evidence> evidence, cap::Series cap::Evidence::*of) {
+void AddSeries(Table& table, const cap::AxisWords& axis, std::span<const cap::Evidence> evidence,
+               cap::Series cap::Evidence::*of) {
   const bool seconds = axis.unit == "s";
   const double unit = seconds ? kMilli : 1;
   std::vector<std::optional<double>> values;
@@ -157,11 +160,11 @@ Table ScoreTable(const Judgement& judgement) {
   if (!judgement.paper_scores) return table;
   for (const cap::PaperScore& score : *judgement.paper_scores) {
     Row row{score.label};
-    for (const auto& value : {score.accuracy, score.performance, score.cost})
-      row.cells.emplace_back(NumberText(value));
+    for (const auto& value : {score.accuracy, score.performance, score.cost}) row.cells.emplace_back(NumberText(value));
     table.rows.push_back(std::move(row));
   }
-  table.notes = {"MoE-CAP's normalisation, 0 to 100, outer is better; relative to the systems in view, so they decide nothing."};
+  table.notes = {
+      "MoE-CAP's normalisation, 0 to 100, outer is better; relative to the systems in view, so they decide nothing."};
   return table;
 }
 
@@ -169,8 +172,9 @@ Paragraph Method(const Judgement& judgement) {
   const cap::JudgeOptions& options = judgement.options;
   return {{fmt::format("Scenario {}: cost is {}, performance is {}{}.", judgement.view.scenario, options.cost.name,
                        options.performance.name, judgement.level.empty() ? "" : ", at " + judgement.level),
-           fmt::format("Better: equality is rejected at {:g} % and the figures differ by at least {:g} % (accuracy: {:g} points).",
-                       100 * options.confidence, 100 * options.ratio_margin, 100 * options.accuracy_margin),
+           fmt::format("Better: equality is rejected at {:g} % and the figures differ by at least {:g} % (accuracy: {:g} {}).",
+                       100 * options.confidence, 100 * options.ratio_margin, 100 * options.accuracy_margin,
+                       options.accuracy_margin == 0.01 ? "point" : "points"),
            "As good: the interval lies within that margin.",
            fmt::format("Below {} repetitions the range is given and nothing is judged.", options.least_repetitions)}};
 }
@@ -184,13 +188,13 @@ Section JudgementSection(const Judgement& judgement, std::span<const ShownCell> 
     if (!judgement.verdicts.letters_apply && !judgement.verdicts.letters_reason.empty())
       section.blocks.push_back(Paragraph{{judgement.verdicts.letters_reason}});
     section.blocks.push_back(StandingTable(judgement, cells));
-    section.blocks.push_back(PairTable(judgement));
+    for (size_t i = 0; i < cap::kJudgedDimensions.size(); ++i) section.blocks.push_back(PairTable(judgement, i));
   }
   section.blocks.push_back(EvidenceTable(judgement, cells));
   for (Figure& figure : JudgementFigures(judgement, cells)) section.blocks.push_back(std::move(figure));
-  if (several) {
-    section.blocks.push_back(ScoreTable(judgement));
+  if (several) {  // beside the radar, which comes last
     section.blocks.push_back(Method(judgement));
+    section.blocks.push_back(ScoreTable(judgement));
   }
   return section;
 }

@@ -1,6 +1,7 @@
 #include "report/load_sections.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -91,7 +92,8 @@ void AddLatencyRow(Table& table, const LatencyName& name, const LatencyFigure& f
 
 Table DistributionTable(const cap::CellSummary& cell) {
   Table table{.name = "distributions", .title = "All distributions"};
-  table.columns = {{.header = "figure", .kind = ColumnKind::kKey}, {"samples"}, {"mean"}, {"sd"}, {"p50"}, {"p90"}, {"p99"}, {"max"}};
+  table.columns = {
+      {.header = "figure", .kind = ColumnKind::kKey}, {"samples"}, {"mean"}, {"sd"}, {"p50"}, {"p90"}, {"p99"}, {"max"}};
   for (const LatencyName& name : kLatencies) {
     if (const LatencyFigure* figure = FindLatency(cell.latencies, name.name)) AddLatencyRow(table, name, *figure);
   }
@@ -104,6 +106,14 @@ Table DistributionTable(const cap::CellSummary& cell) {
   return table;
 }
 
+std::string CountOf(const std::optional<double>& count) { return count ? fmt::format("{:.0f}", *count) : ""; }
+
+// "12:03:04" of "2026-01-31T12:03:04Z".
+std::string TimeOfDay(const std::string& started_at) {
+  constexpr size_t kBegin = 11, kLength = 8;
+  return started_at.size() >= kBegin + kLength ? started_at.substr(kBegin, kLength) : started_at;
+}
+
 std::string GateText(double value, const std::string& unit) {
   if (unit == "s") return SecondsText(value);
   if (unit == "share") return ShareText(value);
@@ -113,33 +123,53 @@ std::string GateText(double value, const std::string& unit) {
 
 Row GateRow(const ShownCell& shown, const metrics::Gate& gate) {
   constexpr const char* kStates[] = {"passed", "tripped", "not measured"};
-  Row row{gate.name, kStates[static_cast<size_t>(gate.state)], gate.value ? GateText(*gate.value, gate.unit) : "",
-          fmt::format("{} {}", gate.at_least ? "at least" : "at most", GateText(gate.bound, gate.unit)), Sentence(gate.explanation)};
+  Row row{gate.name, WithNote(kStates[static_cast<size_t>(gate.state)], gate.explanation),
+          gate.value ? GateText(*gate.value, gate.unit) : "",
+          fmt::format("{} {}", gate.at_least ? "at least" : "at most", GateText(gate.bound, gate.unit))};
   row.group = shown.Name();
   row.marker = shown.marker;
   row.invalid = gate.tripped();
   return row;
 }
 
+// The errors of all measurements of a cell, by kind, in order of appearance.
+std::vector<metrics::ErrorGroup> ErrorsOf(const cap::CellSummary& cell) {
+  constexpr size_t kMostMessages = 5;
+  std::vector<metrics::ErrorGroup> all;
+  for (const MeasurementSummary& measurement : cell.measurements) {
+    for (const metrics::ErrorGroup& group : measurement.load.errors) {
+      const auto found = std::ranges::find(all, group.kind, &metrics::ErrorGroup::kind);
+      if (found == all.end()) {
+        all.push_back(group);
+        continue;
+      }
+      found->count += group.count;
+      found->first_s = std::min(found->first_s, group.first_s);
+      found->last_s = std::max(found->last_s, group.last_s);
+      for (const std::string& message : group.messages) {
+        const bool is_new = std::ranges::find(found->messages, message) == found->messages.end();
+        if (is_new && found->messages.size() < kMostMessages) found->messages.push_back(message);
+      }
+    }
+  }
+  return all;
+}
+
 Table ErrorTable(std::span<const ShownCell> cells) {
-  Table table{.name = "errors", .title = "Failed requests", .group_header = "measurement"};
+  Table table{.name = "errors", .title = "Failed requests", .group_header = "cell"};
   table.columns = {{.header = "kind", .kind = ColumnKind::kKey},
                    {.header = "count"},
                    {"first", "sent after", "s"},
                    {"last", "sent after", "s"},
                    {.header = "messages", .kind = ColumnKind::kText}};
   for (const ShownCell& shown : cells) {
-    for (const MeasurementSummary& measurement : shown.cell->measurements) {
-      for (const metrics::ErrorGroup& group : measurement.load.errors) {
-        std::string messages;
-        for (const std::string& message : group.messages) messages += (messages.empty() ? "" : " | ") + message;
-        const bool named = group.kind != record::RequestError::kNone;
-        Row row{named ? std::string(record::Name(group.kind)) : "other", std::to_string(group.count), NumberText(group.first_s),
-                NumberText(group.last_s), std::move(messages)};
-        row.group = (shown.group.empty() ? "" : shown.group + ", ") + MeasurementName(shown, measurement);
-        row.marker = shown.marker;
-        table.rows.push_back(std::move(row));
-      }
+    for (const metrics::ErrorGroup& group : ErrorsOf(*shown.cell)) {
+      const bool named = group.kind != record::RequestError::kNone;
+      Row row{named ? std::string(record::Name(group.kind)) : "other", std::to_string(group.count), NumberText(group.first_s),
+              NumberText(group.last_s), fmt::format("{}", fmt::join(group.messages, " | "))};
+      row.group = shown.Name();
+      row.marker = shown.marker;
+      table.rows.push_back(std::move(row));
     }
   }
   return table;
@@ -217,8 +247,9 @@ Section RequestSection(std::span<const ShownCell> cells) {
                                                         {FigureId::kCancelled, "requests", "cancelled"},
                                                         {FigureId::kInputTokens, "tokens of a request", "input"},
                                                         {FigureId::kOutputTokens, "tokens of a request", "output"},
-                                                        {FigureId::kCachedShare},
-                                                        {FigureId::kOfferedRate},
+                                                        {FigureId::kCachedShare}}),
+                    CellTable("Rates", cells,
+                              std::vector<FigureColumn>{{FigureId::kOfferedRate},
                                                         {FigureId::kRequestRate, "", "", true},
                                                         {FigureId::kGoodput, "", "", true},
                                                         {FigureId::kGoodShare, "", "", true},
@@ -229,7 +260,9 @@ Section RequestSection(std::span<const ShownCell> cells) {
   for (const ShownCell& shown : cells) {
     int64_t retries = 0;
     for (const MeasurementSummary& measurement : shown.cell->measurements) retries += measurement.load.retries;
-    if (retries > 0) notes.items.push_back(fmt::format("{}: {} sent again on a new connection.", shown.Name(), CountText(retries, "request was", "requests were")));
+    if (retries > 0)
+      notes.items.push_back(fmt::format("{}: {} sent again on a new connection.", shown.Name(),
+                                        CountText(retries, "request was", "requests were")));
   }
   section.blocks.push_back(std::move(notes));
   return section;
@@ -251,10 +284,14 @@ Section SteadySection(std::span<const ShownCell> cells) {
     for (const MeasurementSummary& measurement : shown.cell->measurements) {
       const metrics::LoadFigures& load = measurement.load;
       if (!load.steady) continue;
-      Row row{MeasurementName(shown, measurement), NumberText(load.concurrency.mean), std::to_string(load.concurrency.peak),
-              NumberText(load.steady->window.from_s), NumberText(load.steady->window.to_s),
+      Row row{MeasurementName(shown, measurement),
+              NumberText(load.concurrency.mean),
+              std::to_string(load.concurrency.peak),
+              NumberText(load.steady->window.from_s),
+              NumberText(load.steady->window.to_s),
               NumberText(load.whole.output_tokens_per_s),
-              load.in_steady ? NumberText(load.in_steady->output_tokens_per_s) : "", Sentence(load.steady->verdict)};
+              load.in_steady ? NumberText(load.in_steady->output_tokens_per_s) : "",
+              Sentence(load.steady->verdict)};
       row.group = shown.group;
       row.marker = shown.marker;
       table.rows.push_back(std::move(row));
@@ -275,8 +312,7 @@ Section GateSection(std::span<const ShownCell> cells) {
   table.columns = {{.header = "gate", .kind = ColumnKind::kKey},
                    {.header = "state", .kind = ColumnKind::kWord},
                    {.header = "value"},
-                   {.header = "bound"},
-                   {.header = "what it means, what to do", .kind = ColumnKind::kText}};
+                   {.header = "bound"}};
   for (const ShownCell& shown : cells) {
     for (const metrics::Gate& gate : shown.cell->gates) table.rows.push_back(GateRow(shown, gate));
   }
@@ -296,30 +332,29 @@ Section MeasurementSection(std::span<const ShownCell> cells) {
   }
   std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return entry.measurement->started_at; });
   Table table{.name = "measurements"};
-  table.columns = {{.header = "#", .kind = ColumnKind::kKey},
-                   {.header = "measurement", .kind = ColumnKind::kKey},
-                   {.header = "repetition"},
-                   {.header = "started", .kind = ColumnKind::kWord},
+  table.columns = {{.header = "measurement", .kind = ColumnKind::kKey},
+                   {.header = "started (UTC)", .kind = ColumnKind::kWord},
                    {.header = "ended by", .kind = ColumnKind::kWord},
                    {.header = "requests"},
                    {.header = "failed"},
-                   {.header = "output", .unit = "tokens/s"},
-                   {.header = "time per output token", .unit = "ms"}};
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const auto& [shown, measurement] = entries[i];
+                   {"tokens/s", "output"},
+                   {"ms/token", "output"}};
+  for (const auto& [shown, measurement] : entries) {
     const cap::FigureValues& figures = measurement->figures;
-    Cell name(shown->Name());
+    Cell name(fmt::format("{} #{}", shown->Name(), measurement->repeat + 1));
     if (!measurement->complete) name = WithNote(name, "interrupted: in no figure");
-    Row row{std::to_string(i + 1), std::move(name), std::to_string(measurement->repeat + 1), measurement->started_at,
-            measurement->ended_by};
-    row.cells.emplace_back(NumberText(figures[FigureId::kRequests], 1, 6));
-    row.cells.emplace_back(NumberText(figures[FigureId::kFailed], 1, 6));
-    row.cells.emplace_back(NumberText(figures[FigureId::kOutputRate]));
-    row.cells.emplace_back(NumberText(figures[FigureId::kTimePerToken], kMilli));
+    Row row{std::move(name),
+            TimeOfDay(measurement->started_at),
+            measurement->ended_by,
+            CountOf(figures[FigureId::kRequests]),
+            CountOf(figures[FigureId::kFailed]),
+            NumberText(figures[FigureId::kOutputRate]),
+            NumberText(figures[FigureId::kTimePerToken], kMilli)};
     row.marker = shown->marker;
     row.invalid = !measurement->complete || !measurement->IsValid();
     table.rows.push_back(std::move(row));
   }
+  table.notes = {"In the order in which they were made; #: the repetition."};
   section.blocks.push_back(std::move(table));
   return section;
 }
@@ -338,7 +373,7 @@ Section SearchSection(const cap::ExperimentSummary& summary) {
                      {"most", "share that met", "%"},
                      {.header = "verdict", .kind = ColumnKind::kWord}};
     for (const auto& probe : search.probes) {
-      table.rows.push_back({NumberText(probe.level), std::to_string(probe.offered), std::to_string(probe.met),
+      table.rows.push_back({fmt::format("{:g}", probe.level), std::to_string(probe.offered), std::to_string(probe.met),
                             NumberText(probe.share_low, kPercent), NumberText(probe.share_high, kPercent), probe.verdict});
     }
     section.blocks.push_back(Paragraph{{Sentence(search.verdict)}});

@@ -33,6 +33,15 @@ std::string CeilingText(const MachineSummary& machine) {
   return JoinWords(parts) + (machine.peaks_source.empty() ? "" : "; " + machine.peaks_source);
 }
 
+// What is known of the parts, joined by semicolons.
+std::string Listed(std::initializer_list<std::string> parts) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!part.empty()) text += (text.empty() ? "" : "; ") + part;
+  }
+  return text;
+}
+
 std::string RangeText(const cost::Range& range) {
   const std::string typical = NumberText(range.typical);
   return range.low == range.high ? typical : WithInterval(typical, IntervalText(range.low, range.high));
@@ -90,16 +99,15 @@ std::vector<Notes> CostInputs(std::span<const SystemSummary* const> systems) {
 }
 
 Paragraph EnergySource(std::span<const ShownCell> cells) {
-  const auto metered =
-      std::ranges::count_if(cells, [](const ShownCell& shown) { return shown.cell->energy_is_metered; });
-  const auto known = std::ranges::count_if(cells, [](const ShownCell& shown) {
-    return shown.cell->figures[FigureId::kEnergy].has_value();
-  });
+  const auto metered = std::ranges::count_if(cells, [](const ShownCell& shown) { return shown.cell->energy_is_metered; });
+  const auto known =
+      std::ranges::count_if(cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kEnergy].has_value(); });
   if (known == 0) return {};
   if (metered == 0) return {{"Energy is an estimate: power, as given in the table of machines, times the measured time."}};
   if (metered == known)
-    return {{"Energy was metered while the requests were served; the table of machines says by what, and how it was laid on the "
-             "whole machine."}};
+    return {
+        {"Energy was metered while the requests were served; the table of machines says by what, and how it was laid on the "
+         "whole machine."}};
   return {{"Energy was metered in some of the cells, and is an estimate (~) in the others."}};
 }
 
@@ -113,22 +121,19 @@ Section SystemSection(std::span<const SystemSummary* const> systems) {
                    {"all", "parameters"},
                    {"active", "parameters"},
                    {.header = "size"},
-                   {.header = "experts", .kind = ColumnKind::kWord},
-                   {.header = "engine", .kind = ColumnKind::kText},
-                   {.header = "machine", .kind = ColumnKind::kText},
-                   {.header = "ceilings", .kind = ColumnKind::kText},
-                   {.header = "description", .kind = ColumnKind::kText}};
+                   {.header = "experts", .kind = ColumnKind::kWord}};
+  KeyValues engines{.title = "Engines"};
+  KeyValues machines{.title = "They run on"};
   for (size_t i = 0; i < systems.size(); ++i) {
     const SystemSummary& system = *systems[i];
-    std::string engine = system.engine;
-    for (const std::string& more : {system.url, system.api}) engine += more.empty() ? "" : ", " + more;
     table.rows.push_back({system.name, system.model_id, system.weight_type, ParamsText(system.total_params),
-                          ParamsText(system.active_params), BytesText(system.weight_bytes), ExpertsText(system), std::move(engine),
-                          system.machine.name, CeilingText(system.machine), system.description});
+                          ParamsText(system.active_params), BytesText(system.weight_bytes), ExpertsText(system)});
     table.rows.back().marker = i;
+    engines.items.emplace_back(system.name, Listed({system.engine, system.description, system.url, system.api}));
+    machines.items.emplace_back(system.name, Listed({system.machine.name, CeilingText(system.machine)}));
   }
   DropEmptyColumns(table);
-  return {.heading = "Systems", .blocks = {std::move(table)}};
+  return {.heading = "Systems", .blocks = {std::move(table), std::move(engines), std::move(machines)}};
 }
 
 Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure> plots) {
@@ -156,10 +161,11 @@ Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure>
   const bool any = !IsEmpty(section);
   section.blocks.push_back(std::move(why));
   if (any) {
-    section.blocks.push_back(Paragraph{
-        {"S-MBU and S-MFU: share of the ceiling, activated experts only; complete counts head, norms and router too, paper is exactly "
-         "Eq. 4 and 5 of MoE-CAP.",
-         "Vanilla: MBU and MFU, every expert counted as used."}});
+    section.blocks.push_back(
+        Paragraph{{"S-MBU and S-MFU: share of the ceiling, activated experts only; complete counts head, norms and router too, "
+                   "paper is exactly "
+                   "Eq. 4 and 5 of MoE-CAP.",
+                   "Vanilla: MBU and MFU, every expert counted as used."}});
   }
   return section;
 }
@@ -180,19 +186,22 @@ Section CostSection(std::span<const SystemSummary* const> systems, std::span<con
                                             {FigureId::kChipJoulesPerOutput, "energy", "of an output token, chips"},
                                             {FigureId::kCo2}};
   Section section{.heading = "Cost and energy", .anchor = "cost"};
-  section.blocks = {CellTable("Cost", cells, cost), CellTable("Energy", cells, energy), EnergySource(cells), MachineTable(systems)};
+  section.blocks = {CellTable("Cost", cells, cost), CellTable("Energy", cells, energy), EnergySource(cells),
+                    MachineTable(systems)};
   for (Notes& inputs : CostInputs(systems))
-    section.parts.push_back({.heading = inputs.title, .detail = Detail::kFolded, .blocks = {Notes{.items = std::move(inputs.items)}}});
+    section.parts.push_back(
+        {.heading = inputs.title, .detail = Detail::kFolded, .blocks = {Notes{.items = std::move(inputs.items)}}});
   return section;
 }
 
 Section AccuracySection(std::span<const ShownCell> cells) {
-  const std::vector<FigureColumn> columns = {
-      {FigureId::kAccuracy, "", "correct"}, {FigureId::kAccuracyLow, "95 % interval", "low"},
-      {FigureId::kAccuracyHigh, "95 % interval", "high"}, {FigureId::kScored, "problems", "scored"},
-      {FigureId::kAnswered, "problems", "with an answer"}};
-  const bool scored = std::ranges::any_of(
-      cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kAccuracy].has_value(); });
+  const std::vector<FigureColumn> columns = {{FigureId::kAccuracy, "", "correct"},
+                                             {FigureId::kAccuracyLow, "95 % interval", "low"},
+                                             {FigureId::kAccuracyHigh, "95 % interval", "high"},
+                                             {FigureId::kScored, "problems", "scored"},
+                                             {FigureId::kAnswered, "problems", "with an answer"}};
+  const bool scored =
+      std::ranges::any_of(cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kAccuracy].has_value(); });
   if (!scored) return {};
   return {.heading = "Accuracy", .blocks = {CellTable("", cells, columns)}};
 }

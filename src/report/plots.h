@@ -1,4 +1,4 @@
-// Generic plots, free of what a run is: they take labelled numbers and draw them. charts.h fills them from a RunSummary.
+// Generic plots, free of what an experiment is: they take labelled numbers and draw them.
 // Numbers must be finite and at most 1e15.
 #pragma once
 

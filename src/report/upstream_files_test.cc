@@ -65,8 +65,7 @@ class UpstreamFilesTest : public testing::Test {
     facts_.measurements.back().passes.back().distinct_experts_source = record::Source::kEstimated;
   }
 
-  void AddRequest(double send_s, std::vector<double> token_s, int64_t input, int64_t output,
-                  std::string error = "") {
+  void AddRequest(double send_s, std::vector<double> token_s, int64_t input, int64_t output, std::string error = "") {
     record::RequestRecord request;
     request.send_s = send_s;
     request.token_s = std::move(token_s);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "report/compat_report.h"
 #include "report/render.h"
@@ -19,6 +20,36 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
+
+// One in fifty fails.
+std::vector<RequestRecord> SampleRequests(int requests, double gap_s, double ttft_s, double tpot_s, unsigned seed) {
+  std::mt19937 random(seed);
+  std::lognormal_distribution<double> noise(0, 0.25);
+  std::vector<RequestRecord> records;
+  for (int i = 0; i < requests; ++i) {
+    RequestRecord request;
+    request.id = std::to_string(i);
+    request.intended_send_s = gap_s * i;
+    request.send_s = request.intended_send_s + 20e-6 * noise(random);
+    request.input_tokens = 512;
+    if (i % 50 == 49) {
+      request.finish = record::FinishReason::kError;
+      request.error_kind = i % 100 == 99 ? record::RequestError::kHttp5xx : record::RequestError::kResetMidstream;
+      request.error = i % 100 == 99 ? "HTTP 503: no free slot" : "the server closed the connection after 12 tokens";
+      records.push_back(std::move(request));
+      continue;
+    }
+    double at_s = request.send_s + ttft_s * noise(random);
+    for (int token = 0; token < 32; ++token) {
+      request.token_s.push_back(at_s);
+      at_s += tpot_s * noise(random);
+    }
+    request.end_s = request.token_s.back();
+    request.output_tokens = 32;
+    records.push_back(std::move(request));
+  }
+  return records;
+}
 
 // Meant for 0.0, sent at 0.5 after a wait for a free slot: connected after 0.1 s, an empty first chunk at 1.0, two tokens
 // at 1.1, two more at 1.3. Then one of a single token from 1.25 to 1.5, and a failure.

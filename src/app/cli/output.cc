@@ -13,13 +13,10 @@
 
 #include "base/fs.h"
 #include "base/json.h"
-#include "report/charts.h"
-#include "report/csv.h"
-#include "report/html.h"
-#include "report/markdown.h"
+#include "report/experiment_csv.h"
+#include "report/experiment_document.h"
+#include "report/experiment_json.h"
 #include "report/render.h"
-#include "report/summary_json.h"
-#include "report/terminal.h"
 
 namespace moecap::app {
 namespace {
@@ -88,44 +85,42 @@ std::string ReportFormatNames() {
   return names;
 }
 
-report::TerminalOptions StdoutOptions() {
+std::vector<ReportFormat> ReportFormats() {
+  std::vector<ReportFormat> formats;
+  for (const auto& [format, name] : kFormats) formats.push_back(format);
+  return formats;
+}
+
+report::TerminalOptions StdoutOptions(bool all) {
   report::TerminalOptions options;
+  options.all = all;
   options.width = TerminalWidth();
   options.color = WantsColor(STDOUT_FILENO);
   options.unicode = WantsUnicode();
   return options;
 }
 
-std::string TerminalText(const cap::RunSummary& summary) { return report::RenderTerminal(summary, StdoutOptions()); }
-
 void PrintText(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void PrintSummary(const cap::RunSummary& summary, bool json) {
-  PrintText(json ? DumpJsonPretty(report::SummaryToJson(summary)) : TerminalText(summary));
+void PrintDocument(const report::Document& document, bool all) {
+  PrintText(report::RenderTerminal(document, StdoutOptions(all)));
 }
 
-std::vector<report::NamedText> ReportFiles(const cap::RunSummary& summary, ReportFormat format) {
-  std::vector<report::NamedText> files;
-  switch (format) {
-    case ReportFormat::kTerminal:
-      return {{"report.txt", report::RenderTerminal(summary, {})}};
-    case ReportFormat::kHtml:
-      return {{"report.html", report::RenderHtml(summary)}};
-    case ReportFormat::kMarkdown:
-      return {{"report.md", report::RenderMarkdown(summary)}};
-    case ReportFormat::kCsv:
-      return {{"report.csv", report::RenderCsv(std::span(&summary, 1))}};
-    case ReportFormat::kJson:
-      return {{"summary.json", DumpJsonPretty(report::SummaryToJson(summary))}};
-    case ReportFormat::kSvg:
-      for (auto& chart : report::AllCharts(summary, report::SvgMode::kStandalone))
-        files.push_back({chart.name + ".svg", std::move(chart.svg)});
-      return files;
-    case ReportFormat::kUpstream:
-    case ReportFormat::kVllm:
-      break;
-  }
-  return files;
+std::string TerminalText(const cap::JudgedExperiment& experiment, bool all) {
+  std::string text = report::RenderTerminal(report::ExperimentDocument(experiment), StdoutOptions(all));
+  if (!all) text += fmt::format("\nEverything else: moecap report {} --all\n", PrintableText(experiment.summary.run_id));
+  return text;
+}
+
+void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all) {
+  if (json) return PrintText(DumpJsonPretty(report::ExperimentToJson(experiment)));
+  PrintText(TerminalText(experiment, all));
+}
+
+std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format) {
+  if (format == ReportFormat::kCsv) return {{"report.csv", report::ExperimentsToCsv(std::span(&experiment, 1))}};
+  if (format == ReportFormat::kJson) return {{"summary.json", DumpJsonPretty(report::ExperimentToJson(experiment))}};
+  return ReportFiles(report::ExperimentDocument(experiment), format, {.all = true});
 }
 
 std::vector<report::NamedText> ReportFiles(const report::Document& document, ReportFormat format,
@@ -161,14 +156,20 @@ Status WriteFiles(const std::vector<report::NamedText>& files, const std::filesy
   return {};
 }
 
-Status WriteReports(const cap::RunSummary& summary, const std::filesystem::path& dir) {
+Status WriteReports(const cap::JudgedExperiment& experiment, const std::filesystem::path& dir) {
   std::vector<report::NamedText> files;
   for (const ReportFormat format : {ReportFormat::kJson, ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv}) {
-    for (auto& file : ReportFiles(summary, format)) files.push_back(std::move(file));
+    for (auto& file : ReportFiles(experiment, format)) files.push_back(std::move(file));
   }
-  for (auto& chart : report::RadarCharts(summary, report::SvgMode::kStandalone))
-    files.push_back({chart.name + ".svg", std::move(chart.svg)});
+  for (auto& file : ReportFiles(experiment, ReportFormat::kSvg)) {
+    if (file.path == "cap-radar.svg") files.push_back(std::move(file));
+  }
   return WriteFiles(files, dir);
+}
+
+void NameReports(const std::filesystem::path& dir) {
+  std::fflush(stdout);
+  fmt::print(stderr, "\nreport: {}\n", (dir / "report.html").string());
 }
 
 }  // namespace moecap::app

@@ -26,13 +26,15 @@ std::vector<ReportFormat> ReportFormats();
 // For text on stdout: the terminal's width, colours and characters. `all`: everything, not only the first screen.
 report::TerminalOptions StdoutOptions(bool all = false);
 
-// The report as it stands on stdout: the terminal form at the terminal's width and in its colours, or the JSON form.
+// The terminal form at the terminal's width and in its colours; without `all` it ends by saying how to see the rest.
+std::string TerminalText(const cap::JudgedExperiment& experiment, bool all);
+// That, or the JSON form, on stdout.
 void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all);
 void PrintDocument(const report::Document& document, bool all);
 void PrintText(const std::string& text);
 
-// The files of one experiment in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they are
-// not among them.
+// The files of one experiment in one format, relative to the folder of its reports. kUpstream and kVllm need the facts: they
+// are not among them.
 std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format);
 
 // The same of a document, in the formats that documents have; none in the others. `terminal` lays out report.txt.

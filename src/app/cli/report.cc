@@ -1,4 +1,4 @@
-// moecap report: stored runs again, every figure computed anew from their recorded facts.
+// moecap report: stored experiments again, every figure computed anew from their recorded facts.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -8,18 +8,16 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "analysis/judge.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
 #include "app/cli/report_compat.h"
-#include "app/cli/report_load.h"
 #include "app/cli/stored_runs.h"
 #include "base/json.h"
-#include "loadtest/results.h"
-#include "report/csv.h"
-#include "report/html.h"
-#include "report/markdown.h"
-#include "report/summary_json.h"
-#include "run/summarize.h"
+#include "report/experiment_csv.h"
+#include "report/experiment_document.h"
+#include "report/experiment_json.h"
+#include "report/render.h"
 
 namespace moecap::app {
 namespace {
@@ -34,21 +32,22 @@ struct Flags {
   VllmFlags vllm;
 };
 
-struct StoredRun {
-  run::Results results;
-  cap::RunSummary summary;
+struct Stored {
+  experiment::Results results;
+  cap::JudgedExperiment judged;
 };
 
-Result<std::vector<StoredRun>> OpenRuns(const std::vector<std::filesystem::path>& dirs) {
-  std::vector<StoredRun> runs;
+Result<std::vector<Stored>> OpenAll(const std::vector<std::filesystem::path>& dirs) {
+  std::vector<Stored> all;
   std::set<std::string> seen;
   for (const std::filesystem::path& dir : dirs) {
-    ASSIGN_OR_RETURN(run::Results results, run::Results::Open(dir));
-    ASSIGN_OR_RETURN(cap::RunSummary summary, run::SummarizeStored(results));
-    if (!seen.insert(summary.run_id).second) return BadInput(fmt::format("run {} is given twice", summary.run_id));
-    runs.push_back({std::move(results), std::move(summary)});
+    ASSIGN_OR_RETURN(experiment::Results results, experiment::Results::Open(dir));
+    const std::string id = results.manifest().run_id;
+    if (!seen.insert(id).second) return BadInput(fmt::format("run {} is given twice", id));
+    ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results));
+    all.push_back({std::move(results), std::move(judged)});
   }
-  return runs;
+  return all;
 }
 
 Result<std::vector<std::filesystem::path>> FoldersOf(const std::vector<std::string>& names) {
@@ -59,42 +58,35 @@ Result<std::vector<std::filesystem::path>> FoldersOf(const std::vector<std::stri
   return dirs;
 }
 
-Result<std::vector<MeasuredRequests>> MeasuredIn(const std::filesystem::path& dir) {
-  if (loadtest::LoadResults::IsLoadTest(dir)) {
-    ASSIGN_OR_RETURN(const loadtest::LoadResults results, loadtest::LoadResults::Open(dir));
-    return MeasuredOf(results);
-  }
-  ASSIGN_OR_RETURN(const run::Results results, run::Results::Open(dir));
-  return MeasuredOf(results);
-}
-
-// One format on stdout, all runs.
-Result<std::string> Text(const std::vector<StoredRun>& runs, ReportFormat format, const VllmFlags& vllm) {
+// One format on stdout, all experiments.
+Result<std::string> Text(const std::vector<Stored>& all, ReportFormat format, const Flags& flags) {
   std::string text;
-  std::vector<cap::RunSummary> summaries;
   switch (format) {
     case ReportFormat::kTerminal:
-      for (const StoredRun& run : runs) text += (text.empty() ? "" : "\n") + TerminalText(run.summary);
+      for (const Stored& stored : all) text += (text.empty() ? "" : "\n") + TerminalText(stored.judged, flags.all);
       return text;
     case ReportFormat::kMarkdown:
-      for (const StoredRun& run : runs) text += (text.empty() ? "" : "\n") + report::RenderMarkdown(run.summary);
+      for (const Stored& stored : all)
+        text += (text.empty() ? "" : "\n") + report::RenderMarkdown(report::ExperimentDocument(stored.judged));
       return text;
-    case ReportFormat::kCsv:
-      for (const StoredRun& run : runs) summaries.push_back(run.summary);
-      return report::RenderCsv(summaries);
+    case ReportFormat::kCsv: {
+      std::vector<cap::JudgedExperiment> experiments;
+      for (const Stored& stored : all) experiments.push_back(stored.judged);
+      return report::ExperimentsToCsv(experiments);
+    }
     case ReportFormat::kJson: {
-      if (runs.size() == 1) return DumpJsonPretty(report::SummaryToJson(runs.front().summary));
+      if (all.size() == 1) return DumpJsonPretty(report::ExperimentToJson(all.front().judged));
       Json list = Json::array();
-      for (const StoredRun& run : runs) list.push_back(report::SummaryToJson(run.summary));
+      for (const Stored& stored : all) list.push_back(report::ExperimentToJson(stored.judged));
       return DumpJsonPretty(list);
     }
     case ReportFormat::kHtml:
-      if (runs.size() == 1) return report::RenderHtml(runs.front().summary);
+      if (all.size() == 1) return report::RenderHtml(report::ExperimentDocument(all.front().judged));
       return BadInput("--format html of several runs is several pages; add --write-to DIR");
     case ReportFormat::kVllm:  // one object a line, as vLLM appends them
-      for (const StoredRun& run : runs) {
-        ASSIGN_OR_RETURN(const std::vector<MeasuredRequests> measured, MeasuredOf(run.results));
-        ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, VllmFiles(measured, vllm));
+      for (const Stored& stored : all) {
+        ASSIGN_OR_RETURN(const std::vector<MeasuredRequests> measured, MeasuredOf(stored.results));
+        ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, VllmFiles(measured, flags.vllm));
         for (const report::NamedText& file : files) text += file.text;
       }
       return text;
@@ -105,48 +97,49 @@ Result<std::string> Text(const std::vector<StoredRun>& runs, ReportFormat format
   return BadInput("--format svg and --format upstream write several files; add --write-to DIR");
 }
 
-Result<std::vector<report::NamedText>> UpstreamOf(const StoredRun& run) {
-  ASSIGN_OR_RETURN(const std::vector<record::RequestRecord> requests, run.results.ReadRequests());
-  ASSIGN_OR_RETURN(const std::vector<record::PassRecord> passes, run.results.ReadPasses());
-  const run::Manifest& manifest = run.results.manifest();
-  report::UpstreamFacts facts{requests, passes, {}, manifest.config.max_output_tokens};
-  for (const cap::SystemSummary& system : run.summary.systems) {
-    const auto found = std::ranges::find(manifest.systems, system.name, &run::SystemDescription::name);
-    facts.layers.push_back(found == manifest.systems.end() ? 0 : static_cast<int>(found->model.layers.size()));
+Result<std::vector<report::NamedText>> UpstreamOf(const Stored& stored) {
+  const experiment::Manifest& manifest = stored.results.manifest();
+  report::UpstreamFacts facts;
+  if (manifest.config.problems) facts.requested_output_tokens = manifest.config.max_output_tokens;
+  for (const experiment::Measurement& measurement : manifest.measurements) {
+    if (!measurement.complete) continue;
+    ASSIGN_OR_RETURN(experiment::Facts read, stored.results.ReadFacts(measurement));
+    facts.measurements.push_back(
+        {measurement.system, measurement.level, std::move(read.records.requests), std::move(read.records.passes)});
   }
-  std::vector<report::NamedText> files = report::UpstreamFiles(run.summary, facts);
+  for (const cap::SystemSummary& system : stored.judged.summary.systems) {
+    const experiment::PricedSystem* found = manifest.FindSystem(system.name);
+    facts.layers.push_back(found == nullptr ? 0 : static_cast<int>(found->description.model.layers.size()));
+  }
+  std::vector<report::NamedText> files = report::UpstreamFiles(stored.judged.summary, facts);
   for (report::NamedText& file : files) file.path = "upstream/" + file.path;
   return files;
 }
 
-// Every file of every run; several runs have a folder each.
-Result<std::vector<report::NamedText>> Files(const std::vector<StoredRun>& runs, const std::vector<ReportFormat>& formats,
+// Every file of every experiment; several have a folder each.
+Result<std::vector<report::NamedText>> Files(const std::vector<Stored>& all, const std::vector<ReportFormat>& formats,
                                              const VllmFlags& vllm) {
-  std::vector<report::NamedText> all;
-  for (const StoredRun& run : runs) {
-    const std::string folder = runs.size() == 1 ? "" : report::PathComponent(run.summary.run_id) + "/";
+  std::vector<report::NamedText> written;
+  for (const Stored& stored : all) {
+    const std::string folder = all.size() == 1 ? "" : report::PathComponent(stored.judged.summary.run_id) + "/";
     for (const ReportFormat format : formats) {
-      std::vector<report::NamedText> files = ReportFiles(run.summary, format);
+      std::vector<report::NamedText> files = ReportFiles(stored.judged, format);
       if (format == ReportFormat::kUpstream) {
-        ASSIGN_OR_RETURN(files, UpstreamOf(run));
+        ASSIGN_OR_RETURN(files, UpstreamOf(stored));
       }
       if (format == ReportFormat::kVllm) {
-        ASSIGN_OR_RETURN(const std::vector<MeasuredRequests> measured, MeasuredOf(run.results));
+        ASSIGN_OR_RETURN(const std::vector<MeasuredRequests> measured, MeasuredOf(stored.results));
         ASSIGN_OR_RETURN(files, VllmFiles(measured, vllm));
       }
-      for (report::NamedText& file : files) all.push_back({folder + file.path, std::move(file.text)});
+      for (report::NamedText& file : files) written.push_back({folder + file.path, std::move(file.text)});
     }
   }
-  return all;
+  return written;
 }
 
 Result<std::vector<ReportFormat>> FormatsOf(const Flags& flags) {
   std::vector<ReportFormat> formats;
-  if (flags.all) {
-    return std::vector<ReportFormat>{ReportFormat::kTerminal, ReportFormat::kHtml, ReportFormat::kMarkdown,
-                                     ReportFormat::kCsv,      ReportFormat::kJson, ReportFormat::kSvg,
-                                     ReportFormat::kUpstream, ReportFormat::kVllm};
-  }
+  if (flags.all && !flags.write_to.empty() && flags.formats.empty()) return ReportFormats();
   for (const std::string& name : flags.formats) {
     ASSIGN_OR_RETURN(const ReportFormat format, FindReportFormat(name));
     if (std::ranges::find(formats, format) == formats.end()) formats.push_back(format);
@@ -160,7 +153,8 @@ Status ReportCompat(const Flags& flags, const std::vector<std::filesystem::path>
   if (!flags.write_to.empty()) return BadInput("--compat prints one table; redirect it instead of --write-to");
   std::vector<MeasuredRequests> all;
   for (const std::filesystem::path& dir : dirs) {
-    ASSIGN_OR_RETURN(std::vector<MeasuredRequests> measured, MeasuredIn(dir));
+    ASSIGN_OR_RETURN(const experiment::Results results, experiment::Results::Open(dir));
+    ASSIGN_OR_RETURN(std::vector<MeasuredRequests> measured, MeasuredOf(results));
     for (MeasuredRequests& entry : measured) {
       if (dirs.size() > 1) entry.label = fmt::format("{}: {}", dir.filename().string(), entry.label);
       all.push_back(std::move(entry));
@@ -175,26 +169,22 @@ Status ReportCompat(const Flags& flags, const std::vector<std::filesystem::path>
 Status Report(const Flags& flags) {
   ASSIGN_OR_RETURN(const std::vector<ReportFormat> formats, FormatsOf(flags));
   const bool to_files = !flags.write_to.empty();
-  if (flags.all && !to_files) return BadInput("--all writes many files; add --write-to DIR");
   if (formats.size() > 1 && !to_files) return BadInput("several formats are several files; add --write-to DIR");
   ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> dirs, FoldersOf(flags.runs));
   if (!flags.compat.empty()) return ReportCompat(flags, dirs, formats);
-  const auto load_tests = std::ranges::count_if(dirs, loadtest::LoadResults::IsLoadTest);
-  if (load_tests > 0 && load_tests < std::ssize(dirs))
-    return BadInput("some of these are load tests and some runs; report them apart");
-  if (load_tests > 0) return ReportLoadTests(dirs, flags.all ? LoadReportFormats() : formats, flags.vllm, flags.write_to);
-  ASSIGN_OR_RETURN(const std::vector<StoredRun> runs, OpenRuns(dirs));
-  if (to_files && (!flags.formats.empty() || flags.all)) {
-    ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, Files(runs, formats, flags.vllm));
+  ASSIGN_OR_RETURN(const std::vector<Stored> all, OpenAll(dirs));
+  if (to_files && !formats.empty()) {
+    ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, Files(all, formats, flags.vllm));
     RETURN_IF_ERROR(WriteFiles(files, flags.write_to));
     fmt::print(stderr, "wrote {} files into {}\n", files.size(), flags.write_to);
     return {};
   }
-  ASSIGN_OR_RETURN(const std::string text, Text(runs, formats.empty() ? ReportFormat::kTerminal : formats.front(), flags.vllm));
+  ASSIGN_OR_RETURN(const std::string text, Text(all, formats.empty() ? ReportFormat::kTerminal : formats.front(), flags));
   if (to_files) {
-    for (const StoredRun& run : runs) {
+    for (const Stored& stored : all) {
       const std::filesystem::path dir(flags.write_to);
-      RETURN_IF_ERROR(WriteReports(run.summary, runs.size() == 1 ? dir : dir / report::PathComponent(run.summary.run_id)));
+      RETURN_IF_ERROR(
+          WriteReports(stored.judged, all.size() == 1 ? dir : dir / report::PathComponent(stored.judged.summary.run_id)));
     }
   }
   PrintText(text);
@@ -212,11 +202,13 @@ Action AddReport(CLI::App& app, const Invocation&) {
       "--write-to", flags->write_to,
       "write files into this folder (a folder a run for several runs): those of --format, or by default the page, the "
       "radar, Markdown, CSV and JSON besides printing the report");
-  app.add_flag("--all", flags->all, "with --write-to: every format, every chart, and the files of the Python implementation");
+  app.add_flag("--all", flags->all,
+               "everything on the terminal instead of the first screen; with --write-to: every format, every chart, and the "
+               "files of the Python implementation");
   app.add_option(
          "--compat", flags->compat,
          "the same requests by the definitions of these benchmark clients, side by side with ours: vllm, sglang, aiperf, "
-         "guidellm, mlperf, or all; as terminal, markdown or json")
+         "guidellm, mlperf, or all; as terminal, html, markdown, csv or json")
       ->delimiter(',');
   app.add_flag("--save-detailed", flags->vllm.save_detailed,
                "with --format vllm: lengths, times, texts and errors of each request too");
@@ -227,6 +219,7 @@ Action AddReport(CLI::App& app, const Invocation&) {
   app.footer(
       "Examples:\n  moecap report 20260131-120000-quickstart --json\n"
       "  moecap report 20260131-120000-quickstart --format html,svg --write-to out\n"
+      "  moecap report latest --all\n"
       "  moecap report RUN RUN --format csv\n"
       "  moecap report latest --compat vllm,sglang\n"
       "  moecap report latest --format vllm > bench_serve.jsonl");

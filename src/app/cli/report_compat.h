@@ -1,4 +1,4 @@
-// moecap report --compat and --format vllm: the requests of stored runs by the definitions of other tools.
+// moecap report --compat and --format vllm: the requests of stored experiments by the definitions of other tools.
 #pragma once
 
 #include <span>
@@ -7,9 +7,8 @@
 
 #include "app/cli/output.h"
 #include "base/result.h"
-#include "loadtest/results.h"
+#include "experiment/results.h"
 #include "report/vllm_bench_json.h"
-#include "run/results.h"
 
 namespace moecap::app {
 
@@ -26,10 +25,8 @@ struct MeasuredRequests {
   std::vector<record::RequestRecord> requests;
 };
 
-// Of a run: each system in the manifest's order, ascending concurrency and repetition, without warm-ups. Of a load test: each
-// measurement. Errors: those of reading the files.
-Result<std::vector<MeasuredRequests>> MeasuredOf(const run::Results& results);
-Result<std::vector<MeasuredRequests>> MeasuredOf(const loadtest::LoadResults& results);
+// Each whole measurement, in the order in which they were made. Errors: those of reading the files.
+Result<std::vector<MeasuredRequests>> MeasuredOf(const experiment::Results& results);
 
 // A table of `tools` ("all" stands for every one) for each. Error: kBadInput for an unknown tool or a format other than
 // terminal, html, markdown, csv and json.

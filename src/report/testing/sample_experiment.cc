@@ -19,8 +19,7 @@ struct Shape {
   double usd;       // of 1M tokens at one client
   bool server;
 };
-constexpr Shape kShapes[] = {
-    {"F16", 1, 0.84, 1.9, false}, {"Q8_0", 1.6, 0.83, 1.2, false}, {"vllm-h100", 9, 0.84, 0.4, true}};
+constexpr Shape kShapes[] = {{"F16", 1, 0.84, 1.9, false}, {"Q8_0", 1.6, 0.83, 1.2, false}, {"vllm-h100", 9, 0.84, 0.4, true}};
 
 stats::QuantileEstimate Quantile(double q, double value, int64_t samples) {
   stats::QuantileEstimate estimate;
@@ -39,9 +38,16 @@ metrics::LatencyFigure Latency(const char* name, double mean, int64_t samples) {
   metrics::LatencyFigure figure;
   figure.name = name;
   figure.distribution = {samples, mean, mean * 0.3, mean * 0.5, mean * 0.95, mean * 1.4, mean * 2.1, mean * 3};
-  for (const auto& [q, times] :
-       {std::pair{0.01, 0.52}, {0.05, 0.6}, {0.1, 0.66}, {0.25, 0.8}, {0.5, 0.95}, {0.75, 1.1}, {0.9, 1.4}, {0.95, 1.6}, {0.99, 2.1},
-        {0.999, 2.8}})
+  for (const auto& [q, times] : {std::pair{0.01, 0.52},
+                                 {0.05, 0.6},
+                                 {0.1, 0.66},
+                                 {0.25, 0.8},
+                                 {0.5, 0.95},
+                                 {0.75, 1.1},
+                                 {0.9, 1.4},
+                                 {0.95, 1.6},
+                                 {0.99, 2.1},
+                                 {0.999, 2.8}})
     figure.quantiles.push_back(Quantile(q, mean * times, samples));
   return figure;
 }
@@ -158,8 +164,12 @@ metrics::LoadFigures Load(const Shape& shape, double clients, const cap::FigureV
   load.whole.output_tokens_per_s = *figures[FigureId::kOutputRate];
   load.whole.completed_per_s = *figures[FigureId::kRequestRate];
   load.whole.latencies = Latencies(figures, 64);
-  load.steady = metrics::SteadyState{{1, 11}, 0.83, {metrics::Drift::kSteady, 0.01, 0.4}, {metrics::Drift::kRising, 0.08, 0.001},
-                                     "TPOT rises by 8 % over the busy part", false};
+  load.steady = metrics::SteadyState{{1, 11},
+                                     0.83,
+                                     {metrics::Drift::kSteady, 0.01, 0.4},
+                                     {metrics::Drift::kRising, 0.08, 0.001},
+                                     "TPOT rises by 8 % over the busy part",
+                                     false};
   load.in_steady = load.whole;
   load.in_steady->output_tokens_per_s *= 1.04;
   load.concurrency = {static_cast<int64_t>(clients), clients * 0.9};
@@ -211,9 +221,11 @@ cap::CellSummary SampleCell(const Shape& shape, double clients) {
     cell.measurements.push_back(Measurement(shape, clients, repeat, disturbed && repeat == 3));
   FillFigures(shape, clients, 1, 320, cell.figures);
   cell.latencies = Latencies(cell.figures, 320);
-  cell.gates = {Quiet(disturbed), metrics::NotMeasured(metrics::MakeGate("pacing lag p99", 0.01, "s"), "a closed loop has none")};
+  cell.gates = {Quiet(disturbed),
+                metrics::NotMeasured(metrics::MakeGate("pacing lag p99", 0.01, "s"), "a closed loop has none")};
   for (const FigureId id : {FigureId::kUsdPerMillionInput, FigureId::kPower, FigureId::kJoulesPerToken}) cell.estimates.Add(id);
-  for (int i = 0; i < 4; ++i) cell.items.push_back({fmt::format("problem-{}", i), i == 2 ? 0.4 : 1, kRepetitions, kRepetitions});
+  for (int i = 0; i < 4; ++i)
+    cell.items.push_back({fmt::format("problem-{}", i), i == 2 ? 0.4 : 1, kRepetitions, kRepetitions});
   if (shape.server) {
     cell.estimates.Add(FigureId::kTpotMean);
     cell.estimates.Add(FigureId::kTimePerToken);
@@ -252,7 +264,8 @@ void DescribeHost(cap::SystemSummary& system) {
   system.machine.cost_inputs = {"energy price: 0.15 [0.06 to 0.18] USD/kWh (example, 2026-06)", "life: 4 years (estimate)"};
   for (int layer = 0; layer < 2; ++layer) {
     system.expert_share.emplace_back();
-    for (int expert = 0; expert < 16; ++expert) system.expert_share.back().push_back((expert + 1 + layer) / (136.0 + 16 * layer));
+    for (int expert = 0; expert < 16; ++expert)
+      system.expert_share.back().push_back((expert + 1 + layer) / (136.0 + 16 * layer));
   }
 }
 
@@ -288,7 +301,8 @@ cap::DimensionVerdict Verdict(cap::Dimension dimension, cap::Outcome outcome, do
   verdict.outcome = outcome;
   verdict.estimate = estimate;
   const bool difference = dimension == cap::Dimension::kAccuracy;
-  verdict.interval = difference ? stats::Interval{estimate - 0.07, estimate + 0.07} : stats::Interval{estimate * 0.97, estimate * 1.03};
+  verdict.interval =
+      difference ? stats::Interval{estimate - 0.07, estimate + 0.07} : stats::Interval{estimate * 0.97, estimate * 1.03};
   if (!difference) verdict.range = stats::Interval{estimate * 0.95, estimate * 1.05};
   verdict.p_value = outcome == cap::Outcome::kUndecided ? 0.6 : 0.0001;
   verdict.holds_over_all = outcome != cap::Outcome::kUndecided;
@@ -329,15 +343,22 @@ cap::Judgement JudgementOf(std::vector<cap::Evidence> evidence) {
   const size_t count = evidence.size();
   for (size_t i = 0; i < count; ++i) {
     const bool last = i + 1 == count;
-    verdicts.systems.push_back({evidence[i].label, last ? cap::Domination::kNotDominated : cap::Domination::kDominated,
-                                last ? std::vector<size_t>{} : std::vector<size_t>{count - 1}, last ? "PC" : "",
-                                last ? "" : fmt::format("{} is faster and cheaper, and not inferior in accuracy", evidence[count - 1].label)});
-    scores.push_back({evidence[i].label, 20 + 70.0 * i / count, 60, 20 + 75.0 * i / count});
+    const double place = static_cast<double>(i) / static_cast<double>(count);
+    cap::SystemVerdict system;
+    system.label = evidence[i].label;
+    system.domination = last ? cap::Domination::kNotDominated : cap::Domination::kDominated;
+    if (last) system.letters = "PC";
+    if (!last) system.dominated_by = {count - 1};
+    if (!last) system.reason = fmt::format("{} is faster and cheaper, and not inferior in accuracy", evidence[count - 1].label);
+    verdicts.systems.push_back(std::move(system));
+    scores.push_back({evidence[i].label, 20 + 70 * place, 60, 20 + 75 * place});
     for (size_t k = i + 1; k < count; ++k) {
-      verdicts.pairs.push_back({i, k,
-                                {Verdict(cap::Dimension::kPerformance, cap::Outcome::kWorse, 1.6 * k),
-                                 Verdict(cap::Dimension::kCost, cap::Outcome::kWorse, 1.5 * k),
-                                 Verdict(cap::Dimension::kAccuracy, cap::Outcome::kUndecided, 0.01 * k)}});
+      const auto other = static_cast<double>(k);
+      verdicts.pairs.push_back({i,
+                                k,
+                                {Verdict(cap::Dimension::kPerformance, cap::Outcome::kWorse, 1.6 * other),
+                                 Verdict(cap::Dimension::kCost, cap::Outcome::kWorse, 1.5 * other),
+                                 Verdict(cap::Dimension::kAccuracy, cap::Outcome::kUndecided, 0.01 * other)}});
     }
   }
   verdicts.dimensions = {cap::kJudgedDimensions.begin(), cap::kJudgedDimensions.end()};
@@ -369,7 +390,8 @@ cap::JudgedExperiment SampleExperiment() {
   summary.objectives.ttft_s = 0.5;
   summary.objectives.tpot_s = 0.05;
   summary.host = {"Example CPU 9000", 8, 6.7e10, "2 threads drove the servers"};
-  summary.notes = {"vllm-h100: a server, and this host is its client"};
+  summary.notes = {"vllm-h100: a server, and this host is its client",
+                   "vllm-h100, 1 client: 320 requests: the server gave no token counts, so each chunk was taken for one token"};
   std::vector<cap::Evidence> evidence;
   for (const Shape& shape : kShapes) {
     cap::SystemSummary system;
@@ -413,8 +435,8 @@ cap::JudgedExperiment AwkwardExperiment() {
 cap::Comparison SampleComparison() {
   const cap::JudgedExperiment experiment = SampleExperiment();
   cap::Comparison comparison;
-  comparison.experiments = {{"20260131-120000-sample", "2026-01-31T12:00:00Z", "0.2.0", "example/TinyMoE", "tinymath", "gsm8k-strict-match",
-                             "tinymath/test.jsonl", "Example CPU 9000", true},
+  comparison.experiments = {{"20260131-120000-sample", "2026-01-31T12:00:00Z", "0.2.0", "example/TinyMoE", "tinymath",
+                             "gsm8k-strict-match", "tinymath/test.jsonl", "Example CPU 9000", true},
                             {"20260201-120000-other", "2026-02-01T12:00:00Z", "0.2.0", "example/TinyMoE", "tinymath",
                              "gsm8k-strict-match", "tinymath/test.jsonl", "1 x h100-sxm", true}};
   comparison.mismatches = {{"hardware", {"Example CPU 9000", "1 x h100-sxm"}, true}};

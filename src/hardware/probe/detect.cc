@@ -159,6 +159,8 @@ void ReadVirtualization(const fs::path& root, HostInfo& host) {
   if (host.container.empty() && cgroup.find("lxc") != std::string::npos) host.container = "lxc";
 }
 
+}  // namespace
+
 std::vector<int> AffinityMask() {
   // Machines with more CPUs than cpu_set_t holds (1024) need a larger mask.
   for (int capacity = 1024; capacity <= 65536; capacity *= 2) {
@@ -175,8 +177,6 @@ std::vector<int> AffinityMask() {
   }
   return {0};
 }
-
-}  // namespace
 
 std::vector<CacheLevel> ReadCacheLevels(const fs::path& root, const std::vector<int>& allowed_cpus) {
   std::map<std::pair<int, std::string>, double> caches;  // (level, CPUs that share it) -> bytes

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "hardware/json_fields.h"
@@ -32,6 +33,13 @@ std::optional<std::string> BusyWords(const MachineUse& use) {
   const char* who = others >= steal ? "other programs take" : "other guests of the hypervisor take";
   return fmt::format("this machine is busy: {} {:.0f} % of its CPU time; close them or wait, else the figures are disturbed",
                      who, 100 * (others + steal));
+}
+
+int ThreadsForFreeCpus(int usable, const MachineUse& use) {
+  constexpr double kNotWorthACpu = 0.25;
+  const auto free = use.FreeCpus();
+  if (!free) return usable;
+  return std::clamp(static_cast<int>(std::floor(*free + kNotWorthACpu)), 1, std::max(1, usable));
 }
 
 Json ToJson(const MachineUse& use) {

@@ -43,6 +43,12 @@ inline constexpr double kBusyShare = 0.05;
 // One sentence for the user before a measurement; null when the machine is quiet or does not tell.
 std::optional<std::string> BusyWords(const MachineUse& use);
 
+// How many of `usable` threads that wait for each other by spinning should compute on a machine that was used so: as many as
+// CPUs were free (a quarter of a CPU in others' hands does not take one away), at least 1. A thread more than CPUs are free
+// stops all others at every barrier until the kernel lets it run: two threads beside a busy loop on each of two CPUs took 4 to
+// 9 times their quiet time, one thread 2 times. All of them where others' use is not told.
+int ThreadsForFreeCpus(int usable, const MachineUse& use);
+
 Json ToJson(const MachineUse& use);
 // Error: kBadInput naming the missing or wrong key.
 Result<MachineUse> MachineUseFromJson(const Json& json);

@@ -62,7 +62,7 @@ std::string ContractOf(const StoredRun& run) {
 std::string HardwareWords(const StoredRun& run) {
   const hardware::HostInfo& host = run.manifest.host;
   return fmt::format("{}, {} of {} CPUs, {} DRAM", host.cpu_model.empty() ? "processor not told" : host.cpu_model,
-                     host.UsableThreads(), host.logical_cpus, FormatBytes(host.dram_bytes));
+                     host.UsableThreads(), host.logical_cpus, host.dram_bytes ? FormatBytes(*host.dram_bytes) : "unknown");
 }
 
 cap::ComparedRun DescribeRun(const StoredRun& run) {

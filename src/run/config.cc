@@ -20,6 +20,8 @@ namespace {
 constexpr std::array kScorings{std::pair{Scoring::kGsm8kStrictMatch, "gsm8k-strict-match"},
                                std::pair{Scoring::kGsm8kFlexibleExtract, "gsm8k-flexible-extract"}};
 
+constexpr std::string_view kDevices[] = {"cpu", "gpu", "auto"};  // in the order of Device
+
 constexpr int64_t kMaxTokens = 1 << 24;
 
 Result<Scoring> FindScoring(const std::string& name) {
@@ -43,7 +45,7 @@ Scoring ReadScoring(YamlMap& map) {
 SystemConfig ReadServerSystem(const YamlNode& server, YamlMap& map, const fs::path& base_dir, YamlErrors& errors) {
   SystemConfig system;
   system.server = ReadServer(server, base_dir, errors);
-  for (const std::string_view key : {"model", "weights", "threads"}) {
+  for (const std::string_view key : {"model", "weights", "threads", "device", "gpu_layers"}) {
     if (map.Child(key) != nullptr)
       map.Complain(key, fmt::format("\"{}\" has no meaning beside \"server\"; write the server's settings inside it", key));
   }
@@ -65,6 +67,11 @@ SystemConfig ReadSystem(const YamlNode& node, const std::optional<fs::path>& def
   system.model = model ? (base_dir / *model).lexically_normal() : default_model.value_or(fs::path());
   system.name = map.String("name").value_or(system.weights.value_or(system.model.stem().string()));
   system.threads = static_cast<int>(map.Integer("threads", 1, 4096).value_or(default_threads));
+  if (const auto device = map.Choice("device", {kDevices[0], kDevices[1], kDevices[2]}))
+    system.device = static_cast<Device>(*device);
+  if (const auto layers = map.Integer("gpu_layers", 1, 4096)) system.gpu_layers = static_cast<int>(*layers);
+  if (system.gpu_layers && system.device == Device::kCpu)
+    map.Complain("gpu_layers", "\"gpu_layers\" has no meaning without a GPU; add device: gpu, or device: auto");
   map.RefuseUnknownKeys();
   return system;
 }
@@ -149,10 +156,8 @@ void Read(const Json& json, const char* key, std::optional<T>& value) {
 }
 
 Json SystemToJson(const SystemConfig& system) {
-  Json json = {{"name", system.name},
-               {"model", system.model.string()},
-               {"weights", Optional(system.weights)},
-               {"threads", system.threads}};
+  Json json = {{"name", system.name},       {"model", system.model.string()},      {"weights", Optional(system.weights)},
+               {"threads", system.threads}, {"device", DeviceName(system.device)}, {"gpu_layers", Optional(system.gpu_layers)}};
   if (system.server) json["server"] = ToJson(*system.server);
   return json;
 }
@@ -178,6 +183,8 @@ std::string_view ScoringName(Scoring scoring) {
   }
   CHECK(false);
 }
+
+std::string_view DeviceName(Device device) { return kDevices[static_cast<size_t>(device)]; }
 
 Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& file, const fs::path& base_dir) {
   ASSIGN_OR_RETURN(const YamlNode root, ParseYaml(text, file));
@@ -223,6 +230,11 @@ Result<RunConfig> RunConfigFromJson(const Json& json) {
     for (const Json& entry : json.at("systems")) {
       SystemConfig system{entry.at("name").get<std::string>(), entry.at("model").get<std::string>(), std::nullopt,
                           entry.at("threads").get<int>(), std::nullopt};
+      // Runs of older versions have neither of the two.
+      const auto device = std::ranges::find(kDevices, entry.value("device", "cpu"));
+      if (device == std::end(kDevices)) return BadInput("the stored configuration names an unknown device");
+      system.device = static_cast<Device>(device - std::begin(kDevices));
+      Read(entry, "gpu_layers", system.gpu_layers);
       Read(entry, "weights", system.weights);
       if (entry.contains("server")) system.server = ServerFromJson(entry.at("server"));
       config.systems.push_back(std::move(system));

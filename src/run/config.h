@@ -34,13 +34,19 @@ struct ServerConfig {
   double connect_timeout_s = 10;  // for one connection
 };
 
+// What the embedded engine computes on: the processor alone, GPUs or an error, GPUs where one works.
+enum class Device { kCpu, kGpu, kAuto };
+std::string_view DeviceName(Device device);
+
 // Either an embedded engine (`model`) or a server.
 struct SystemConfig {
   std::string name;
   std::filesystem::path model;         // GGUF; empty with `server`
   std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
-  int threads = 0;                     // 0 = every CPU this process may use
+  int threads = 0;                     // 0 = every CPU that this process may use and others leave free
   std::optional<ServerConfig> server;
+  Device device = Device::kCpu;
+  std::optional<int> gpu_layers;  // layers on the GPU; null = all; only with a GPU
 };
 
 // How answers are read and compared; the names of lm-evaluation-harness' filters of task gsm8k.

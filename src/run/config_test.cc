@@ -160,5 +160,22 @@ TEST(RunConfig, ErrorsNameKeyLineAndRemedy) {
   EXPECT_THAT(ErrorOf("name: [unclosed\n"), testing::HasSubstr("not valid YAML"));
 }
 
+Result<RunConfig> WithSystem(const std::string& system) {
+  return ParseRunConfig("systems: [{model: m.gguf" + system + "}]\ndataset: {path: d.jsonl}\n", "c.yaml", "");
+}
+
+TEST(RunConfig, ASystemComputesOnTheProcessorUnlessToldOtherwise) {
+  EXPECT_EQ(WithSystem("")->systems[0].device, Device::kCpu);
+  const auto config = WithSystem(", device: gpu, gpu_layers: 12");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const auto back = RunConfigFromJson(ToJson(*config));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->systems[0].device, Device::kGpu);
+  EXPECT_EQ(back->systems[0].gpu_layers, 12);
+  EXPECT_EQ(WithSystem(", device: auto")->systems[0].device, Device::kAuto);
+  EXPECT_THAT(WithSystem(", gpu_layers: 12").error().message, testing::HasSubstr("no meaning without a GPU"));
+  EXPECT_THAT(WithSystem(", device: tpu").error().message, testing::HasSubstr("cpu"));
+}
+
 }  // namespace
 }  // namespace moecap::run

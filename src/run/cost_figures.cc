@@ -125,8 +125,11 @@ void CostFigures::Fill(const CellWork& work, cap::CellSummary& cell) const {
   if (!hourly) return;
   cost::NodeWork node;
   node.node_s = work.wall_s;
-  node.prefill_s = cell.utilization.prefill.latency_s;
-  node.decode_s = cell.utilization.decode.latency_s;
+  if (cell.utilization.all.passes > 0) {
+    // A kind of pass that did not occur took no time; without records of passes the time is not known.
+    node.prefill_s = cell.utilization.prefill.latency_s.value_or(0);
+    node.decode_s = cell.utilization.decode.latency_s.value_or(0);
+  }
   node.input_tokens = work.input_tokens;
   node.output_tokens = work.output_tokens;
   node.requests = work.requests;

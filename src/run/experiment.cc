@@ -98,6 +98,7 @@ Status Experiment::ExecuteUnit(SystemDriver& driver, const record::CellId& cell,
   ASSIGN_OR_RETURN(const auto instance, driver.Start(cell.concurrency));
   ExperimentHooks unit_hooks = hooks;
   if (!driver.in_process()) unit_hooks.energy = nullptr;
+  unit_hooks.used_devices = driver.description().devices.energy;
   ASSIGN_OR_RETURN(Measured measured, Measure(*instance, cell, unit_hooks));
   load::LoadResult& unit = measured.records;
   Score(unit.requests);
@@ -133,7 +134,7 @@ Result<Experiment::Measured> Experiment::Measure(SystemInstance& instance, const
   options.on_progress = [&](int64_t done) {
     // Reading takes a system call or a few: often enough for counters that wrap, too seldom to cost anything.
     if (hooks.energy != nullptr && clock_->NowNs() - last_read_ns > kEnergyReadIntervalNs) {
-      (void)hooks.energy->JoulesSinceBegin();
+      (void)hooks.energy->SinceBegin();
       last_read_ns = clock_->NowNs();
     }
     Report(hooks, cell, done);
@@ -142,7 +143,11 @@ Result<Experiment::Measured> Experiment::Measure(SystemInstance& instance, const
   if (hooks.energy != nullptr) hooks.energy->Begin();
   Measured measured;
   ASSIGN_OR_RETURN(measured.records, RunClosedLoop(instance.system(), requests_, options, *clock_));
-  if (hooks.energy != nullptr) measured.energy_j = hooks.energy->JoulesSinceBegin();
+  if (hooks.energy != nullptr) {
+    // A part would be taken for the whole: then the nameplate estimates it.
+    const hardware::CountedEnergy energy = hardware::EnergyOf(hooks.energy->SinceBegin(), hooks.used_devices);
+    if (energy.complete()) measured.energy_j = energy.joules;
+  }
   return measured;
 }
 

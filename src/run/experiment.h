@@ -28,6 +28,7 @@ struct ExperimentHooks {
   std::function<bool()> stop_requested;                    // may be empty
   std::function<void(const ProgressUpdate&)> on_progress;  // may be empty
   EnergyMeter* energy = nullptr;                           // of the systems in this process; null: energy is not measured
+  hardware::UsedDevices used_devices;                      // whose energy counts; set from each system's description
   std::function<void(const Results&)> on_unit_stored;      // after each unit, before the next; may be empty
 };
 

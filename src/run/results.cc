@@ -26,6 +26,8 @@ Json SystemToJson(const SystemDescription& system) {
           {"model_file", system.model_file},
           {"model_file_bytes", system.model_file_bytes},
           {"threads", system.threads},
+          {"gpus", system.devices.gpus},
+          {"gpu_layers", system.devices.gpu_layers},
           {"model", ToJson(system.model)}};
 }
 
@@ -37,6 +39,8 @@ Result<SystemDescription> SystemFromJson(const Json& json) {
   json.at("model_file").get_to(system.model_file);
   json.at("model_file_bytes").get_to(system.model_file_bytes);
   json.at("threads").get_to(system.threads);
+  system.devices.gpus = json.value("gpus", std::vector<std::string>());  // runs of older versions used none
+  system.devices.gpu_layers = json.value("gpu_layers", 0);
   ASSIGN_OR_RETURN(system.model, ModelSpecFromJson(json.at("model")));
   return system;
 }

@@ -255,8 +255,11 @@ class ScriptedMeter final : public EnergyMeter {
  public:
   explicit ScriptedMeter(FakeClock& clock) : clock_(clock) {}
   void Begin() override { begin_j_ = Joules(); }
-  std::optional<double> JoulesSinceBegin() override { return broken ? std::nullopt : std::optional(Joules() - begin_j_); }
-  std::string Describe() const override { return "RAPL: package-0"; }
+  hardware::EnergyReading SinceBegin() override {
+    // A GPU that idles beside the processor's work.
+    return {broken ? std::nullopt : std::optional(Joules() - begin_j_), std::nullopt, {80.0}};
+  }
+  std::string Describe(const hardware::UsedDevices&) const override { return "RAPL: package-0"; }
   bool broken = false;
 
  private:
@@ -432,6 +435,42 @@ TEST_F(RunTest, BadInputIsFoundBeforeAnythingIsWritten) {
   EXPECT_THAT(Experiment::Prepare(config_, Factory(), clock_).error().message,
               testing::HasSubstr("system A: the prompt does not fit"));
   EXPECT_FALSE(fs::exists(dir_ / "results"));
+}
+
+Manifest OfOneSystem(const std::string& weight_type, const std::string& compute_type) {
+  Manifest manifest;
+  SystemDescription system;
+  system.name = "A";
+  system.model = SmallMoe();
+  system.model.weight_type = weight_type;
+  system.model.compute_type = compute_type;
+  manifest.systems = {system};
+  hardware::Ceilings ceilings;
+  ceilings.fp32_flops_per_s = hardware::Ceiling{1e9, 1e9, 1e9, 1, "fma"};
+  ceilings.bf16_flops_per_s = hardware::Ceiling{2e9, 2e9, 2e9, 1, "dot bf16"};
+  ceilings.int8_ops_per_s = hardware::Ceiling{4e9, 4e9, 4e9, 1, "dot int8"};
+  manifest.ceilings = ceilings;
+  return manifest;
+}
+
+TEST(Summarize, WeightsAreMeasuredAgainstThePeakOfTheTypeTheyAreMultipliedIn) {
+  const auto peak = [](const Manifest& manifest) { return Summarize(manifest, {}, {}).systems[0].peak_flops_per_s; };
+  EXPECT_EQ(peak(OfOneSystem("BF16", "bf16")), 2e9);
+  EXPECT_EQ(peak(OfOneSystem("BF16", "fp32")), 1e9) << "a processor without BF16 products widens them";
+  EXPECT_EQ(peak(OfOneSystem("Q4_0", "int8")), 4e9);
+  EXPECT_EQ(peak(OfOneSystem("Q4_0", "")), 4e9) << "runs of 0.1 do not tell";
+  Manifest left_out = OfOneSystem("BF16", "bf16");
+  left_out.ceilings->bf16_flops_per_s.reset();
+  EXPECT_EQ(peak(left_out), std::nullopt) << "never against another type's";
+}
+
+TEST(Summarize, AnUnknownCacheIsSaidAndNotTakenForNone) {
+  Manifest manifest = OfOneSystem("F16", "fp32");
+  EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::ElementsAre(HasSubstr("last-level cache is not known")));
+  manifest.host.last_level_cache_bytes = 1e9;
+  EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::ElementsAre(HasSubstr("fit into the last-level cache")));
+  manifest.host.last_level_cache_bytes = 1;
+  EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::IsEmpty());
 }
 
 TEST(ModelJson, KeepsEveryFigure) {

@@ -194,9 +194,12 @@ std::vector<std::vector<double>> ExpertShare(const std::string& system, std::spa
   return share;
 }
 
-// The engine multiplies block-quantised weights in 8-bit integers and all others in fp32 on a CPU.
-const std::optional<hardware::Ceiling>& ComputeCeiling(const SystemDescription& system, const hardware::Ceilings& ceilings) {
-  const std::string& type = system.model.weight_type;
+// The ceiling of the type that the engine multiplies in. Runs of 0.1 do not tell it: then what that engine did on most CPUs.
+const std::optional<hardware::Ceiling>& ComputeCeiling(const model::ModelSpec& model, const hardware::Ceilings& ceilings) {
+  if (model.compute_type == "bf16") return ceilings.bf16_flops_per_s;
+  if (model.compute_type == "int8") return ceilings.int8_ops_per_s;
+  if (model.compute_type == "fp32") return ceilings.fp32_flops_per_s;
+  const std::string& type = model.weight_type;
   const bool is_float = type == "F16" || type == "BF16" || type == "F32";
   return is_float ? ceilings.fp32_flops_per_s : ceilings.int8_ops_per_s;
 }
@@ -213,8 +216,9 @@ SystemSummary DescribeSystem(const SystemDescription& system, const Manifest& ma
   summary.moe_layers = system.model.MoeLayers();
   summary.experts = system.model.Experts();
   summary.top_k = system.model.TopK();
-  if (manifest.ceilings && !system.model.layers.empty()) {  // a server computes elsewhere
-    if (const auto& ceiling = ComputeCeiling(system, *manifest.ceilings)) {
+  // A server computes elsewhere, and a GPU is no processor.
+  if (manifest.ceilings && !system.model.layers.empty() && system.devices.gpus.empty()) {
+    if (const auto& ceiling = ComputeCeiling(system.model, *manifest.ceilings)) {
       summary.peak_flops_per_s = ceiling->best;
       summary.peak_flops_kernel = ceiling->kernel;
     }
@@ -226,7 +230,7 @@ cap::HostSummary DescribeHost(const Manifest& manifest) {
   cap::HostSummary host;
   host.cpu_model = manifest.host.cpu_model;
   host.cores = manifest.host.UsableThreads();
-  host.dram_bytes = manifest.host.dram_bytes;
+  host.dram_bytes = manifest.host.dram_bytes.value_or(0);
   host.device_id = "this-host";
   if (!manifest.ceilings) return host;
   const hardware::Ceilings& ceilings = *manifest.ceilings;
@@ -241,16 +245,23 @@ cap::HostSummary DescribeHost(const Manifest& manifest) {
 
 // Weights that stay in the last cache between passes need no DRAM traffic.
 std::vector<std::string> CacheNotes(const Manifest& manifest) {
+  const std::optional<double>& cache_bytes = manifest.host.last_level_cache_bytes;
   std::string names;
   for (const SystemDescription& system : manifest.systems) {
-    if (system.model.layers.empty()) continue;  // a server: its weights are not here
-    if (system.model.WeightBytes() <= manifest.host.last_level_cache_bytes) names += (names.empty() ? "" : ", ") + system.name;
+    if (system.model.layers.empty() || !system.devices.gpus.empty()) continue;  // its weights are not in this memory
+    if (!cache_bytes || system.model.WeightBytes() <= *cache_bytes) names += (names.empty() ? "" : ", ") + system.name;
   }
   if (names.empty()) return {};
+  if (!cache_bytes) {
+    return {
+        fmt::format("{}: whether the weights fit the last-level cache is not known, since this system does not tell its size; "
+                    "if they do, S-MBU counts bytes that DRAM need not deliver",
+                    names)};
+  }
   return {fmt::format(
       "{}: the weights fit into the last-level cache ({}), so S-MBU counts bytes that DRAM need not deliver; it compares "
       "systems, but it is no distance to the hardware limit",
-      names, FormatBytes(manifest.host.last_level_cache_bytes))};
+      names, FormatBytes(*cache_bytes))};
 }
 
 // What this machine knows of a server elsewhere is the client's side only.
@@ -329,12 +340,20 @@ cap::RunSummary Summarize(const Manifest& manifest, std::span<const record::Requ
   summary.service_level = manifest.config.cap.service_level;
   summary.host = DescribeHost(manifest);
   summary.notes = CacheNotes(manifest);
+  for (const SystemDescription& system : manifest.systems) {
+    if (system.devices.gpus.empty()) continue;
+    summary.notes.push_back(
+        fmt::format("{}: computes on {}, whose ceilings were not measured: S-MBU and S-MFU are not known; give "
+                    "its price and power with `machine` or `cost`",
+                    system.name, fmt::join(system.devices.gpus, ", ")));
+  }
   for (std::string& note : ServerNotes(manifest)) summary.notes.push_back(std::move(note));
 
   const CostFigures cost(manifest.cost, manifest.pay, manifest.energy_source, EnergyOfRun(manifest, requests), summary.host);
   for (const SystemDescription& system : manifest.systems) {
     SystemSummary entry = DescribeSystem(system, manifest);
-    const metrics::Peaks peaks{summary.host.peak_bandwidth_bytes_per_s, entry.peak_flops_per_s, 1};
+    metrics::Peaks peaks{summary.host.peak_bandwidth_bytes_per_s, entry.peak_flops_per_s, 1};
+    if (!system.devices.gpus.empty()) peaks.bandwidth_bytes_per_s.reset();  // the processor's memory is not what it reads
     for (const int concurrency : manifest.config.concurrency) {
       const CellFacts facts = SelectCell(system.name, concurrency, requests, passes);
       if (facts.requests.empty()) continue;  // not measured (yet)

@@ -9,11 +9,19 @@
 #include <vector>
 
 #include "base/result.h"
+#include "hardware/energy_reading.h"
 #include "load/system_under_test.h"
 #include "model/model_spec.h"
 #include "run/config.h"
 
 namespace moecap::run {
+
+// What a system computes on. The denominators of its figures, its price and its power are those of these devices.
+struct SystemDevices {
+  std::vector<std::string> gpus;  // "CUDA0 (NVIDIA H200)"; empty = the processor alone
+  int gpu_layers = 0;             // layers on GPUs; -1 = all
+  hardware::UsedDevices energy;   // whose energy counters count its work
+};
 
 struct SystemDescription {
   std::string name;
@@ -22,6 +30,7 @@ struct SystemDescription {
   std::string model_file;
   uint64_t model_file_bytes = 0;
   int threads = 0;
+  SystemDevices devices;
   model::ModelSpec model;
 };
 

@@ -64,7 +64,12 @@ Result<run::Results> NewResults(const run::RunConfig& config, const run::Experim
   ASSIGN_OR_RETURN(run::ResolvedCost cost, run::ResolveCostInputs(manifest.host, config));
   manifest.cost = std::move(cost.inputs);
   manifest.pay = cost.pay;
-  if (energy != nullptr) manifest.energy_source = energy->Describe();
+  hardware::UsedDevices used;
+  for (const run::SystemDescription& system : manifest.systems)
+    for (const int gpu : system.devices.energy.gpus) {
+      if (std::ranges::find(used.gpus, gpu) == used.gpus.end()) used.gpus.push_back(gpu);
+    }
+  if (energy != nullptr) manifest.energy_source = energy->Describe(used);
   RETURN_IF_ERROR(MakeWritableDir(config.results_dir));
   fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
   RETURN_IF_ERROR(AddCeilings(manifest, clock));

@@ -168,6 +168,22 @@ TEST(MachineUse, ABusyMachineIsToldInOneSentence) {
   EXPECT_THAT(BusyWords(use).value(), HasSubstr("hypervisor take 25 %"));
 }
 
+TEST(MachineUse, NoMoreThreadsThanCpusAreFree) {
+  MachineUse use;
+  use.wall_s = 1;
+  use.allowed_cpus = 4;
+  EXPECT_EQ(ThreadsForFreeCpus(4, use), 4) << "not told";
+  use.others_cpu_s = 0.2;
+  EXPECT_EQ(ThreadsForFreeCpus(4, use), 4) << "a little of one CPU takes none away";
+  use.others_cpu_s = 0.3;
+  EXPECT_EQ(ThreadsForFreeCpus(4, use), 3);
+  use.steal_s = 1;
+  EXPECT_EQ(ThreadsForFreeCpus(4, use), 2);
+  EXPECT_EQ(ThreadsForFreeCpus(1, use), 1) << "never more than asked for";
+  use.others_cpu_s = 4;
+  EXPECT_EQ(ThreadsForFreeCpus(4, use), 1);
+}
+
 TEST(MachineUse, JsonKeepsNullsApartFromZeros) {
   MachineUse use;
   use.wall_s = 2;

@@ -238,7 +238,7 @@ TEST_F(RunTest, SummaryEqualsHandComputation) {
   const auto& decode = cell.utilization.decode;
   EXPECT_EQ(decode.passes, 12);
   EXPECT_NEAR(*decode.bytes, 6 * (step5 + step6), 1e-9);
-  EXPECT_NEAR(decode.latency_s, 0.12, 1e-12);
+  EXPECT_NEAR(decode.latency_s.value(), 0.12, 1e-12);
   EXPECT_NEAR(*decode.s_mbu, 6 * (step5 + step6) / 0.12 / 1e6, 1e-12);
   EXPECT_THAT(decode.mean_distinct_experts, testing::ElementsAre(2, 3));
   // Resident after the steps: 6 and 7 tokens, 2 layers, 2 B.
@@ -466,9 +466,9 @@ TEST(Summarize, WeightsAreMeasuredAgainstThePeakOfTheTypeTheyAreMultipliedIn) {
 
 TEST(Summarize, AnUnknownCacheIsSaidAndNotTakenForNone) {
   Manifest manifest = OfOneSystem("F16", "fp32");
-  EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::ElementsAre(HasSubstr("last-level cache is not known")));
+  EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::ElementsAre(testing::HasSubstr("last-level cache is not known")));
   manifest.host.last_level_cache_bytes = 1e9;
-  EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::ElementsAre(HasSubstr("fit into the last-level cache")));
+  EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::ElementsAre(testing::HasSubstr("fit into the last-level cache")));
   manifest.host.last_level_cache_bytes = 1;
   EXPECT_THAT(Summarize(manifest, {}, {}).notes, testing::IsEmpty());
 }

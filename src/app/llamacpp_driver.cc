@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "base/fs.h"
@@ -170,14 +171,14 @@ run::DriverFactory LlamaCppDriverFactory(const Clock& clock) {
   // The engine is loaded once, by the first system that needs it, and the machine is looked at once, so that the systems of an
   // experiment have equally many threads.
   auto library = std::make_shared<std::shared_ptr<EngineLibrary>>();
-  auto use = std::make_shared<hardware::MachineUse>();
+  auto use = std::make_shared<std::optional<hardware::MachineUse>>();
   return [library, use, &clock](const run::SystemConfig& system,
                                 const run::RunConfig& config) -> Result<std::unique_ptr<run::SystemDriver>> {
     if (!*library) {
       ASSIGN_OR_RETURN(*library, EngineLibrary::Load());
-      *use = hardware::ObserveMachine(clock);
     }
-    return MakeDriver(*library, clock, *use, system, config);
+    if (system.threads <= 0 && !*use) *use = hardware::ObserveMachine(clock);
+    return MakeDriver(*library, clock, use->value_or(hardware::MachineUse()), system, config);
   };
 }
 

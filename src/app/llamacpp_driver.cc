@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "base/fs.h"
 #include "base/units.h"
+#include "hardware/probe/machine_watch.h"
 #include "hardware/probe/probe.h"
 #include "model/gguf_spec.h"
 #include "system/llamacpp/llamacpp_system.h"
@@ -51,10 +53,11 @@ class Instance final : public experiment::SystemInstance {
 class Driver final : public experiment::SystemDriver {
  public:
   Driver(std::shared_ptr<const EngineLibrary> library, const Clock& clock, experiment::SystemDescription description,
-         int context_tokens, int batch_tokens)
+         llamacpp::Placement placement, int context_tokens, int batch_tokens)
       : library_(std::move(library)),
         clock_(clock),
         description_(std::move(description)),
+        placement_(std::move(placement)),
         context_tokens_(context_tokens),
         batch_tokens_(batch_tokens) {}
 
@@ -66,7 +69,7 @@ class Driver final : public experiment::SystemDriver {
                                   start.connections, kMostSlots));
     }
     if (!model_) {
-      ASSIGN_OR_RETURN(model_, LoadedModel::Load(*library_, description_.model_file));
+      ASSIGN_OR_RETURN(model_, LoadedModel::Load(*library_, description_.model_file, placement_));
     }
     llamacpp::EngineOptions options;
     options.threads = description_.threads;
@@ -89,17 +92,65 @@ class Driver final : public experiment::SystemDriver {
   std::shared_ptr<const EngineLibrary> library_;
   const Clock& clock_;
   experiment::SystemDescription description_;
+  llamacpp::Placement placement_;
   int context_tokens_;
   int batch_tokens_;
   std::shared_ptr<const LoadedModel> model_;
 };
 
-Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_ptr<const EngineLibrary>& library, const Clock& clock,
-                                                      const experiment::SystemConfig& system, const experiment::Config& config) {
+struct Threads {
+  int count = 1;
+  std::string words;  // "2 threads"
+};
+
+// As configured; else every CPU that other programs leave free.
+Threads ChooseThreads(int configured, const hardware::MachineUse& use) {
+  const int usable = hardware::DetectHost().UsableThreads();
+  const int count = configured > 0 ? configured : hardware::ThreadsForFreeCpus(usable, use);
+  Threads threads{count, fmt::format("{} thread{}", count, count == 1 ? "" : "s")};
+  if (configured <= 0 && count < usable)
+    threads.words += fmt::format(" of {}, as others took {:.0f} % of the CPU time just before", usable,
+                                 100 * (use.OthersShare().value_or(0) + use.StealShare().value_or(0)));
+  return threads;
+}
+
+struct Placed {
+  llamacpp::Placement placement;
+  experiment::SystemDevices devices;
+  std::string words;  // ", 24 layers on CUDA0 (NVIDIA H200)"; why not, where a GPU was asked for if there is one
+};
+
+Result<Placed> Place(EngineLibrary& library, const experiment::SystemConfig& system) {
+  Placed placed;
+  if (system.device == experiment::Device::kCpu) return placed;
+  const auto& gpus = library.UseGpus();
+  const std::string cause = library.gpu_failure().empty() ? "the engine has no GPU backend" : library.gpu_failure();
+  if (gpus.empty() && system.device == experiment::Device::kGpu)
+    return BadInput(fmt::format("device: gpu, but no GPU can be used ({}); mend that, or set device: cpu", cause));
+  if (gpus.empty()) {
+    placed.words = fmt::format(", on the CPU, as no GPU can be used ({})", cause);
+    return placed;
+  }
+  placed.placement.gpu_layers = placed.devices.gpu_layers = system.gpu_layers.value_or(-1);
+  for (const llamacpp::GpuDevice& gpu : gpus) {
+    placed.placement.gpus.push_back(gpu.name);
+    placed.devices.gpus.push_back(fmt::format("{} ({})", gpu.name, gpu.description));
+    placed.devices.energy.gpus.push_back(gpu.index);
+  }
+  placed.words = fmt::format(", {} layers on {}", system.gpu_layers ? std::to_string(*system.gpu_layers) : "all",
+                             fmt::join(placed.devices.gpus, ", "));
+  return placed;
+}
+
+Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_ptr<EngineLibrary>& library, const Clock& clock,
+                                                      const hardware::MachineUse& use, const experiment::SystemConfig& system,
+                                                      const experiment::Config& config) {
+  ASSIGN_OR_RETURN(Placed placed, Place(*library, system));
   experiment::SystemDescription description;
   description.name = system.name;
   description.engine = library->description();
-  description.threads = system.threads > 0 ? system.threads : hardware::DetectHost().UsableThreads();
+  const Threads threads = ChooseThreads(system.threads, use);
+  description.threads = threads.count;
   // The file is understood before the engine sees it: our messages name what is wrong with it.
   ASSIGN_OR_RETURN(description.model, model::ReadGgufSpec(system.model));
   fs::path file = system.model;
@@ -114,25 +165,32 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
                                 config.context_tokens, system.model.string(), description.model.max_context,
                                 description.model.max_context));
   }
+  description.devices = std::move(placed.devices);
+  // On a GPU it is the GPU backend's choice, which is not known here.
+  if (description.devices.gpus.empty())
+    description.model.compute_type = llamacpp::ComputeTypeOf(description.model.weight_type, llamacpp::CpuFeatures());
   description.model_file = file.string();
   description.model_file_bytes = fs::file_size(file);
-  description.description = fmt::format("{}, {} {}, {} threads", description.engine, description.model.id,
-                                        description.model.weight_type, description.threads);
-  return std::unique_ptr<experiment::SystemDriver>(
-      new Driver(library, clock, std::move(description), config.context_tokens, config.batch_tokens));
+  description.description = fmt::format("{}, {} {}, {}{}", description.engine, description.model.id,
+                                        description.model.weight_type, threads.words, placed.words);
+  return std::unique_ptr<experiment::SystemDriver>(new Driver(library, clock, std::move(description), std::move(placed.placement),
+                                                       config.context_tokens, config.batch_tokens));
 }
 
 }  // namespace
 
 experiment::DriverFactory LlamaCppDriverFactory(const Clock& clock) {
-  // The engine is loaded once, by the first system that needs it.
-  auto library = std::make_shared<std::shared_ptr<const EngineLibrary>>();
-  return [library, &clock](const experiment::SystemConfig& system,
-                           const experiment::Config& config) -> Result<std::unique_ptr<experiment::SystemDriver>> {
+  // The engine is loaded once, by the first system that needs it, and the machine is looked at once, so that the systems of an
+  // experiment have equally many threads.
+  auto library = std::make_shared<std::shared_ptr<EngineLibrary>>();
+  auto use = std::make_shared<std::optional<hardware::MachineUse>>();
+  return [library, use, &clock](const experiment::SystemConfig& system,
+                                const experiment::Config& config) -> Result<std::unique_ptr<experiment::SystemDriver>> {
     if (!*library) {
       ASSIGN_OR_RETURN(*library, EngineLibrary::Load());
     }
-    return MakeDriver(*library, clock, system, config);
+    if (system.threads <= 0 && !*use) *use = hardware::ObserveMachine(clock);
+    return MakeDriver(*library, clock, use->value_or(hardware::MachineUse()), system, config);
   };
 }
 

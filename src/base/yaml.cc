@@ -60,7 +60,38 @@ std::optional<int64_t> ParseInteger(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
 
+// Strings are quoted where YAML would read something else.
+void Emit(const Json& value, YAML::Emitter& out) {
+  const auto is_plain = [](const Json& item) { return !item.is_structured(); };
+  if (value.is_object()) {
+    out << YAML::BeginMap;
+    for (const auto& [key, item] : value.items()) {
+      out << YAML::Key << key << YAML::Value;
+      Emit(item, out);
+    }
+    out << YAML::EndMap;
+  } else if (value.is_array()) {
+    if (std::all_of(value.begin(), value.end(), is_plain)) out << YAML::Flow;
+    out << YAML::BeginSeq;
+    for (const Json& item : value) Emit(item, out);
+    out << YAML::EndSeq;
+  } else if (value.is_string()) {
+    const auto text = value.get<std::string>();
+    const bool looks_otherwise = text.empty() || ParseNumber(text) || text == "true" || text == "false" || text == "null";
+    if (looks_otherwise) out << YAML::DoubleQuoted;
+    out << text;
+  } else {
+    out << DumpJson(value);
+  }
+}
+
 }  // namespace
+
+std::string ToYaml(const Json& value) {
+  YAML::Emitter out;
+  Emit(value, out);
+  return std::string(out.c_str()) + "\n";
+}
 
 std::optional<double> ParseNumber(std::string_view text) {
   double value = 0;

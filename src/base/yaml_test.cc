@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 namespace moecap {
 namespace {
 
@@ -94,6 +96,24 @@ TEST(YamlErrors, KeepsTheFirst) {
   errors.Add(3, "one");
   errors.Add(1, BadInput("two"));
   EXPECT_EQ(errors.first().message, "f:3: one");
+}
+
+TEST(ToYaml, ReadsBackToTheSameValues) {
+  const Json value = {{"name", "load"},
+                      {"server", {{"url", "http://h:1"}, {"insecure", true}}},
+                      {"load", {{"rates_per_s", {2.0, 4.5}}}},
+                      {"text", "12"},
+                      {"colon", "a: b"},
+                      {"none", nullptr}};
+  const std::string text = ToYaml(value);
+  EXPECT_EQ(text.substr(0, 20), "name: load\nserver:\n ");
+  const auto node = ParseYaml(text, "x");
+  ASSERT_TRUE(node.ok()) << text;
+  EXPECT_EQ(node->items.at(0).scalar, "load");
+  EXPECT_EQ(node->items.at(1).items.at(0).scalar, "http://h:1");
+  EXPECT_EQ(node->items.at(2).items.at(0).items.at(1).scalar, "4.5");
+  EXPECT_EQ(node->items.at(3).scalar, "12");
+  EXPECT_EQ(node->items.at(4).scalar, "a: b");
 }
 
 }  // namespace

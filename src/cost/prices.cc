@@ -188,7 +188,7 @@ CostInputs DefaultHostInputs(const hardware::HostInfo& host, const PriceBook& bo
     if (auto share = ShareOf(*processor, cores, tdp, "W")) inputs.nameplate_w = std::move(share);
   }
   // The kernel does not show what firmware keeps for itself: the next whole GiB is nearer to what was bought.
-  inputs.dram_gib = Input{std::ceil(host.dram_bytes / kGib), "what this machine shows", ""};
+  if (host.dram_bytes) inputs.dram_gib = Input{std::ceil(*host.dram_bytes / kGib), "what this machine shows", ""};
   inputs.dram_usd_per_gib = book.Find(server ? "server_dram_usd_per_gib" : "desktop_dram_usd_per_gib");
   inputs.ssd_usd_per_gb = book.Find("ssd_usd_per_gb");
   SetPlanningValues(book, server, inputs);

@@ -170,9 +170,12 @@ void FillAccuracy(std::span<const cap::ProblemScore> items, FigureValues& figure
 
 // Busy time in prefill and decode: of the passes; else of the server's own timings; else of what clients saw, an estimate.
 void SplitTime(std::span<const MeasuredFacts* const> whole, const metrics::Utilization& utilization, CellWork& work) {
-  work.prefill_s = utilization.prefill.latency_s;
-  work.decode_s = utilization.decode.latency_s;
-  if (work.prefill_s || work.decode_s) return;
+  if (utilization.all.passes > 0) {
+    // A kind of pass that did not occur took no time.
+    work.prefill_s = utilization.prefill.latency_s.value_or(0);
+    work.decode_s = utilization.decode.latency_s.value_or(0);
+    return;
+  }
   double told_prefill = 0, told_decode = 0, seen_prefill = 0, seen_decode = 0;
   bool all_told = true, any = false;
   for (const MeasuredFacts* measured : whole) {

@@ -93,6 +93,10 @@ void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& ba
     errors.Add(map.line(), "\"model\" is missing; give it here or once at the top, e.g. model: my-moe.gguf");
   system.model = model ? (base_dir / *model).lexically_normal() : defaults.model.value_or(fs::path());
   system.threads = static_cast<int>(map.Integer("threads", 1, kMostThreads).value_or(defaults.threads));
+  if (const auto device = map.Choice("device", {"cpu", "gpu", "auto"})) system.device = static_cast<Device>(*device);
+  if (const auto layers = map.Integer("gpu_layers", 1, 4096)) system.gpu_layers = static_cast<int>(*layers);
+  if (system.gpu_layers && system.device == Device::kCpu)
+    map.Complain("gpu_layers", "\"gpu_layers\" has no meaning without a GPU; add device: gpu, or device: auto");
 }
 
 void RefuseEngineKeys(YamlMap& map, std::initializer_list<std::string_view> keys) {
@@ -114,7 +118,7 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   system.machine = defaults.machine;
   if (const YamlNode* server = map.Child("server")) {
     system.server = ReadServer(*server, base_dir, errors);
-    RefuseEngineKeys(map, {"model", "weights", "threads"});
+    RefuseEngineKeys(map, {"model", "weights", "threads", "device", "gpu_layers"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
   }

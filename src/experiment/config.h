@@ -30,13 +30,18 @@ struct MachineConfig {
   std::optional<cost::Pay> pay;         // null = as the machine says; without one, rent where a rate is given, else buy
 };
 
+// What the embedded engine computes on: the processor alone, GPUs or an error, GPUs where one works.
+enum class Device : uint8_t { kCpu, kGpu, kAuto };
+
 // Either an embedded engine (`model`) or a server.
 struct SystemConfig {
   std::string name;
   std::filesystem::path model;         // GGUF; empty with `server`
   std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
-  int threads = 0;                     // of the engine; 0 = every CPU this process may use
+  int threads = 0;                     // of the engine; 0 = every CPU that this process may use and others leave free
   std::optional<ServerConfig> server;
+  Device device = Device::kCpu;
+  std::optional<int> gpu_layers;  // layers on the GPU; null = all; only with a GPU
   MachineConfig machine;
 };
 

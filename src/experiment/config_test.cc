@@ -149,6 +149,20 @@ TEST(Config, ErrorsNameKeyLineAndRemedy) {
   EXPECT_THAT(ErrorOf("name: [unclosed\n"), testing::HasSubstr("not valid YAML"));
 }
 
+TEST(Config, ASystemComputesOnTheProcessorUnlessToldOtherwise) {
+  const auto with = [](const std::string& system) {
+    return ParseConfig("systems: [{model: m.gguf" + system + "}]\ndataset: {path: d.jsonl}\n", "c.yaml", "");
+  };
+  EXPECT_EQ(with("")->systems[0].device, Device::kCpu);
+  const auto config = with(", device: gpu, gpu_layers: 12");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->systems[0].device, Device::kGpu);
+  EXPECT_EQ(config->systems[0].gpu_layers, 12);
+  EXPECT_EQ(with(", device: auto")->systems[0].device, Device::kAuto);
+  EXPECT_THAT(with(", gpu_layers: 12").error().message, testing::HasSubstr("no meaning without a GPU"));
+  EXPECT_THAT(with(", device: tpu").error().message, testing::HasSubstr("cpu"));
+}
+
 // Systems on machines of their own.
 constexpr const char* kMachines = R"(systems:
   - {name: a, server: {url: http://a}, machine: 8 x h100-sxm, pay: rent}

@@ -11,10 +11,18 @@
 
 #include "base/result.h"
 #include "experiment/config.h"
+#include "hardware/energy_reading.h"
 #include "load/system_under_test.h"
 #include "model/model_spec.h"
 
 namespace moecap::experiment {
+
+// What a system computes on. The denominators of its figures, its price and its power are those of these devices.
+struct SystemDevices {
+  std::vector<std::string> gpus;  // "CUDA0 (NVIDIA H200)"; empty = the processor alone
+  int gpu_layers = 0;             // layers on GPUs; -1 = all
+  hardware::UsedDevices energy;   // whose energy counters count its work
+};
 
 struct SystemDescription {
   std::string name;
@@ -26,6 +34,7 @@ struct SystemDescription {
   uint64_t model_file_bytes = 0;
   std::string model_file_xxh3;  // of the whole file, 16 hex digits; empty = not computed
   int threads = 0;
+  SystemDevices devices;
   // Of a server.
   std::string url, api;  // of the first address, without userinfo
   model::ModelSpec model;  // without layers where a server does not tell

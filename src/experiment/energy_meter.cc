@@ -11,16 +11,13 @@ class CounterMeter final : public EnergyMeter {
  public:
   explicit CounterMeter(hardware::EnergyReader reader) : reader_(std::move(reader)) {}
 
-  void Begin() override { begin_j_ = reader_.JoulesSinceOpen(); }
-  std::optional<double> JoulesSinceBegin() override {
-    const auto now_j = reader_.JoulesSinceOpen();
-    return now_j && begin_j_ ? std::optional(*now_j - *begin_j_) : std::nullopt;
-  }
-  std::string Describe() const override { return reader_.Describe(); }
+  void Begin() override { begin_ = reader_.SinceOpen(); }
+  hardware::EnergyReading SinceBegin() override { return hardware::Difference(begin_, reader_.SinceOpen()); }
+  std::string Describe(const hardware::UsedDevices& used) const override { return reader_.Describe(used); }
 
  private:
   hardware::EnergyReader reader_;
-  std::optional<double> begin_j_;
+  hardware::EnergyReading begin_;
 };
 
 }  // namespace

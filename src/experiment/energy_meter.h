@@ -2,8 +2,9 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
+
+#include "hardware/energy_reading.h"
 
 namespace moecap::experiment {
 
@@ -14,11 +15,11 @@ class EnergyMeter {
 
   // Starts a measurement.
   virtual void Begin() = 0;
-  // Joules since Begin, of the chips that the counters cover; null when they cannot be read. Cheap, and to be called every few
-  // minutes at least: counters wrap.
-  virtual std::optional<double> JoulesSinceBegin() = 0;
-  // What is counted: "RAPL: package-0, dram".
-  virtual std::string Describe() const = 0;
+  // What each device's counter saw since Begin. Cheap, and to be called every few minutes at least: counters wrap. The caller
+  // chooses with hardware::EnergyOf the devices that its system uses.
+  virtual hardware::EnergyReading SinceBegin() = 0;
+  // The counters of the devices that were used: "RAPL: package-0, dram; NVML: GPU 0"; empty when none of them has one.
+  virtual std::string Describe(const hardware::UsedDevices& used) const = 0;
 };
 
 // The counters of this machine; null when it has none or they may not be read, with the reason in `why_not`.

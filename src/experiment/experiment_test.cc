@@ -198,8 +198,11 @@ class ScriptedMeter final : public EnergyMeter {
  public:
   explicit ScriptedMeter(FakeClock& clock) : clock_(clock) {}
   void Begin() override { begin_j_ = Joules(); }
-  std::optional<double> JoulesSinceBegin() override { return broken ? std::nullopt : std::optional(Joules() - begin_j_); }
-  std::string Describe() const override { return "RAPL: package-0"; }
+  hardware::EnergyReading SinceBegin() override {
+    // A GPU that idles beside the processor's work.
+    return {broken ? std::nullopt : std::optional(Joules() - begin_j_), std::nullopt, {80.0}};
+  }
+  std::string Describe(const hardware::UsedDevices&) const override { return "RAPL: package-0"; }
   bool broken = false;
 
  private:
@@ -270,6 +273,57 @@ TEST_F(ExperimentTest, WithoutCountersTheNameplateStandsAndSaysSo) {
   EXPECT_NEAR(cell.figures[FigureId::kJoulesPerOutput].value(), 400 * 0.24 / 18, 1e-9);
   EXPECT_FALSE(cell.figures[FigureId::kCo2].has_value()) << "no factor is known";
   EXPECT_EQ(summary.systems[0].machine.pay, "");
+}
+
+TEST_F(ExperimentTest, WeightsAreMeasuredAgainstThePeakOfTheTypeTheyAreMultipliedIn) {
+  std::string weights, compute;
+  change_manifest = [&](Manifest& manifest) {
+    manifest.systems[0].description.model.weight_type = weights;
+    manifest.systems[0].description.model.compute_type = compute;
+    manifest.ceilings->fp32_flops_per_s = hardware::Ceiling{1e9, 1e9, 1e9, 1, "fma"};
+    manifest.ceilings->bf16_flops_per_s = hardware::Ceiling{2e9, 2e9, 2e9, 1, "dot bf16"};
+    manifest.ceilings->int8_ops_per_s = hardware::Ceiling{4e9, 4e9, 4e9, 1, "dot int8"};
+  };
+  const auto peak = [&](const char* weight_type, const char* compute_type) {
+    weights = weight_type;
+    compute = compute_type;
+    return Measure(kOneEngine).systems[0].machine.peak_flops_per_s;
+  };
+  EXPECT_EQ(peak("BF16", "bf16"), 2e9);
+  EXPECT_EQ(peak("BF16", "fp32"), 1e9) << "a processor without BF16 products widens them";
+  EXPECT_EQ(peak("Q4_0", "int8"), 4e9);
+  EXPECT_EQ(peak("Q4_0", ""), 4e9) << "runs of 0.1 do not tell";
+}
+
+TEST_F(ExperimentTest, AnUnknownCacheIsSaidAndNotTakenForNone) {
+  std::optional<double> cache;
+  change_manifest = [&](Manifest& manifest) { manifest.host.last_level_cache_bytes = cache; };
+  EXPECT_THAT(Measure(kOneEngine).notes, testing::Contains(HasSubstr("last-level cache is not known")));
+  cache = 1e9;
+  EXPECT_THAT(Measure(kOneEngine).notes, testing::Contains(HasSubstr("fit into the last-level cache")));
+  cache = 1;
+  EXPECT_THAT(Measure(kOneEngine).notes, testing::Not(testing::Contains(HasSubstr("last-level cache"))));
+}
+
+// A machine that others use is said by the cell's gates, and such a cell is not valid.
+TEST_F(ExperimentTest, ADisturbedMeasurementIsMarked) {
+  const Config config = Parse(kOneEngine);
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  Measurement measurement = results.manifest().measurements.at(1);
+  hardware::MachineUse use;
+  use.wall_s = 1;
+  use.allowed_cpus = 2;
+  use.others_cpu_s = 0.6;
+  measurement.machine_use = use;
+  const auto facts = results.ReadFacts(measurement);
+  ASSERT_TRUE(facts.ok() && results.End(measurement, facts->records).ok());
+  const auto summary = SummaryOf(results.dir());
+  const cap::CellSummary& cell = summary.systems[0].cells.at(0);
+  EXPECT_FALSE(cell.IsValid());
+  EXPECT_THAT(metrics::TrippedWords(cell.gates), testing::Contains(HasSubstr("30 %")));
+  EXPECT_TRUE(cell.figures[FigureId::kOutputRate].has_value()) << "the figures stay";
 }
 
 TEST_F(ExperimentTest, TheMeterOfThisMachineIsNotThatOfAServer) {

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
+#include "metrics/quiet_gates.h"
 #include "stats/summary.h"
 #include "workload/request_set.h"
 
@@ -202,11 +204,21 @@ PlanMismatch CompareToPlan(const RequestRecord& request, const PlanEntry& entry)
 }
 
 std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
-  if (facts.system.description.in_process) return {AchievedGate(facts), HeldBackGate(facts), ErrorGate(facts)};
-  const PlannedRequests requests(facts);
-  return {PacingGate(facts),    ReceiveGate(facts),  CpuGate(facts),     AchievedGate(facts),
-          HeldBackGate(facts),  HeadRoomGate(facts), ErrorGate(facts),   InputGate(requests),
-          OutputGate(requests), CacheGate(requests), CountingGate(facts)};
+  const SystemDescription& system = facts.system.description;
+  const auto& use = facts.measurement.machine_use;
+  std::vector<Gate> gates, quiet;
+  if (system.in_process) {
+    gates = {AchievedGate(facts), HeldBackGate(facts), ErrorGate(facts)};
+    if (use) quiet = metrics::InProcessQuietGates(*use, system.threads, facts.facts.records.passes);
+  } else {
+    const PlannedRequests requests(facts);
+    gates = {PacingGate(facts),    ReceiveGate(facts),  CpuGate(facts),     AchievedGate(facts),
+             HeldBackGate(facts),  HeadRoomGate(facts), ErrorGate(facts),   InputGate(requests),
+             OutputGate(requests), CacheGate(requests), CountingGate(facts)};
+    if (use) quiet = metrics::ClientQuietGates(*use, IsLoopback(system.url));
+  }
+  std::ranges::move(quiet, std::back_inserter(gates));
+  return gates;
 }
 
 std::vector<Gate> WorstOf(std::span<const std::vector<Gate>> gates) {

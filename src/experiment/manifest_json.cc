@@ -67,6 +67,8 @@ void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("model_file_bytes", system.model_file_bytes);
   archive("model_file_xxh3", system.model_file_xxh3);
   archive("threads", system.threads);
+  archive("gpus", system.devices.gpus);
+  archive("gpu_layers", system.devices.gpu_layers);
   archive("url", system.url);
   archive("api", system.api);
 }
@@ -78,7 +80,7 @@ void Fields(auto& archive, JsonFieldsOf<PricedSystem> auto& system) {
   archive("head_room", system.head_room);
 }
 
-// Everything of a manifest but configuration, host, ceilings and systems.
+// Everything of a manifest but configuration, host, ceilings, systems and measurements.
 void Fields(auto& archive, JsonFieldsOf<Manifest> auto& manifest) {
   archive("run_id", manifest.run_id);
   archive("started_at", manifest.started_at);
@@ -90,10 +92,23 @@ void Fields(auto& archive, JsonFieldsOf<Manifest> auto& manifest) {
   archive("problems_xxh3", manifest.problems_xxh3);
   archive("energy_source", manifest.energy_source);
   archive("notes", manifest.notes);
-  archive("measurements", manifest.measurements);
 }
 
 namespace {
+
+Json MeasurementToJson(const Measurement& measurement) {
+  Json json = ToJsonFields(measurement);
+  json["machine_use"] = measurement.machine_use ? ToJson(*measurement.machine_use) : Json(nullptr);
+  return json;
+}
+
+Result<Measurement> MeasurementFromJson(const Json& json) {
+  ASSIGN_OR_RETURN(Measurement measurement, FromJsonFields<Measurement>(json, "measurements"));
+  if (const auto use = json.find("machine_use"); use != json.end() && !use->is_null()) {
+    ASSIGN_OR_RETURN(measurement.machine_use, hardware::MachineUseFromJson(*use));
+  }
+  return measurement;
+}
 
 // Inputs that are not known are left out.
 Json CostToJson(const cost::CostInputs& inputs) {
@@ -137,6 +152,10 @@ Result<Manifest> ManifestFrom2(const Json& json) {
     ASSIGN_OR_RETURN(PricedSystem system, PricedSystemFromJson(entry));
     manifest.systems.push_back(std::move(system));
   }
+  for (const Json& entry : json.at("measurements")) {
+    ASSIGN_OR_RETURN(Measurement measurement, MeasurementFromJson(entry));
+    manifest.measurements.push_back(std::move(measurement));
+  }
   return manifest;
 }
 
@@ -150,6 +169,8 @@ Json ToJson(const Manifest& manifest) {
   json["ceilings"] = manifest.ceilings ? ToJson(*manifest.ceilings) : Json(nullptr);
   json["systems"] = Json::array();
   for (const PricedSystem& system : manifest.systems) json["systems"].push_back(SystemToJson(system));
+  json["measurements"] = Json::array();
+  for (const Measurement& measurement : manifest.measurements) json["measurements"].push_back(MeasurementToJson(measurement));
   return json;
 }
 

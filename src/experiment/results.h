@@ -16,6 +16,7 @@
 #include "experiment/config.h"
 #include "experiment/driver.h"
 #include "hardware/host.h"
+#include "hardware/machine_use.h"
 #include "load/load_result.h"
 
 namespace moecap::experiment {
@@ -53,7 +54,9 @@ struct Measurement {
   int64_t held_back = 0;
   double cpu_s = 0, loop_s = 0;    // load::LoadResult
   std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
-  std::string routing_of;          // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
+  // What the machine did meanwhile: that of a system in this process, of the client of a server. Null in runs of version 0.1.
+  std::optional<hardware::MachineUse> machine_use;
+  std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
   FileSlice requests, passes;      // of version 0.1
 };
 

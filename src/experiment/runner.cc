@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "experiment/plan.h"
 #include "experiment/scoring.h"
+#include "hardware/probe/machine_watch.h"
 #include "load/closed_loop.h"
 #include "load/event_log.h"
 #include "metrics/concurrency.h"
@@ -218,9 +219,15 @@ class Experiment::Session {
     for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i], sources[i].get(), &logs[i]});
     EnergyMeter* energy = unit.driver.description().in_process ? hooks_.energy : nullptr;
     instance.BeginMeasurement();
+    const hardware::MachineWatch watch = hardware::MachineWatch::Begin(clock_);
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
-    if (energy != nullptr) measurement.energy_j = energy->JoulesSinceBegin();
+    if (energy != nullptr) {
+      // A part would be taken for the whole: then the nameplate estimates it.
+      const auto counted = hardware::EnergyOf(energy->SinceBegin(), unit.driver.description().devices.energy);
+      if (counted.complete()) measurement.energy_j = counted.joules;
+    }
+    measurement.machine_use = watch.End();
     for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
     measurement.ended_by = unit.records.ended_by;
     measurement.held_back = unit.records.held_back;
@@ -243,7 +250,7 @@ class Experiment::Session {
     options.on_progress = [this, &plan, &unit, energy, last_read_ns = clock_.NowNs()](const load::LoadProgress& progress) mutable {
       // Reading takes a system call or a few: often enough for counters that wrap, too seldom to cost anything.
       if (energy != nullptr && clock_.NowNs() - last_read_ns > kEnergyReadIntervalNs) {
-        (void)energy->JoulesSinceBegin();
+        (void)energy->SinceBegin();
         last_read_ns = clock_.NowNs();
       }
       Report(unit, plan.requests(), progress.ended, "", progress);
@@ -276,7 +283,7 @@ class Experiment::Session {
   void UnloadOthers(const SystemDriver* keep) {
     double bytes = 0;
     for (const auto& driver : experiment_.drivers_) bytes += static_cast<double>(driver->description().model_file_bytes);
-    if (keep != nullptr && bytes < kSharedMemory * results_.manifest().host.available_bytes) return;
+    if (keep != nullptr && bytes < kSharedMemory * results_.manifest().host.available_bytes.value_or(0)) return;
     for (const auto& driver : experiment_.drivers_) {
       if (driver.get() != keep) driver->Unload();
     }

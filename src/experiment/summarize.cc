@@ -42,23 +42,29 @@ class ExpertShares {
   std::vector<std::vector<double>> share_;
 };
 
-// The engine multiplies block-quantised weights in 8-bit integers and all others in fp32 on a CPU.
-const std::optional<hardware::Ceiling>& ComputeCeiling(const SystemDescription& system, const hardware::Ceilings& ceilings) {
-  const std::string& type = system.model.weight_type;
+// The ceiling of the type that the engine multiplies in. Runs of 0.1 do not tell it: then what that engine did on most CPUs.
+const std::optional<hardware::Ceiling>& ComputeCeiling(const model::ModelSpec& model, const hardware::Ceilings& ceilings) {
+  if (model.compute_type == "bf16") return ceilings.bf16_flops_per_s;
+  if (model.compute_type == "int8") return ceilings.int8_ops_per_s;
+  if (model.compute_type == "fp32") return ceilings.fp32_flops_per_s;
+  const std::string& type = model.weight_type;
   const bool is_float = type == "F16" || type == "BF16" || type == "F32";
   return is_float ? ceilings.fp32_flops_per_s : ceilings.int8_ops_per_s;
 }
 
-// What is known of the hardware under the system. A server computes elsewhere: its ceilings are not this machine's.
+// A GPU is no processor, and a server computes elsewhere: their ceilings are not this machine's.
+bool UsesThisProcessor(const SystemDescription& system) { return system.in_process && system.devices.gpus.empty(); }
+
+// What is known of the hardware under the system.
 cap::MachineSummary DescribeMachine(const PricedSystem& system, const Manifest& manifest) {
   cap::MachineSummary machine;
   machine.name = system.machine;
   machine.is_this_host = system.description.in_process;
   if (machine.name.empty() && machine.is_this_host) machine.name = "this host: " + manifest.host.cpu_model;
-  if (!machine.is_this_host || !manifest.ceilings) return machine;
+  if (!UsesThisProcessor(system.description) || !manifest.ceilings) return machine;
   const hardware::Ceilings& ceilings = *manifest.ceilings;
   if (ceilings.read_bytes_per_s) machine.peak_bandwidth_bytes_per_s = ceilings.read_bytes_per_s->best;
-  if (const auto& ceiling = ComputeCeiling(system.description, ceilings)) {
+  if (const auto& ceiling = ComputeCeiling(system.description.model, ceilings)) {
     machine.peak_flops_per_s = ceiling->best;
     machine.peak_flops_kernel = ceiling->kernel;
   }
@@ -159,17 +165,32 @@ std::string Join(const std::vector<std::string>& names) {
 
 // Weights that stay in the last cache between passes need no DRAM traffic.
 void AddCacheNotes(const Manifest& manifest, std::vector<std::string>& notes) {
+  const std::optional<double>& cache_bytes = manifest.host.last_level_cache_bytes;
   std::vector<std::string> inside;
   for (const PricedSystem& system : manifest.systems) {
-    const bool is_here = system.description.in_process && !system.description.model.layers.empty();
-    if (is_here && system.description.model.WeightBytes() <= manifest.host.last_level_cache_bytes)
+    const bool is_here = UsesThisProcessor(system.description) && !system.description.model.layers.empty();
+    if (is_here && (!cache_bytes || system.description.model.WeightBytes() <= *cache_bytes))
       inside.push_back(system.description.name);
   }
   if (inside.empty()) return;
-  notes.push_back(fmt::format(
-      "{}: the weights fit into the last-level cache ({}), so S-MBU counts bytes that DRAM need not deliver; it compares "
-      "systems, but it is no distance to the hardware limit",
-      Join(inside), FormatBytes(manifest.host.last_level_cache_bytes)));
+  notes.push_back(
+      !cache_bytes
+          ? fmt::format("{}: whether the weights fit the last-level cache is not known, since this system does not tell its "
+                        "size; if they do, S-MBU counts bytes that DRAM need not deliver",
+                        Join(inside))
+          : fmt::format("{}: the weights fit into the last-level cache ({}), so S-MBU counts bytes that DRAM need not "
+                        "deliver; it compares systems, but it is no distance to the hardware limit",
+                        Join(inside), FormatBytes(*cache_bytes)));
+}
+
+void AddGpuNotes(const Manifest& manifest, std::vector<std::string>& notes) {
+  for (const PricedSystem& system : manifest.systems) {
+    if (system.description.devices.gpus.empty()) continue;
+    notes.push_back(fmt::format(
+        "{}: computes on {}, whose ceilings were not measured: S-MBU and S-MFU are not known; give its price and power with "
+        "`machine` or `cost`",
+        system.description.name, Join(system.description.devices.gpus)));
+  }
 }
 
 // What this machine knows of a server elsewhere is the client's side only.
@@ -193,6 +214,7 @@ void AddNotes(const Manifest& manifest, ExperimentSummary& summary) {
     for (const std::string& note : manifest.ceilings->notes) summary.notes.push_back("ceilings of this machine: " + note);
   }
   AddCacheNotes(manifest, summary.notes);
+  AddGpuNotes(manifest, summary.notes);
   AddServerNotes(manifest, summary.notes);
   for (const SystemSummary& system : summary.systems) {
     for (const cap::CellSummary& cell : system.cells) {

@@ -52,10 +52,10 @@ std::string HostFingerprint(const HostInfo& host) {
   // part.
   constexpr double kGib = 1024.0 * 1024 * 1024;
   return fmt::format("{} {} family {} model {} '{}' sockets {} cores {} cpus {} threads {} llc {:.0f} dram {:.0f}GiB {} {}",
-                     host.architecture, host.cpu_vendor, host.cpu_family, host.cpu_model_number, host.cpu_model, host.sockets,
-                     host.physical_cores, host.logical_cpus, host.UsableThreads(), host.last_level_cache_bytes,
-                     host.dram_bytes / kGib, host.hypervisor.empty() ? "bare-metal" : host.hypervisor,
-                     fmt::join(host.isa, ","));
+                     host.architecture, host.cpu_vendor, host.cpu_family.value_or(0), host.cpu_model_number.value_or(0),
+                     host.cpu_model, host.sockets, host.physical_cores, host.logical_cpus, host.UsableThreads(),
+                     host.last_level_cache_bytes.value_or(0), host.dram_bytes.value_or(0) / kGib,
+                     host.hypervisor.empty() ? "bare-metal" : host.hypervisor, fmt::join(host.isa, ","));
 }
 
 }  // namespace moecap::hardware

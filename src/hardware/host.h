@@ -15,25 +15,25 @@ namespace moecap::hardware {
 // The host as this process sees it: inside a virtual machine or a container that is less than the physical machine.
 // Empty strings and nulls mean that the system does not tell.
 struct HostInfo {
-  std::string architecture;  // "x86_64", as uname names it
-  std::string cpu_vendor;    // "AuthenticAMD"
-  std::string cpu_model;     // "AMD EPYC 9755 128-Core Processor"; cloud hosts often shorten it
-  int cpu_family = 0;        // 0 where the architecture has none
-  int cpu_model_number = 0;
+  std::string architecture;       // "x86_64", as uname names it
+  std::string cpu_vendor;         // "AuthenticAMD"
+  std::string cpu_model;          // "AMD EPYC 9755 128-Core Processor"; cloud hosts often shorten it
+  std::optional<int> cpu_family;  // null where the architecture has none, or none is told
+  std::optional<int> cpu_model_number;
   int sockets = 1;
   int numa_nodes = 1;
-  int physical_cores = 1;             // online, all sockets
-  int logical_cpus = 1;               // online, all sockets
-  std::vector<int> allowed_cpus;      // affinity of this process, ascending CPU numbers; never empty
-  std::optional<double> cpu_quota;    // CPUs' worth of time that the control group grants; null = no limit
-  std::vector<std::string> isa;       // the kernel's flag names that matter for inference: "avx2", "avx512_vnni", "amx_bf16"
-  double last_level_cache_bytes = 0;  // all instances that the allowed CPUs reach, summed; 0 = not told
-  double dram_bytes = 0;              // visible to the kernel
-  double available_bytes = 0;         // free now without swapping, within the control group's limit
-  std::optional<double> memory_limit_bytes;  // of the control group; null = no limit
-  std::string hypervisor;                    // "kvm", "microsoft", "unknown"; empty on bare metal
-  std::string container;                     // "docker", "podman", "kubernetes", "lxc"; empty outside
-  std::string kernel;                        // "Linux 6.1.0-18-amd64"
+  int physical_cores = 1;           // online, all sockets
+  int logical_cpus = 1;             // online, all sockets
+  std::vector<int> allowed_cpus;    // affinity of this process, ascending CPU numbers; never empty
+  std::optional<double> cpu_quota;  // CPUs' worth of time that the control group grants; null = no limit
+  std::vector<std::string> isa;     // the kernel's flag names that matter for inference: "avx2", "avx512_vnni", "amx_bf16"
+  std::optional<double> last_level_cache_bytes;  // all instances that the allowed CPUs reach, summed
+  std::optional<double> dram_bytes;              // visible to the kernel
+  std::optional<double> available_bytes;         // free now without swapping, within the control group's limit
+  std::optional<double> memory_limit_bytes;      // of the control group; null = no limit
+  std::string hypervisor;                        // "kvm", "microsoft", "unknown"; empty on bare metal
+  std::string container;                         // "docker", "podman", "kubernetes", "lxc"; empty outside
+  std::string kernel;                            // "Linux 6.1.0-18-amd64"
 
   bool HasIsa(std::string_view flag) const;
   // Threads that can run at the same time: allowed CPUs, cut to the quota (rounded down, at least 1).

@@ -35,6 +35,19 @@ TEST(HostInfo, UsableThreadsRespectAffinityAndQuota) {
   EXPECT_EQ(host.UsableThreads(), 4);
 }
 
+TEST(HostInfo, ZerosOfOlderFilesMeantUnknown) {
+  Json json = ToJson(SmallHost());
+  for (const char* key : {"last_level_cache_bytes", "dram_bytes", "available_bytes", "cpu_family", "cpu_model_number"})
+    json[key] = 0;
+  const auto host = HostInfoFromJson(json);
+  ASSERT_TRUE(host.ok()) << host.error().message;
+  EXPECT_EQ(host->last_level_cache_bytes, std::nullopt);
+  EXPECT_EQ(host->dram_bytes, std::nullopt);
+  EXPECT_EQ(host->available_bytes, std::nullopt);
+  EXPECT_EQ(host->cpu_family, std::nullopt);
+  EXPECT_TRUE(ToJson(*host)["last_level_cache_bytes"].is_null());
+}
+
 TEST(HostInfo, SurvivesJson) {
   HostInfo host = SmallHost();
   host.cpu_quota = 2.5;

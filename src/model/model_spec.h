@@ -89,7 +89,7 @@ struct ModelSpec {
   std::string id;            // "Qwen/Qwen3-30B-A3B" or the file's name
   std::string model_type;    // config.json's model_type, or GGUF's general.architecture
   std::string weight_type;   // dominant type of the expert (dense model: layer) matrices: "F16", "Q4_0", "fp8"
-  std::string compute_type;  // type in which the matrices are multiplied, if known: "bf16"
+  std::string compute_type;  // type in which the matrices are multiplied: "bf16"; empty = not known
   bool tied_embedding = false;
   int64_t vocab = 0;
   int64_t hidden = 0;

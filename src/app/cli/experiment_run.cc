@@ -24,6 +24,7 @@
 #include "experiment/energy_meter.h"
 #include "experiment/resume.h"
 #include "experiment/runner.h"
+#include "hardware/probe/machine_watch.h"
 #include "hardware/probe/probe.h"
 
 namespace moecap::app {
@@ -63,7 +64,13 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
     manifest.systems[i].cost = std::move(cost.inputs);
     manifest.systems[i].pay = cost.pay;
   }
-  if (energy != nullptr) manifest.energy_source = energy->Describe();
+  hardware::UsedDevices used;
+  for (const experiment::PricedSystem& system : manifest.systems) {
+    for (const int gpu : system.description.devices.energy.gpus) {
+      if (std::ranges::count(used.gpus, gpu) == 0) used.gpus.push_back(gpu);
+    }
+  }
+  if (energy != nullptr) manifest.energy_source = energy->Describe(used);
   return manifest;
 }
 
@@ -216,6 +223,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     lock.emplace(std::move(acquired));
   }
   if (!no_energy.empty()) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
+  if (const auto busy = hardware::BusyMachineNow(clock)) fmt::print(stderr, "warning: {}\n", *busy);
   RunIndex index;
   index.Update(*results, store::RunStatus::kRunning);
   const Status executed = Measure(experiment, *results, index, energy.get(), clock);

@@ -59,6 +59,8 @@ std::string MemoryText(const hardware::MemoryLayout& memory) {
   return fmt::format("{} (from {})", text, memory.source);
 }
 
+std::string BytesText(std::optional<double> bytes) { return bytes ? FormatBytes(*bytes) : kNotKnown; }
+
 std::string LimitsText(const hardware::HostInfo& host) {
   std::vector<std::string> parts;
   if (!host.container.empty()) parts.push_back(fmt::format("container ({})", host.container));
@@ -197,8 +199,9 @@ std::string MachineText(const hardware::MachineInfo& machine, size_t width, bool
   line("threads", fmt::format("{} usable of {} CPUs, {} cores, {} sockets, {} memory nodes", host.UsableThreads(),
                               host.logical_cpus, host.physical_cores, host.sockets, host.numa_nodes));
   line("instructions", fmt::format("{}", fmt::join(host.isa, " ")));
-  line("cache", fmt::format("{} last level", FormatBytes(host.last_level_cache_bytes)));
-  line("memory", fmt::format("{}, {} available", FormatBytes(host.dram_bytes), FormatBytes(host.available_bytes)));
+  line("cache",
+       host.last_level_cache_bytes ? fmt::format("{} last level", FormatBytes(*host.last_level_cache_bytes)) : kNotKnown);
+  line("memory", fmt::format("{}, {} available", BytesText(host.dram_bytes), BytesText(host.available_bytes)));
   if (const std::string modules = MemoryText(machine.memory); !modules.empty()) line("", modules);
   line("limits", LimitsText(host));
   line("kernel", host.kernel);
@@ -226,7 +229,7 @@ std::string CeilingsText(const hardware::Catalogue& catalogue, const hardware::H
                                 host.hypervisor.empty() ? "" : fmt::format(" (virtual machine: {})", host.hypervisor));
   Line(out, "threads",
        fmt::format("{} usable of {} CPUs; {} DRAM; last-level cache {}", host.UsableThreads(), host.logical_cpus,
-                   FormatBytes(host.dram_bytes), FormatBytes(host.last_level_cache_bytes)),
+                   BytesText(host.dram_bytes), BytesText(host.last_level_cache_bytes)),
        width);
   Line(out, "datasheet", device ? fmt::format("{}, one whole socket", device->id) : kNotKnown, width);
   out += fmt::format("Ceilings, measured {}{}, {} threads, buffer {}\n", ceilings.measured_at, measured_now ? "" : " (cached)",

@@ -59,36 +59,84 @@ void ReadVersion1Memory(const fs::path& group, CgroupLimits& limits) {
 }
 
 // The group and its parents up to the mount: inside a container the path often does not exist and the mount is the group.
-std::vector<fs::path> GroupAndParents(const fs::path& mount, const std::string& group) {
+std::vector<fs::path> GroupAndParents(const fs::path& mount, const fs::path& group) {
   std::vector<fs::path> folders = {mount};
-  for (const fs::path& part : fs::path(group).relative_path()) folders.push_back(folders.back() / part);
+  for (const fs::path& part : group.relative_path()) folders.push_back(folders.back() / part);
   return folders;
+}
+
+struct Group {
+  std::string controllers;  // ",cpu,cpuacct,"; ",," is version 2
+  fs::path path;            // in the mount of its controller
+};
+
+// Lines of /proc/self/cgroup: "ID:CONTROLLERS:PATH".
+std::vector<Group> GroupsOfSelf(const fs::path& root) {
+  std::vector<Group> groups;
+  const auto lines = ReadLines(root / "proc/self/cgroup");
+  if (!lines) return groups;
+  for (const std::string& line : *lines) {
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    groups.push_back({fmt::format(",{},", line.substr(first + 1, second - first - 1)), line.substr(second + 1)});
+  }
+  return groups;
+}
+
+// "throttled_usec 1234" of a cpu.stat; null when the key is not there.
+std::optional<double> StatValue(const fs::path& file, std::string_view key) {
+  const auto lines = ReadLines(file);
+  if (!lines) return std::nullopt;
+  for (const std::string& line : *lines) {
+    std::istringstream stream(line);
+    std::string name;
+    double value = 0;
+    if (stream >> name >> value && name == key) return value;
+  }
+  return std::nullopt;
+}
+
+void RaiseTo(std::optional<double>& most, std::optional<double> value) {
+  if (value && (!most || *value > *most)) most = value;
 }
 
 }  // namespace
 
 CgroupLimits ReadCgroupLimits(const fs::path& root) {
   CgroupLimits limits;
-  const auto lines = ReadLines(root / "proc/self/cgroup");
-  if (!lines) return limits;
   const fs::path mounts = root / "sys/fs/cgroup";
-  for (const std::string& line : *lines) {  // "ID:CONTROLLERS:PATH"
-    const size_t first = line.find(':');
-    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = fmt::format(",{},", line.substr(first + 1, second - first - 1));
-    const std::string group = line.substr(second + 1);
+  for (const auto& [controllers, path] : GroupsOfSelf(root)) {
     if (controllers == ",,") {
-      for (const fs::path& folder : GroupAndParents(mounts, group)) ReadVersion2(folder, limits);
+      for (const fs::path& folder : GroupAndParents(mounts, path)) ReadVersion2(folder, limits);
     }
     if (controllers.find(",cpu,") != std::string::npos) {
-      for (const fs::path& folder : GroupAndParents(mounts / "cpu", group)) ReadVersion1Cpu(folder, limits);
+      for (const fs::path& folder : GroupAndParents(mounts / "cpu", path)) ReadVersion1Cpu(folder, limits);
     }
     if (controllers.find(",memory,") != std::string::npos) {
-      for (const fs::path& folder : GroupAndParents(mounts / "memory", group)) ReadVersion1Memory(folder, limits);
+      for (const fs::path& folder : GroupAndParents(mounts / "memory", path)) ReadVersion1Memory(folder, limits);
     }
   }
   return limits;
+}
+
+std::optional<double> ReadThrottledSeconds(const fs::path& root) {
+  std::optional<double> most;  // whichever group on the way up stopped us longest
+  const fs::path mounts = root / "sys/fs/cgroup";
+  for (const auto& [controllers, path] : GroupsOfSelf(root)) {
+    const auto raise = [&most](std::optional<double> value, double unit_s) {
+      if (value) RaiseTo(most, *value * unit_s);
+    };
+    if (controllers == ",,") {
+      for (const fs::path& folder : GroupAndParents(mounts, path))
+        raise(StatValue(folder / "cpu.stat", "throttled_usec"), 1e-6);
+    }
+    if (controllers.find(",cpu,") != std::string::npos) {
+      for (const fs::path& folder : GroupAndParents(mounts / "cpu", path))
+        raise(StatValue(folder / "cpu.stat", "throttled_time"), 1e-9);
+    }
+  }
+  return most;
 }
 
 }  // namespace moecap::hardware

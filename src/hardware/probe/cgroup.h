@@ -16,4 +16,7 @@ struct CgroupLimits {
 // Reads `root`/proc/self/cgroup and the group files under `root`/sys/fs/cgroup, the process's own group and its parents.
 CgroupLimits ReadCgroupLimits(const std::filesystem::path& root);
 
+// Seconds that this process's group was stopped for lack of quota since it was made; null where no group with a quota tells.
+std::optional<double> ReadThrottledSeconds(const std::filesystem::path& root);
+
 }  // namespace moecap::hardware

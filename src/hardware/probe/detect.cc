@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "hardware/probe/cgroup.h"
+#include "hardware/probe/cpuid_caches.h"
 #include "hardware/probe/probe.h"
 #include "hardware/probe/sysfs.h"
 
@@ -34,6 +35,11 @@ int ToInt(std::string_view text, int fallback) {
   int value = fallback;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
+}
+
+std::optional<int> ToNumber(std::string_view text) {
+  const int value = ToInt(text, -1);
+  return value >= 0 ? std::optional(value) : std::nullopt;
 }
 
 // "0-3,8,10-11" -> {0, 1, 2, 3, 8, 10, 11}. Bounded, so that a damaged file cannot fill the memory.
@@ -95,8 +101,8 @@ void ReadCpu(const fs::path& root, HostInfo& host) {
   host.cpu_model = get("model name");
   if (host.cpu_vendor.empty()) host.cpu_vendor = get("CPU implementer");
   if (host.cpu_model.empty()) host.cpu_model = get("CPU part");
-  host.cpu_family = ToInt(get("cpu family"), 0);
-  host.cpu_model_number = ToInt(get("model"), 0);
+  host.cpu_family = ToNumber(get("cpu family"));
+  host.cpu_model_number = ToNumber(get("model"));
   ReadIsa(info, host);
 }
 
@@ -133,10 +139,11 @@ void ReadMemory(const fs::path& root, HostInfo& host) {
   const CgroupLimits limits = ReadCgroupLimits(root);
   host.cpu_quota = limits.cpus;
   // Version 1 writes a huge number for "no limit".
-  if (limits.memory_bytes && *limits.memory_bytes < host.dram_bytes) host.memory_limit_bytes = limits.memory_bytes;
+  if (limits.memory_bytes && (!host.dram_bytes || *limits.memory_bytes < *host.dram_bytes))
+    host.memory_limit_bytes = limits.memory_bytes;
   if (host.memory_limit_bytes) {
     const double left = std::max(0.0, *host.memory_limit_bytes - limits.memory_used_bytes.value_or(0));
-    host.available_bytes = std::min(host.available_bytes, left);
+    host.available_bytes = std::min(host.available_bytes.value_or(left), left);
   }
 }
 
@@ -159,6 +166,8 @@ void ReadVirtualization(const fs::path& root, HostInfo& host) {
   if (host.container.empty() && cgroup.find("lxc") != std::string::npos) host.container = "lxc";
 }
 
+}  // namespace
+
 std::vector<int> AffinityMask() {
   // Machines with more CPUs than cpu_set_t holds (1024) need a larger mask.
   for (int capacity = 1024; capacity <= 65536; capacity *= 2) {
@@ -175,8 +184,6 @@ std::vector<int> AffinityMask() {
   }
   return {0};
 }
-
-}  // namespace
 
 std::vector<CacheLevel> ReadCacheLevels(const fs::path& root, const std::vector<int>& allowed_cpus) {
   std::map<std::pair<int, std::string>, double> caches;  // (level, CPUs that share it) -> bytes
@@ -215,6 +222,8 @@ HostInfo DetectHostAt(const fs::path& root, const std::vector<int>& allowed_cpus
 
 HostInfo DetectHost() {
   HostInfo host = DetectHostAt("/", AffinityMask());
+  // Virtual machines often show no cache folders, though the processor itself tells.
+  if (!host.last_level_cache_bytes) host.last_level_cache_bytes = LastLevelCacheOfProcessor(host.allowed_cpus.size());
   if (utsname name{}; ::uname(&name) == 0) {
     host.architecture = name.machine;
     host.kernel = fmt::format("{} {}", name.sysname, name.release);

@@ -69,6 +69,7 @@ Status EnergyReader::OpenZones(const fs::path& root) {
       continue;
     }
     zone.last_uj = *now;
+    zone.is_memory = zone.name == "dram";
     zones.push_back(std::move(zone));
   }
   // Half of the counters would be taken for the whole machine.
@@ -87,57 +88,50 @@ Status EnergyReader::OpenZones(const fs::path& root) {
 void EnergyReader::OpenGpus(std::unique_ptr<GpuManager> gpus) {
   if (gpus == nullptr) return;
   const size_t count = gpus->Devices().size();
-  for (size_t i = 0; i < count; ++i) {
-    const auto joules = gpus->TotalJoules(i);
-    // As with packages: some of the GPUs would be taken for all.
-    if (!joules) return gpu_start_j_.clear();
-    gpu_start_j_.push_back(*joules);
+  for (size_t i = 0; i < count; ++i) gpu_start_j_.push_back(gpus->TotalJoules(i));
+  const bool any = std::ranges::any_of(gpu_start_j_, [](const auto& joules) { return joules.has_value(); });
+  if (any) gpus_ = std::move(gpus);
+}
+
+EnergyReading EnergyReader::SinceOpen() {
+  EnergyReading reading;
+  if (!zones_.empty() && UpdateZones()) {
+    for (const Zone& zone : zones_) {
+      std::optional<double>& part = zone.is_memory ? reading.dram_j : reading.cpu_j;
+      part = part.value_or(0) + zone.total_uj * kJoulesPerMicrojoule;
+    }
   }
-  if (count > 0) gpus_ = std::move(gpus);
+  for (size_t i = 0; gpus_ != nullptr && i < gpu_start_j_.size(); ++i) reading.gpus_j.push_back(GpuJoules(i));
+  return reading;
 }
 
-Energy EnergyReader::SinceOpen() { return {ProcessorJoules(), GpuJoules()}; }
-
-std::optional<double> EnergyReader::JoulesSinceOpen() {
-  const Energy energy = SinceOpen();
-  if ((CountsProcessor() && !energy.processor_j) || (CountsGpus() && !energy.gpu_j)) return std::nullopt;
-  return energy.processor_j.value_or(0) + energy.gpu_j.value_or(0);
-}
-
-std::optional<double> EnergyReader::ProcessorJoules() {
-  if (zones_.empty()) return std::nullopt;
-  double added_uj = 0;
-  std::vector<uint64_t> counters;
-  for (const Zone& zone : zones_) {
+bool EnergyReader::UpdateZones() {
+  for (Zone& zone : zones_) {
     const auto now = ReadCounter(zone.counter);
-    if (!now || (*now < zone.last_uj && zone.range_uj == 0)) return std::nullopt;
+    if (!now || (*now < zone.last_uj && zone.range_uj == 0)) return false;
     const uint64_t delta = *now >= zone.last_uj ? *now - zone.last_uj : zone.range_uj - zone.last_uj + *now;
-    added_uj += static_cast<double>(delta);
-    counters.push_back(*now);
+    zone.total_uj += static_cast<double>(delta);
+    zone.last_uj = *now;
   }
-  for (size_t i = 0; i < zones_.size(); ++i) zones_[i].last_uj = counters[i];
-  processor_j_ += added_uj * kJoulesPerMicrojoule;
-  return processor_j_;
+  return true;
 }
 
 // Null too when a counter fell: the driver was loaded again.
-std::optional<double> EnergyReader::GpuJoules() const {
-  if (gpus_ == nullptr) return std::nullopt;
-  double total_j = 0;
-  for (size_t i = 0; i < gpu_start_j_.size(); ++i) {
-    const auto joules = gpus_->TotalJoules(i);
-    if (!joules || *joules < gpu_start_j_[i]) return std::nullopt;
-    total_j += *joules - gpu_start_j_[i];
-  }
-  return total_j;
+std::optional<double> EnergyReader::GpuJoules(size_t index) const {
+  const auto joules = gpus_->TotalJoules(index);
+  if (!joules || !gpu_start_j_[index] || *joules < *gpu_start_j_[index]) return std::nullopt;
+  return *joules - *gpu_start_j_[index];
 }
 
-std::string EnergyReader::Describe() const {
-  std::vector<std::string> parts;
-  std::vector<std::string_view> names;
-  for (const Zone& zone : zones_) names.push_back(zone.name);
-  if (!names.empty()) parts.push_back(fmt::format("RAPL: {}", fmt::join(names, ", ")));
-  if (CountsGpus()) parts.push_back(fmt::format("NVML: {} GPU{}", gpu_start_j_.size(), gpu_start_j_.size() == 1 ? "" : "s"));
+std::string EnergyReader::Describe(const UsedDevices& used) const {
+  std::vector<std::string> parts, zones, gpus;
+  for (const Zone& zone : zones_) zones.push_back(zone.name);
+  if (used.cpu && !zones.empty()) parts.push_back(fmt::format("RAPL: {}", fmt::join(zones, ", ")));
+  for (const int gpu : used.gpus) {
+    const bool counts = gpu >= 0 && static_cast<size_t>(gpu) < gpu_start_j_.size() && gpu_start_j_[static_cast<size_t>(gpu)];
+    if (counts) gpus.push_back(fmt::format("GPU {}", gpu));
+  }
+  if (!gpus.empty()) parts.push_back(fmt::format("NVML: {}", fmt::join(gpus, ", ")));
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 

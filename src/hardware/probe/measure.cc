@@ -148,17 +148,20 @@ class Measurement {
   std::vector<std::string> notes_;
 };
 
+// More than the last-level cache of any socket on sale (1,152 MiB of an EPYC 9684X): a buffer of this size is DRAM's.
+constexpr double kUnknownCacheBufferBytes = 2.0 * 1024 * 1024 * 1024;
+
 double ChooseBufferBytes(const HostInfo& host, const CeilingOptions& options, std::vector<std::string>& notes) {
   if (options.buffer_bytes > 0) return options.buffer_bytes;
-  const double wanted = std::max(kMinBufferBytes, kCachesPerBuffer * host.last_level_cache_bytes);
-  const double bytes = host.available_bytes > 0 ? std::min(wanted, host.available_bytes / 2) : wanted;
+  const std::optional<double>& cache = host.last_level_cache_bytes;
+  const double wanted = cache ? std::max(kMinBufferBytes, kCachesPerBuffer * *cache) : kUnknownCacheBufferBytes;
+  const double bytes = host.available_bytes ? std::min(wanted, *host.available_bytes / 2) : wanted;
+  if (!cache) notes.emplace_back("the system does not tell the size of the last-level cache");
   if (bytes < wanted) {
-    notes.push_back(
-        fmt::format("free memory allowed a buffer of {:.0f} MiB only, {:.1f} times the last-level cache: part of the "
-                    "bandwidth may be the cache's",
-                    bytes / 1048576, bytes / std::max(1.0, host.last_level_cache_bytes)));
+    const std::string times = cache ? fmt::format(" only, {:.1f} times the last-level cache", bytes / *cache) : " only";
+    notes.push_back(fmt::format("free memory allowed a buffer of {:.0f} MiB{}: part of the bandwidth may be the cache's",
+                                bytes / 1048576, times));
   }
-  if (host.last_level_cache_bytes <= 0) notes.emplace_back("the system does not tell the size of the last-level cache");
   return bytes;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "hardware/probe/cgroup.h"
+#include "hardware/probe/cpuid_caches.h"
 
 namespace moecap::hardware {
 namespace {
@@ -92,7 +93,10 @@ TEST_F(ProbeTest, AnEmptySystemTellsNothingAndFailsNowhere) {
   const HostInfo host = DetectHostAt(root_, {});
   EXPECT_THAT(host.allowed_cpus, ElementsAre(0));
   EXPECT_EQ(host.UsableThreads(), 1);
-  EXPECT_EQ(host.last_level_cache_bytes, 0);
+  EXPECT_EQ(host.last_level_cache_bytes, std::nullopt) << "unknown is not 0";
+  EXPECT_EQ(host.dram_bytes, std::nullopt);
+  EXPECT_EQ(host.available_bytes, std::nullopt);
+  EXPECT_EQ(host.cpu_family, std::nullopt);
   EXPECT_TRUE(host.isa.empty());
 }
 
@@ -136,8 +140,8 @@ TEST(DetectHost, KnowsThisMachine) {
   EXPECT_FALSE(host.architecture.empty());
   EXPECT_FALSE(host.allowed_cpus.empty());
   EXPECT_GE(host.logical_cpus, static_cast<int>(host.allowed_cpus.size()));
-  EXPECT_GT(host.dram_bytes, 0);
-  EXPECT_GT(host.available_bytes, 0);
+  EXPECT_GT(host.dram_bytes.value(), 0);
+  EXPECT_GT(host.available_bytes.value(), 0);
   EXPECT_LE(host.available_bytes, host.dram_bytes);
 }
 
@@ -188,6 +192,32 @@ TEST(MeasureCeilings, TellsThatFreeMemoryWasShort) {
   ASSERT_TRUE(ceilings.ok()) << ceilings.error().message;
   EXPECT_EQ(ceilings->buffer_bytes, 16.0 * 1024 * 1024);
   EXPECT_THAT(ceilings->notes, testing::Contains(HasSubstr("free memory")));
+}
+
+TEST(MeasureCeilings, AnUnknownCacheGetsABufferAboveAnyCacheAndANote) {
+  HostInfo host = DetectHost();
+  host.last_level_cache_bytes.reset();
+  host.available_bytes = 64.0 * 1024 * 1024;  // so that the test needs no 2 GiB; half of it is taken
+  CeilingOptions options = Quick();
+  options.buffer_bytes = 0;
+  const auto ceilings = MeasureCeilings(host, options, SteadyClock());
+  ASSERT_TRUE(ceilings.ok()) << ceilings.error().message;
+  EXPECT_EQ(ceilings->buffer_bytes, 32.0 * 1024 * 1024);
+  EXPECT_THAT(ceilings->notes, testing::IsSupersetOf({HasSubstr("does not tell the size of the last-level cache"),
+                                                      HasSubstr("part of the bandwidth may be the cache's")}));
+}
+
+TEST(ProcessorCaches, LeavesOfCpuidAreRead) {
+  // L1 data 32 KiB for one core; L3 32 MiB for 16 logical CPUs: EAX, EBX, ECX of leaf 4, as the manuals lay them out.
+  const CpuidCaches::Leaf l1{0x1 | 1 << 5, (8 - 1) << 22 | (64 - 1), 64 - 1};
+  const CpuidCaches::Leaf l3{0x3 | 3 << 5 | (16 - 1) << 14, (16 - 1) << 22 | (64 - 1), 32768 - 1};
+  const CpuidCaches::Leaf none{0, 0, 0};
+  const std::vector<CpuidCaches::Leaf> leaves = {l1, l3, none};
+  const auto last = CpuidCaches::LastLevel(leaves);
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->bytes, 32.0 * 1024 * 1024);
+  EXPECT_EQ(last->sharing_cpus, 16);
+  EXPECT_EQ(CpuidCaches::LastLevel(std::vector<CpuidCaches::Leaf>{none}), std::nullopt);
 }
 
 class CeilingsCacheTest : public ProbeTest {

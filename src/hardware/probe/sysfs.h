@@ -20,6 +20,9 @@ std::optional<double> ReadNumber(const std::filesystem::path& file);
 // Entries of a folder by name, in order; empty when it cannot be read.
 std::vector<std::filesystem::path> Entries(const std::filesystem::path& folder);
 
+// CPU numbers that the calling thread may run on, ascending; never empty.
+std::vector<int> AffinityMask();
+
 // current_link_speed and its kin of a PCI device's folder.
 PcieLink ReadPcieLink(const std::filesystem::path& device);
 

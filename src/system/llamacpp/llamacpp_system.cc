@@ -58,7 +58,7 @@ llama_token ArgMax(const float* logits, int vocab_size) {
   return static_cast<llama_token>(std::max_element(logits, logits + vocab_size) - logits);
 }
 
-llama_context_params ContextParams(const EngineOptions& options) {
+llama_context_params ContextParams(const EngineOptions& options, bool on_gpu) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(options.context_tokens) * static_cast<uint32_t>(options.slots);
   params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(options.batch_tokens, options.slots));
@@ -66,6 +66,7 @@ llama_context_params ContextParams(const EngineOptions& options) {
   params.n_threads = params.n_threads_batch = options.threads;
   params.kv_unified = false;  // attention over a request's own cells only
   params.no_perf = true;
+  params.offload_kqv = params.op_offload = on_gpu;
   return params;
 }
 
@@ -201,10 +202,23 @@ struct LlamaCppSystem::Impl {
 LlamaCppSystem::LlamaCppSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LlamaCppSystem::~LlamaCppSystem() = default;
 
-Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary& library, const std::filesystem::path& gguf) {
-  ModelPtr model(llama_model_load_from_file(gguf.c_str(), llama_model_default_params()));
+Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary& library, const std::filesystem::path& gguf,
+                                                             const Placement& placement) {
+  std::vector<ggml_backend_dev_t> devices;
+  for (const std::string& name : placement.gpus) {
+    ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+    if (device == nullptr) return BadInput(fmt::format("the engine has no device {}", name));
+    devices.push_back(device);
+  }
+  const bool on_gpu = !devices.empty();
+  devices.push_back(nullptr);
+  llama_model_params params = llama_model_default_params();
+  // Without a list the engine takes every GPU whose backend this process has loaded, for another system perhaps.
+  params.devices = devices.data();
+  params.n_gpu_layers = on_gpu ? placement.gpu_layers : 0;
+  ModelPtr model(llama_model_load_from_file(gguf.c_str(), params));
   if (!model) return BadInput(fmt::format("the engine cannot load {}: {}", gguf.string(), library.LastComplaint()));
-  return std::shared_ptr<const LoadedModel>(new LoadedModel(std::move(model), gguf));
+  return std::shared_ptr<const LoadedModel>(new LoadedModel(std::move(model), gguf, on_gpu));
 }
 
 Result<std::unique_ptr<LlamaCppSystem>> LlamaCppSystem::Create(const EngineLibrary& library,
@@ -212,7 +226,7 @@ Result<std::unique_ptr<LlamaCppSystem>> LlamaCppSystem::Create(const EngineLibra
                                                                const EngineOptions& options, const Clock& clock) {
   auto impl = std::make_unique<Impl>(library, options, clock);
   impl->model = std::move(model);
-  impl->context = impl->NewContext(ContextParams(options));
+  impl->context = impl->NewContext(ContextParams(options, impl->model->on_gpu()));
   if (!impl->context) {
     return BadInput(fmt::format("no context of {} x {} tokens for {}: {}; lower concurrency or context_tokens", options.slots,
                                 options.context_tokens, impl->model->path().string(), library.LastComplaint()));
@@ -308,7 +322,7 @@ PassLog LlamaCppSystem::TakePassLog() {
 
 Result<std::vector<PassRouting>> LlamaCppSystem::ReplayRouting(const PassLog& log) {
   RoutingProbe probe;
-  llama_context_params params = ContextParams(impl_->options);
+  llama_context_params params = ContextParams(impl_->options, impl_->model->on_gpu());
   params.cb_eval = &RoutingProbe::Callback;
   params.cb_eval_user_data = &probe;
   const ContextPtr context = impl_->NewContext(params);

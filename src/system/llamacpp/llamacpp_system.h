@@ -19,19 +19,29 @@
 
 namespace moecap::llamacpp {
 
+// Where a model's layers lie.
+struct Placement {
+  std::vector<std::string> gpus;  // names from EngineLibrary::UseGpus; empty = everything on the processor
+  int gpu_layers = -1;            // on those GPUs; -1 = all
+};
+
 // A model's weights, shared by the systems that run it one after the other.
 class LoadedModel {
  public:
   // Error: kBadInput when the engine cannot load the file.
-  static Result<std::shared_ptr<const LoadedModel>> Load(const EngineLibrary& library, const std::filesystem::path& gguf);
+  static Result<std::shared_ptr<const LoadedModel>> Load(const EngineLibrary& library, const std::filesystem::path& gguf,
+                                                         const Placement& placement = {});
 
   llama_model* get() const { return model_.get(); }
   const std::filesystem::path& path() const { return path_; }
+  bool on_gpu() const { return on_gpu_; }
 
  private:
-  LoadedModel(ModelPtr model, std::filesystem::path path) : model_(std::move(model)), path_(std::move(path)) {}
+  LoadedModel(ModelPtr model, std::filesystem::path path, bool on_gpu)
+      : model_(std::move(model)), path_(std::move(path)), on_gpu_(on_gpu) {}
   ModelPtr model_;
   std::filesystem::path path_;
+  bool on_gpu_;
 };
 
 struct EngineOptions {

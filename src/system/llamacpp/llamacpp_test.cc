@@ -38,6 +38,16 @@ std::vector<load::RequestSpec> Requests(int64_t max_output_tokens = 24) {
   return requests;
 }
 
+TEST(ComputeType, IsThePropertyOfEngineAndProcessor) {
+  const std::vector<std::string> with = {"AVX2", "AVX512_BF16"}, without = {"AVX2"};
+  EXPECT_EQ(ComputeTypeOf("BF16", with), "bf16");
+  EXPECT_EQ(ComputeTypeOf("BF16", without), "fp32");
+  EXPECT_EQ(ComputeTypeOf("F16", with), "fp32");
+  EXPECT_EQ(ComputeTypeOf("F32", with), "fp32");
+  EXPECT_EQ(ComputeTypeOf("Q4_0", with), "int8");
+  EXPECT_EQ(ComputeTypeOf("MXFP4", without), "int8");
+}
+
 class Engine : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -73,6 +83,8 @@ class Engine : public testing::Test {
 };
 EngineLibrary* Engine::library_ = nullptr;
 std::shared_ptr<const LoadedModel> Engine::model_;
+
+TEST_F(Engine, TellsWhatItsCpuBackendFound) { EXPECT_FALSE(CpuFeatures().empty()) << "the pinned engine lists them"; }
 
 TEST_F(Engine, PassesAndTokensAddUp) {
   const auto system = Create(2);

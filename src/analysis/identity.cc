@@ -33,7 +33,7 @@ Identity HardwareOf(const Participants& participants) {
       identity.exact.insert(hardware::HostFingerprint(host));
       identity.words.insert(fmt::format("{}, {} of {} CPUs, {} DRAM",
                                         host.cpu_model.empty() ? "processor not told" : host.cpu_model, host.UsableThreads(),
-                                        host.logical_cpus, FormatBytes(host.dram_bytes)));
+                                        host.logical_cpus, host.dram_bytes ? FormatBytes(*host.dram_bytes) : "unknown"));
     } else {
       identity.is_whole = false;
     }

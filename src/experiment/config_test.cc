@@ -151,7 +151,7 @@ TEST(Config, ErrorsNameKeyLineAndRemedy) {
 
 TEST(Config, ASystemComputesOnTheProcessorUnlessToldOtherwise) {
   const auto with = [](const std::string& system) {
-    return ParseConfig("systems: [{model: m.gguf" + system + "}]\ndataset: {path: d.jsonl}\n", "c.yaml", "");
+    return ParseConfig("systems: [{model: m.gguf" + system + "}]\ndataset: {path: d.jsonl}\n", "c.yaml", "/base");
   };
   EXPECT_EQ(with("")->systems[0].device, Device::kCpu);
   const auto config = with(", device: gpu, gpu_layers: 12");

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "base/fs.h"
+#include "base/nearest_word.h"
 
 namespace moecap {
 namespace {

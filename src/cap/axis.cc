@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/fs.h"
+#include "base/nearest_word.h"
 #include "cap/summary.h"
 
 namespace moecap::cap {

@@ -13,6 +13,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/nearest_word.h"
 #include "report/charts.h"
 #include "report/csv.h"
 #include "report/html.h"

@@ -7,7 +7,10 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
+#include "base/nearest_word.h"
+#include "base/rng.h"
 #include "base/testing/temp_dir.h"
 
 namespace moecap {
@@ -37,7 +40,22 @@ TEST(Fs, ErrorsNameThePathAndTheReason) {
   EXPECT_TRUE(fs::is_empty(dir / "new/deep"));
 }
 
-TEST(Fs, NearestWordHelpsWithTypos) {
+// XXH3-64 of the empty text and of "abc", from xxHash's own command line tool.
+TEST(Hash, IsXxh3AndChains) {
+  EXPECT_EQ(HashOf(""), 0x2d06800538d394c2u);
+  EXPECT_EQ(HashOf("abc"), 0x78af5f94892f3950u);
+  EXPECT_NE(HashOf("b", HashOf("a")), HashOf("a", HashOf("b")));
+}
+
+// The published sequence of SplitMix64 from the seed 1234567.
+TEST(Rng, IsSplitMix64) {
+  Rng rng(1234567);
+  EXPECT_EQ(rng.Next(), 6457827717110365317u);
+  EXPECT_EQ(rng.Next(), 3203168211198807973u);
+  EXPECT_EQ(rng.Next(), 9817491932198370423u);
+}
+
+TEST(NearestWord, HelpsWithTypos) {
   EXPECT_EQ(NearestWord("concurency", {"model", "concurrency", "repeats"}), "concurrency");
   EXPECT_EQ(NearestWord("zzzzzzzz", {"model", "concurrency"}), "");
 }

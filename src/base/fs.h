@@ -57,7 +57,4 @@ void RaiseOpenFileLimit();
 // The folder of the running executable.
 std::filesystem::path ExecutableDir();
 
-// The entry of `candidates` nearest to `word` by edit distance, for "did you mean"; empty when none is near.
-std::string NearestWord(std::string_view word, const std::vector<std::string>& candidates);
-
 }  // namespace moecap

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "base/fs.h"
+#include "base/nearest_word.h"
 
 namespace moecap {
 namespace {

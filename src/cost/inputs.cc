@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/fs.h"
+#include "base/nearest_word.h"
 #include "cost/ownership.h"
 
 namespace moecap::cost {

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "base/fs.h"
 #include "base/json.h"
+#include "base/nearest_word.h"
 
 namespace moecap::cost {
 namespace {

@@ -9,7 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "base/fs.h"
+#include "base/nearest_word.h"
 #include "hardware/builtin_catalogue.h"
 #include "hardware/catalogue_json.h"
 

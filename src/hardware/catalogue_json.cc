@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/fs.h"
+#include "base/nearest_word.h"
 #include "hardware/catalogue.h"
 
 namespace moecap::hardware {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/hash.h"
 #include "mock/engine.h"
 #include "mock/sampling.h"
 #include "mock/tokenizer.h"

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "mock/event_loop.h"
 #include "mock/routed_experts.h"
 #include "mock/tokenizer.h"

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "base/fs.h"
+#include "base/nearest_word.h"
 
 namespace moecap::mock {
 namespace {

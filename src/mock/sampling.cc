@@ -16,12 +16,6 @@ bool ReadNumber(std::string_view text, double& value) {
 
 }  // namespace
 
-uint64_t HashOf(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return Mix(hash, text.size());
-}
-
 double DrawNormal(Rng& rng) {
   const double radius = std::sqrt(-2 * std::log(1 - rng.Uniform()));
   return radius * std::cos(2 * std::numbers::pi * rng.Uniform());

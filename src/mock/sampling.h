@@ -10,15 +10,10 @@
 
 namespace moecap::mock {
 
-// Mixes `value` into `hash`; the finaliser of SplitMix64 over their combination.
+// Mixes `value` into `hash`.
 constexpr uint64_t Mix(uint64_t hash, uint64_t value) {
-  uint64_t z = hash ^ (value + 0x9e3779b97f4a7c15u + (hash << 6) + (hash >> 2));
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+  return MixBits(hash ^ (value + 0x9e3779b97f4a7c15u + (hash << 6) + (hash >> 2)));
 }
-
-uint64_t HashOf(std::string_view text);
 
 // Standard normal, by Box and Muller.
 double DrawNormal(Rng& rng);

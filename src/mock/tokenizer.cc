@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/hash.h"
 #include "mock/engine.h"
 #include "mock/sampling.h"
 

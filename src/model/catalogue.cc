@@ -6,8 +6,8 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
-#include "base/fs.h"
 #include "base/json.h"
+#include "base/nearest_word.h"
 #include "model/builtin_models.h"
 #include "model/hf_config.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/fs.h"
+#include "base/nearest_word.h"
 #include "model/hf_build.h"
 
 namespace moecap::model {

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <future>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -85,17 +86,20 @@ TEST(HttpClient, AFreshConnectionIsNotRetried) {
 
 // The same when the connection was reset: the request cannot even be sent.
 TEST(HttpClient, RepeatsARequestThatAResetConnectionRefused) {
-  ScriptedServer server([](ScriptedConnection& connection, int number) {
+  std::promise<void> read, reset;
+  ScriptedServer server([&](ScriptedConnection& connection, int number) {
     connection.ReadRequest();
     connection.Send(WholeResponse(200, "x"));
     if (number > 0) return connection.Hold();
-    connection.SleepMs(20);
+    read.get_future().wait();
     connection.Reset();
+    reset.set_value();
   });
   World world(server.Url());
   Recorder first, second;
   world.Run(first);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  read.set_value();
+  reset.get_future().wait();
   world.Run(second);
   EXPECT_EQ(second.body, "x") << second.message();
   EXPECT_EQ(second.result->retries, 1);
@@ -110,7 +114,7 @@ TEST(HttpClient, AnEarlyRefusalIsRead) {
     });
     World world(server.Url());
     Recorder recorder;
-    world.Run(recorder, {.total_ns = 10'000 * kMs}, std::string(64 << 20, 'x'));
+    world.Run(recorder, {.total_ns = kPatienceNs}, std::string(64 << 20, 'x'));
     EXPECT_EQ(recorder.status, 413) << recorder.message();
     EXPECT_EQ(recorder.body, "too large");
   }
@@ -143,7 +147,7 @@ TEST(HttpClient, ConnectionsLeaveFromEverySourceAddress) {
   HttpClientOptions options;
   options.source_addresses = {"127.0.0.2", "127.0.0.3"};
   World world("http://127.0.0.1:" + std::to_string(server.port()), options);
-  ASSERT_TRUE(world.client->WarmUp(4, 5000 * kMs).ok());
+  ASSERT_TRUE(world.client->WarmUp(4, kPatienceNs).ok());
   for (size_t seen = 0; seen < 4;) {
     const std::lock_guard lock(mutex);
     seen = peers.size();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -32,7 +33,7 @@ TEST(HttpClient, SendsARequestAndReadsItsResponse) {
   options.headers = {{"Authorization", "Bearer secret"}};
   World world(server.Url() + "/base", options);
   Recorder recorder;
-  world.Run(recorder, {.total_ns = 10'000 * kMs}, "{\"a\":1}");
+  world.Run(recorder, {.total_ns = kPatienceNs}, "{\"a\":1}");
   EXPECT_EQ(recorder.error(), NetErrorKind::kNone) << recorder.message();
   EXPECT_EQ(recorder.body, "hello world");
   EXPECT_EQ(recorder.status, 200);
@@ -51,7 +52,7 @@ TEST(HttpClient, SendsARequestAndReadsItsResponse) {
 TEST(HttpClient, KeepsConnectionsWarm) {
   ScriptedServer server(Always(WholeResponse(200, "x")));
   World world(server.Url());
-  ASSERT_TRUE(world.client->WarmUp(3, 5000 * kMs).ok());
+  ASSERT_TRUE(world.client->WarmUp(3, kPatienceNs).ok());
   EXPECT_EQ(world.client->counters().connections_opened, 3);
   for (int i = 0; i < 5; ++i) {
     Recorder recorder;
@@ -73,7 +74,7 @@ TEST(HttpClient, ComesBackWhenItsTimeIsOver) {
     }
   });
   World world(server.Url());
-  ASSERT_TRUE(world.client->WarmUp(kExchanges, 10'000 * kMs).ok());
+  ASSERT_TRUE(world.client->WarmUp(kExchanges, kPatienceNs).ok());
   std::vector<Recorder> recorders(kExchanges);
   for (Recorder& recorder : recorders) world.client->Start({.path = "/", .body = "{}"}, {}, recorder);
   while (answered < kExchanges) std::this_thread::yield();
@@ -99,15 +100,19 @@ TEST(HttpClient, AnIdleConnectionGrowsTooOld) {
 }
 
 TEST(HttpClient, NamesResets) {
-  ScriptedServer server([](ScriptedConnection& connection, int) {
+  std::promise<void> read;
+  ScriptedServer server([&](ScriptedConnection& connection, int) {
     connection.ReadRequest();
     connection.Send(StreamHead() + ChunkOf("part"));
-    connection.SleepMs(30);
+    read.get_future().wait();
     connection.Reset();
   });
   World world(server.Url());
   Recorder recorder;
-  world.Run(recorder);
+  world.client->Start({.path = "/"}, {.total_ns = kPatienceNs}, recorder);
+  while (recorder.pieces == 0) world.client->Poll(kNoLimit);
+  read.set_value();
+  while (!recorder.result) world.client->Poll(kNoLimit);
   EXPECT_EQ(recorder.error(), NetErrorKind::kResetMidstream) << recorder.message();
   EXPECT_EQ(recorder.body, "part");
 }
@@ -140,7 +145,7 @@ TEST(HttpClient, NamesAClosedPort) {
   world.Run(recorder);
   EXPECT_EQ(recorder.error(), NetErrorKind::kConnectRefused);
   EXPECT_THAT(recorder.message(), AllOf(HasSubstr("http://localhost:"), HasSubstr("is the server running")));
-  EXPECT_THAT(world.client->WarmUp(2, 5000 * kMs).error().message, HasSubstr("is the server running"));
+  EXPECT_THAT(world.client->WarmUp(2, kPatienceNs).error().message, HasSubstr("is the server running"));
 }
 
 TEST(HttpClient, NamesAnUnknownHost) {
@@ -187,7 +192,7 @@ TEST(HttpClient, EveryPhaseHasALimit) {
   ScriptedServer dripping([](ScriptedConnection& connection, int) {
     connection.ReadRequest();
     connection.Send(StreamHead());
-    for (int i = 0; i < 400; ++i) {
+    while (!connection.failed()) {
       connection.Send(ChunkOf(":"));
       connection.SleepMs(5);
     }
@@ -202,13 +207,13 @@ TEST(HttpClient, EveryPhaseHasALimit) {
   };
   const auto progress = BodyVerdict::kProgress, none = BodyVerdict::kNoProgress;
   EXPECT_EQ(outcome(silent, {.headers_ns = 50 * kMs}, progress), NetErrorKind::kHeaderTimeout);
-  EXPECT_EQ(outcome(silent, {.headers_ns = 5000 * kMs, .first_progress_ns = 50 * kMs}, progress),
+  EXPECT_EQ(outcome(silent, {.headers_ns = kPatienceNs, .first_progress_ns = 50 * kMs}, progress),
             NetErrorKind::kFirstProgressTimeout);
   EXPECT_EQ(outcome(silent, {.total_ns = 50 * kMs}, progress), NetErrorKind::kTotalTimeout);
   EXPECT_EQ(outcome(stalling, {.first_progress_ns = 100 * kMs}, none), NetErrorKind::kFirstProgressTimeout);
-  EXPECT_EQ(outcome(stalling, {.first_progress_ns = 5000 * kMs, .idle_ns = 50 * kMs}, progress), NetErrorKind::kIdleTimeout);
+  EXPECT_EQ(outcome(stalling, {.first_progress_ns = kPatienceNs, .idle_ns = 50 * kMs}, progress), NetErrorKind::kIdleTimeout);
   EXPECT_EQ(outcome(dripping, {.first_progress_ns = 100 * kMs}, none), NetErrorKind::kFirstProgressTimeout);
-  EXPECT_EQ(outcome(dripping, {.idle_ns = 1000 * kMs, .total_ns = 100 * kMs}, progress), NetErrorKind::kTotalTimeout);
+  EXPECT_EQ(outcome(dripping, {.idle_ns = kPatienceNs, .total_ns = 100 * kMs}, progress), NetErrorKind::kTotalTimeout);
 }
 
 TEST(HttpClient, TlsThatIsNeverAnsweredRunsIntoTheConnectLimit) {
@@ -243,7 +248,7 @@ TEST(HttpClient, CancelClosesTheConnection) {
   world.client->Cancel(id);
   world.client->Cancel(id);
   world.client->Cancel(12345678901234u);
-  world.Run(other, {.first_progress_ns = 5000 * kMs, .idle_ns = 30 * kMs});
+  world.Run(other, {.first_progress_ns = kPatienceNs, .idle_ns = 30 * kMs});
   EXPECT_FALSE(cancelled.result.has_value());
   EXPECT_EQ(server.connections(), 2);
 }
@@ -283,7 +288,7 @@ TEST(HttpClient, TakesSeveralUrlsInTurn) {
   std::string bodies;
   for (size_t i = 0; i < 6; ++i) {
     Recorder recorder;
-    client->Start({.path = "/"}, {.total_ns = 5000 * kMs}, recorder);
+    client->Start({.path = "/"}, {.total_ns = kPatienceNs}, recorder);
     while (!recorder.result) client->Poll(kNoLimit);
     bodies += recorder.body;
     EXPECT_EQ(recorder.result->url, i % 2);
@@ -303,7 +308,7 @@ TEST(HttpClient, ALargeRequestGoesOutInPieces) {
   World world(server.Url());
   const std::string body(20 << 20, 'x');
   Recorder recorder;
-  world.Run(recorder, {.total_ns = 20'000 * kMs}, body);
+  world.Run(recorder, {.total_ns = kPatienceNs}, body);
   EXPECT_EQ(recorder.body, "ok") << recorder.message();
   EXPECT_EQ(received.size() - received.find("\r\n\r\n") - 4, body.size());
 }
@@ -351,7 +356,6 @@ TEST(HttpClient, KernelStampsAreNoLaterThanOurs) {
   world.Run(recorder);
   // Some kernels offer none; where they do, the delay is small and never negative.
   EXPECT_TRUE(recorder.last.kernel_delay_ns == -1 || recorder.last.kernel_delay_ns >= 0);
-  EXPECT_LT(recorder.last.kernel_delay_ns, 5'000 * kMs);
   EXPECT_EQ(recorder.body.size(), 20u);
 }
 
@@ -390,7 +394,7 @@ TEST(HttpClient, AllocatesNothingPerEvent) {
   });
   World world(server.Url());
   EventCounter counter;
-  world.client->Start({.path = "/"}, {.idle_ns = 10'000 * kMs, .total_ns = 60'000 * kMs}, counter);
+  world.client->Start({.path = "/"}, {.idle_ns = kPatienceNs, .total_ns = kPatienceNs}, counter);
   while (counter.events < 100) world.client->Poll(kNoLimit);
   const int64_t before = AllocationsOfThisThread();
   while (counter.events < kEvents) world.client->Poll(kNoLimit);
@@ -411,7 +415,7 @@ TEST(HttpClient, AStreamWithoutANewlineStaysInBounds) {
   EventCounter counter;
   counter.parser = StreamParser(StreamFormat::kServerSentEvents, 8 << 20);
   const size_t before = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
-  world.client->Start({.path = "/"}, {.total_ns = 60'000 * kMs}, counter);
+  world.client->Start({.path = "/"}, {.total_ns = kPatienceNs}, counter);
   while (!counter.result) world.client->Poll(kNoLimit);
   EXPECT_EQ(counter.result->error.kind, NetErrorKind::kAborted);
   EXPECT_EQ(counter.events, 0);
@@ -422,11 +426,11 @@ TEST(HttpClient, AStreamWithoutANewlineStaysInBounds) {
 TEST(Fetch, ReadsAWholeResponse) {
   ScriptedServer server(Always(WholeResponse(404, "not here")));
   World world(server.Url());
-  const auto response = world.client->Fetch({.method = "GET", .path = "/props"}, 5000 * kMs);
+  const auto response = world.client->Fetch({.method = "GET", .path = "/props"}, kPatienceNs);
   ASSERT_TRUE(response.ok()) << response.error().message;
   EXPECT_EQ(response->status, 404);
   EXPECT_EQ(response->body, "not here");
-  EXPECT_THAT(world.client->Fetch({.method = "GET", .path = "/props"}, 5000 * kMs, 3).error().message,
+  EXPECT_THAT(world.client->Fetch({.method = "GET", .path = "/props"}, kPatienceNs, 3).error().message,
               HasSubstr("larger than 3"));
 }
 

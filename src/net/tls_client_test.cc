@@ -79,10 +79,10 @@ TEST_F(TlsClient, StreamsManyRecords) {
   HttpClientOptions options;
   options.tls.ca_file = WriteCa(certificate);
   World world(server.Url(), options);
-  ASSERT_TRUE(world.client->WarmUp(1, 5000 * kMs).ok());
+  ASSERT_TRUE(world.client->WarmUp(1, kPatienceNs).ok());
   for (int i = 0; i < 3; ++i) {
     Recorder recorder;
-    world.Run(recorder, {.total_ns = 20'000 * kMs}, std::string(1 << 20, 'r'));
+    world.Run(recorder, {.total_ns = kPatienceNs}, std::string(1 << 20, 'r'));
     EXPECT_EQ(recorder.body.size(), expected.size()) << recorder.message();
     EXPECT_TRUE(recorder.body == expected);
     EXPECT_GT(recorder.last.arrival_ns, recorder.result->timings.sent_ns);

@@ -67,6 +67,58 @@ TEST(Crash, ProcessesThatWriteAtOnceLoseNothing) {
   EXPECT_EQ(store.List({})->size(), expected.size());
 }
 
+// Lets `processes` children open the store in `dir` at the same moment; returns what those said that could not.
+std::vector<std::string> OpenAtOnce(const fs::path& dir, Access access, int processes) {
+  int gate[2], errors[2];
+  CHECK(::pipe(gate) == 0 && ::pipe(errors) == 0);
+  std::vector<pid_t> children;
+  for (int process = 0; process < processes; ++process) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(gate[1]);
+      char nothing;
+      if (::read(gate[0], &nothing, 1) != 0) ::_exit(2);  // the end of the pipe reaches all at once
+      const auto store = RunStore::Open(dir, access);
+      if (store.ok()) ::_exit(0);
+      const std::string line = store.error().message + "\n";
+      ::_exit(::write(errors[1], line.data(), line.size()) < 0 ? 2 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const int fd : {gate[0], gate[1], errors[1]}) ::close(fd);
+  std::string messages;
+  char buffer[4096];
+  for (ssize_t got; (got = ::read(errors[0], buffer, sizeof buffer)) > 0;) messages.append(buffer, static_cast<size_t>(got));
+  ::close(errors[0]);
+  std::vector<std::string> failures;
+  for (const pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (status != 0) failures.push_back(messages);
+  }
+  return failures;
+}
+
+TEST(Crash, ProcessesThatMakeTheStoreAtOnceAllOpenIt) {
+  for (int round = 0; round < 100; ++round) {
+    const TempDir dir;
+    ASSERT_THAT(OpenAtOnce(dir.path(), Access::kCreate, 6), IsEmpty());
+  }
+}
+
+TEST(Crash, ProcessesThatMigrateTheStoreAtOnceAllOpenIt) {
+  const TempDir dir;
+  for (int round = 0; round < 50; ++round) {
+    const fs::path folder = dir / std::to_string(round);
+    fs::create_directory(folder);
+    fs::copy_file(fs::path(MOECAP_SOURCE_DIR) / "src/store/testdata/moecap-v1.db", folder / "moecap.db");
+    ASSERT_THAT(OpenAtOnce(folder, Access::kRead, 6), IsEmpty());
+    const RunStore store = OpenStore(folder, Access::kRead);
+    EXPECT_EQ(store.Find("first")->cost_inputs.size(), 2u) << "brought over once";
+    EXPECT_THAT(store.CheckIntegrity().value(), IsEmpty());
+  }
+}
+
 // A child stores runs and reports each through a pipe after its commit, until it is killed.
 TEST(Crash, AKilledProcessLosesNothingItHadStored) {
   const TempDir dir;

@@ -20,8 +20,9 @@ struct sqlite3_stmt;
 
 namespace moecap::store {
 
-// How long a statement waits for another process's write to end.
-inline constexpr int kBusyTimeoutMs = 10'000;
+// How long a statement waits for another process's write to end. A write takes milliseconds, but SQLite serves those who wait
+// in no order: with many writers on a slow disk one may wait for long.
+inline constexpr int kBusyTimeoutMs = 60'000;
 
 class Statement {
  public:

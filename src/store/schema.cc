@@ -195,11 +195,20 @@ struct Header {
   bool Empty() const { return application_id == 0 && version == 0 && objects == 0; }
 };
 
+// Requires an open transaction: while another process makes the tables, three reads of three states would be a header that
+// never was, such as tables without an application id.
 Result<Header> ReadHeader(const Database& database) {
   Header header;
   ASSIGN_OR_RETURN(header.application_id, database.QueryInt("PRAGMA application_id"));
   ASSIGN_OR_RETURN(header.version, database.QueryInt("PRAGMA user_version"));
   ASSIGN_OR_RETURN(header.objects, database.QueryInt("SELECT count(*) FROM sqlite_schema"));
+  return header;
+}
+
+Result<Header> ReadHeaderAtOnce(const Database& database) {
+  ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database, Transaction::Kind::kRead));
+  ASSIGN_OR_RETURN(const Header header, ReadHeader(database));
+  RETURN_IF_ERROR(transaction.Commit());
   return header;
 }
 
@@ -261,7 +270,7 @@ Result<Database> OpenSchema(const fs::path& path, Access access) {
   OpenMode mode = access == Access::kCreate ? OpenMode::kCreate : OpenMode::kReadWrite;
   if (access == Access::kRead && !writable) mode = OpenMode::kReadOnly;
   ASSIGN_OR_RETURN(Database database, Database::Open(path, mode));
-  ASSIGN_OR_RETURN(const Header header, ReadHeader(database));
+  ASSIGN_OR_RETURN(const Header header, ReadHeaderAtOnce(database));
   RETURN_IF_ERROR(CheckHeader(header, path));
   if (header.version == kSchemaVersion) return database;
   if (mode == OpenMode::kReadOnly)

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/nearest_word.h"
 #include "base/rng.h"
 #include "model/catalogue.h"
 #include "model/gguf_spec.h"

@@ -124,7 +124,10 @@ TEST_F(Cli, AnInterruptKeepsWhatWasMeasuredAndAResumeFinishesIt) {
     }
     return uintmax_t{0};
   };
-  for (int i = 0; i < 600 && requests() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  while (requests() == 0) {
+    ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "it ended: " << ReadFile(dir_ / "err").value();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
   ::kill(child, SIGINT);
   const Outcome outcome = Finish(child);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;

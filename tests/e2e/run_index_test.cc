@@ -74,7 +74,10 @@ TEST_F(RunIndex, AKilledRunIsSettledAndResumed) {
     }
     return 0;
   };
-  for (int i = 0; i < 1200 && measured() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  while (measured() == 0) {
+    ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "it ended: " << ReadFile(dir_ / "err").value();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
   const Json during = ParseJson(CallProgram(dir_ / "results", {"runs", "--json", "--results-dir", "."}).out).value();
   for (const char* file : {"out", "err"}) fs::remove(dir_ / "results" / file);
   ASSERT_EQ(during["runs"].size(), 1u);

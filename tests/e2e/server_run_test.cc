@@ -53,8 +53,8 @@ class ServerRun : public testing::Test {
         "results_dir: results\n",
         server);
     EXPECT_TRUE(WriteFileAtomically(dir_ / "run.yaml", config).ok());
-    const std::string command =
-        fmt::format("cd '{}' && {} '{}' run run.yaml --json >out 2>err", dir_.string(), environment, MOECAP_BINARY);
+    const std::string command = fmt::format("cd '{0}' && XDG_CACHE_HOME='{0}/cache' {1} '{2}' run run.yaml --json >out 2>err",
+                                            dir_.string(), environment, MOECAP_BINARY);
     const pid_t child = ::fork();
     if (child == 0) {
       ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
@@ -65,6 +65,18 @@ class ServerRun : public testing::Test {
     EXPECT_EQ(::wait4(child, &status, 0, &usage), child);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(dir_ / "out").value(), ReadFile(dir_ / "err").value(),
             static_cast<int64_t>(usage.ru_maxrss) * 1024};
+  }
+  // The stored ceilings as a quiet machine would have them: those of a busy one are measured again by each run, with a buffer
+  // that is larger than all that a server's answer may take.
+  void CalmCeilings() const {
+    for (const auto& entry : fs::directory_iterator(dir_ / "cache/moecap")) {
+      if (entry.path().extension() != ".json") continue;
+      Json json = ParseJson(ReadFile(entry.path()).value()).value();
+      for (auto& [key, value] : json.items()) {
+        if (value.is_object() && value.contains("best")) value["median"] = value["worst"] = value["best"];
+      }
+      ASSERT_TRUE(WriteFileAtomically(entry.path(), DumpJson(json)).ok());
+    }
   }
   // Every file of the run, one after the other.
   std::string StoredText() const {
@@ -194,6 +206,7 @@ TEST_F(ServerRun, NamesWhatAServerDoesWrong) {
     const char* what;
     std::function<void(ScriptedConnection&)> script;
     std::vector<std::string> expected;
+    int timeout_s = 600;  // short only where nothing else ends the request
   };
   const auto flood = [](std::string begin, std::string block) {
     return [=](ScriptedConnection& connection) {
@@ -208,15 +221,15 @@ TEST_F(ServerRun, NamesWhatAServerDoesWrong) {
   };
   const auto answer = [](const std::string& bytes) {
     return [=](ScriptedConnection& connection) {
-      connection.Send(bytes);
-      connection.Hold();
+      do connection.Send(bytes);
+      while (!connection.ReadRequest().empty());
     };
   };
   const Case cases[] = {
       {"unknown model",
        answer(WholeResponse(404, R"({"error":{"message":"The model `tiny` does not exist."}})")),
        {"status 404", "does not exist", "check the URL, the api and the model's name"}},
-      {"never answers", [](ScriptedConnection& connection) { connection.Hold(); }, {"did not end within 1 s"}},
+      {"never answers", [](ScriptedConnection& connection) { connection.Hold(); }, {"did not end within 1 s"}, 1},
       {"closes", [](ScriptedConnection&) {}, {"closed the connection before it answered", "log"}},
       {"1 GB without a newline", flood(StreamHead() + "40000000\r\ndata: ", "x"), {"an event is larger than 67108864 bytes"}},
       {"1 GB of headers", flood("HTTP/1.1 200 OK\r\n", "X-Flood: 1\r\n"), {"headers are larger than 65536 bytes"}},
@@ -227,13 +240,17 @@ TEST_F(ServerRun, NamesWhatAServerDoesWrong) {
       {"trickles",
        [](ScriptedConnection& connection) {
          connection.Send(StreamHead() + "ffff\r\n");
-         connection.SendInPieces(std::string(500, 'x'), 1, 20000);
+         connection.SendInPieces(std::string(0xffff, 'x'), 1, 20000);
        },
-       {"did not end within 1 s"}},
+       {"did not end within 1 s"},
+       1},
   };
+  Run(fmt::format("url: {}", ScriptedServer(UntilItGenerates(cases[0].script)).Url()));  // stores the ceilings
+  CalmCeilings();
+  fs::remove_all(dir_ / "results");
   for (const Case& c : cases) {
     ScriptedServer server(UntilItGenerates(c.script));
-    const Outcome run = Run("url: " + server.Url() + ", timeout_s: 1");
+    const Outcome run = Run(fmt::format("url: {}, timeout_s: {}", server.Url(), c.timeout_s));
     EXPECT_EQ(run.exit_code, 1) << c.what << "\n" << run.out << run.err;
     const std::string said = run.out + run.err;
     EXPECT_THAT(said, HasSubstr(server.Url())) << c.what;

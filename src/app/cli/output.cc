@@ -13,6 +13,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/nearest_word.h"
 #include "report/experiment_csv.h"
 #include "report/experiment_document.h"
 #include "report/experiment_json.h"

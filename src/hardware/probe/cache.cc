@@ -6,19 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "hardware/probe/probe.h"
 #include "hardware/probe/scratch_file.h"
 
 namespace moecap::hardware {
 namespace fs = std::filesystem;
 namespace {
-
-// FNV-1a, 64 bits: names a file, nothing more; the fingerprint inside the file decides.
-uint64_t Hash(std::string_view text) {
-  uint64_t hash = 14695981039346656037ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return hash;
-}
 
 // Seconds since 1970 of "2026-01-31T12:00:00Z"; null for another form.
 std::optional<double> ParseWallTime(const std::string& text) {
@@ -109,7 +103,7 @@ void ProbeGpus(const ProbeOptions& options, Ceilings& ceilings) {
 }  // namespace
 
 fs::path CeilingsCacheFile(const fs::path& cache_dir, std::string_view fingerprint) {
-  return cache_dir / fmt::format("ceilings-{:016x}.json", Hash(fingerprint));
+  return cache_dir / fmt::format("ceilings-{:016x}.json", HashOf(fingerprint));
 }
 
 Result<CachedCeilings> LoadOrMeasureCeilings(const HostInfo& host, const CeilingOptions& options, const Clock& clock,

@@ -48,7 +48,7 @@ struct World {
     EXPECT_TRUE(created.ok()) << created.error().message;
     client = std::move(created).value();
   }
-  void Run(Recorder& recorder, const PhaseLimits& limits = {.total_ns = 10'000 * kMs}, std::string_view body = "{}") {
+  void Run(Recorder& recorder, const PhaseLimits& limits = {.total_ns = kPatienceNs}, std::string_view body = "{}") {
     client->Start({.path = "/v1/completions", .body = body}, limits, recorder);
     while (!recorder.result) client->Poll(kNoLimit);
   }

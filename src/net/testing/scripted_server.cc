@@ -46,16 +46,22 @@ class TlsConnection final : public ScriptedConnection {
   bool usable_ = false;
 };
 
-int Listen(uint16_t* port) {
+// A socket on a port of the system's choice.
+int Bind(uint16_t* port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   CHECK(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  CHECK(::listen(fd, 1024) == 0);
   socklen_t size = sizeof address;
   CHECK(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
   *port = ntohs(address.sin_port);
+  return fd;
+}
+
+int Listen(uint16_t* port) {
+  const int fd = Bind(port);
+  CHECK(::listen(fd, 1024) == 0);
   return fd;
 }
 
@@ -133,6 +139,12 @@ void ScriptedConnection::SendInPieces(std::string_view bytes, size_t piece, int 
 }
 
 void ScriptedConnection::SleepMs(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
+
+void ScriptedConnection::AwaitBytes() {
+  std::array<char, 4096> buffer;
+  const long size = Read(buffer.data(), buffer.size());
+  if (size > 0) unread_.append(buffer.data(), static_cast<size_t>(size));
+}
 
 void ScriptedConnection::Reset() {
   const linger now{1, 0};
@@ -252,7 +264,7 @@ void ScriptedServer::Accept() {
 
 uint16_t ClosedPort() {
   uint16_t port = 0;
-  ::close(Listen(&port));
+  Bind(&port);  // stays bound, so that nobody else gets the port meanwhile
   return port;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,9 @@
 #include <vector>
 
 namespace moecap::net {
+
+// A limit for what must come in any case, however slow the machine is: it only ends a test that would hang.
+inline constexpr int64_t kPatienceNs = 300'000'000'000;
 
 // One accepted connection, seen from the server. Blocking.
 class ScriptedConnection {
@@ -22,6 +26,10 @@ class ScriptedConnection {
   // In pieces of `piece` bytes, each its own segment with `pause_us` behind it.
   void SendInPieces(std::string_view bytes, size_t piece, int pause_us = 200);
   void SleepMs(int milliseconds);
+  // Until some bytes came; ReadRequest returns them later.
+  void AwaitBytes();
+  // Whether the client went away, as far as sending has shown.
+  bool failed() const { return failed_; }
   // Ends the connection with RST instead of FIN.
   void Reset();
   // Until the client closes.
@@ -80,7 +88,7 @@ class ScriptedServer {
   std::thread acceptor_;
 };
 
-// A port of this host where nothing listens.
+// A port of this host where nothing listens, nor will as long as this process lives.
 uint16_t ClosedPort();
 
 // `body` as one HTTP/1.1 chunk; "" is the last one.

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "base/fs.h"
+#include "base/hash.h"
+#include "base/nearest_word.h"
 
 namespace moecap::llamacpp {
 namespace fs = std::filesystem;
@@ -35,20 +37,18 @@ Result<llama_ftype> FileType(const std::string& weights) {
                               nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest)));
 }
 
-// FNV-1a over the size and up to the first and last MiB: enough to notice that a file was replaced, cheap for 100 GB.
+// Over the size and up to the first and last MiB: enough to notice that a file was replaced, cheap for 100 GB.
 Result<uint64_t> Fingerprint(const fs::path& path) {
   constexpr size_t kWindow = 1 << 20;
   std::ifstream stream(path, std::ios::binary | std::ios::ate);
   if (!stream) return BadInput(fmt::format("cannot read {}", path.string()));
   const auto size = static_cast<uint64_t>(stream.tellg());
-  uint64_t hash = 0xcbf29ce484222325u;
-  const auto mix = [&hash](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3u; };
-  for (int shift = 0; shift < 64; shift += 8) mix(static_cast<unsigned char>(size >> shift));
+  uint64_t hash = size;
   std::string window(std::min<uint64_t>(size, kWindow), '\0');
   for (const uint64_t begin : {uint64_t{0}, size - window.size()}) {
     stream.seekg(static_cast<std::streamoff>(begin));
     stream.read(window.data(), static_cast<std::streamsize>(window.size()));
-    for (const char c : window) mix(static_cast<unsigned char>(c));
+    hash = HashOf(window, hash);
   }
   return hash;
 }

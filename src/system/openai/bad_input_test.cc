@@ -33,7 +33,7 @@ class BadInput : public testing::TestWithParam<Wording> {
     return options;
   }
   // Requires that the message names the server.
-  record::RequestRecord Run(const OpenAiOptions& options, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs},
+  record::RequestRecord Run(const OpenAiOptions& options, const load::Deadlines& deadlines = {.total_ns = net::kPatienceNs},
                             bool stream = true) const {
     load::RequestSpec request = Request();
     request.deadlines = deadlines;
@@ -44,7 +44,7 @@ class BadInput : public testing::TestWithParam<Wording> {
     EXPECT_LT(record.error.size(), 700u);
     return record;
   }
-  record::RequestRecord Run(const ScriptedServer& server, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs},
+  record::RequestRecord Run(const ScriptedServer& server, const load::Deadlines& deadlines = {.total_ns = net::kPatienceNs},
                             bool stream = true) const {
     return Run(To(server.Url()), deadlines, stream);
   }
@@ -144,13 +144,13 @@ TEST_P(BadInput, ServersThatNeverAnswer) {
   EXPECT_EQ(Run(silent, {.total_ns = 40 * kMs}).error_kind, RequestError::kTotalTimeout);
   ScriptedServer trickling([&](ScriptedConnection& connection, int) {
     connection.ReadRequest();
-    connection.SendInPieces("HTTP/1.1 200 OK\r\nX-Slow: " + std::string(2000, 'x'), 1, 5000);
+    connection.SendInPieces("HTTP/1.1 200 OK\r\nX-Slow: " + std::string(1 << 20, 'x'), 1, 5000);
   });
   EXPECT_EQ(Run(trickling, {.headers_ns = 60 * kMs}).error_kind, RequestError::kHeaderTimeout);
   ScriptedServer body([&](ScriptedConnection& connection, int) {
     connection.ReadRequest();
-    connection.Send(Head() + "ffff\r\n");
-    connection.SendInPieces(std::string(2000, 'x'), 1, 5000);
+    connection.Send(Head() + "fffff\r\n");
+    connection.SendInPieces(std::string(1 << 20, 'x'), 1, 5000);
   });
   const auto first = Run(body, {.first_token_ns = 60 * kMs});
   EXPECT_EQ(first.error_kind, RequestError::kFirstTokenTimeout);
@@ -165,7 +165,7 @@ TEST_P(BadInput, FloodsStayInBounds) {
     OpenAiOptions options = To(server.Url());
     options.max_event_bytes = kLimit;
     record::RequestRecord record;
-    const int64_t rise = PeakRise([&] { record = Run(options, {.total_ns = 60'000 * kMs}, stream); });
+    const int64_t rise = PeakRise([&] { record = Run(options, {.total_ns = net::kPatienceNs}, stream); });
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     EXPECT_LT(rise, static_cast<int64_t>(5 * kLimit)) << begin;
 #else

@@ -46,7 +46,8 @@ class Page {
   ScriptedServer server_;  // goes first: its scripts use the others
 };
 
-std::unique_ptr<ServerControl> Control(const std::vector<std::string>& urls, ServerKind kind, int64_t limit_ns = 5000 * kMs) {
+std::unique_ptr<ServerControl> Control(const std::vector<std::string>& urls, ServerKind kind,
+                                       int64_t limit_ns = net::kPatienceNs) {
   static const SteadyClock clock;
   OpenAiOptions options;
   for (const std::string& url : urls) options.http.urls.push_back(net::ParseUrl(url).value());

@@ -34,7 +34,7 @@ Result<ServerIdentity> Identify(const ScriptedServer& server) {
   net::HttpClientOptions options;
   options.urls = {net::ParseUrl(server.Url()).value()};
   const auto client = net::HttpClient::Create(options, clock).value();
-  return IdentifyServer(*client, server.Url(), 5000 * kMs);
+  return IdentifyServer(*client, server.Url(), net::kPatienceNs);
 }
 
 TEST(Discovery, KnowsTheServers) {
@@ -77,7 +77,7 @@ TEST(Discovery, ServersOfOneSystemAreOfOneKind) {
     const SteadyClock clock;
     net::HttpClientOptions options;
     for (const ScriptedServer* server : servers) options.urls.push_back(net::ParseUrl(server->Url()).value());
-    return IdentifyServers(options, 5000 * kMs, clock);
+    return IdentifyServers(options, net::kPatienceNs, clock);
   };
   const auto common = identify({&first, &same});
   ASSERT_TRUE(common.ok()) << common.error().message;

@@ -89,7 +89,7 @@ TEST(Failures, DeadlinesBoundASilentServer) {
   ScriptedServer pinging([](ScriptedConnection& connection, int) {
     connection.ReadRequest();
     connection.Send(StreamHead());
-    for (int i = 0; i < 300; ++i) {
+    while (!connection.failed()) {
       connection.Send(ChunkOf(": ping\n\n"));
       connection.SleepMs(5);
     }
@@ -107,7 +107,7 @@ TEST(Failures, DeadlinesBoundASilentServer) {
   EXPECT_EQ(kind(silent, {.headers_ns = 50 * kMs}), RequestError::kHeaderTimeout);
   EXPECT_EQ(kind(silent, {.total_ns = 50 * kMs}), RequestError::kTotalTimeout);
   EXPECT_EQ(kind(pinging, {.first_token_ns = 80 * kMs}), RequestError::kFirstTokenTimeout);
-  EXPECT_EQ(kind(stalling, {.first_token_ns = 5000 * kMs, .idle_ns = 50 * kMs}), RequestError::kIdleTimeout);
+  EXPECT_EQ(kind(stalling, {.first_token_ns = net::kPatienceNs, .idle_ns = 50 * kMs}), RequestError::kIdleTimeout);
 }
 
 TEST(Failures, ClosedPortsAndEndlessEvents) {
@@ -131,7 +131,7 @@ TEST(Failures, ClosedPortsAndEndlessEvents) {
 
 class KindsOfErrors : public testing::Test {
  protected:
-  void Run(const OpenAiOptions& options, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs},
+  void Run(const OpenAiOptions& options, const load::Deadlines& deadlines = {.total_ns = net::kPatienceNs},
            size_t prompt_bytes = 2) {
     load::RequestSpec request = Request();
     request.deadlines = deadlines;
@@ -141,7 +141,7 @@ class KindsOfErrors : public testing::Test {
     reached_.insert(record.error_kind);
   }
   // To a server that answers with `bytes`, then holds the connection or closes it.
-  void Reply(const std::string& bytes, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs}, bool hold = true) {
+  void Reply(const std::string& bytes, const load::Deadlines& deadlines = {.total_ns = net::kPatienceNs}, bool hold = true) {
     ScriptedServer server([&](ScriptedConnection& connection, int) {
       connection.ReadRequest();
       connection.Send(bytes);
@@ -178,10 +178,10 @@ TEST_F(KindsOfErrors, AreAllReached) {
   ScriptedServer plain([](ScriptedConnection& connection, int) { connection.Send(WholeResponse(400, "not TLS")); });
   Run(To(fmt::format("https://127.0.0.1:{}", plain.port())));  // tls
   ScriptedServer resetting([](ScriptedConnection& connection, int) {
-    connection.SleepMs(30);
+    connection.AwaitBytes();
     connection.Reset();
   });
-  Run(Options(resetting, Api::kCompletions), {.total_ns = 20'000 * kMs}, 16 << 20);  // send_fail
+  Run(Options(resetting, Api::kCompletions), {.total_ns = net::kPatienceNs}, 16 << 20);  // send_fail
   Run(Options(silent, Api::kCompletions), {.headers_ns = 30 * kMs});
   Reply(StreamHead(), {.first_token_ns = 30 * kMs});
   Reply(first, {.idle_ns = 30 * kMs});

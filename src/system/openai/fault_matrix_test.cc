@@ -26,7 +26,8 @@ class FaultMatrix : public testing::TestWithParam<Wording> {
   }
   std::string First() const { return Head() + ChunkOf(Event(GetParam().first)); }
 
-  record::RequestRecord Measure(const std::string& url, const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs}) const {
+  record::RequestRecord Measure(const std::string& url,
+                                const load::Deadlines& deadlines = {.total_ns = net::kPatienceNs}) const {
     OpenAiOptions options;
     options.http.urls = {net::ParseUrl(url).value()};
     options.profile = {GetParam().api, GetParam().server, "m", ""};
@@ -39,7 +40,7 @@ class FaultMatrix : public testing::TestWithParam<Wording> {
   }
   // After the request was read.
   record::RequestRecord Serve(const std::function<void(ScriptedConnection&)>& script,
-                              const load::Deadlines& deadlines = {.total_ns = 20'000 * kMs}) const {
+                              const load::Deadlines& deadlines = {.total_ns = net::kPatienceNs}) const {
     ScriptedServer server([&](ScriptedConnection& connection, int) {
       connection.ReadRequest();
       script(connection);

@@ -51,7 +51,7 @@ TEST(OpenAiSystem, SendsTheKeyAndManyRequestsAtOnce) {
   options.api_key = "sk-1";
   const SteadyClock clock;
   const auto system = OpenAiSystem::Create(options, clock).value();
-  ASSERT_TRUE(system->WarmUp(8, 5000 * kMs).ok());
+  ASSERT_TRUE(system->WarmUp(8, net::kPatienceNs).ok());
   const std::vector<load::RequestSpec> requests(100, Request());
   load::ClosedLoopOptions loop;
   loop.clients = 8;

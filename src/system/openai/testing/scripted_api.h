@@ -28,7 +28,7 @@ inline load::RequestSpec Request() {
   load::RequestSpec request;
   request.id = "p1";
   request.prompt = "hi";
-  request.deadlines.total_ns = 20'000 * kMs;
+  request.deadlines.total_ns = net::kPatienceNs;
   return request;
 }
 

@@ -1,20 +1,16 @@
-// Run configurations: YAML, and the JSON of the manifest that it becomes.
-#include <nlohmann/json.hpp>
-
+// Configurations of experiments: an accepted text reads the same again, as the stored run needs it.
+#include "experiment/config.h"
 #include "fuzz/fuzz.h"
-#include "run/config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moecap;
-  const auto config = run::ParseRunConfig(fuzz::Text(data, size), "fuzz.yaml", "base");
+  const auto config = experiment::ParseConfig(fuzz::Text(data, size), "fuzz.yaml", "/base");
   if (!config.ok()) {
     CHECK(config.error().message.starts_with("fuzz.yaml"));
     return 0;
   }
-  const std::string text = DumpJson(run::ToJson(*config));
-  const auto json = ParseJson(text);
-  CHECK(json.ok());
-  const auto again = run::RunConfigFromJson(*json);
-  CHECK(again.ok() && DumpJson(run::ToJson(*again)) == text);
+  const auto again = experiment::ParseConfig(config->text, "fuzz.yaml", config->base_dir);
+  CHECK(again.ok() && again->text == config->text && again->systems.size() == config->systems.size());
+  CHECK(!experiment::DescribeLoad(*config).empty());
   return 0;
 }

@@ -12,6 +12,7 @@
 #include "hardware/probe/machine_watch.h"
 #include "hardware/probe/probe.h"
 #include "model/gguf_spec.h"
+#include "store/run_files.h"
 #include "system/llamacpp/llamacpp_system.h"
 #include "system/llamacpp/quantize.h"
 
@@ -20,6 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kMostSlots = 256;  // of llama.cpp
+constexpr uint64_t kMostHashedBytes = uint64_t{8} << 30;  // of a model file: reading more would take minutes
 
 using llamacpp::EngineLibrary;
 using llamacpp::LlamaCppSystem;
@@ -171,6 +173,9 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
     description.model.compute_type = llamacpp::ComputeTypeOf(description.model.weight_type, llamacpp::CpuFeatures());
   description.model_file = file.string();
   description.model_file_bytes = fs::file_size(file);
+  if (description.model_file_bytes <= kMostHashedBytes) {
+    ASSIGN_OR_RETURN(description.model_file_xxh3, store::HashFile(file, description.model_file_bytes));
+  }
   description.description = fmt::format("{}, {} {}, {}{}", description.engine, description.model.id,
                                         description.model.weight_type, threads.words, placed.words);
   return std::unique_ptr<experiment::SystemDriver>(new Driver(library, clock, std::move(description), std::move(placed.placement),

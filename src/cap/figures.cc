@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/fs.h"
+#include "base/nearest_word.h"
 
 namespace moecap::cap {
 namespace {

@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "base/fs.h"
+#include "base/hash.h"
 #include "base/rng.h"
 #include "experiment/plan.h"
 #include "experiment/scoring.h"
@@ -65,6 +65,13 @@ bool HasSameBatches(const load::LoadResult& a, const load::LoadResult& b) {
     if (a.passes[i].sequences != b.passes[i].sequences) return false;
   }
   return true;
+}
+
+std::string HashOfProblems(const std::vector<workload::Problem>& problems) {
+  uint64_t hash = 0;
+  for (const workload::Problem& problem : problems)
+    hash = HashOf(problem.answer, HashOf(problem.question, HashOf(problem.id, hash)));
+  return problems.empty() ? "" : fmt::format("{:016x}", hash);
 }
 
 // In the order in which users wanted them.
@@ -391,6 +398,7 @@ Status Experiment::CheckPrompts() {
 
 Status Experiment::Describe(Manifest& manifest) {
   manifest.problems = std::ssize(problems_);
+  manifest.problems_xxh3 = HashOfProblems(problems_);
   const record::Level level{config_.load.kind, config_.search ? config_.search->start : config_.load.levels.front()};
   for (const auto& driver : drivers_) {
     PricedSystem system;

@@ -128,6 +128,18 @@ TEST(LoadFigures, AnErrorWithoutAKindIsStillOne) {
   EXPECT_THAT(cell.errors[0].messages, ElementsAre("engine failed"));
 }
 
+int64_t InFlightAt(const std::vector<RequestRecord>& requests, double at_s) {
+  return std::ranges::count_if(
+      requests, [&](const RequestRecord& r) { return r.send_s <= at_s && !r.token_s.empty() && at_s < r.token_s.back(); });
+}
+
+double AreaOf(const std::vector<ConcurrencyStep>& steps) {
+  double area = 0;
+  for (size_t i = 0; i + 1 < steps.size(); ++i)
+    area += (steps[i + 1].at_s - steps[i].at_s) * static_cast<double>(steps[i].requests);
+  return area;
+}
+
 TEST(LoadFigures, ThinnedCurveKeepsPeakMeanAndEnds) {
   for (const unsigned seed : {1u, 2u, 3u}) {
     std::mt19937 random(seed);

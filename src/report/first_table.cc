@@ -11,7 +11,8 @@ namespace {
 
 using cap::FigureId;
 
-constexpr size_t kMostWarnings = 6;
+constexpr size_t kMostWarnings = 3;
+constexpr size_t kMostNamed = 3;  // cells
 
 }  // namespace
 
@@ -31,18 +32,27 @@ Table FirstTable(std::span<const ShownCell> cells) {
   return table;
 }
 
+// One sentence a gate: the cells that it spoils, and what its worst trip says. A machine that others use spoils many cells at
+// once, and is said once.
 std::vector<std::string> WarningsOf(std::span<const ShownCell> cells) {
   struct Trip {
-    std::string reason;
+    const metrics::Gate* worst;
+    double excess;  // of the value over the bound
     std::vector<std::string> where;
   };
   std::vector<Trip> trips;
+  const auto excess = [](const metrics::Gate& gate) {
+    return gate.at_least ? gate.bound - gate.value.value_or(0) : gate.value.value_or(0) - gate.bound;
+  };
   for (const ShownCell& shown : cells) {
-    const std::string reason = shown.cell->IsValid() ? "" : InvalidReason(*shown.cell);
-    if (reason.empty()) continue;
-    auto found = std::ranges::find(trips, reason, &Trip::reason);
-    if (found == trips.end()) found = trips.insert(trips.end(), {reason, {}});
-    found->where.push_back(shown.Name());
+    for (const metrics::Gate& gate : shown.cell->gates) {
+      if (!gate.tripped()) continue;
+      const auto same = [&](const Trip& trip) { return trip.worst->name == gate.name; };
+      auto found = std::ranges::find_if(trips, same);
+      if (found == trips.end()) found = trips.insert(trips.end(), {&gate, excess(gate), {}});
+      if (excess(gate) > found->excess) *found = {&gate, excess(gate), std::move(found->where)};
+      found->where.push_back(shown.Name());
+    }
   }
   std::vector<std::string> warnings;
   for (const Trip& trip : trips) {
@@ -50,7 +60,10 @@ std::vector<std::string> WarningsOf(std::span<const ShownCell> cells) {
       warnings.push_back(fmt::format("{} more: see the gates.", trips.size() - kMostWarnings));
       break;
     }
-    warnings.push_back(fmt::format("Not valid: {}: {}.", JoinWords(trip.where), trip.reason));
+    const std::string where = trip.where.size() == cells.size() && cells.size() > 1 ? fmt::format("all {} cells", cells.size())
+                              : trip.where.size() > kMostNamed ? fmt::format("{} of {} cells", trip.where.size(), cells.size())
+                                                               : JoinWords(trip.where);
+    warnings.push_back(fmt::format("Not valid: {}: {}: {}.", where, trip.worst->name, trip.worst->explanation));
   }
   return warnings;
 }

@@ -10,8 +10,8 @@
 
 #include "analysis/identity.h"
 #include "analysis/price_by_memory.h"
-#include "base/nearest_word.h"
 #include "base/fs.h"
+#include "base/nearest_word.h"
 #include "base/yaml.h"
 #include "experiment/summarize.h"
 

@@ -20,7 +20,7 @@ namespace moecap::app {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kMostSlots = 256;  // of llama.cpp
+constexpr int kMostSlots = 256;                           // of llama.cpp
 constexpr uint64_t kMostHashedBytes = uint64_t{8} << 30;  // of a model file: reading more would take minutes
 
 using llamacpp::EngineLibrary;
@@ -145,8 +145,9 @@ Result<Placed> Place(EngineLibrary& library, const experiment::SystemConfig& sys
 }
 
 Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_ptr<EngineLibrary>& library, const Clock& clock,
-                                                      const hardware::MachineUse& use, const experiment::SystemConfig& system,
-                                                      const experiment::Config& config) {
+                                                             const hardware::MachineUse& use,
+                                                             const experiment::SystemConfig& system,
+                                                             const experiment::Config& config) {
   ASSIGN_OR_RETURN(Placed placed, Place(*library, system));
   experiment::SystemDescription description;
   description.name = system.name;
@@ -178,8 +179,8 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
   }
   description.description = fmt::format("{}, {} {}, {}{}", description.engine, description.model.id,
                                         description.model.weight_type, threads.words, placed.words);
-  return std::unique_ptr<experiment::SystemDriver>(new Driver(library, clock, std::move(description), std::move(placed.placement),
-                                                       config.context_tokens, config.batch_tokens));
+  return std::unique_ptr<experiment::SystemDriver>(new Driver(
+      library, clock, std::move(description), std::move(placed.placement), config.context_tokens, config.batch_tokens));
 }
 
 }  // namespace

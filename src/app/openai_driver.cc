@@ -184,8 +184,8 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const experiment::S
   description.url = connection.url;
   description.api = openai::Name(connection.options.profile.api);
   description.model.id = connection.options.profile.model;
-  description.description = fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url,
-                                        description.api);
+  description.description =
+      fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url, description.api);
   return std::unique_ptr<experiment::SystemDriver>(
       new Driver(std::move(connection), std::move(control), clock, std::move(description)));
 }

@@ -1,13 +1,14 @@
-// Structs as JSON objects, both ways, from one list of their fields. A struct takes part by a function in its own namespace (not an unnamed one, where nobody would look):
+// Structs as JSON objects, both ways, from one list of their fields. A struct takes part by a function in its own namespace
+// (not an unnamed one, where nobody would look):
 //
 //   void Fields(auto& archive, JsonFieldsOf<Measurement> auto& value) {
 //     archive("level", value.level);
 //     archive("energy_j", value.energy_j);  // an optional: null, and may be absent when read
 //   }
 //
-// and an enum by `constexpr auto JsonNames(Enum) -> std::array<std::pair<Enum, const char*>, N>`. Numbers, strings, paths, vectors,
-// optionals and maps from strings nest. A reader leaves a field whose key is absent or null as the
-// struct has it. Heavy: include it in .cc files only.
+// and an enum by `constexpr auto JsonNames(Enum) -> std::array<std::pair<Enum, const char*>, N>`. Numbers, strings, paths,
+// vectors, optionals and maps from strings nest. A reader leaves a field whose key is absent or null as the struct has it.
+// Heavy: include it in .cc files only.
 #pragma once
 
 #include <fmt/format.h>
@@ -86,7 +87,8 @@ class Writer {
 // Reads one object; the first error of the whole document is kept in `error`.
 class Reader {
  public:
-  Reader(const Json& json, std::string path, std::optional<Error>& error) : json_(json), path_(std::move(path)), error_(error) {}
+  Reader(const Json& json, std::string path, std::optional<Error>& error)
+      : json_(json), path_(std::move(path)), error_(error) {}
 
   template <typename T>
   void operator()(const char* key, T& field) {

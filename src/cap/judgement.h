@@ -34,7 +34,8 @@ struct Judgement {
 
 struct JudgedExperiment {
   ExperimentSummary summary;
-  // Of all systems that have a cell at the judged level, in the order of the configuration; Evidence::label is the system's name.
+  // Of all systems that have a cell at the judged level, in the order of the configuration; Evidence::label is the system's
+  // name.
   Judgement judgement;
 };
 
@@ -54,9 +55,9 @@ struct Mismatch {
 
 // One system at one level, of one of the experiments.
 struct ComparedCell {
-  std::string label;       // unique: "F16", "RUN/F16" where names repeat, "F16 at 8 clients" where levels differ
-  size_t experiment = 0;   // index of Comparison::experiments
-  SystemSummary system;    // its `cells` holds the compared cell alone
+  std::string label;      // unique: "F16", "RUN/F16" where names repeat, "F16 at 8 clients" where levels differ
+  size_t experiment = 0;  // index of Comparison::experiments
+  SystemSummary system;   // its `cells` holds the compared cell alone
   const CellSummary& cell() const { return system.cells.front(); }
 };
 

@@ -42,8 +42,8 @@ Result<Scenario> FindScenario(std::string_view name) {
 View ResolveView(const ViewChoice& choice, bool has_objectives) {
   const auto scenario = FindScenario(choice.scenario.empty() ? kScenarios[0].name : choice.scenario);
   CHECK(scenario.ok());
-  const FigureId performance = has_objectives ? scenario->performance_with_objectives.value_or(scenario->performance)
-                                              : scenario->performance;
+  const FigureId performance =
+      has_objectives ? scenario->performance_with_objectives.value_or(scenario->performance) : scenario->performance;
   return {std::string(scenario->name), choice.cost.value_or(scenario->cost), choice.performance.value_or(performance),
           choice.level, scenario->level};
 }

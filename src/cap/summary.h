@@ -43,16 +43,16 @@ struct ProblemScore {
 // and takes no part in verdicts.
 struct CellSummary {
   record::Level level;
-  std::string label;       // "8 clients"
-  int64_t repeats = 0;     // whole measurements, whose records the figures pool
-  FigureValues figures;    // percentiles over the requests of all of them; rates: sums over sums
-  FigureSet estimates;     // figures that rest on an estimate; `notes` says on which
+  std::string label;     // "8 clients"
+  int64_t repeats = 0;   // whole measurements, whose records the figures pool
+  FigureValues figures;  // percentiles over the requests of all of them; rates: sums over sums
+  FigureSet estimates;   // figures that rest on an estimate; `notes` says on which
   bool energy_is_metered = false;
   std::vector<MeasurementSummary> measurements;   // by repetition, stumps included
   std::vector<metrics::Gate> gates;               // of the cell; of its measurements the worst one of each name
   std::vector<metrics::LatencyFigure> latencies;  // pooled, with bounds
   metrics::Utilization utilization;               // over the passes whose experts are known
-  std::vector<ProblemScore> items;                  // in the order of the data set; empty without right answers
+  std::vector<ProblemScore> items;                // in the order of the data set; empty without right answers
   std::vector<std::string> notes;
 
   bool IsValid() const { return repeats > 0 && !metrics::AnyTripped(gates); }
@@ -60,7 +60,7 @@ struct CellSummary {
 
 // What a system runs on, as it is priced and as its ceilings are known.
 struct MachineSummary {
-  std::string name;      // "this host: AMD EPYC 9755", "8 x h100-sxm"; empty = not told
+  std::string name;  // "this host: AMD EPYC 9755", "8 x h100-sxm"; empty = not told
   bool is_this_host = false;
   std::optional<double> peak_bandwidth_bytes_per_s;
   std::optional<double> peak_flops_per_s;  // of the type in which this system's products run
@@ -69,10 +69,10 @@ struct MachineSummary {
   std::optional<double> usd_per_h;         // per useful hour, by `pay`
   std::optional<double> purchase_usd;      // of the parts whose price is known
   std::optional<double> power_w;
-  std::string power_source;                  // "nameplate x load (estimate)", "measured: RAPL"
-  std::vector<std::string> cost_inputs;      // every input of the cost figures, in words, with source and date
-  std::string pay;                           // "buy" or "rent"; empty when neither can be priced
-  cost::Range own_usd_per_useful_h;          // all inputs at their cheap, typical and dear end
+  std::string power_source;              // "nameplate x load (estimate)", "measured: RAPL"
+  std::vector<std::string> cost_inputs;  // every input of the cost figures, in words, with source and date
+  std::string pay;                       // "buy" or "rent"; empty when neither can be priced
+  cost::Range own_usd_per_useful_h;      // all inputs at their cheap, typical and dear end
   cost::Range rent_usd_per_useful_h;
   std::optional<double> break_even_utilisation;  // above it owning is cheaper than renting; above 1: never
 };
@@ -126,14 +126,14 @@ struct ExperimentSummary {
   std::string started_at;  // UTC, ISO 8601
   std::string moecap_version;
   std::string name;
-  std::string command;             // that made it, as it can be given to a shell; empty = not known
-  bool complete = true;            // false: interrupted; the figures cover what was measured
-  std::string workload;            // one line: "tinymath/test.jsonl, 64 problems"
-  std::string dataset;             // path; empty without right answers
-  int64_t problems = 0;            // of one repetition; 0 without
-  std::string scoring_contract;    // "gsm8k-strict-match"; empty without
-  std::string load;                // one line: "closed loop", "open loop, Poisson arrivals, seed 7"
-  std::string order;               // one line: "interleaved at random, seed 7"
+  std::string command;           // that made it, as it can be given to a shell; empty = not known
+  bool complete = true;          // false: interrupted; the figures cover what was measured
+  std::string workload;          // one line: "tinymath/test.jsonl, 64 problems"
+  std::string dataset;           // path; empty without right answers
+  int64_t problems = 0;          // of one repetition; 0 without
+  std::string scoring_contract;  // "gsm8k-strict-match"; empty without
+  std::string load;              // one line: "closed loop", "open loop, Poisson arrivals, seed 7"
+  std::string order;             // one line: "interleaved at random, seed 7"
   metrics::LatencyObjectives objectives;
   HostSummary host;
   std::vector<SystemSummary> systems;  // in the order of the configuration

@@ -279,11 +279,10 @@ void MarkGuessedTokens(std::span<const cap::MeasurementSummary> measurements, ca
     }
   }
   if (guessed == 0) return;
-  for (const FigureId id :
-       {FigureId::kOutputTokens, FigureId::kTimePerToken, FigureId::kTpotMean, FigureId::kTpotP50, FigureId::kTpotP90,
-        FigureId::kTpotP99, FigureId::kItlMean, FigureId::kItlP50, FigureId::kItlP99, FigureId::kOutputRate,
-        FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput, FigureId::kUsdPerMillionOutputAllIn,
-        FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken})
+  for (const FigureId id : {FigureId::kOutputTokens, FigureId::kTimePerToken, FigureId::kTpotMean, FigureId::kTpotP50,
+                            FigureId::kTpotP90, FigureId::kTpotP99, FigureId::kItlMean, FigureId::kItlP50, FigureId::kItlP99,
+                            FigureId::kOutputRate, FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput,
+                            FigureId::kUsdPerMillionOutputAllIn, FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken})
     cell.estimates.Add(id);
   cell.notes.push_back(fmt::format(
       "{} requests: the server gave no token counts, so each chunk was taken for one token; figures per token are estimates",
@@ -302,8 +301,8 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
   FillUtilization(cell.utilization, cell.figures);
   FillKv(context.system.description.model, passes, cell.figures);
   if (const auto mbu = cell.figures[FigureId::kDecodeMbu]; mbu && *mbu > 1) {
-    cell.notes.push_back(fmt::format("vanilla MBU is {:.0f} %: it counts every expert as read, and most were not; that is why S-MBU exists",
-                                     100 * *mbu));
+    cell.notes.push_back(fmt::format(
+        "vanilla MBU is {:.0f} %: it counts every expert as read, and most were not; that is why S-MBU exists", 100 * *mbu));
   }
 }
 
@@ -354,7 +353,8 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   context.cost.Fill(work, cell.figures, cell.estimates, cell.energy_is_metered);
   if (work.split_is_estimated && cell.figures[FigureId::kUsdPerMillionInput]) {
     cell.notes.push_back(
-        "the split of the cost into input and output tokens is an estimate: clients' time to the first token stands for prefill");
+        "the split of the cost into input and output tokens is an estimate: clients' time to the first token stands for "
+        "prefill");
   }
   MarkGuessedTokens(cell.measurements, cell);
   JudgeCell(context, whole, cell);

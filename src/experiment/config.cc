@@ -54,7 +54,8 @@ std::optional<cost::MachineSpec> MachineNamed(const std::string& text, const fs:
     part.id = text.substr(std::min(text.find_first_not_of(' ', mark + 1), text.size()));
   }
   if (part.id.empty() || part.count < 1 || part.count > 1'000'000)
-    errors.Add(line, fmt::format("machine \"{}\" is no device; write one like h100-sxm, 8 x h100-sxm, or a machine file", text));
+    errors.Add(line,
+               fmt::format("machine \"{}\" is no device; write one like h100-sxm, 8 x h100-sxm, or a machine file", text));
   machine.accelerators.push_back(std::move(part));
   return machine;
 }
@@ -86,7 +87,8 @@ struct SystemDefaults {
   MachineConfig machine;
 };
 
-void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& base_dir, YamlErrors& errors, SystemConfig& system) {
+void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& base_dir, YamlErrors& errors,
+                SystemConfig& system) {
   system.weights = map.String("weights");
   const auto model = map.String("model");
   if (!model && !defaults.model)

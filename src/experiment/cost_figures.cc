@@ -126,8 +126,7 @@ void CostFigures::FillEnergy(const CellWork& work, const cost::CostInputs& input
   figures[FigureId::kJoulesPerOutput] = cost::JoulesPerToken(power->watts, work.wall_s, work.output_tokens);
   figures[FigureId::kJoulesPerToken] = cost::JoulesPerToken(power->watts, work.wall_s, work.input_tokens + work.output_tokens);
   figures[FigureId::kJoulesPerRequest] = cost::JoulesPerToken(power->watts, work.wall_s, work.requests);
-  if (const auto joules = figures[FigureId::kJoulesPerToken])
-    figures[FigureId::kCo2] = cost::KgCo2(inputs, *joules * kMillion);
+  if (const auto joules = figures[FigureId::kJoulesPerToken]) figures[FigureId::kCo2] = cost::KgCo2(inputs, *joules * kMillion);
   if (is_metered) return;
   for (const FigureId id : {FigureId::kPower, FigureId::kEnergy, FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken,
                             FigureId::kJoulesPerRequest, FigureId::kCo2})

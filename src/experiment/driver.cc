@@ -13,8 +13,8 @@ Status SystemDriver::FlushPrefixCache() {
 }
 
 Result<double> SystemDriver::MeasureHeadRoom(int, int) {
-  return BadInput(fmt::format("{} runs in this process: there is no client whose head-room could be measured",
-                              description().name));
+  return BadInput(
+      fmt::format("{} runs in this process: there is no client whose head-room could be measured", description().name));
 }
 
 }  // namespace moecap::experiment

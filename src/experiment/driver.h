@@ -36,7 +36,7 @@ struct SystemDescription {
   int threads = 0;
   SystemDevices devices;
   // Of a server.
-  std::string url, api;  // of the first address, without userinfo
+  std::string url, api;    // of the first address, without userinfo
   model::ModelSpec model;  // without layers where a server does not tell
 };
 

@@ -179,8 +179,8 @@ TEST_F(ExperimentTest, SummaryEqualsHandComputation) {
   EXPECT_NEAR(figure(FigureId::kKvMean), 2 * 2 * 6.5, 1e-9);
   EXPECT_NEAR(figure(FigureId::kKvMax), 2 * 2 * 7, 1e-9);
   EXPECT_FALSE(cell.figures[FigureId::kUsdPerMillionTokens].has_value()) << "no price, no cost";
-  EXPECT_THAT(summary.systems[0].expert_share[1], ElementsAre(DoubleNear(1.0 / 3, 1e-12), 0, DoubleNear(1.0 / 3, 1e-12),
-                                                              DoubleNear(1.0 / 3, 1e-12)));
+  EXPECT_THAT(summary.systems[0].expert_share[1],
+              ElementsAre(DoubleNear(1.0 / 3, 1e-12), 0, DoubleNear(1.0 / 3, 1e-12), DoubleNear(1.0 / 3, 1e-12)));
 }
 
 TEST_F(ExperimentTest, AnOpenLoopScoresAnswersAndHoldsQueueing) {
@@ -439,7 +439,9 @@ TEST_F(ExperimentTest, MeasuresEveryLevelOfAServerAndFindsItAgainInTheFiles) {
 
 // No prompt of one measurement, warm-up included, is one of another: nothing can be answered from a cache.
 TEST_F(ExperimentTest, NeverSendsAPromptTwice) {
-  Measure("server: {url: http://h}\nworkload: {input_tokens: 16, output_tokens: 1, requests: 40}\nload: {clients: 2}\nrepeats: 3\n");
+  Measure(
+      "server: {url: http://h}\nworkload: {input_tokens: 16, output_tokens: 1, requests: 40}\nload: {clients: 2}\nrepeats: "
+      "3\n");
   std::set<std::vector<int32_t>> prompts;
   std::set<std::string> salts;
   for (const load::RequestSpec& spec : log.seen) {
@@ -477,8 +479,8 @@ TEST_F(ExperimentTest, SystemsGetTheSamePromptsAtTheSameTimes) {
 }
 
 TEST_F(ExperimentTest, KeepsTheScheduleItStores) {
-  const Config config = Parse(
-      "server: {url: http://h}\nworkload: {input_tokens: 8, output_tokens: 1}\nload: {rates_per_s: 40}\nduration_s: 5\n");
+  const Config config =
+      Parse("server: {url: http://h}\nworkload: {input_tokens: 8, output_tokens: 1}\nload: {rates_per_s: 40}\nduration_s: 5\n");
   Experiment experiment = Prepare(config);
   Results results = Create(config, experiment);
   ASSERT_TRUE(experiment.Execute(results, hooks).ok());

@@ -60,7 +60,8 @@ double BoundOf(double least_s, const GateFacts& facts) {
 
 std::string Remedy(const GateFacts& facts) {
   if (!IsLoopback(facts.system.description.url)) return "give it more client threads (--threads) or an idle core";
-  return "server and client share this machine, so more threads cannot help: leave a core to the client (taskset), or run it on "
+  return "server and client share this machine, so more threads cannot help: leave a core to the client (taskset), or run it "
+         "on "
          "another machine";
 }
 
@@ -98,7 +99,8 @@ Gate AchievedGate(const GateFacts& facts) {
   Gate gate = MakeGate("achieved of offered", kLeastAchievedShare, "share", true);
   if (!IsOpen(facts)) return NotMeasured(gate, "a closed loop offers what it sends");
   if (facts.facts.records.requests.empty()) return NotMeasured(gate, "nothing was offered");
-  const auto unsent = std::ranges::count(facts.facts.records.requests, record::RequestError::kNotIssued, &RequestRecord::error_kind);
+  const auto unsent =
+      std::ranges::count(facts.facts.records.requests, record::RequestError::kNotIssued, &RequestRecord::error_kind);
   const auto offered = std::ssize(facts.facts.records.requests);
   return Judge(gate, static_cast<double>(offered - unsent) / static_cast<double>(offered),
                "requests that were due were not sent: raise most_in_flight or lower the rate");

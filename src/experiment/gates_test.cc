@@ -71,8 +71,7 @@ TEST_F(GatesTest, ACleanRunTripsNone) {
   records.receive_delay_s = {1e-5F};
   head_room = {1000, 1};  // 20 tokens in 9.2 s
   for (record::RequestRecord& request : records.requests) request.cached_input_tokens = 0;
-  for (const Gate& gate : All())
-    EXPECT_EQ(gate.state, Gate::State::kPassed) << gate.name << ": " << gate.explanation;
+  for (const Gate& gate : All()) EXPECT_EQ(gate.state, Gate::State::kPassed) << gate.name << ": " << gate.explanation;
 }
 
 TEST_F(GatesTest, JudgesTheClient) {

@@ -43,8 +43,8 @@ Result<Config> RunConfigFrom01(const Json& stored) {
   Json& dataset = yaml["dataset"] = {{"path", old.at("dataset")}, {"scoring", old.at("scoring")}};
   if (old.value("problems", 0) > 0) dataset["problems"] = old["problems"];
   Move(old, "dataset_seed", dataset, "seed");
-  for (const char* key : {"concurrency", "repeats", "warmup_requests", "max_output_tokens", "context_tokens", "batch_tokens",
-                          "results_dir"})
+  for (const char* key :
+       {"concurrency", "repeats", "warmup_requests", "max_output_tokens", "context_tokens", "batch_tokens", "results_dir"})
     Move(old, key, yaml, key);
   Json& cost = yaml["cost"] = old.at("cost");
   for (const char* key : {"machine", "price_book", "pay"}) Move(old, key, cost, key);
@@ -132,8 +132,8 @@ Result<Manifest> LoadManifestFrom01(const Json& json) {
     target.at("url").get_to(description.url);
     target.at("api").get_to(description.api);
     target.at("model").get_to(description.model.id);
-    description.description = fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, description.url,
-                                          description.api);
+    description.description =
+        fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, description.url, description.api);
     if (const Json& head_room = json.at("head_room"); !head_room.is_null())
       system.head_room = {head_room.at("tokens_per_s").get<double>(), head_room.at("streams").get<int>()};
     for (const Json& entry : json.at("measurements")) {

@@ -18,7 +18,7 @@ using record::LoadKind;
 constexpr uint64_t kSeedStride = 1'000'003;  // between the levels and repetitions of one experiment
 constexpr uint64_t kCancelStream = 0x63616e63656c;
 constexpr int64_t kLeastWarmupOfEngine = 4, kLeastWarmupOfServer = 16;
-constexpr int64_t kWarmupWords = 16;  // of a made-up prompt where the data set has no other problems
+constexpr int64_t kWarmupWords = 16;                // of a made-up prompt where the data set has no other problems
 constexpr const char* kNextQuestion = "Question:";  // where an answer ends; the other two of lm-eval's task are end tokens
 
 std::optional<int64_t> Nanoseconds(const std::optional<double>& seconds) {
@@ -102,8 +102,9 @@ Status FitVocabulary(const SystemDriver& driver, workload::WorkloadConfig& workl
   const bool is_asked_for =
       workload.vocabulary_from != standard.vocabulary_from || workload.vocabulary_to != standard.vocabulary_to;
   if (is_asked_for) {
-    return BadInput(fmt::format("workload.vocabulary: ids [{}, {}) go beyond the {} of {}; use [{}, {}]", workload.vocabulary_from,
-                                workload.vocabulary_to, *size, driver.description().name, *size / 8, *size));
+    return BadInput(fmt::format("workload.vocabulary: ids [{}, {}) go beyond the {} of {}; use [{}, {}]",
+                                workload.vocabulary_from, workload.vocabulary_to, *size, driver.description().name, *size / 8,
+                                *size));
   }
   workload.vocabulary_from = *size / 8;
   workload.vocabulary_to = *size;
@@ -240,8 +241,9 @@ void MeasurementPlan::GroupConversations(const std::vector<workload::PlannedProm
   }
 }
 
-Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(const Config& config, const record::Level& level,
-                                                                                int threads, bool as_messages) {
+Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(const Config& config,
+                                                                                const record::Level& level, int threads,
+                                                                                bool as_messages) {
   std::vector<std::unique_ptr<load::Source>> sources;
   if (!schedule_.empty()) {
     shares_.resize(static_cast<size_t>(threads));
@@ -263,8 +265,8 @@ Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(
       sources.push_back(std::make_unique<load::ConversationSource>(
           load::ConversationSource::Options{first, count, ramp_s, all, as_messages}, conversations_, *next_));
     } else {
-      sources.push_back(std::make_unique<load::ClosedLoopSource>(load::ClosedLoopSource::Options{first, count, ramp_s, all},
-                                                                 specs_, *next_));
+      sources.push_back(
+          std::make_unique<load::ClosedLoopSource>(load::ClosedLoopSource::Options{first, count, ramp_s, all}, specs_, *next_));
     }
     first += count;
   }

@@ -112,8 +112,9 @@ Result<std::vector<Record>> ReadSlice(const fs::path& file, const FileSlice& sli
   const uint64_t size = fs::file_size(file, error);
   if (slice.begin == slice.end) return std::vector<Record>{};
   if (error || size < slice.end) {
-    return BadInput(fmt::format("{} is missing or cut off: the manifest counts {} bytes; copy the whole folder of the run again",
-                                file.string(), slice.end));
+    return BadInput(
+        fmt::format("{} is missing or cut off: the manifest counts {} bytes; copy the whole folder of the run again",
+                    file.string(), slice.end));
   }
   return read(file, slice.begin, slice.end);
 }
@@ -159,7 +160,8 @@ const Measurement* Results::Find(const std::string& system, const record::Level&
 }
 
 Result<std::string> Results::Begin(Measurement measurement, const std::vector<PlanEntry>& plan) {
-  const std::string name = fmt::format("{}-{}-{}", SafeName(measurement.system), FileName(measurement.level), measurement.repeat);
+  const std::string name =
+      fmt::format("{}-{}-{}", SafeName(measurement.system), FileName(measurement.level), measurement.repeat);
   ASSIGN_OR_RETURN(const fs::path folder, MakeNumberedDir(dir_ / "measurements", name));
   measurement.name = folder.filename().string();
   std::string text;
@@ -277,8 +279,6 @@ Result<std::vector<Results::File>> Results::Files() const {
   return files;
 }
 
-Status Results::WriteManifest() const {
-  return WriteFileAtomically(dir_ / kManifestName, DumpJsonPretty(ToJson(manifest_)));
-}
+Status Results::WriteManifest() const { return WriteFileAtomically(dir_ / kManifestName, DumpJsonPretty(ToJson(manifest_))); }
 
 }  // namespace moecap::experiment

@@ -1,5 +1,5 @@
-// One experiment on disk: RESULTS_DIR/RUN_ID/ with manifest.json and, for each measurement, measurements/NAME/ with its plan, its
-// events, its answers and its passes (docs/formats/run.md).
+// One experiment on disk: RESULTS_DIR/RUN_ID/ with manifest.json and, for each measurement, measurements/NAME/ with its plan,
+// its events, its answers and its passes (docs/formats/run.md).
 //
 // The manifest is replaced atomically when a measurement begins and when it ends, so that a reader sees whole measurements and
 // the events of one that was killed. Folders of version 0.1 (manifest.json of schema 1, load.json) open as well.
@@ -56,8 +56,8 @@ struct Measurement {
   std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
   // What the machine did meanwhile: that of a system in this process, of the client of a server. Null in runs of version 0.1.
   std::optional<hardware::MachineUse> machine_use;
-  std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
-  FileSlice requests, passes;      // of version 0.1
+  std::string routing_of;      // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
+  FileSlice requests, passes;  // of version 0.1
 };
 
 // What this machine can do against a server that does nothing, with as many streams and threads.
@@ -69,9 +69,9 @@ struct HeadRoom {
 // What a system runs on, as it was priced when the experiment began.
 struct PricedSystem {
   SystemDescription description;
-  std::string machine;            // "8 x h100-sxm"; empty = this host, or not told for a server
-  cost::CostInputs cost;          // what price book and configuration gave
-  std::optional<cost::Pay> pay;   // null = rent where a rate is set, else buy
+  std::string machine;           // "8 x h100-sxm"; empty = this host, or not told for a server
+  cost::CostInputs cost;         // what price book and configuration gave
+  std::optional<cost::Pay> pay;  // null = rent where a rate is set, else buy
   std::optional<HeadRoom> head_room;
 };
 
@@ -83,10 +83,10 @@ struct Manifest {
   std::string moecap_version;
   std::vector<std::string> command;
   Config config;
-  std::string workload;     // one line
-  int64_t problems = 0;     // of one repetition; 0 without right answers
+  std::string workload;       // one line
+  int64_t problems = 0;       // of one repetition; 0 without right answers
   std::string problems_xxh3;  // of ids, questions and answers, 16 hex digits; empty without
-  hardware::HostInfo host;  // of the systems in this process; of the client of servers
+  hardware::HostInfo host;    // of the systems in this process; of the client of servers
   std::optional<hardware::Ceilings> ceilings;
   std::string energy_source;  // the counters behind Measurement::energy_j: "RAPL: package-0, dram"; empty = none
   std::vector<PricedSystem> systems;

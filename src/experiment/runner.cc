@@ -34,8 +34,9 @@ int Connections(const Config& config, const SystemDescription& system, const rec
     const int most = static_cast<int>(std::min<int64_t>(config.load.most_in_flight, INT32_MAX));
     if (most > 0) return most;
     if (system.in_process) return kOpenLoopSlots;
-    return level.kind == record::LoadKind::kRate ? std::max(1, static_cast<int>(std::min(level.value, 1.0 * kOpenLoopConnections)))
-                                                 : 1;
+    return level.kind == record::LoadKind::kRate
+               ? std::max(1, static_cast<int>(std::min(level.value, 1.0 * kOpenLoopConnections)))
+               : 1;
   }
   return record::ClientsOf(level);
 }
@@ -79,8 +80,8 @@ load::SloOutcomes OutcomesOf(std::vector<record::RequestRecord> requests, const 
   std::ranges::stable_sort(requests, {}, &record::RequestRecord::intended_send_s);
   load::SloOutcomes outcomes;
   for (const record::RequestRecord& request : requests)
-    outcomes.push_back({metrics::MeetsObjectives(request, objectives).value_or(false),
-                        metrics::ShareOfObjectives(request, objectives)});
+    outcomes.push_back(
+        {metrics::MeetsObjectives(request, objectives).value_or(false), metrics::ShareOfObjectives(request, objectives)});
   return outcomes;
 }
 
@@ -254,7 +255,8 @@ class Experiment::Session {
     options.stop_requested = hooks_.stop_requested;
     options.origin_ns = clock_.NowNs();
     EnergyMeter* energy = unit.driver.description().in_process ? hooks_.energy : nullptr;
-    options.on_progress = [this, &plan, &unit, energy, last_read_ns = clock_.NowNs()](const load::LoadProgress& progress) mutable {
+    options.on_progress = [this, &plan, &unit, energy,
+                           last_read_ns = clock_.NowNs()](const load::LoadProgress& progress) mutable {
       // Reading takes a system call or a few: often enough for counters that wrap, too seldom to cost anything.
       if (energy != nullptr && clock_.NowNs() - last_read_ns > kEnergyReadIntervalNs) {
         (void)energy->SinceBegin();
@@ -270,8 +272,8 @@ class Experiment::Session {
     if (unit.driver.description().model.MoeLayers() == 0 || unit.records.passes.empty()) return {};
     const Measurement* reference = nullptr;
     for (const Measurement& measurement : results_.manifest().measurements) {
-      if (measurement.complete && measurement.system == unit.measurement.system && measurement.level == unit.measurement.level &&
-          measurement.routing_of.empty())
+      if (measurement.complete && measurement.system == unit.measurement.system &&
+          measurement.level == unit.measurement.level && measurement.routing_of.empty())
         reference = &measurement;
     }
     if (reference != nullptr) {
@@ -310,7 +312,8 @@ class Experiment::Session {
     return text;
   }
 
-  void Report(const Unit& unit, int64_t planned, int64_t done, const char* suffix, const load::LoadProgress& progress = {}) const {
+  void Report(const Unit& unit, int64_t planned, int64_t done, const char* suffix,
+              const load::LoadProgress& progress = {}) const {
     if (!hooks_.on_progress) return;
     ProgressUpdate update;
     update.activity = unit.activity + suffix;
@@ -404,7 +407,8 @@ Status Experiment::Describe(Manifest& manifest) {
     PricedSystem system;
     system.description = driver->description();
     manifest.systems.push_back(std::move(system));
-    ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver));
+    ASSIGN_OR_RETURN(const auto plan,
+                     MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver));
     manifest.workload = plan->description();
     for (const std::string& note : plan->notes()) {
       if (std::ranges::count(manifest.notes, note) == 0) manifest.notes.push_back(note);

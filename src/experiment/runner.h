@@ -2,8 +2,8 @@
 // objectives; from configuration to stored facts.
 //
 // Order: repetition by repetition; within one, the levels in random order, and at each level the systems in random order, so
-// that a slow minute meets all of them. The order depends on the configuration's seed alone. Within a level and a repetition all
-// systems get the same prompts at the same times.
+// that a slow minute meets all of them. The order depends on the configuration's seed alone. Within a level and a repetition
+// all systems get the same prompts at the same times.
 #pragma once
 
 #include <cstdint>

@@ -9,8 +9,8 @@
 namespace moecap::experiment {
 
 void Score(const ProblemSet& set, std::span<const workload::Problem> problems, std::vector<record::RequestRecord>& requests) {
-  const auto filter = set.scoring == Scoring::kGsm8kStrictMatch ? accuracy::Gsm8kFilter::kStrictMatch
-                                                                : accuracy::Gsm8kFilter::kFlexibleExtract;
+  const auto filter =
+      set.scoring == Scoring::kGsm8kStrictMatch ? accuracy::Gsm8kFilter::kStrictMatch : accuracy::Gsm8kFilter::kFlexibleExtract;
   std::unordered_map<std::string_view, const workload::Problem*> by_id;
   for (const workload::Problem& problem : problems) by_id.emplace(problem.id, &problem);
   for (record::RequestRecord& request : requests) {

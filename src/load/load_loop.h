@@ -44,7 +44,7 @@ struct LoadOptions {
   // Requests in flight at most; 0 = no limit. A limit that is ever reached makes an open loop partly closed: requests wait,
   // their intended times tell how long, and LoadResult::held_back counts them.
   int64_t most_in_flight = 0;
-  std::function<bool()> stop_requested;                   // polled between steps; may be empty
+  std::function<bool()> stop_requested;                  // polled between steps; may be empty
   std::function<void(const LoadProgress&)> on_progress;  // may be empty
   EventLogWriter* events = nullptr;                      // gets everything as it happens; may be null
   LoadCounters* counters = nullptr;                      // shared with other threads of the same load; null = this one is alone

@@ -80,7 +80,8 @@ double EndOf(const record::RequestRecord& request) {
 std::string DriftInWords(const char* name, const DriftVerdict& verdict) {
   if (verdict.drift == Drift::kTooFewSamples) return fmt::format("{}: too few requests to tell", name);
   if (verdict.drift == Drift::kSteady) return fmt::format("{} steady", name);
-  return fmt::format("{} {} (last third {:+.1f} % against the first)", name, DriftName(verdict.drift), 100 * verdict.relative_change);
+  return fmt::format("{} {} (last third {:+.1f} % against the first)", name, DriftName(verdict.drift),
+                     100 * verdict.relative_change);
 }
 
 }  // namespace

@@ -58,10 +58,19 @@ class LatencySamples {
   }
 
   using Samples = std::pair<std::string_view, std::vector<double>>;
-  std::vector<Samples> samples_ = {
-      {"ttft_s", {}},      {"ttfo_s", {}},     {"tpot_s", {}},       {"itl_s", {}},
-      {"icl_s", {}},       {"e2e_s", {}},      {"normalised_s", {}}, {"request_output_tokens_per_s", {}},
-      {"user_ttft_s", {}}, {"user_e2e_s", {}}, {"user_time_per_token_s", {}}, {"send_lag_s", {}},   {"connect_s", {}}};
+  std::vector<Samples> samples_ = {{"ttft_s", {}},
+                                   {"ttfo_s", {}},
+                                   {"tpot_s", {}},
+                                   {"itl_s", {}},
+                                   {"icl_s", {}},
+                                   {"e2e_s", {}},
+                                   {"normalised_s", {}},
+                                   {"request_output_tokens_per_s", {}},
+                                   {"user_ttft_s", {}},
+                                   {"user_e2e_s", {}},
+                                   {"user_time_per_token_s", {}},
+                                   {"send_lag_s", {}},
+                                   {"connect_s", {}}};
 };
 
 void Count(const RequestRecord& request, ServingFigures& figures) {

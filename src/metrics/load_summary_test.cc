@@ -15,8 +15,8 @@ using record::RequestError;
 using record::RequestRecord;
 using record::TokensSource;
 using testing::ElementsAre;
-using testing::IsEmpty;
 using testing::Field;
+using testing::IsEmpty;
 
 // Sent at `send_s`, tokens every `gap_s` from `first_s` on.
 RequestRecord Answer(double send_s, double first_s, double gap_s, int tokens) {

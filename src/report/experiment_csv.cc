@@ -67,7 +67,8 @@ constexpr CsvColumn kIdentity[] = {
        return Bool(line.measurement == nullptr ? line.experiment.summary.complete : line.measurement->complete);
      }},
     {"valid", [](const Line& line) { return Bool(line.IsValid()); }},
-    {"invalid_reasons", [](const Line& line) { return fmt::format("{}", fmt::join(metrics::TrippedWords(line.gates()), "; ")); }},
+    {"invalid_reasons",
+     [](const Line& line) { return fmt::format("{}", fmt::join(metrics::TrippedWords(line.gates()), "; ")); }},
     {"estimates", [](const Line& line) { return EstimatedKeys(line.cell.estimates); }},
     {"energy_is_metered", [](const Line& line) { return Bool(line.cell.energy_is_metered); }},
 };

@@ -14,8 +14,8 @@ namespace moecap::report {
 // "ttft", "itl": percentiles of at most six cells, the highest level of each system where there are several.
 std::vector<Figure> DistributionFigures(std::span<const ShownCell> cells);
 
-// "throughput-by-level", "time-per-token-by-level", "ttft-by-level", "tpot-by-level", and "throughput-speed": output tokens/s of
-// the server against the speed of one request. None where no system was measured at two levels.
+// "throughput-by-level", "time-per-token-by-level", "ttft-by-level", "tpot-by-level", and "throughput-speed": output tokens/s
+// of the server against the speed of one request. None where no system was measured at two levels.
 std::vector<Figure> SweepFigures(const cap::ExperimentSummary& summary, std::span<const ShownCell> cells);
 
 // "bandwidth-use-by-level", "distinct-experts-by-level", "expert-share-I".

@@ -1,4 +1,5 @@
-// What experiments and comparisons begin with: the one table of the first screen and the warnings before it. Internal to report/.
+// What experiments and comparisons begin with: the one table of the first screen and the warnings before it. Internal to
+// report/.
 #pragma once
 
 #include <span>

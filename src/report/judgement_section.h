@@ -1,5 +1,5 @@
-// What the judge says of the systems in view, as tables, sentences and plots: shared by experiments and comparisons. Internal to
-// report/.
+// What the judge says of the systems in view, as tables, sentences and plots: shared by experiments and comparisons. Internal
+// to report/.
 #pragma once
 
 #include <span>

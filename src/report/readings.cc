@@ -148,8 +148,8 @@ std::string ReadHeatMap(const HeatMap& map) {
   if (highest < 0) return "";
   const std::string idle =
       unused == 0 ? fmt::format("every {} was used", map.column_label) : fmt::format("{} were never used", unused);
-  return fmt::format("The busiest is {} {} of {} {}, with {} its uniform share; {}.", map.column_label, column, map.row_label, row,
-                     TimesText(highest), idle);
+  return fmt::format("The busiest is {} {} of {} {}, with {} its uniform share; {}.", map.column_label, column, map.row_label,
+                     row, TimesText(highest), idle);
 }
 
 std::string ReadLines(const LinePlot& plot, const std::string& what, const std::string& unit) {
@@ -160,8 +160,8 @@ std::string ReadLines(const LinePlot& plot, const std::string& what, const std::
     std::ranges::copy_if(series.points, std::back_inserter(valid), &PlotPoint::valid);
     if (valid.size() < 2) continue;
     parts.push_back(fmt::format("{} from {} to {}{} between {} and {}", series.name, FormatSignificant(valid.front().y, 3),
-                                FormatSignificant(valid.back().y, 3), unit.empty() ? "" : " " + unit, TickNumber(valid.front().x),
-                                TickNumber(valid.back().x)));
+                                FormatSignificant(valid.back().y, 3), unit.empty() ? "" : " " + unit,
+                                TickNumber(valid.front().x), TickNumber(valid.back().x)));
   }
   return parts.empty() ? "" : Sentence(fmt::format("{}: {}", what, fmt::join(parts, "; ")));
 }

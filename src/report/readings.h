@@ -1,5 +1,5 @@
-// One sentence that reads a plot, made from what is drawn; empty when there is nothing to say. Marks that must not be used are not
-// read.
+// One sentence that reads a plot, made from what is drawn; empty when there is nothing to say. Marks that must not be used are
+// not read.
 #pragma once
 
 #include <string>

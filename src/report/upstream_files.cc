@@ -238,7 +238,8 @@ Json Phase(const metrics::PhaseUtilization& phase) {
       {"s_mbu", OrNull(phase.s_mbu)}, {"s_mfu", OrNull(phase.s_mfu)}, {"mbu", OrNull(phase.mbu)}, {"mfu", OrNull(phase.mfu)}};
 }
 
-Json Extra(const ExperimentSummary& summary, const SystemSummary& system, const CellSummary& cell, const RequestSums& requests) {
+Json Extra(const ExperimentSummary& summary, const SystemSummary& system, const CellSummary& cell,
+           const RequestSums& requests) {
   const auto& prefill = cell.utilization.prefill;
   const auto& decode = cell.utilization.decode;
   const cap::FigureValues& figures = cell.figures;

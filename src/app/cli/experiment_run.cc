@@ -41,8 +41,8 @@ bool HasEngine(const Config& config) {
 }
 
 experiment::DriverFactory Drivers(const Clock& clock) {
-  return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(clock)](
-             const experiment::SystemConfig& system, const Config& config) {
+  return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(clock)](const experiment::SystemConfig& system,
+                                                                                        const Config& config) {
     return system.server ? server(system, config) : embedded(system, config);
   };
 }
@@ -104,8 +104,8 @@ Status CheckUnchanged(const Manifest& stored, const Manifest& now) {
   if (changes.empty()) return {};
   std::string text;
   for (const std::string& change : changes) text += "\n  " + change;
-  return BadInput(fmt::format("{} cannot be finished here; since it began these changed:{}\nstart a new one instead",
-                              stored.run_id, text));
+  return BadInput(
+      fmt::format("{} cannot be finished here; since it began these changed:{}\nstart a new one instead", stored.run_id, text));
 }
 
 std::string TimeLeft(const experiment::ProgressUpdate& update, double elapsed_s) {
@@ -178,7 +178,8 @@ Status CheckAnswered(const cap::ExperimentSummary& summary, const Results& resul
 }
 
 Status Report(const Results& results, const Status& executed, const ExperimentFlags& flags, const char* verb, RunIndex& index) {
-  ASSIGN_OR_RETURN(const cap::JudgedExperiment judged, analysis::JudgeStored(results, {.include_invalid = flags.include_invalid}));
+  ASSIGN_OR_RETURN(const cap::JudgedExperiment judged,
+                   analysis::JudgeStored(results, {.include_invalid = flags.include_invalid}));
   index.Update(results, executed.ok() ? store::RunStatus::kComplete : store::RunStatus::kInterrupted, judged);
   RETURN_IF_ERROR(WriteReports(judged, results.dir()));
   PrintReport(judged, flags.json, flags.all);

@@ -88,7 +88,8 @@ std::string ConfigOf(const Flags& flags) {
 
 // Flags that go with a configuration file, too.
 bool IsGeneral(const std::string& name) {
-  for (const char* general : {"target", "--json", "--results-dir", "--resume", "--all", "--include-invalid", "--print-config"}) {
+  for (const char* general :
+       {"target", "--json", "--results-dir", "--resume", "--all", "--include-invalid", "--print-config"}) {
     if (name == general) return true;
   }
   return false;

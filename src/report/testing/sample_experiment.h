@@ -5,8 +5,8 @@
 
 namespace moecap::report {
 
-// Three systems at three levels, five repetitions each: F16, Q8_0 and a server, of which one cell tripped a gate, with every kind
-// of figure somewhere, verdicts, scores, a search and an interrupted measurement.
+// Three systems at three levels, five repetitions each: F16, Q8_0 and a server, of which one cell tripped a gate, with every
+// kind of figure somewhere, verdicts, scores, a search and an interrupted measurement.
 cap::JudgedExperiment SampleExperiment();
 
 // One system at one level and hardly a figure, with names that markup, terminals and CSV must not act on.

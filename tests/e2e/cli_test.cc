@@ -71,15 +71,16 @@ class Cli : public testing::Test {
 
 // What must not change between two runs: tokens, routing, verdicts.
 std::vector<std::string> Essence(const fs::path& run) {
+  std::set<fs::path> measurements;
+  for (const auto& entry : fs::directory_iterator(run / "measurements")) measurements.insert(entry.path());
   std::vector<std::string> essence;
-  for (const std::string& line : ReadLines(run / "requests.jsonl").value()) {
-    const Json request = ParseJson(line).value();
-    essence.push_back(DumpJson({request["cell"], request["id"], request["token_ids"], request["score"]}));
-  }
-  for (const std::string& line : ReadLines(run / "passes.jsonl").value()) {
-    const Json pass = ParseJson(line).value();
-    essence.push_back(
-        DumpJson({pass["cell"], pass["kind"], pass["sequences"], pass["distinct_experts"], pass["expert_counts"]}));
+  for (const fs::path& measurement : measurements) {
+    essence.push_back(measurement.filename());
+    for (const std::string& line : ReadLines(measurement / "answers.jsonl").value()) essence.push_back(line);
+    for (const std::string& line : ReadLines(measurement / "passes.jsonl").value()) {
+      const Json pass = ParseJson(line).value();
+      essence.push_back(DumpJson({pass["kind"], pass["sequences"], pass["distinct_experts"], pass["expert_counts"]}));
+    }
   }
   return essence;
 }
@@ -89,18 +90,22 @@ TEST_F(Cli, RunsReportsAndRepeatsIdentically) {
   const Outcome first = Call({"run", "c.yaml", "--json"});
   ASSERT_EQ(first.exit_code, 0) << first.err;
   const fs::path run = OnlyRun();
-  for (const char* file : {"manifest.json", "requests.jsonl", "passes.jsonl", "summary.json", "report.html", "cap-radar.svg",
-                           "report.md", "report.csv"}) {
+  for (const char* file :
+       {"manifest.json", "measurements/F16-clients-3-0/plan.jsonl", "measurements/F16-clients-3-0/answers.jsonl",
+        "measurements/Q4_0-clients-1-1/passes.jsonl", "measurements/Q4_0-clients-1-1/events.0.bin", "summary.json",
+        "report.html", "cap-radar.svg", "report.md", "report.csv"}) {
     EXPECT_TRUE(fs::exists(run / file)) << file;
   }
   const Json summary = ParseJson(first.out).value();
   ASSERT_EQ(summary["systems"].size(), 2u);
   const Json& cell = summary["systems"][0]["cells"][1];
-  EXPECT_EQ(cell["concurrency"], 3);
-  EXPECT_GT(cell["output_tokens_per_s"]["mean"].get<double>(), 0);
-  EXPECT_GT(cell["utilization"]["decode"]["s_mbu"].get<double>(), 0);
-  EXPECT_LT(cell["utilization"]["decode"]["s_mbu"].get<double>(), cell["utilization"]["decode"]["mbu"].get<double>());
-  EXPECT_GT(cell["usd_per_million_output_tokens"].get<double>(), 0);
+  EXPECT_EQ(cell["level"]["value"], 3);
+  EXPECT_EQ(cell["repeats"], 2);
+  const Json& figures = cell["figures"];
+  EXPECT_GT(figures["output_tokens_per_s"].get<double>(), 0);
+  EXPECT_GT(figures["decode_s_mbu"].get<double>(), 0);
+  EXPECT_LT(figures["decode_s_mbu"].get<double>(), figures["decode_mbu"].get<double>());
+  EXPECT_GT(figures["usd_per_million_output_tokens"].get<double>(), 0);
 
   const Outcome report = Call({"report", run.filename().string(), "--json"});
   ASSERT_EQ(report.exit_code, 0) << report.err;
@@ -117,14 +122,21 @@ TEST_F(Cli, AnInterruptKeepsWhatWasMeasuredAndAResumeFinishesIt) {
   text.replace(text.find("repeats: 2"), 10, "repeats: 20");
   Write("c.yaml", text);
   const pid_t child = Start({"run", "c.yaml"});
-  const auto requests = [&] {
-    if (!fs::exists(dir_ / "results")) return uintmax_t{0};
-    for (const auto& entry : fs::directory_iterator(dir_ / "results")) {
-      if (fs::exists(entry.path() / "requests.jsonl")) return fs::file_size(entry.path() / "requests.jsonl");
-    }
-    return uintmax_t{0};
+  const auto measured = [](const fs::path& run) {
+    int64_t whole = 0;
+    if (!fs::exists(run / "manifest.json")) return whole;
+    const Json manifest = ParseJson(ReadFile(run / "manifest.json").value()).value();
+    for (const Json& measurement : manifest["measurements"]) whole += measurement["complete"].get<bool>();
+    return whole;
   };
-  while (requests() == 0) {
+  const auto begun = [&] {
+    if (!fs::exists(dir_ / "results")) return false;
+    for (const auto& entry : fs::directory_iterator(dir_ / "results")) {
+      if (measured(entry.path()) > 0) return true;
+    }
+    return false;
+  };
+  while (!begun()) {
     ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "it ended: " << ReadFile(dir_ / "err").value();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -136,15 +148,17 @@ TEST_F(Cli, AnInterruptKeepsWhatWasMeasuredAndAResumeFinishesIt) {
   const fs::path run = OnlyRun();
   Json manifest = ParseJson(ReadFile(run / "manifest.json").value()).value();
   EXPECT_EQ(manifest["complete"], false);
-  const size_t kept = manifest["units"].size();
-  EXPECT_GE(kept, 1u);
+  EXPECT_GE(measured(run), 1);
 
   const Outcome resumed = Call({"run", "--resume", run.filename().string()});
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   manifest = ParseJson(ReadFile(run / "manifest.json").value()).value();
   EXPECT_EQ(manifest["complete"], true);
-  EXPECT_EQ(manifest["units"].size(), 2u * 20u);
-  EXPECT_EQ(ReadLines(run / "requests.jsonl").value().size(), 2u * 20u * 6u);
+  EXPECT_EQ(measured(run), 2 * 20);
+  size_t answers = 0;
+  for (const auto& measurement : fs::directory_iterator(run / "measurements"))
+    answers += ReadLines(measurement.path() / "answers.jsonl").value().size();
+  EXPECT_EQ(answers, 2u * 20u * 6u);
   EXPECT_THAT(Call({"run", "--resume", run.filename().string()}).err, HasSubstr("is complete"));
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -70,24 +71,43 @@ const Json& Gate(const Json& cell, const std::string& name) {
   return kNone;
 }
 
+const Json& Cells(const Json& summary) { return summary.at("systems").at(0).at("cells"); }
+
+// The figures of all requests of a cell's first measurement.
+const Json& Whole(const Json& cell) { return cell.at("measurements").at(0).at("load").at("whole"); }
+
+// The measurements that ran to their end, by name.
+std::map<std::string, Json> WholeMeasurements(const Json& summary) {
+  std::map<std::string, Json> whole;
+  for (const Json& cell : Cells(summary)) {
+    for (const Json& measurement : cell.at("measurements")) {
+      if (measurement.at("complete") == true) whole[measurement.at("name")] = measurement;
+    }
+  }
+  return whole;
+}
+
 TEST_F(LoadProgram, MeasuresEveryLevelAndReportsItAgain) {
   StartMock({"--ttft-s", "0.02", "--tpot-s", "0.005"});
   const Outcome measured = Load({url_, "--clients", "1,4", "--requests", "24", "--input-tokens", "32", "--output-tokens", "8",
                                  "--warmup", "2", "--json"});
   ASSERT_EQ(measured.exit_code, 0) << measured.err;
   const Json summary = ParseJson(measured.out).value();
-  ASSERT_EQ(summary.at("cells").size(), 2u);
-  for (const Json& cell : summary.at("cells")) {
-    EXPECT_EQ(cell.at("whole").at("completed"), 24);
-    EXPECT_EQ(cell.at("whole").at("output_tokens"), 24 * 8);
-    EXPECT_EQ(cell.at("whole").at("input_tokens"), 24 * 32);
+  ASSERT_EQ(Cells(summary).size(), 2u);
+  for (const Json& cell : Cells(summary)) {
+    EXPECT_EQ(Whole(cell).at("completed"), 24);
+    EXPECT_EQ(Whole(cell).at("output_tokens"), 24 * 8);
+    EXPECT_EQ(Whole(cell).at("input_tokens"), 24 * 32);
     for (const char* name : {"input tokens as planned", "output tokens as planned", "cached more than planned"})
       EXPECT_EQ(Gate(cell, name).at("state"), "passed") << name;
     EXPECT_NE(Gate(cell, "head-room").at("state"), "not_measured");
   }
-  for (const char* file : {"load.json", "summary.json", "report.html", "report.md", "report.csv", "events/clients-1-0.0.bin",
-                           "events/clients-4-0.plan.jsonl"})
+  for (const char* file : {"manifest.json", "summary.json", "report.html", "report.md", "report.csv"})
     EXPECT_TRUE(fs::exists(RunDir() / file)) << file;
+  for (const char* file : {"plan.jsonl", "events.0.bin"}) {
+    EXPECT_TRUE(fs::exists(RunDir() / "measurements" / Cells(summary).at(0).at("measurements").at(0).at("name") / file))
+        << file;
+  }
 
   // Every figure comes from the events.
   fs::remove(RunDir() / "summary.json");
@@ -99,8 +119,8 @@ TEST_F(LoadProgram, MeasuresEveryLevelAndReportsItAgain) {
 
   EXPECT_THAT(CallProgram(dir_ / "client", {"runs"}).out, HasSubstr(RunDir().filename().string()));
   const Json listed = ParseJson(CallProgram(dir_ / "client", {"runs", "--json"}).out).value();
-  EXPECT_EQ(listed.at("load_tests").at(0).at("complete"), true);
-  EXPECT_EQ(CallProgram(dir_ / "client", {"compare", "latest", "latest"}).exit_code, 2) << "it has no accuracy";
+  EXPECT_EQ(listed.at("runs").at(0).at("status"), "complete");
+  EXPECT_EQ(CallProgram(dir_ / "client", {"compare", "latest@1", "latest@4"}).exit_code, 0) << "cells are compared";
 
   // Other tools' view of the same requests.
   const Outcome compat = CallProgram(dir_ / "client", {"report", "latest", "--compat", "vllm", "--json"});
@@ -124,11 +144,13 @@ TEST_F(LoadProgram, OffersAScheduleAndCountsGoodput) {
   const Outcome measured = Load(
       {url_, "--rate", "40", "--duration", "2", "--input-tokens", "16", "--output-tokens", "4", "--ttft", "0.001", "--json"});
   ASSERT_EQ(measured.exit_code, 0) << measured.err;
-  const Json cell = ParseJson(measured.out).value().at("cells").at(0);
-  EXPECT_GT(cell.at("whole").at("offered"), 50);
-  EXPECT_LT(cell.at("whole").at("offered"), 115);
-  EXPECT_EQ(cell.at("whole").at("met"), 0) << "nobody gets a first token within 1 ms of a server that takes 20";
-  EXPECT_EQ(cell.at("ended_by"), "duration");
+  const Json summary = ParseJson(measured.out).value();
+  const Json& cell = Cells(summary).at(0);
+  EXPECT_GT(Whole(cell).at("offered"), 50);
+  EXPECT_LT(Whole(cell).at("offered"), 115);
+  EXPECT_EQ(Whole(cell).at("met"), 0) << "nobody gets a first token within 1 ms of a server that takes 20";
+  EXPECT_EQ(cell.at("figures").at("good_share"), 0);
+  EXPECT_EQ(cell.at("measurements").at(0).at("ended_by"), "duration");
 }
 
 TEST_F(LoadProgram, TalksLikeUsers) {
@@ -142,9 +164,10 @@ TEST_F(LoadProgram, TalksLikeUsers) {
                   .ok());
   const Outcome measured = Load({"users.yaml", "--json"});
   ASSERT_EQ(measured.exit_code, 0) << measured.err;
-  const Json cell = ParseJson(measured.out).value().at("cells").at(0);
-  EXPECT_EQ(cell.at("whole").at("completed"), 12);
-  EXPECT_GT(cell.at("whole").at("input_tokens"), 2 * 12 * 8) << "later turns carry the earlier ones";
+  const Json summary = ParseJson(measured.out).value();
+  const Json& whole = Whole(Cells(summary).at(0));
+  EXPECT_EQ(whole.at("completed"), 12);
+  EXPECT_GT(whole.at("input_tokens"), 2 * 12 * 8) << "later turns carry the earlier ones";
 }
 
 TEST_F(LoadProgram, SaysWhatIsWrong) {
@@ -154,7 +177,7 @@ TEST_F(LoadProgram, SaysWhatIsWrong) {
   EXPECT_EQ(Load({"http://127.0.0.1:1", "--clients", "0"}).exit_code, 2);
   ASSERT_TRUE(WriteFileAtomically(dir_ / "client/load.yaml", "server: {url: \"http://127.0.0.1:1\"}\n").ok());
   EXPECT_THAT(Load({"load.yaml", "--rate", "3"}).err, HasSubstr("--rate goes with a URL"));
-  EXPECT_THAT(Load({"--resume", "gone"}).err, HasSubstr("gone is no load test"));
+  EXPECT_THAT(Load({"--resume", "gone"}).err, HasSubstr("gone is not a stored run"));
   EXPECT_FALSE(fs::exists(dir_ / "client/results")) << "nothing was measured, nothing is left";
 }
 
@@ -168,14 +191,22 @@ TEST_F(LoadProgram, AServerThatFailsIsNoSuccess) {
 
 TEST_F(LoadProgram, AKillLosesNoMeasurementThatHadEnded) {
   StartMock({"--ttft-s", "0.01", "--tpot-s", "0.01"});
-  const pid_t child = StartProgram(dir_ / "client", {"load", url_, "--clients", "8,1", "--requests", "60", "--input-tokens",
-                                                     "8", "--output-tokens", "8", "--warmup", "0"});
-  // The second level's events are written while its 60 requests of 80 ms go one after the other.
+  const pid_t child = StartProgram(dir_ / "client", {"load", url_, "--clients", "8,1", "--requests", "60", "--repeats", "2",
+                                                     "--input-tokens", "8", "--output-tokens", "8", "--warmup", "0"});
+  // One measurement has ended, and another has written the events of some requests.
   const auto begun = [&] {
-    if (!fs::exists(dir_ / "client/results") || fs::is_empty(dir_ / "client/results")) return false;
-    std::error_code missing;
-    const auto bytes = fs::file_size(RunDir() / "events/clients-1-0.0.bin", missing);
-    return !missing && bytes > kEventsOfSomeRequests;
+    if (!fs::exists(dir_ / "client/results")) return false;
+    for (const auto& run : fs::directory_iterator(dir_ / "client/results")) {
+      if (!fs::exists(run.path() / "measurements")) continue;
+      int written = 0;
+      for (const auto& measurement : fs::directory_iterator(run.path() / "measurements")) {
+        std::error_code missing;
+        const auto bytes = fs::file_size(measurement.path() / "events.0.bin", missing);
+        written += !missing && bytes > kEventsOfSomeRequests;
+      }
+      return written >= 2;
+    }
+    return false;
   };
   while (!begun()) {
     ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << ReadFile(dir_ / "client/err").value();
@@ -187,16 +218,17 @@ TEST_F(LoadProgram, AKillLosesNoMeasurementThatHadEnded) {
   ASSERT_EQ(partial.exit_code, 0) << partial.err;
   const Json before = ParseJson(partial.out).value();
   EXPECT_EQ(before.at("complete"), false);
-  ASSERT_EQ(before.at("cells").size(), 2u);
-  EXPECT_EQ(before.at("cells").at(0).at("whole").at("completed"), 60);
-  EXPECT_GT(before.at("cells").at(1).at("whole").at("completed"), 0) << "what was written before is there";
+  const std::map<std::string, Json> kept = WholeMeasurements(before);
+  EXPECT_GE(kept.size(), 1u) << "what had ended is there";
 
   const Outcome resumed = Load({"--resume", RunDir().filename().string(), "--json"});
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   const Json after = ParseJson(resumed.out).value();
   EXPECT_EQ(after.at("complete"), true);
-  EXPECT_EQ(after.at("cells").at(0).at("whole"), before.at("cells").at(0).at("whole")) << "not measured again";
-  EXPECT_EQ(after.at("cells").at(1).at("whole").at("completed"), 60);
+  const std::map<std::string, Json> all = WholeMeasurements(after);
+  EXPECT_EQ(all.size(), 4u);
+  for (const auto& [name, measurement] : all) EXPECT_EQ(measurement.at("load").at("whole").at("completed"), 60) << name;
+  for (const auto& [name, measurement] : kept) EXPECT_EQ(all.at(name), measurement) << "not measured again";
 }
 
 }  // namespace

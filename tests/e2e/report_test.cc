@@ -66,10 +66,11 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
 
   const Outcome csv = Call({"report", run, "other", "--format", "csv"});
   ASSERT_EQ(csv.exit_code, 0) << csv.err;
-  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 1 + 2 * 4) << "one header, two systems at two concurrencies each";
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 1 + 2 * (4 + 8))
+      << "one header; of each run two systems at two levels, and each of them measured twice";
   EXPECT_EQ(ParseJson(Call({"report", run, "other", "--json"}).out).value().size(), 2u);
   EXPECT_THAT(Call({"report", run, "--format", "html"}).out, testing::StartsWith("<!DOCTYPE html>"));
-  EXPECT_THAT(Call({"report", run, "--format", "markdown"}).out, testing::StartsWith("# moecap run "));
+  EXPECT_THAT(Call({"report", run, "--format", "markdown"}).out, testing::StartsWith("# moecap experiment"));
 
   // Two systems, two concurrencies and two repetitions: eight loads.
   const Outcome vllm = Call({"report", run, "--format", "vllm", "--save-detailed", "--percentile-metrics", "ttft,e2el"});
@@ -104,7 +105,6 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
            {{"report", run, "--format", "htm"}, {"htm", "did you mean \"html\"", "markdown"}},
            {{"report", run, "missing", "--format", "csv", "--write-to", "bad"}, {"missing", "not a stored run"}},
            {{"report", run, run}, {"given twice"}},
-           {{"report", run, "--all"}, {"--write-to"}},
            {{"report", run, "--format", "upstream"}, {"--write-to"}},
            {{"report", run, "--compat", "wrk"}, {"no view of 'wrk'", "vllm"}},
            {{"report", run, "--compat", "vllm", "--format", "svg"}, {"--compat has the formats"}},
@@ -118,7 +118,8 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
     EXPECT_EQ(outcome.out, "");
   }
   // A folder that lost a file is named, and nothing of the others is written.
-  for (const char* file : {"passes.jsonl", "requests.jsonl", "manifest.json"}) {
+  for (const char* file : {"measurements/F16-clients-3-0/plan.jsonl", "measurements/F16-clients-3-0/answers.jsonl",
+                           "measurements/F16-clients-3-0/passes.jsonl", "manifest.json"}) {
     const fs::path kept = dir_ / "kept";
     fs::rename(other / file, kept);
     const Outcome outcome = Call({"report", run, other.string(), "--all", "--write-to", "bad"});
@@ -139,7 +140,7 @@ TEST_F(ReportCli, UpstreamFilesKeepTheUtilisation) {
   const Json summary = Run("[{name: F16}]");
   ASSERT_TRUE(summary.is_object());
   ASSERT_EQ(Call({"report", summary["run_id"].get<std::string>(), "--format", "upstream", "--write-to", "up"}).exit_code, 0);
-  const double bandwidth = summary["host"]["peak_bandwidth_bytes_per_s"].get<double>();
+  const double bandwidth = summary["systems"][0]["machine"]["peak_bandwidth_bytes_per_s"].get<double>();
   for (const int cell : {0, 1}) {
     const int concurrency = cell == 0 ? 1 : 3;
     fs::path detailed;

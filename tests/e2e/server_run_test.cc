@@ -127,8 +127,8 @@ TEST_F(ServerRun, MeasuresScoresAndKeepsTheKeyOut) {
   ASSERT_TRUE(json.ok()) << run.out;
   const Json& system = (*json)["systems"][0];
   EXPECT_THAT(system["description"].get<std::string>(), HasSubstr("vLLM 0.31.0, tiny at http://localhost:"));
-  EXPECT_EQ(system["cells"][0]["accuracy"], 0.5);
-  EXPECT_EQ(system["cells"][0]["failed"], 0);
+  EXPECT_EQ(system["cells"][0]["figures"]["accuracy"], 0.5);
+  EXPECT_EQ(system["cells"][0]["figures"]["failed"], 0);
   const std::string stored = StoredText();
   EXPECT_THAT(stored, HasSubstr("\"tokens_source\":\"token-ids\""));
   EXPECT_THAT(stored, HasSubstr("\"chunk_tokens\":[2,1]"));
@@ -142,7 +142,7 @@ TEST_F(ServerRun, ThisHostIsNeitherPriceNorMeterOfAServer) {
   const Outcome run = Run(url, "SESAME=sk-sesame");
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const auto json = ParseJson(run.out);
-  const Json& cell = (*json)["systems"][0]["cells"][0];
+  const Json& cell = (*json)["systems"][0]["cells"][0]["figures"];
   for (const char* key : {"usd_per_request", "usd_per_million_output_tokens", "energy_wh", "joules_per_token"})
     EXPECT_TRUE(cell.at(key).is_null()) << key << " " << cell.at(key);
   EXPECT_THAT(run.err, Not(HasSubstr("energy is an estimate")));
@@ -164,7 +164,7 @@ TEST_F(ServerRun, ASystemThatAnswersNothingFailsTheRunAfterItIsStored) {
   EXPECT_THAT(run.err, HasSubstr("503"));
   const auto json = ParseJson(run.out);
   ASSERT_TRUE(json.ok()) << run.out;
-  EXPECT_EQ((*json)["systems"][0]["cells"][0]["failed"], 6);
+  EXPECT_EQ((*json)["systems"][0]["cells"][0]["figures"]["failed"], 6);
   EXPECT_THAT(StoredText(), HasSubstr("\"complete\": true"));
 }
 

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 #include <unordered_map>
@@ -125,6 +126,16 @@ Result<EventLogHeader> HeaderFromJson(const std::string& text) {
   }
 }
 
+// Whether all are times that a clock can have shown: differences of such times stay within 64 bits.
+bool AreInstants(std::initializer_list<int64_t> times_ns) {
+  constexpr int64_t kMost = int64_t{1} << 61;
+  return std::ranges::all_of(times_ns, [](int64_t ns) { return ns >= -kMost && ns <= kMost; });
+}
+
+Status CheckInstants(std::initializer_list<int64_t> times_ns) {
+  return AreInstants(times_ns) ? Status() : BadInput("an event's time makes no sense");
+}
+
 // Feeds events to the same recorder that a run uses.
 class Replay {
  public:
@@ -177,6 +188,7 @@ class Replay {
       case kSend: {
         SendEvent event;
         RETURN_IF_ERROR(Take(payload, event));
+        RETURN_IF_ERROR(CheckInstants({event.intended_ns, event.at_ns}));
         ASSIGN_OR_RETURN(std::string id, TakeText(payload, head.value));
         recorder_.OnSend(std::move(id), 0, static_cast<int>(event.client), event.intended_ns, event.at_ns);
         return {};
@@ -184,6 +196,7 @@ class Replay {
       case kNotIssued: {
         NotIssuedEvent event;
         RETURN_IF_ERROR(Take(payload, event));
+        RETURN_IF_ERROR(CheckInstants({event.intended_ns}));
         ASSIGN_OR_RETURN(std::string id, TakeText(payload, head.value));
         recorder_.OnNotIssued(std::move(id), static_cast<int>(event.client), event.intended_ns);
         return {};
@@ -209,6 +222,7 @@ class Replay {
   Status OneChunk(const Head& head, std::string_view& payload) {
     ChunkEvent event;
     RETURN_IF_ERROR(Take(payload, event));
+    RETURN_IF_ERROR(CheckInstants({event.at_ns}));
     RETURN_IF_ERROR(Count(head.value));
     Chunk chunk;
     chunk.arrival_ns = event.at_ns;
@@ -244,6 +258,9 @@ class Replay {
         event.output_tokens > kMostTokens) {
       return BadInput("the end of a request makes no sense");
     }
+    const Timings& timings = event.timings;
+    RETURN_IF_ERROR(CheckInstants({timings.connect_start_ns, timings.connected_ns, timings.sent_ns, timings.headers_ns,
+                                   timings.first_byte_ns, timings.end_ns}));
     RETURN_IF_ERROR(Count(event.output_tokens));
     Completion completion;
     if (const auto details = details_.find(head.ticket); details != details_.end()) {
@@ -448,6 +465,7 @@ Result<EventLog> ParseEventLog(std::string_view bytes) {
     if (payload.size() < head.bytes || Checksum(head.type, payload) != head.checksum) break;
     if (head.type == kHeaderFrame && !replay) {
       ASSIGN_OR_RETURN(log.header, HeaderFromJson(std::string(payload)));
+      RETURN_IF_ERROR(CheckInstants({log.header.origin_ns}));
       replay.emplace(log.header);
     } else if (head.type == kEventFrame && replay) {
       RETURN_IF_ERROR(replay->Frame(payload));

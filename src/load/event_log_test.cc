@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <limits>
 
 #include "base/fs.h"
 #include "load/open_loop.h"
@@ -124,6 +125,28 @@ TEST(EventLog, SplitsWhatOneEventCannotHold) {
 }
 
 // Cut anywhere, a log is the beginning of the run; never garbage, never an error once its header is whole.
+TEST(EventLog, RefusesTimesThatNoClockShows) {
+  const FakeClock clock;
+  constexpr int64_t kFar = std::numeric_limits<int64_t>::min() + 7;
+  const auto error = [&](const EventLogHeader& header, int64_t send_ns, int64_t chunk_ns, int64_t connect_ns) {
+    auto writer = EventLogWriter::Create(TestFile(), header, clock);
+    writer->OnSend(0, "p", 0, send_ns, send_ns);
+    writer->OnChunk(0, {.arrival_ns = chunk_ns});
+    Completion completion;
+    completion.timings.connect_start_ns = connect_ns;
+    completion.timings.connected_ns = 1;
+    writer->OnFinish(0, completion);
+    CHECK(writer->Close().ok());
+    const auto log = ReadEventLog(TestFile());
+    return log.ok() ? "" : log.error().message;
+  };
+  EXPECT_EQ(error({}, 1, 2, 1), "");
+  EXPECT_THAT(error({{}, kFar, ""}, 1, 2, 1), HasSubstr("time makes no sense"));
+  EXPECT_THAT(error({}, kFar, 2, 1), HasSubstr("time makes no sense"));
+  EXPECT_THAT(error({}, 1, kFar, 1), HasSubstr("time makes no sense"));
+  EXPECT_THAT(error({}, 1, 2, kFar), HasSubstr("time makes no sense"));
+}
+
 TEST(EventLog, CutAnywhereItIsAPrefix) {
   FakeClock clock;
   const LoadResult recorded = RunWithLog(TestFile(), clock);

@@ -85,8 +85,11 @@ Document ComparisonDocument(const Comparison& comparison) {
   Document document;
   document.kind = "comparison";
   document.title = Title(comparison);
-  if (comparison.baseline < comparison.cells.size())
-    document.subtitle = fmt::format("baseline: {}", comparison.cells[comparison.baseline].label);
+  document.subtitle = comparison.judgement.level.empty() ? "" : fmt::format("at {}", comparison.judgement.level);
+  if (comparison.baseline < comparison.cells.size()) {
+    document.subtitle +=
+        fmt::format("{}baseline: {}", document.subtitle.empty() ? "" : "; ", comparison.cells[comparison.baseline].label);
+  }
   document.warnings = comparison.warnings;
   for (std::string& warning : WarningsOf(cells)) document.warnings.push_back(std::move(warning));
   document.headline = comparison.judgement.verdicts.headline;

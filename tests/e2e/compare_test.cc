@@ -91,9 +91,9 @@ TEST_F(CompareCli, NoLineIsWiderThanEightyCells) {
 }
 
 TEST_F(CompareCli, WritesItsFiles) {
-  ASSERT_EQ(Call({"compare", "first", "--write-to", "out"}).exit_code, 0);
+  ASSERT_EQ(Call({"compare", "first", "--write-to", "written"}).exit_code, 0);
   for (const char* name : {"comparison.json", "comparison.md", "comparison.csv", "comparison.html"})
-    EXPECT_TRUE(fs::exists(dir_ / "out" / name)) << name;
+    EXPECT_TRUE(fs::exists(dir_ / "written" / name)) << name;
 }
 
 // A run and a load test of version 0.1 are cells like others.

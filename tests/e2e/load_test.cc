@@ -55,7 +55,13 @@ class LoadProgram : public testing::Test {
     args.insert(args.begin(), "load");
     return CallProgram(dir_ / "client", args);
   }
-  fs::path RunDir() const { return fs::directory_iterator(dir_ / "client/results")->path(); }
+  fs::path RunDir() const {
+    for (const auto& entry : fs::directory_iterator(dir_ / "client/results")) {
+      if (entry.is_directory()) return entry.path();
+    }
+    ADD_FAILURE() << "no run is stored";
+    return dir_;
+  }
 
   fs::path dir_;
   pid_t mock_ = 0;

@@ -132,6 +132,7 @@ void ExpectRadarAndTables(Verdicts& expected) {
   expected["utilisation/multi-node"] = expected["utilisation/azure-burst"] = "not computable";
   expected["overhead_cost/profiling-overhead"] = Verdict((24 - 20.) / 20 <= 0.027);
   expected["overhead_cost/prefill-throughput"] = expected["overhead_cost/lighter-server"] = "not computable";
+  expected["overhead_cost/decision-matrix"] = "not computable";
   // 8 x 15000 for the accelerators and at least 27 USD for each of 2048 GiB of DRAM.
   expected["overhead_cost/server-8xa100"] = Verdict(8 * 15000. + 2048 * 27. + 2 * 11500 <= 176500);
   expected["overhead_cost/rtx-6000-ada-power"] = Verdict(Rounds(300, 300, 1));

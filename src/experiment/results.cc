@@ -236,6 +236,17 @@ Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
     return {};
   }));
   if (is_load01 || !measurement.complete) return facts;
+  const bool answered = std::ranges::any_of(facts.records.requests,
+                                            [](const record::RequestRecord& request) { return !request.token_s.empty(); });
+  const auto require = [&](bool expected, const char* name) -> Status {
+    std::error_code error;
+    const fs::path file = Folder(measurement.name) / name;
+    if (!expected || !answered || fs::exists(file, error)) return {};
+    return BadInput(fmt::format("{} is missing; copy the whole folder of the run again", file.string()));
+  };
+  RETURN_IF_ERROR(require(manifest_.problems > 0, kAnswersFile));
+  const PricedSystem* system = manifest_.FindSystem(measurement.system);
+  RETURN_IF_ERROR(require(system && system->description.in_process, kPassesFile));
   RETURN_IF_ERROR(ReadAnswers(Folder(measurement.name) / kAnswersFile, facts.records.requests));
   std::error_code error;
   if (!fs::exists(Folder(measurement.name) / kPassesFile, error)) return facts;

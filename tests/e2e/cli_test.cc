@@ -144,7 +144,7 @@ TEST_F(Cli, AnInterruptKeepsWhatWasMeasuredAndAResumeFinishesIt) {
   const Outcome outcome = Finish(child);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("interrupted"), HasSubstr("--resume")));
-  EXPECT_THAT(outcome.out, HasSubstr("INCOMPLETE"));
+  EXPECT_THAT(outcome.out, HasSubstr("Not complete"));
   const fs::path run = OnlyRun();
   Json manifest = ParseJson(ReadFile(run / "manifest.json").value()).value();
   EXPECT_EQ(manifest["complete"], false);
@@ -204,7 +204,7 @@ TEST_F(Cli, BadInputIsOneLineWithARemedy) {
   Write("bad.yaml", "model: " + model + "\nsystems: [{}]\ndataset: {path: " + Dataset().string() + "}\nconcurrency: 0\n");
   ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:4", "concurrency"});
   Write("bad.yaml", "model: " + model + "\nsystems: [{}]\ndataset: {path: " + Dataset().string() + "}\nconcurrency: [0]\n");
-  ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:4", "\"concurrency\" is 0"});
+  ExpectRefused({"run", "bad.yaml"}, {"bad.yaml:4", "\"concurrency\" must be a whole number from 1"});
   Write("bad.yaml", Config("context_tokens: 16\n"));
   ExpectRefused({"run", "bad.yaml"}, {"does not fit a context of 16", "set context_tokens to"});
   Write("bad.yaml", Config("context_tokens: 100000\n"));

@@ -95,8 +95,8 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
 
   const Outcome all = Call({"report", run, "other", "--all", "--write-to", "written/new"});
   ASSERT_EQ(all.exit_code, 0) << all.err;
-  for (const char* file : {"report.txt", "report.html", "report.md", "report.csv", "summary.json", "cap-radar.svg", "tpot.svg",
-                           "expert-share-0.svg"})
+  for (const char* file : {"report.txt", "report.html", "report.md", "report.csv", "summary.json", "cap-radar.svg",
+                           "tpot-by-level.svg", "expert-share-0.svg"})
     EXPECT_TRUE(fs::exists(dir_ / "written/new/other" / file)) << file;
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_ / "written/new" / run / "vllm"), fs::directory_iterator()), 8);
   EXPECT_TRUE(fs::exists(dir_ / "written/new" / run / "upstream/0-F16-c1/tiny-moe-f16.gguf"));

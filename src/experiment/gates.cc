@@ -225,9 +225,8 @@ std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
 
 std::vector<Gate> WorstOf(std::span<const std::vector<Gate>> gates) {
   const auto badness = [](const Gate& gate) {
-    const double distance = !gate.value ? 0 : gate.at_least ? gate.bound - *gate.value : *gate.value - gate.bound;
     const int state = gate.state == Gate::State::kTripped ? 2 : gate.state == Gate::State::kPassed ? 1 : 0;
-    return std::pair(state, distance);
+    return std::pair(state, metrics::Excess(gate));
   };
   std::vector<Gate> worst;
   for (const std::vector<Gate>& measurement : gates) {

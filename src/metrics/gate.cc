@@ -34,6 +34,11 @@ Gate NotMeasured(Gate gate, std::string why) {
   return gate;
 }
 
+double Excess(const Gate& gate) {
+  if (!gate.value) return 0;
+  return gate.at_least ? gate.bound - *gate.value : *gate.value - gate.bound;
+}
+
 bool AnyTripped(std::span<const Gate> gates) {
   return std::ranges::any_of(gates, [](const Gate& gate) { return gate.tripped(); });
 }

@@ -38,6 +38,9 @@ Gate JudgeIfKnown(Gate gate, std::optional<double> value, std::string when_tripp
 // The gate with the reason why it cannot be judged.
 Gate NotMeasured(Gate gate, std::string why);
 
+// How far the value lies beyond the bound, in the gate's unit; negative within it, 0 without a value.
+double Excess(const Gate& gate);
+
 bool AnyTripped(std::span<const Gate> gates);
 
 // The explanation of each tripped gate, in order.

@@ -37,20 +37,16 @@ Table FirstTable(std::span<const ShownCell> cells) {
 std::vector<std::string> WarningsOf(std::span<const ShownCell> cells) {
   struct Trip {
     const metrics::Gate* worst;
-    double excess;  // of the value over the bound
     std::vector<std::string> where;
   };
   std::vector<Trip> trips;
-  const auto excess = [](const metrics::Gate& gate) {
-    return gate.at_least ? gate.bound - gate.value.value_or(0) : gate.value.value_or(0) - gate.bound;
-  };
   for (const ShownCell& shown : cells) {
     for (const metrics::Gate& gate : shown.cell->gates) {
       if (!gate.tripped()) continue;
       const auto same = [&](const Trip& trip) { return trip.worst->name == gate.name; };
       auto found = std::ranges::find_if(trips, same);
-      if (found == trips.end()) found = trips.insert(trips.end(), {&gate, excess(gate), {}});
-      if (excess(gate) > found->excess) *found = {&gate, excess(gate), std::move(found->where)};
+      if (found == trips.end()) found = trips.insert(trips.end(), {&gate, {}});
+      if (metrics::Excess(gate) > metrics::Excess(*found->worst)) found->worst = &gate;
       found->where.push_back(shown.Name());
     }
   }

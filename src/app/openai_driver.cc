@@ -181,6 +181,8 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const experiment::S
   description.name = system.name;
   description.engine = connection.ServerName();
   description.in_process = false;
+  description.on_this_machine =
+      std::ranges::any_of(connection.options.http.urls, [](const net::Url& url) { return net::IsLoopback(url.host); });
   description.url = connection.url;
   description.api = openai::Name(connection.options.profile.api);
   description.model.id = connection.options.profile.model;

@@ -268,7 +268,7 @@ TEST(Config, NamesWhatIsWrongInALoad) {
   EXPECT_THAT(error("load: {users: 2}\n"), testing::HasSubstr("conversations"));
   EXPECT_THAT(error("load: {replay: true}\n"), testing::HasSubstr("trace"));
   EXPECT_THAT(error("load: {clients: 2, cancel_share: 0.5}\n"), testing::HasSubstr("open loop"));
-  EXPECT_THAT(error("load: {clients: 2}\nthreads: 4\n"), testing::HasSubstr("fewer threads"));
+  EXPECT_THAT(error("load: {clients: 2}\nthreads: 4\n"), testing::HasSubstr("use fewer (client_threads, --threads)"));
   EXPECT_THAT(error("load: {rates_per_s: 1}\nsearch: {}\n"), testing::HasSubstr("objectives"));
   EXPECT_THAT(error("objectives: {ttft_s: 0}\n"), testing::HasSubstr("c.yaml:2"));
   EXPECT_THAT(error("duration_s: 0\n"), testing::HasSubstr("above 0"));

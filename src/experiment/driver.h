@@ -26,9 +26,10 @@ struct SystemDevices {
 
 struct SystemDescription {
   std::string name;
-  std::string engine;       // "llama.cpp v0.5.0 (CPU)", "vLLM 0.11.0"
-  std::string description;  // one line for the report
-  bool in_process = true;   // the model runs in this process: this machine's counters and ceilings are the system's
+  std::string engine;           // "llama.cpp v0.5.0 (CPU)", "vLLM 0.11.0"
+  std::string description;      // one line for the report
+  bool in_process = true;       // the model runs in this process: this machine's counters and ceilings are the system's
+  bool on_this_machine = true;  // it shares this machine with the client; any server of several
   // Of an engine in this process.
   std::string model_file;
   uint64_t model_file_bytes = 0;

@@ -31,6 +31,8 @@ constexpr double kMostCpuShare = 0.7;
 constexpr double kLeastAchievedShare = 0.99;
 constexpr double kLeastHeadRoom = 5;
 constexpr double kMostErrorShare = 0.01;
+// Remedies name the key of a configuration and, where there is one, the flag of `moecap load`.
+constexpr const char* kMoreThreads = "more client threads (client_threads, --threads)";
 
 template <typename T>
 double QuantileOf(const std::vector<T>& samples, double q) {
@@ -59,10 +61,9 @@ double BoundOf(double least_s, const GateFacts& facts) {
 }
 
 std::string Remedy(const GateFacts& facts) {
-  if (!IsLoopback(facts.system.description.url)) return "give it more client threads (--threads) or an idle core";
+  if (!facts.system.description.on_this_machine) return fmt::format("give it {} or an idle core", kMoreThreads);
   return "server and client share this machine, so more threads cannot help: leave a core to the client (taskset), or run it "
-         "on "
-         "another machine";
+         "on another machine";
 }
 
 Gate PacingGate(const GateFacts& facts) {
@@ -92,7 +93,7 @@ Gate CpuGate(const GateFacts& facts) {
   Gate gate = MakeGate("client CPU per thread", kMostCpuShare, "share");
   if (facts.facts.records.loop_s <= 0) return NotMeasured(gate, "the measurement took no time");
   return Judge(gate, facts.facts.records.cpu_s / facts.facts.records.loop_s,
-               "the client's threads are nearly busy: add client threads (--threads)");
+               fmt::format("the client's threads are nearly busy: give it {}", kMoreThreads));
 }
 
 Gate AchievedGate(const GateFacts& facts) {
@@ -174,10 +175,9 @@ Gate CacheGate(const PlannedRequests& requests) {
   Gate gate = MakeGate("cached more than planned", 0, "requests");
   const auto contaminated = requests.Count(&PlanMismatch::cache);
   if (!contaminated) return NotMeasured(gate, "the server does not tell what it took from its prefix cache");
-  return Judge(
-      gate, *contaminated,
-      "the server answered from what earlier runs left in its prefix cache: set flush_cache, or salt: unique where the "
-      "server knows cache_salt");
+  return Judge(gate, *contaminated,
+               "the server answered from what earlier runs left in its prefix cache: set flush_cache (--flush-cache), or salt: "
+               "unique (--salt unique) where the server knows cache_salt");
 }
 
 Gate CountingGate(const GateFacts& facts) {
@@ -217,7 +217,7 @@ std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
     gates = {PacingGate(facts),    ReceiveGate(facts),  CpuGate(facts),     AchievedGate(facts),
              HeldBackGate(facts),  HeadRoomGate(facts), ErrorGate(facts),   InputGate(requests),
              OutputGate(requests), CacheGate(requests), CountingGate(facts)};
-    if (use) quiet = metrics::ClientQuietGates(*use, IsLoopback(system.url));
+    if (use) quiet = metrics::ClientQuietGates(*use, system.on_this_machine);
   }
   std::ranges::move(quiet, std::back_inserter(gates));
   return gates;
@@ -255,12 +255,6 @@ std::optional<Gate> JudgeRepetitions(std::span<const Facts* const> repetitions) 
   }
   return Judge(MakeGate("same tokens in every repetition", 0, "requests"), differing,
                "repetitions generated different tokens; greedy decoding of one engine should not");
-}
-
-bool IsLoopback(const std::string& url) {
-  const size_t begin = url.find("://");
-  const std::string host = begin == std::string::npos ? url : url.substr(begin + 3);
-  return host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
 }
 
 }  // namespace moecap::experiment

@@ -39,7 +39,4 @@ std::vector<metrics::Gate> WorstOf(std::span<const std::vector<metrics::Gate>> g
 // Null for fewer than two.
 std::optional<metrics::Gate> JudgeRepetitions(std::span<const Facts* const> repetitions);
 
-// Whether `url` names this machine.
-bool IsLoopback(const std::string& url);
-
 }  // namespace moecap::experiment

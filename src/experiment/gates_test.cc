@@ -51,7 +51,7 @@ class GatesTest : public testing::Test {
   std::vector<Gate> All() {
     measurement.level.kind = kind;
     system.description.in_process = false;
-    system.description.url = "http://far:1";
+    system.description.on_this_machine = on_this_machine;
     system.head_room = head_room;
     const metrics::LoadFigures load = metrics::DescribeLoad(records.requests, {});
     const Facts facts{records, plan};
@@ -65,6 +65,7 @@ class GatesTest : public testing::Test {
   load::LoadResult records;
   std::vector<PlanEntry> plan;
   std::optional<HeadRoom> head_room;
+  bool on_this_machine = false;
 };
 
 TEST_F(GatesTest, ACleanRunTripsNone) {
@@ -95,6 +96,18 @@ TEST_F(GatesTest, LagsAreJudgedByWhatTheyDistort) {
   for (record::RequestRecord& request : records.requests) request.token_s = {request.send_s + 0.004, request.send_s + 0.2};
   EXPECT_EQ(StateOf("receive delay p99"), Gate::State::kTripped) << "half of the time to the first token";
   EXPECT_NEAR(Find("receive delay p99").bound, 0.0005, 1e-9) << "never below what an idle machine shows";
+}
+
+// What helps is named as the user writes it, in a file or on the command line; what cannot help is not.
+TEST_F(GatesTest, RemediesFitWhereTheServerRuns) {
+  for (record::RequestRecord& request : records.requests) request.send_s += 0.006;
+  records.receive_delay_s = {6e-3F};
+  records.cpu_s = 8;
+  for (const char* name : {"pacing lag p99", "receive delay p99", "client CPU per thread"})
+    EXPECT_THAT(Find(name).explanation, HasSubstr("(client_threads, --threads)")) << name;
+  on_this_machine = true;
+  for (const char* name : {"pacing lag p99", "receive delay p99"})
+    EXPECT_THAT(Find(name).explanation, HasSubstr("server and client share this machine")) << name;
 }
 
 TEST_F(GatesTest, WhatWeCancelledIsNoError) {

@@ -116,8 +116,8 @@ Status CheckOpenLoop(const Config& config) {
     return BadInput("load.most_in_flight limits an open loop; clients and users have as many in flight as there are of them");
   for (const double level : config.load.levels) {
     if (level < config.client_threads && !config.search) {
-      return BadInput(fmt::format("{} {} cannot be divided among {} threads; use fewer threads", level, Name(config.load.kind),
-                                  config.client_threads));
+      return BadInput(fmt::format("{} {} cannot be divided among {} client threads; use fewer (client_threads, --threads)",
+                                  level, Name(config.load.kind), config.client_threads));
     }
   }
   return {};

@@ -80,6 +80,7 @@ Result<Manifest> RunManifestFrom01(const Json& json) {
       PricedSystem system;
       ASSIGN_OR_RETURN(system.description, SystemFromJson(entry));
       system.description.in_process = !system.description.model.layers.empty();
+      system.description.on_this_machine = system.description.in_process;  // of a server it was not told
       system.cost = inputs;
       if (const auto pay = json.find("pay"); pay != json.end() && !pay->is_null())
         system.pay = *pay == "rent" ? cost::Pay::kRent : cost::Pay::kBuy;
@@ -128,6 +129,7 @@ Result<Manifest> LoadManifestFrom01(const Json& json) {
     SystemDescription& description = system.description;
     description.name = manifest.config.systems.front().name;
     description.in_process = false;
+    description.on_this_machine = false;  // not told
     target.at("server").get_to(description.engine);
     target.at("url").get_to(description.url);
     target.at("api").get_to(description.api);

@@ -63,6 +63,7 @@ void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("engine", system.engine);
   archive("description", system.description);
   archive("in_process", system.in_process);
+  archive("on_this_machine", system.on_this_machine);
   archive("model_file", system.model_file);
   archive("model_file_bytes", system.model_file_bytes);
   archive("model_file_xxh3", system.model_file_xxh3);

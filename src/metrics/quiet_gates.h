@@ -21,7 +21,7 @@ std::optional<double> DecodeIrregularity(std::span<const record::PassRecord> pas
 // involuntary switches, irregular passes.
 std::vector<Gate> InProcessQuietGates(const hardware::MachineUse& use, int threads, std::span<const record::PassRecord> passes);
 
-// For the client of a server. With `shares_machine` (a server at a loopback address) the server's own work cannot be told from
+// For the client of a server. With `shares_machine` (a server on this machine) the server's own work cannot be told from
 // other programs': instead of their share, how full the CPUs are is judged.
 std::vector<Gate> ClientQuietGates(const hardware::MachineUse& use, bool shares_machine);
 

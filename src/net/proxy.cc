@@ -9,10 +9,6 @@
 namespace moecap::net {
 namespace {
 
-bool IsLoopback(std::string_view host) {
-  return host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") || host == "::1";
-}
-
 // "example.com" and ".example.com" both match the domain and everything below it.
 bool Matches(std::string_view host, std::string_view pattern) {
   if (pattern == "*") return true;

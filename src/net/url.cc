@@ -1,6 +1,8 @@
 #include "net/url.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <charconv>
@@ -57,6 +59,14 @@ std::string Url::HostPort() const {
 }
 
 std::string Url::Origin() const { return fmt::format("{}://{}", tls ? "https" : "http", HostPort()); }
+
+bool IsLoopback(const std::string& host) {
+  if (host == "localhost" || host.ends_with(".localhost")) return true;
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
 
 Result<Url> ParseUrl(std::string_view text) {
   const auto bad = [&](std::string_view why) {

@@ -22,6 +22,10 @@ struct Url {
   std::string Origin() const;
 };
 
+// Whether `host`, written as in Url::host, names this machine: localhost and what ends in .localhost (RFC 6761), 127.0.0.0/8,
+// ::1. Nothing is looked up: another name or address of this machine is not known as one.
+bool IsLoopback(const std::string& host);
+
 // Error: kBadInput with the place and a remedy. Query and fragment are refused. The message never repeats userinfo.
 Result<Url> ParseUrl(std::string_view text);
 

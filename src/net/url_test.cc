@@ -42,6 +42,17 @@ std::string Chosen(const char* target, const ProxyEnvironment& environment) {
   return *proxy ? (*proxy)->HostPort() : "direct";
 }
 
+TEST(Url, LoopbackIsAHostNotABeginning) {
+  for (const char* here : {"http://localhost:8000", "http://LOCALHOST", "https://a.localhost", "http://127.0.0.1",
+                           "http://127.9.8.7:1", "http://[::1]:80"}) {
+    EXPECT_TRUE(IsLoopback(ParseUrl(here).value().host)) << here;
+  }
+  for (const char* far : {"http://localhost.example", "http://localhosts", "http://127.0.0.1.example", "http://127.example",
+                          "http://128.0.0.1", "http://[::2]"}) {
+    EXPECT_FALSE(IsLoopback(ParseUrl(far).value().host)) << far;
+  }
+}
+
 TEST(Proxy, IsChosenBySchemeAndExclusion) {
   const ProxyEnvironment environment{"http://plain:3128", "tunnel:8080", "example.com, .corp"};
   EXPECT_EQ(Chosen("http://server", environment), "plain:3128");

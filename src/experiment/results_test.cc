@@ -1,0 +1,115 @@
+// Folders on disk: what a damaged one says, what a resume compares, those of version 0.1.
+#include "experiment/results.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/fs.h"
+#include "experiment/model_json.h"
+#include "experiment/resume.h"
+#include "experiment/testing/experiment_fixture.h"
+
+namespace moecap::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+using cap::FigureId;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST_F(ExperimentTest, ASecondRunOfTheSameIdGetsAFolderOfItsOwn) {
+  const Config config = Parse(kEngines);
+  Experiment experiment = Prepare(config);
+  EXPECT_EQ(Create(config, experiment).manifest().run_id, "run");
+  const Results second = Create(config, experiment);
+  EXPECT_EQ(second.manifest().run_id, "run-2");
+  EXPECT_EQ(second.dir(), dir_ / "results" / "run-2");
+}
+
+TEST_F(ExperimentTest, NamesADamagedFolder) {
+  const Config config = Parse(kEngines);
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  const Measurement measurement = results.manifest().measurements.at(0);
+  const fs::path answers = results.dir() / "measurements" / measurement.name / "answers.jsonl";
+  const std::string text = ReadFile(answers).value();
+  ASSERT_TRUE(WriteFileAtomically(answers, text.substr(0, text.find('\n') + 1)).ok());
+  EXPECT_THAT(results.ReadFacts(measurement).error().message, HasSubstr("answers.jsonl is cut off"));
+  ASSERT_TRUE(WriteFileAtomically(results.dir() / kManifestName, "{\"schema\": 9}").ok());
+  EXPECT_THAT(Results::Open(results.dir()).error().message, HasSubstr("schema 9"));
+  EXPECT_THAT(Results::Open(dir_ / "nothing").error().message, HasSubstr("not a stored run"));
+}
+
+// Folders of version 0.1, with the figures that version printed.
+
+TEST_F(ExperimentTest, AResumeNamesWhatChanged) {
+  const Config config = Parse(kEngines);
+  Experiment experiment = Prepare(config);
+  const Manifest stored = Create(config, experiment).manifest();
+  EXPECT_THAT(ChangesSince(stored, stored), testing::IsEmpty());
+  Manifest now = stored;
+  now.systems[0].description.engine = "scripted 2";
+  now.systems[1].description.model_file_bytes = 7;
+  now.host.cpu_model = "another";
+  now.config.text += "seed: 2\n";
+  const auto changes = ChangesSince(stored, now);
+  ASSERT_EQ(changes.size(), 4u);
+  EXPECT_THAT(changes[0], HasSubstr("host"));
+  EXPECT_THAT(changes[1], HasSubstr("configuration"));
+  EXPECT_THAT(changes[2], HasSubstr("system A, engine: it was scripted, now it is scripted 2"));
+  EXPECT_THAT(changes[3], HasSubstr("system B, size"));
+  Manifest other = stored;
+  other.systems[1].description.model_file_xxh3 = "00";
+  EXPECT_THAT(ChangesSince(stored, other), ElementsAre(HasSubstr("content of")));
+}
+
+TEST(Version01, ARunOpens) {
+  const auto results = Results::Open(fs::path(MOECAP_SOURCE_DIR) / "tests/golden/run-0.1");
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.size(), 4u);
+  const auto summary = Summarize(*results);
+  ASSERT_TRUE(summary.ok()) << summary.error().message;
+  ASSERT_EQ(summary->systems.size(), 2u);
+  const cap::CellSummary& cell = summary->systems[0].cells.at(0);
+  EXPECT_EQ(cell.label, "2 clients");
+  EXPECT_EQ(cell.figures[FigureId::kRequests].value(), 4);
+  EXPECT_EQ(cell.figures[FigureId::kAccuracy].value(), 0);
+  EXPECT_NEAR(cell.figures[FigureId::kTtftMean].value(), 1.0646254405, 1e-9);
+  EXPECT_NEAR(cell.figures[FigureId::kTpotMean].value(), 0.1579547223369565, 1e-9);
+  EXPECT_NEAR(cell.figures[FigureId::kDecodeSMbu].value(), 0.002058166845189413, 1e-12);
+  EXPECT_TRUE(cell.figures[FigureId::kGoodput].has_value()) << "its service level";
+  auto resumed = Results::Open(fs::path(MOECAP_SOURCE_DIR) / "tests/golden/run-0.1");
+  EXPECT_THAT(resumed->PrepareResume().error().message, HasSubstr("version 0.1.0"));
+}
+
+TEST(Version01, ALoadTestOpens) {
+  const auto results = Results::Open(fs::path(MOECAP_SOURCE_DIR) / "tests/golden/load-0.1");
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  const auto summary = Summarize(*results);
+  ASSERT_TRUE(summary.ok()) << summary.error().message;
+  ASSERT_EQ(summary->systems.size(), 1u);
+  EXPECT_FALSE(summary->systems[0].in_process);
+  ASSERT_EQ(summary->systems[0].cells.size(), 2u);
+  EXPECT_EQ(summary->systems[0].cells[1].label, "2 clients");
+  EXPECT_EQ(summary->systems[0].cells[1].figures[FigureId::kCompleted].value(), 4);
+  EXPECT_EQ(summary->objectives.ttft_s, 1);
+}
+
+TEST(ModelJson, KeepsEveryFigure) {
+  const model::ModelSpec spec = SmallMoe();
+  const auto again = ModelSpecFromJson(ToJson(spec));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(ToJson(*again), ToJson(spec));
+  EXPECT_EQ(again->TotalParams(), spec.TotalParams());
+  EXPECT_EQ(again->ActiveParams(), spec.ActiveParams());
+  EXPECT_EQ(again->WeightBytes(), spec.WeightBytes());
+  EXPECT_EQ(again->KvElementsPerToken(), spec.KvElementsPerToken());
+  EXPECT_THAT(ModelSpecFromJson(Json::object()).error().message, HasSubstr("id"));
+}
+
+}  // namespace
+}  // namespace moecap::experiment

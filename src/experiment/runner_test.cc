@@ -1,0 +1,228 @@
+// What is sent, in which order, stored, resumed and found.
+#include "experiment/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "experiment/testing/experiment_fixture.h"
+
+namespace moecap::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+using cap::FigureId;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST_F(ExperimentTest, MeasuresEveryCellAndSharesTheRoutingOfEqualRepetitions) {
+  std::vector<ProgressUpdate> updates;
+  hooks.on_progress = [&](const ProgressUpdate& update) { updates.push_back(update); };
+  const Config config = Parse(std::string(kEngines) + "concurrency: [1, 2]\nrepeats: 2\n");
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  EXPECT_EQ(results.manifest().measurements.size(), 8u);
+  EXPECT_TRUE(results.manifest().complete);
+  EXPECT_EQ(log.routings, 4) << "one a cell, not one a repetition";
+  EXPECT_EQ(updates.back().done, 3);
+  EXPECT_EQ(updates.back().planned, 3);
+  EXPECT_EQ(updates.back().measurements, 8);
+  EXPECT_EQ(updates.back().measured, 7) << "the eighth goes on";
+
+  const Results opened = Results::Open(results.dir()).value();
+  for (const Measurement& measurement : opened.manifest().measurements) {
+    const auto facts = opened.ReadFacts(measurement);
+    ASSERT_TRUE(facts.ok()) << facts.error().message;
+    EXPECT_EQ(facts->records.requests.size(), 3u);
+    ASSERT_FALSE(facts->records.passes.empty());
+    for (const auto& pass : facts->records.passes) {
+      EXPECT_THAT(pass.distinct_experts, ElementsAre(2, 3));
+      EXPECT_EQ(pass.expert_counts.size(), 2u) << "stored once, read for every repetition";
+    }
+  }
+}
+
+TEST_F(ExperimentTest, EverySystemMeetsEveryLevelInEachRepetitionInAnOrderOfTheSeed) {
+  const Config config = Parse(std::string(kEngines) + "concurrency: [1, 2, 4]\nrepeats: 4\nseed: 3\n");
+  const std::vector<Planned> order = OrderOf(config);
+  ASSERT_EQ(order.size(), 24u);
+  std::set<std::string> orders;
+  for (size_t repeat = 0; repeat < 4; ++repeat) {
+    std::set<std::pair<size_t, double>> seen;
+    std::string text;
+    for (size_t i = 6 * repeat; i < 6 * (repeat + 1); ++i) {
+      EXPECT_EQ(order[i].repeat, static_cast<int>(repeat));
+      seen.emplace(order[i].system, order[i].level.value);
+      text += std::to_string(order[i].system) + Label(order[i].level);
+    }
+    for (size_t pair = 6 * repeat; pair < 6 * (repeat + 1); pair += 2)
+      EXPECT_EQ(order[pair].level, order[pair + 1].level) << "systems meet a level one right after the other";
+    EXPECT_EQ(seen.size(), 6u);
+    orders.insert(text);
+  }
+  EXPECT_GT(orders.size(), 1u) << "not the same order in every repetition";
+  const auto same = OrderOf(config);
+  for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(order[i].system, same[i].system);
+}
+
+TEST_F(ExperimentTest, AnInterruptIsListedEntersNoFigureAndAResumeFinishes) {
+  const Config config = Parse(std::string(kEngines) + "concurrency: [1, 2]\nrepeats: 2\n");
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  int64_t done = 0, last = 0;
+  hooks.on_progress = [&](const ProgressUpdate& update) {
+    done += std::max<int64_t>(0, update.done - last);
+    last = update.done;
+  };
+  hooks.stop_requested = [&] { return done >= 4; };
+  const Status stopped = experiment.Execute(results, hooks);
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().kind, ErrorKind::kInterrupted);
+  ASSERT_EQ(results.manifest().measurements.size(), 2u);
+  EXPECT_TRUE(results.manifest().measurements[0].complete);
+  const Measurement stump = results.manifest().measurements[1];
+  EXPECT_FALSE(stump.complete);
+  const auto partial = SummaryOf(results.dir());
+  EXPECT_FALSE(partial.complete);
+  int listed = 0;
+  for (const cap::SystemSummary& system : partial.systems) {
+    for (const cap::CellSummary& cell : system.cells) {
+      for (const cap::MeasurementSummary& measurement : cell.measurements) {
+        if (measurement.complete) continue;
+        ++listed;
+        EXPECT_EQ(measurement.ended_by, "interrupt");
+        EXPECT_FALSE(cell.figures[FigureId::kOutputRate].has_value()) << "a stump is no repetition";
+        EXPECT_EQ(cell.repeats, 0);
+      }
+    }
+  }
+  EXPECT_EQ(listed, 1);
+
+  auto reopened = Results::Open(results.dir());
+  ASSERT_TRUE(reopened.ok() && reopened->PrepareResume().ok());
+  log = {};
+  hooks = {};
+  Experiment again = Prepare(config);
+  ASSERT_TRUE(again.Execute(*reopened, hooks).ok());
+  EXPECT_EQ(reopened->manifest().measurements.size(), 8u);
+  EXPECT_EQ(log.routings, 3) << "the finished cell serves as reference";
+  EXPECT_TRUE(SummaryOf(results.dir()).complete);
+}
+
+TEST_F(ExperimentTest, MeasuresEveryLevelOfAServerAndFindsItAgainInTheFiles) {
+  const auto summary = Measure(
+      "server: {url: http://h}\nworkload: {input_tokens: 16, output_tokens: 4, requests: 50}\nload: {clients: [1, 4]}\n"
+      "repeats: 2\nwarmup_requests: 3\nflush_cache: true\n");
+  EXPECT_EQ(log.flushes, 4);
+  EXPECT_EQ(log.head_room_streams, 4);
+  EXPECT_EQ(log.seen.size(), 4u * 53);
+  EXPECT_TRUE(summary.complete);
+  const auto& cells = summary.systems.at(0).cells;
+  ASSERT_EQ(cells.size(), 2u);
+  EXPECT_EQ(cells[1].label, "4 clients");
+  EXPECT_EQ(cells[1].repeats, 2);
+  EXPECT_EQ(cells[1].measurements[0].load.whole.completed, 50);
+  EXPECT_NEAR(cells[1].measurements[0].load.concurrency.mean, 4, 0.3);
+  for (const cap::CellSummary& cell : cells) {
+    EXPECT_NEAR(cell.figures[FigureId::kRequestRate].value(), 100, 1) << "what the system can do, whatever the concurrency";
+    for (const metrics::Gate& gate : cell.gates) EXPECT_FALSE(gate.tripped()) << gate.name << ": " << gate.explanation;
+  }
+}
+
+// No prompt of one measurement, warm-up included, is one of another: nothing can be answered from a cache.
+TEST_F(ExperimentTest, NeverSendsAPromptTwice) {
+  Measure(
+      "server: {url: http://h}\nworkload: {input_tokens: 16, output_tokens: 1, requests: 40}\nload: {clients: 2}\nrepeats: "
+      "3\n");
+  std::set<std::vector<int32_t>> prompts;
+  std::set<std::string> salts;
+  for (const load::RequestSpec& spec : log.seen) {
+    prompts.insert(spec.prompt_token_ids);
+    salts.insert(spec.cache_salt);
+  }
+  EXPECT_EQ(prompts.size(), log.seen.size());
+  EXPECT_EQ(salts.size(), log.seen.size());
+}
+
+// A data set's prompts are the same in every repetition; salts keep them apart, and the warm-up takes other problems.
+TEST_F(ExperimentTest, ADataSetMeetsAColdCacheInEveryMeasurement) {
+  Measure(
+      "server: {url: http://h}\ndataset: {path: d.jsonl, problems: 2}\nload: {clients: 2}\nrepeats: 3\nwarmup_requests: 2\n");
+  std::set<std::string> salts, prompts;
+  for (const load::RequestSpec& spec : log.seen) {
+    salts.insert(spec.cache_salt);
+    if (spec.prompt.find("Question: c") != std::string::npos) prompts.insert(spec.prompt);
+    for (const char c : spec.cache_salt) EXPECT_TRUE(std::isalnum(c) || c == '.' || c == '_' || c == '-') << spec.cache_salt;
+    EXPECT_LE(spec.cache_salt.size(), 128u);
+  }
+  EXPECT_EQ(salts.size(), log.seen.size());
+  EXPECT_EQ(prompts.size(), 1u) << "the third problem is not measured: it warms up";
+}
+
+TEST_F(ExperimentTest, SystemsGetTheSamePromptsAtTheSameTimes) {
+  Measure(
+      "systems: [{name: A, server: {url: http://a}}, {name: B, server: {url: http://b}}]\n"
+      "workload: {input_tokens: 8, output_tokens: 1, requests: 4}\nwarmup_requests: 0\n");
+  ASSERT_EQ(log.seen.size(), 8u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(log.seen[i].prompt_token_ids, log.seen[i + 4].prompt_token_ids);
+    EXPECT_NE(log.seen[i].cache_salt, log.seen[i + 4].cache_salt);
+  }
+}
+
+TEST_F(ExperimentTest, KeepsTheScheduleItStores) {
+  const Config config =
+      Parse("server: {url: http://h}\nworkload: {input_tokens: 8, output_tokens: 1}\nload: {rates_per_s: 40}\nduration_s: 5\n");
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  const auto facts = results.ReadFacts(results.manifest().measurements.at(0));
+  ASSERT_TRUE(facts.ok()) << facts.error().message;
+  const auto& requests = facts->records.requests;
+  ASSERT_GT(requests.size(), 150u);
+  ASSERT_LE(requests.size(), facts->plan.size());
+  EXPECT_GT(*facts->plan.at(requests.size()).at_s, 5) << "the plan goes on where the duration ends";
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(requests[i].id, facts->plan[i].id);
+    EXPECT_NEAR(requests[i].intended_send_s, *facts->plan[i].at_s, 1e-9);
+  }
+}
+
+// 100 requests/s can be served; the search finds that and can be computed again from the files alone.
+TEST_F(ExperimentTest, FindsTheHighestRateAndRecomputesTheSearch) {
+  const auto summary = Measure(
+      "server: {url: http://h}\nworkload: {input_tokens: 8, output_tokens: 1, requests: 400}\n"
+      "load: {rates_per_s: 1, arrivals: constant}\nobjectives: {ttft_s: 0.05}\nsearch: {start: 10, target_share: 0.9}\n"
+      "warmup_requests: 0\n");
+  const auto& search = summary.systems.at(0).search;
+  ASSERT_TRUE(search && search->passes && search->fails);
+  EXPECT_LE(*search->passes, 102);
+  EXPECT_GE(*search->fails, 98);
+  EXPECT_GT(*search->passes, 90);
+  EXPECT_EQ(summary.systems[0].cells.size(), search->probes.size());
+}
+
+TEST_F(ExperimentTest, RefusesIdsWhereTheServerTakesText) {
+  log.takes_ids = false;
+  const Config config = Parse("server: {url: http://h}\nworkload: {requests: 3}\n");
+  const auto experiment = Experiment::Prepare(config, Factory(), clock);
+  ASSERT_FALSE(experiment.ok());
+  EXPECT_THAT(experiment.error().message, HasSubstr("text: true"));
+}
+
+TEST_F(ExperimentTest, BadInputIsFoundBeforeAnythingIsWritten) {
+  const auto prepare = [&](const std::string& text) { return Experiment::Prepare(Parse(text), Factory(), clock); };
+  EXPECT_THAT(prepare("systems: [{name: A, model: a}]\ndataset: {path: d.jsonl, problems: 9}\n").error().message,
+              HasSubstr("has 3"));
+  std::ofstream(dir_ / "long.jsonl") << "{\"question\":\"" << std::string(300, 'x') << "\",\"answer\":\"1\"}\n";
+  EXPECT_THAT(prepare("systems: [{name: A, model: a}, {name: B, model: b}]\ndataset: {path: long.jsonl}\n").error().message,
+              HasSubstr("system A: the prompt does not fit"));
+  EXPECT_FALSE(fs::exists(dir_ / "results"));
+}
+
+}  // namespace
+}  // namespace moecap::experiment

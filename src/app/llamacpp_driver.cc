@@ -163,10 +163,9 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
     ASSIGN_OR_RETURN(description.model, model::ReadGgufSpec(file));
     description.model.id = id;
   }
-  if (config.context_tokens > description.model.max_context && description.model.max_context > 0) {
+  if (const auto trained = description.model.max_context; trained && config.context_tokens > *trained) {
     return BadInput(fmt::format("context_tokens is {}, but {} was trained for {}; set context_tokens to {} or less",
-                                config.context_tokens, system.model.string(), description.model.max_context,
-                                description.model.max_context));
+                                config.context_tokens, system.model.string(), *trained, *trained));
   }
   description.devices = std::move(placed.devices);
   // On a GPU it is the GPU backend's choice, which is not known here.

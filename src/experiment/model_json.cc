@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 namespace moecap::experiment {
@@ -28,6 +29,10 @@ class Writer {
   void operator()(const char* key, const T& value) {
     json[key] = value;
   }
+  template <typename T>
+  void operator()(const char* key, const std::optional<T>& value) {
+    json[key] = value ? Json(*value) : Json(nullptr);
+  }
   Json json = Json::object();
 };
 
@@ -37,6 +42,10 @@ class Reader {
   template <typename T>
   void operator()(const char* key, T& value) {
     json.at(key).get_to(value);
+  }
+  template <typename T>
+  void operator()(const char* key, std::optional<T>& value) {
+    if (const Json& found = json.at(key); !found.is_null()) found.get_to(value.emplace());
   }
   const Json& json;
 };
@@ -173,6 +182,7 @@ Result<ModelSpec> ModelSpecFromJson(const Json& json) {
     ModelSpec spec;
     Reader reader(json);
     VisitModel(reader, spec);
+    if (spec.max_context == 0) spec.max_context.reset();  // version 0.1 wrote 0 where it was not known
     spec.ends = WeightsFromJson(json.at("ends"));
     spec.mtp = WeightsFromJson(json.at("mtp"));
     for (const Json& layer : json.at("layers")) spec.layers.push_back(LayerFromJson(layer));

@@ -60,7 +60,7 @@ EventLoop::EventLoop(Shared& shared, int replica, std::unique_ptr<Engine> engine
   info_ = {options_.dialect,
            options_.model_name,
            options_.model.vocab,
-           options_.model.max_context,
+           options_.model.max_context.value_or(0),
            options_.simulated ? options_.simulated->max_running : options_.timed.max_running,
            options_.simulated ? options_.simulated->roofline.devices : 1};
   out_.Clear();

@@ -83,8 +83,7 @@ FaultSet EventLoop::FaultsOf(const HttpRequest& request, const ApiRequest& api) 
 void EventLoop::HandleGeneration(Connection& connection, const HttpRequest& request, Route route, int64_t arrival_ns) {
   const bool asks_for_faults = !request.Header("x-mock-fault").empty() || request.body.find("mock_fault") != std::string::npos;
   if (options_.null_server && options_.faults.empty() && !asks_for_faults && ServeCanned(connection, request, route)) return;
-  auto parsed =
-      ParseApiRequest(options_.dialect, route, request.path, request.body, {options_.model.vocab, options_.model.max_context});
+  auto parsed = ParseApiRequest(options_.dialect, route, request.path, request.body, {info_.vocab, info_.max_context});
   if (const auto* error = std::get_if<ApiError>(&parsed)) {
     return AnswerError(connection, error->status, error->message, request.keep_alive);
   }
@@ -140,8 +139,8 @@ EngineRequest EventLoop::PlanRequest(const ApiRequest& api, int64_t arrival_ns) 
     natural = std::max<int64_t>(1, std::llround(options_.output_tokens->Draw(rng)));
   }
   natural = std::max(natural, std::min(api.min_tokens, limit));
-  if (options_.model.max_context > 0)
-    natural = std::min(natural, std::max<int64_t>(1, options_.model.max_context - static_cast<int64_t>(api.prompt.size())));
+  if (options_.model.max_context)
+    natural = std::min(natural, std::max<int64_t>(1, *options_.model.max_context - static_cast<int64_t>(api.prompt.size())));
   planned.output_tokens = std::min(natural, limit);
   planned.ends_with_eos = natural <= limit;
   return planned;
@@ -221,8 +220,7 @@ bool EventLoop::ServeCanned(Connection& connection, const HttpRequest& request, 
 }
 
 std::unique_ptr<CannedAnswer> EventLoop::MakeCanned(const HttpRequest& request, Route route) const {
-  auto parsed =
-      ParseApiRequest(options_.dialect, route, request.path, request.body, {options_.model.vocab, options_.model.max_context});
+  auto parsed = ParseApiRequest(options_.dialect, route, request.path, request.body, {info_.vocab, info_.max_context});
   auto* api = std::get_if<ApiRequest>(&parsed);
   if (api == nullptr || (KnowsModelNames(options_.dialect) && !api->model.empty() && api->model != options_.model_name))
     return nullptr;

@@ -91,7 +91,7 @@ Status FillEnds(const GgufFile& file, const GgufKeys& keys, ModelSpec& spec) {
     return BadInput(
         fmt::format("{} is {}, but 'token_embd.weight' has rows of {}", keys.Name("embedding_length"), *hidden, spec.hidden));
   }
-  spec.max_context = keys.Int("context_length").value_or(0);
+  spec.max_context = keys.Int("context_length");
   spec.tied_embedding = file.FindTensor("output.weight") == nullptr;
   return {};
 }

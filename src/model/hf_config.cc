@@ -134,7 +134,8 @@ Result<ModelSpec> SpecFromConfig(const Json& config, std::string id) {
   HfContext context{fields, formats, *family, 0, 0, {}};
   spec.hidden = context.hidden = fields.Need({"hidden_size", "d_model"});
   spec.vocab = fields.Need({"vocab_size"});
-  spec.max_context = fields.Optional({"max_position_embeddings", "max_seq_len", "model_max_length"}, 0);
+  if (const int64_t trained = fields.Optional({"max_position_embeddings", "max_seq_len", "model_max_length"}, 0); trained > 0)
+    spec.max_context = trained;
   spec.tied_embedding = fields.Flag("tie_word_embeddings", family->tied);
   // A list of block types says how many there are.
   const auto listed = static_cast<int64_t>(fields.Words("layers_block_type").size());

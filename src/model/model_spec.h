@@ -93,7 +93,7 @@ struct ModelSpec {
   bool tied_embedding = false;
   int64_t vocab = 0;
   int64_t hidden = 0;
-  int64_t max_context = 0;  // trained context length in tokens; 0 = not known
+  std::optional<int64_t> max_context;  // trained context length in tokens
 
   std::vector<LayerSpec> layers;  // without MTP layers
   WeightSet ends;                 // what is outside the layers: embedding, final norm, head (0 when tied), other

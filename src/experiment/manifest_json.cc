@@ -50,6 +50,7 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("client_loop_s", measurement.loop_s);
   archive("energy_j", measurement.energy_j);
   archive("routing_of", measurement.routing_of);
+  archive("file_bytes", measurement.file_bytes);
 }
 
 void Fields(auto& archive, JsonFieldsOf<HeadRoom> auto& head_room) {

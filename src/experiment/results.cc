@@ -104,18 +104,23 @@ void CopyEnd(const Measurement& measurement, load::LoadResult& records) {
   records.loop_s = measurement.loop_s;
 }
 
+// A file may hold more: a log that goes on, or a file of version 0.1 whose last records do not count.
+Status CheckSize(const fs::path& file, uint64_t bytes) {
+  std::error_code error;
+  const uint64_t size = fs::file_size(file, error);
+  if (error) return BadInput(fmt::format("{}: {}; copy the whole folder of the run again", file.string(), error.message()));
+  if (size >= bytes) return {};
+  return BadInput(
+      fmt::format("{} is cut off: it holds {} bytes, the manifest counts {}; copy the whole folder of the run again",
+                  file.string(), size, bytes));
+}
+
 // The whole lines of a part of a file.
 template <typename Record>
 Result<std::vector<Record>> ReadSlice(const fs::path& file, const FileSlice& slice,
                                       Result<std::vector<Record>> (*read)(const fs::path&, uint64_t, uint64_t)) {
-  std::error_code error;
-  const uint64_t size = fs::file_size(file, error);
   if (slice.begin == slice.end) return std::vector<Record>{};
-  if (error || size < slice.end) {
-    return BadInput(
-        fmt::format("{} is missing or cut off: the manifest counts {} bytes; copy the whole folder of the run again",
-                    file.string(), slice.end));
-  }
+  RETURN_IF_ERROR(CheckSize(file, slice.end));
   return read(file, slice.begin, slice.end);
 }
 
@@ -180,6 +185,11 @@ Status Results::End(Measurement measurement, const load::LoadResult& records) {
     RETURN_IF_ERROR(WriteFileAtomically(folder / kAnswersFile, text));
   }
   if (!records.passes.empty()) RETURN_IF_ERROR(WriteFileAtomically(folder / kPassesFile, Lines(records.passes)));
+  measurement.file_bytes.clear();
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(folder, error))
+    measurement.file_bytes[file.path().filename().string()] = file.file_size(error);
+  if (error) return Failed(fmt::format("{}: {}", folder.string(), error.message()));
   const auto entry = std::ranges::find(manifest_.measurements, measurement.name, &Measurement::name);
   CHECK(entry != manifest_.measurements.end());
   *entry = std::move(measurement);
@@ -192,6 +202,7 @@ Status Results::PrepareResume() {
                                 manifest_.run_id, manifest_.moecap_version));
   }
   std::erase_if(manifest_.measurements, [](const Measurement& measurement) { return !measurement.complete; });
+  for (const Measurement& measurement : manifest_.measurements) RETURN_IF_ERROR(CheckFiles(measurement));
   return WriteManifest();
 }
 
@@ -209,6 +220,11 @@ Status Results::MarkComplete() {
 
 fs::path Results::Folder(const std::string& name) const { return dir_ / "measurements" / name; }
 
+Status Results::CheckFiles(const Measurement& measurement) const {
+  for (const auto& [name, bytes] : measurement.file_bytes) RETURN_IF_ERROR(CheckSize(Folder(measurement.name) / name, bytes));
+  return {};
+}
+
 fs::path Results::EventLogFile(const std::string& name, int thread) const {
   if (manifest_.layout == Manifest::Layout::kLoad01) return dir_ / "events" / fmt::format("{}.{}.bin", name, thread);
   return Folder(name) / fmt::format("events.{}.bin", thread);
@@ -222,6 +238,7 @@ Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
     CopyEnd(measurement, facts.records);
     return facts;
   }
+  RETURN_IF_ERROR(CheckFiles(measurement));
   std::vector<load::LoadResult> parts;
   for (int thread = 0; thread < measurement.threads; ++thread) {
     ASSIGN_OR_RETURN(load::EventLog log, load::ReadEventLog(EventLogFile(measurement.name, thread)));
@@ -236,17 +253,6 @@ Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
     return {};
   }));
   if (is_load01 || !measurement.complete) return facts;
-  const bool answered = std::ranges::any_of(facts.records.requests,
-                                            [](const record::RequestRecord& request) { return !request.token_s.empty(); });
-  const auto require = [&](bool expected, const char* name) -> Status {
-    std::error_code error;
-    const fs::path file = Folder(measurement.name) / name;
-    if (!expected || !answered || fs::exists(file, error)) return {};
-    return BadInput(fmt::format("{} is missing; copy the whole folder of the run again", file.string()));
-  };
-  RETURN_IF_ERROR(require(manifest_.problems > 0, kAnswersFile));
-  const PricedSystem* system = manifest_.FindSystem(measurement.system);
-  RETURN_IF_ERROR(require(system && system->description.in_process, kPassesFile));
   RETURN_IF_ERROR(ReadAnswers(Folder(measurement.name) / kAnswersFile, facts.records.requests));
   std::error_code error;
   if (!fs::exists(Folder(measurement.name) / kPassesFile, error)) return facts;
@@ -261,13 +267,8 @@ Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
 Result<std::vector<Results::File>> Results::Files() const {
   std::vector<File> files;
   const auto add = [&](const fs::path& path, std::optional<uint64_t> bytes) -> Status {
-    std::error_code error;
-    const uint64_t size = fs::file_size(path, error);
-    if (error) return BadInput(fmt::format("{}: {}; copy the whole folder of the run again", path.string(), error.message()));
-    if (bytes && *bytes > size)
-      return BadInput(fmt::format("{} is cut off: it holds {} bytes, the manifest counts {}; copy the whole folder again",
-                                  path.string(), size, *bytes));
-    files.push_back({path.lexically_relative(dir_), bytes.value_or(size)});
+    RETURN_IF_ERROR(CheckSize(path, bytes.value_or(0)));
+    files.push_back({path.lexically_relative(dir_), bytes ? *bytes : fs::file_size(path)});
     return {};
   };
   if (manifest_.layout == Manifest::Layout::kRun01) {
@@ -278,6 +279,10 @@ Result<std::vector<Results::File>> Results::Files() const {
   }
   const bool is_load01 = manifest_.layout == Manifest::Layout::kLoad01;
   for (const Measurement& measurement : manifest_.measurements) {
+    if (!measurement.file_bytes.empty()) {
+      for (const auto& [name, bytes] : measurement.file_bytes) RETURN_IF_ERROR(add(Folder(measurement.name) / name, bytes));
+      continue;
+    }
     for (int thread = 0; thread < measurement.threads; ++thread)
       RETURN_IF_ERROR(add(EventLogFile(measurement.name, thread), std::nullopt));
     const fs::path folder = is_load01 ? dir_ / "events" : Folder(measurement.name);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,7 +57,10 @@ struct Measurement {
   std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
   // What the machine did meanwhile: that of a system in this process, of the client of a server. Null in runs of version 0.1.
   std::optional<hardware::MachineUse> machine_use;
-  std::string routing_of;      // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
+  std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
+  // The files of its folder and their sizes when it ended, by which a folder that was copied in part is told. Empty: it did not
+  // end, or was measured by version 0.1.
+  std::map<std::string, uint64_t> file_bytes;
   FileSlice requests, passes;  // of version 0.1
 };
 
@@ -117,9 +121,11 @@ class Results {
   const Measurement* Find(const std::string& system, const record::Level& level, int repeat) const;
   // Lists a measurement that begins, under a name that is not taken, and makes its folder with the plan. Returns the name.
   Result<std::string> Begin(Measurement measurement, const std::vector<PlanEntry>& plan);
-  // Stores answers (where there are texts, ids or scores) and passes, then replaces the entry of the same name.
+  // Stores answers (where there are texts, ids or scores) and passes beside the events, which must be closed; then replaces the
+  // entry of the same name.
   Status End(Measurement measurement, const load::LoadResult& records);
-  // Forgets measurements that are not complete, so that they can be made again. Error: kBadInput for folders of version 0.1.
+  // Forgets measurements that are not complete, so that they can be made again. Error: kBadInput for folders of version 0.1 and
+  // for a file of a complete measurement that is missing or cut off.
   Status PrepareResume();
   Status SetHeadRoom(const std::string& system, const HeadRoom& head_room);
   Status MarkComplete();
@@ -144,6 +150,7 @@ class Results {
   Results(std::filesystem::path dir, Manifest manifest) : dir_(std::move(dir)), manifest_(std::move(manifest)) {}
   Status WriteManifest() const;
   std::filesystem::path Folder(const std::string& name) const;
+  Status CheckFiles(const Measurement& measurement) const;
 
   std::filesystem::path dir_;
   Manifest manifest_;

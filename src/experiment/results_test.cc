@@ -39,9 +39,36 @@ TEST_F(ExperimentTest, NamesADamagedFolder) {
   const std::string text = ReadFile(answers).value();
   ASSERT_TRUE(WriteFileAtomically(answers, text.substr(0, text.find('\n') + 1)).ok());
   EXPECT_THAT(results.ReadFacts(measurement).error().message, HasSubstr("answers.jsonl is cut off"));
+  fs::remove(answers);
+  EXPECT_THAT(results.ReadFacts(measurement).error().message, HasSubstr("answers.jsonl: No such file"));
   ASSERT_TRUE(WriteFileAtomically(results.dir() / kManifestName, "{\"schema\": 9}").ok());
   EXPECT_THAT(Results::Open(results.dir()).error().message, HasSubstr("schema 9"));
   EXPECT_THAT(Results::Open(dir_ / "nothing").error().message, HasSubstr("not a stored run"));
+}
+
+// What is left of a log, or of a file of lines, may well be read: its size tells that there was more.
+TEST_F(ExperimentTest, NamesAFileThatWasCopiedInPart) {
+  const Config config = Parse(kEngines);
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  const Measurement measurement = results.manifest().measurements.at(1);
+  for (const char* name : {"events.0.bin", "passes.jsonl", "plan.jsonl"}) {
+    const fs::path file = results.dir() / "measurements" / measurement.name / name;
+    const std::string text = ReadFile(file).value();
+    // Whole lines, whole frames: nothing in the file is damaged.
+    const size_t left = name == std::string("events.0.bin") ? text.size() - 1 : text.find('\n') + 1;
+    ASSERT_TRUE(WriteFileAtomically(file, text.substr(0, left)).ok());
+    Results opened = Results::Open(results.dir()).value();
+    const auto says = HasSubstr(std::string(name) + " is cut off: it holds " + std::to_string(left) +
+                                " bytes, the manifest counts " + std::to_string(text.size()));
+    EXPECT_THAT(opened.ReadFacts(measurement).error().message, says);
+    EXPECT_THAT(Summarize(opened).error().message, says) << "report and compare";
+    EXPECT_THAT(opened.Files().error().message, says) << "verify";
+    EXPECT_THAT(opened.PrepareResume().error().message, says) << "resume";
+    ASSERT_TRUE(WriteFileAtomically(file, text).ok());
+    EXPECT_TRUE(opened.ReadFacts(measurement).ok());
+  }
 }
 
 // Folders of version 0.1, with the figures that version printed.
@@ -109,6 +136,19 @@ TEST(ModelJson, KeepsEveryFigure) {
   EXPECT_EQ(again->WeightBytes(), spec.WeightBytes());
   EXPECT_EQ(again->KvElementsPerToken(), spec.KvElementsPerToken());
   EXPECT_THAT(ModelSpecFromJson(Json::object()).error().message, HasSubstr("id"));
+}
+
+// Version 0.1 wrote 0 for a context that no file tells.
+TEST(ModelJson, AnUnknownContextIsNull) {
+  model::ModelSpec spec = SmallMoe();
+  spec.max_context.reset();
+  Json json = ToJson(spec);
+  EXPECT_TRUE(json.at("max_context").is_null());
+  EXPECT_FALSE(ModelSpecFromJson(json)->max_context.has_value());
+  json["max_context"] = 0;
+  EXPECT_FALSE(ModelSpecFromJson(json)->max_context.has_value());
+  json["max_context"] = 4096;
+  EXPECT_EQ(ModelSpecFromJson(json)->max_context, 4096);
 }
 
 }  // namespace

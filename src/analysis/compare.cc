@@ -321,7 +321,8 @@ Result<Comparison> Compare(std::span<const StoredExperiment> given, const Compar
   RETURN_IF_ERROR(CheckBy(options.by));
   std::vector<StoredExperiment> priced;
   Comparison comparison;
-  if (options.judge.price_by_memory) {
+  // One rule for all in view, whoever asks for it.
+  if (std::ranges::any_of(given, [&](const auto& one) { return PricesByMemory(options.judge, one.manifest.config); })) {
     priced.assign(given.begin(), given.end());
     for (StoredExperiment& stored : priced) {
       for (const std::string& note : PriceByMemory(stored.summary))

@@ -102,6 +102,10 @@ std::vector<ViewedCell> ChooseCells(const cap::ExperimentSummary& summary, const
 
 }  // namespace
 
+bool PricesByMemory(const JudgeChoice& choice, const experiment::Config& config) {
+  return choice.price_by_memory || config.judge.price_by_memory;
+}
+
 cap::Evidence EvidenceOf(const ViewedCell& viewed, const cap::View& view, bool include_invalid) {
   const CellSummary& cell = *viewed.cell;
   cap::Evidence evidence;
@@ -168,7 +172,7 @@ const CellSummary* PassingCell(const SystemSummary& system) {
 
 cap::JudgedExperiment JudgeExperiment(cap::ExperimentSummary summary, const experiment::Manifest& manifest,
                                       const JudgeChoice& choice) {
-  if (choice.price_by_memory) {
+  if (PricesByMemory(choice, manifest.config)) {
     for (std::string& note : PriceByMemory(summary)) summary.notes.push_back(std::move(note));
   }
   cap::JudgedExperiment judged;

@@ -17,8 +17,10 @@ namespace moecap::analysis {
 
 struct JudgeChoice {
   bool include_invalid = false;  // cells in which a gate tripped decide like others
-  bool price_by_memory = false;  // price each system on the smallest machine that holds it (price_by_memory.h)
+  bool price_by_memory = false;  // as the key of the configuration: price each system by the memory that it needs
 };
+// Whether the choice or the configuration says so.
+bool PricesByMemory(const JudgeChoice& choice, const experiment::Config& config);
 
 // A cell in view.
 struct ViewedCell {

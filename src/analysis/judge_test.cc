@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "analysis/compare.h"
 #include "analysis/testing/run_test_folder.h"
 
 namespace moecap::analysis {
@@ -29,6 +30,26 @@ std::vector<std::string> Labels(const cap::Judgement& judgement) {
   std::vector<std::string> labels;
   for (const cap::Evidence& evidence : judgement.evidence) labels.push_back(evidence.label);
   return labels;
+}
+
+// The key of the configuration and the flag are one choice; of several runs in view, one that asks for it prices all alike.
+TEST(Judge, PricesByMemoryWhereTheConfigurationSaysSo) {
+  const RunTestFolder dir;
+  const TestRun plain = TwoSystems();
+  TestRun asks = plain;
+  asks.run_id = "20260131-130000-asks";
+  asks.more = "cap: {price_by_memory: true}\n";
+  const auto says = testing::Contains(HasSubstr("slow: the memory that it needs is not known"));
+  EXPECT_THAT(Judged(dir, plain).summary.notes, testing::Not(says));
+  EXPECT_THAT(Judged(dir, plain, {.price_by_memory = true}).summary.notes, says);
+  EXPECT_THAT(Judged(dir, asks).summary.notes, says);
+
+  std::vector<StoredExperiment> both;
+  for (const TestRun* run : {&plain, static_cast<const TestRun*>(&asks)})
+    both.push_back(ReadStored(experiment::Results::Open(dir.Write(*run)).value(), run->run_id, {}, {}).value());
+  const auto comparison = Compare(both, {.force = true});
+  ASSERT_TRUE(comparison.ok()) << comparison.error().message;
+  EXPECT_THAT(comparison->warnings, testing::Contains(HasSubstr("PRICES: slow: the memory")).Times(2));
 }
 
 TEST(Judge, EvidenceIsTheCellsFiguresByRepetition) {

@@ -220,6 +220,7 @@ void ReadView(const YamlNode& node, YamlErrors& errors, Config& config) {
       map.Complain(key, fmt::format("cap: {} {} is not measured; choose one of {}", key, *view.level,
                                     fmt::join(config.load.levels, ", ")));
   }
+  config.judge.price_by_memory = map.Boolean("price_by_memory").value_or(false);
   if (const YamlNode* level = map.Child("service_level")) ReadObjectives(*level, "service_level", errors, config.objectives);
   if (const YamlNode* margins = map.Child("margins")) {
     YamlMap values(*margins, "margins", errors);

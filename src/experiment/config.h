@@ -75,10 +75,11 @@ struct LoadConfig {
   double cancel_after_s = 1;          // ... so long after they were sent
 };
 
-// By how much figures must differ to matter, and what is counted.
+// By how much figures must differ to matter, and by which machine systems are priced.
 struct JudgeConfig {
   double ratio_margin = 0.05;     // of costs, times and rates
   double accuracy_margin = 0.01;  // 0.01 = one point
+  bool price_by_memory = false;   // by the cheapest one that holds what a system needs (analysis/price_by_memory.h)
 };
 
 struct Config {

@@ -190,7 +190,7 @@ TEST(Config, ReadsTheView) {
   const std::string base = "model: m\nsystems: [{}]\ndataset: {path: d}\nconcurrency: [1, 4]\n";
   const auto config = ParseConfig(base +
                                       "cap: {scenario: offline, performance: tpot_s, concurrency: 4, margins: {ratio: 0.1, "
-                                      "accuracy: 0.02}, service_level: {ttft_s: 1}}\n",
+                                      "accuracy: 0.02}, service_level: {ttft_s: 1}, price_by_memory: true}\n",
                                   "c.yaml", "/base");
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config->view.scenario, "offline");
@@ -198,6 +198,7 @@ TEST(Config, ReadsTheView) {
   EXPECT_EQ(config->view.level, 4);
   EXPECT_EQ(config->judge.ratio_margin, 0.1);
   EXPECT_EQ(config->judge.accuracy_margin, 0.02);
+  EXPECT_TRUE(config->judge.price_by_memory);
   EXPECT_EQ(config->objectives.ttft_s, 1);
   EXPECT_THAT(ErrorOf(base + "cap: {level: 2}\n"), testing::HasSubstr("choose one of 1, 4"));
   EXPECT_THAT(ErrorOf(base + "cap: {scenario: onlin}\n"), testing::HasSubstr("did you mean \"online\"?"));

@@ -26,7 +26,7 @@ constexpr Verb kVerbs[] = {
     {"hardware", "the device catalogue, what this machine is, and its measured ceilings", AddHardware},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
-    {"paper", "published figures of the MoE-CAP paper against the same figures computed here", AddPaper},
+    {"audit", "published rows recomputed: agrees, differs, not computable", AddAudit},
     {"mock", "an OpenAI-compatible server simulated from a model and a device, with exact times and faults on demand", AddMock},
     {"validate", "how far the formulas are from what the engine touches; what recording costs", AddValidate},
 };

@@ -38,7 +38,7 @@ Action AddCost(CLI::App& app, const Invocation& invocation);
 Action AddHardware(CLI::App& app, const Invocation& invocation);
 Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);
-Action AddPaper(CLI::App& app, const Invocation& invocation);
+Action AddAudit(CLI::App& app, const Invocation& invocation);
 Action AddMock(CLI::App& app, const Invocation& invocation);
 Action AddValidate(CLI::App& app, const Invocation& invocation);
 

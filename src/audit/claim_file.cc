@@ -1,4 +1,4 @@
-#include "paper/claim_file.h"
+#include "audit/claim_file.h"
 
 #include <fmt/format.h>
 
@@ -7,11 +7,11 @@
 #include <iterator>
 #include <set>
 
+#include "audit/claim_map.h"
 #include "base/fs.h"
 #include "base/yaml.h"
-#include "paper/claim_map.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 std::vector<int64_t> Batches(ClaimMap& map) {
@@ -316,4 +316,4 @@ Result<ClaimFile> ReadClaimFile(const std::filesystem::path& file) {
   return ParseClaimFile(text, file.string());
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 
 // A number as it stands in print. The exact value may lie half a unit of the last printed digit away: "14.3e9" is 14.3e9 +-
 // 0.05e9.
@@ -86,4 +86,4 @@ struct ClaimReport {
   Verdict Overall() const;
 };
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -1,8 +1,8 @@
-#include "paper/figure.h"
+#include "audit/figure.h"
 
 #include <gtest/gtest.h>
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 Figure Of(const char* published, double computed, Relation relation = Relation::kEqual) {
@@ -115,4 +115,4 @@ TEST(FormatFigure, ShowsUnitsAndNoEmptyDigits) {
 }
 
 }  // namespace
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -1,10 +1,10 @@
-#include "paper/evaluate.h"
+#include "audit/evaluate.h"
 
 #include <fmt/format.h>
 
-#include "paper/evaluators.h"
+#include "audit/evaluators.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 
 Result<model::ModelSpec> FindModel(const Name& name, const Claim& claim, const Sources& sources) {
   const std::string where = fmt::format("{}:{}", claim.file, name.line);
@@ -46,4 +46,4 @@ Result<ClaimReport> Evaluate(const Claim& claim, const Sources& sources) {
   return report;
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "audit/figure.h"
 #include "base/json.h"
-#include "paper/figure.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 
 struct FileReport {
   std::string file, publication, title;
@@ -34,7 +34,7 @@ std::string RenderMarkdown(const std::vector<FileReport>& reports);
 // "12 claims agree, 3 differ, 4 cannot be computed here."; `what` may be empty.
 std::string Sentence(const Counts& counts, std::string_view what);
 
-// Keys in docs/paper.md.
+// Keys in docs/audit.md.
 Json ToJson(const std::vector<FileReport>& reports);
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

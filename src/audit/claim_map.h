@@ -1,5 +1,5 @@
 // base/yaml.h with what claims need on top: keys that must be there, numbers as printed, and units that are checked. Internal
-// to paper/. After a complaint reads return defaults; the caller looks at the errors once, at the end.
+// to audit/. After a complaint reads return defaults; the caller looks at the errors once, at the end.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "audit/claim.h"
 #include "base/yaml.h"
-#include "paper/claim.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 
 // The largest batch, context or number of devices: products of two of them still fit an int64_t.
 inline constexpr double kMostCount = 1e9;
@@ -60,4 +60,4 @@ class ClaimMap {
   std::set<std::string> known_;
 };
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

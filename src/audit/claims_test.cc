@@ -5,12 +5,12 @@
 
 #include <cmath>
 
+#include "audit/claim_file.h"
+#include "audit/evaluate.h"
 #include "metrics/batch_curve.h"
-#include "paper/claim_file.h"
-#include "paper/evaluate.h"
 #include "routing/estimate.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 using testing::Contains;
 using testing::ElementsAre;
@@ -379,4 +379,4 @@ TEST_F(Claims, UnknownNamesArePointedAt) {
 }
 
 }  // namespace
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -1,11 +1,11 @@
-#include "paper/claim_map.h"
+#include "audit/claim_map.h"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <cmath>
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 // Units that end a key, the longer ones of equal endings first.
@@ -172,4 +172,4 @@ void ClaimMap::RefuseUnknownKeys() {
   map_.RefuseUnknownKeys();
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

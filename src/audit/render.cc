@@ -1,4 +1,4 @@
-#include "paper/render.h"
+#include "audit/render.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "base/table.h"
 #include "base/units.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 constexpr const char* kNothing = "-";
@@ -220,4 +220,4 @@ Json ToJson(const std::vector<FileReport>& reports) {
   return {{"claims", ToJson(CountClaims(reports))}, {"figures", ToJson(CountFigures(reports))}, {"files", std::move(files)}};
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

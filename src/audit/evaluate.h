@@ -4,14 +4,14 @@
 
 #include <vector>
 
+#include "audit/claim.h"
 #include "base/result.h"
 #include "cap/paper_scores.h"
 #include "cost/prices.h"
 #include "hardware/catalogue.h"
 #include "model/catalogue.h"
-#include "paper/claim.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 
 // The ends of an estimate of distinct experts: uniform routing, and expert popularity as skewed as is seen in practice.
 inline constexpr double kUniformCv = 0;
@@ -29,4 +29,4 @@ Result<ClaimReport> Evaluate(const Claim& claim, const Sources& sources);
 // The scores behind a radar claim, in the order of its rows: the paper's normalisation with the cost axis of the claim.
 std::vector<cap::PaperScore> RadarScores(const CapRadar& inputs);
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

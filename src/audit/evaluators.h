@@ -1,13 +1,13 @@
-// One function per kind of claim; internal to paper/. Each fills figures, reasons and missing of the report.
+// One function per kind of claim; internal to audit/. Each fills figures, reasons and missing of the report.
 #pragma once
 
+#include "audit/claim.h"
+#include "audit/evaluate.h"
 #include "base/result.h"
 #include "model/model_spec.h"
-#include "paper/claim.h"
-#include "paper/evaluate.h"
 #include "record/pass_record.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 
 // Errors name the claim's file and the line of the name.
 Result<model::ModelSpec> FindModel(const Name& name, const Claim& claim, const Sources& sources);
@@ -36,4 +36,4 @@ Status Fill(const Ratio& inputs, const Claim& claim, const Sources& sources, Cla
 Status Fill(const DevicePower& inputs, const Claim& claim, const Sources& sources, ClaimReport& report);
 Status Fill(const NotComputable& inputs, const Claim& claim, const Sources& sources, ClaimReport& report);
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -1,4 +1,4 @@
-// The claims of a publication with the inputs that it gives for them. docs/paper.md lists the keys of each kind.
+// The claims of a publication with the inputs that it gives for them. docs/audit.md lists the keys of each kind.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
-#include "paper/figure.h"
+#include "audit/figure.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 
 // The name of a model or device as a file gives it, and where, so that an unknown one can be pointed at.
 struct Name {
@@ -176,4 +176,4 @@ struct ClaimFile {
   std::vector<Claim> claims;
 };
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

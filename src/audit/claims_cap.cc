@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
+#include "audit/evaluators.h"
 #include "base/units.h"
 #include "cap/paper_scores.h"
 #include "cost/machine.h"
 #include "cost/ownership.h"
-#include "paper/evaluators.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 void AddScore(const std::string& system, const char* axis, const std::optional<Printed>& published,
@@ -189,4 +189,4 @@ Status Fill(const NotComputable& inputs, const Claim&, const Sources&, ClaimRepo
   return {};
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -1,12 +1,12 @@
-#include "paper/claim_file.h"
+#include "audit/claim_file.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "paper/render.h"
+#include "audit/render.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 using testing::AllOf;
 using testing::HasSubstr;
@@ -133,4 +133,4 @@ TEST(Render, MarkdownEscapesCells) {
 }
 
 }  // namespace
-}  // namespace moecap::paper
+}  // namespace moecap::audit

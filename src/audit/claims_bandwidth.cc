@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
+#include "audit/evaluators.h"
 #include "base/units.h"
 #include "metrics/batch_curve.h"
-#include "paper/evaluators.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 constexpr double kBitsPerByte = 8;
@@ -186,4 +186,4 @@ Status Fill(const BatchLimit& inputs, const Claim& claim, const Sources& sources
   return {};
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

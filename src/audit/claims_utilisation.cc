@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "audit/evaluators.h"
 #include "base/units.h"
 #include "metrics/estimate.h"
 #include "metrics/pass_cost.h"
-#include "paper/evaluators.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 struct Range {
@@ -211,4 +211,4 @@ Status Fill(const PrefillTable& inputs, const Claim&, const Sources&, ClaimRepor
   return {};
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

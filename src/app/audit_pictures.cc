@@ -1,4 +1,4 @@
-#include "app/paper_figures.h"
+#include "app/audit_pictures.h"
 
 #include <fmt/format.h>
 
@@ -26,17 +26,17 @@ std::string FileName(std::string_view prefix, std::string_view id, std::set<std:
   return unique;
 }
 
-std::string DrawRadar(const paper::CapRadar& inputs, const std::string& name, const std::string& title) {
+std::string DrawRadar(const audit::CapRadar& inputs, const std::string& name, const std::string& title) {
   report::RadarPlot plot;
   plot.frame = {name, title, "scores 0 to 100, outer is better", "Performance, accuracy and cost scores of each system."};
   plot.axes = {"performance", "accuracy", "cost"};
-  const std::vector<cap::PaperScore> scores = paper::RadarScores(inputs);
+  const std::vector<cap::PaperScore> scores = audit::RadarScores(inputs);
   for (size_t i = 0; i < scores.size(); ++i)
     plot.series.push_back({i, scores[i].label, {scores[i].performance, scores[i].accuracy, scores[i].cost}});
   return report::DrawRadar(plot, report::SvgMode::kStandalone);
 }
 
-std::string DrawMap(const paper::RequiredBandwidth& inputs, const std::string& name, const std::string& title,
+std::string DrawMap(const audit::RequiredBandwidth& inputs, const std::string& name, const std::string& title,
                     const hardware::Catalogue& catalogue) {
   report::HardwareMap map;
   map.frame = {name, title, "peak memory bandwidth against nameplate power, single devices",
@@ -47,7 +47,7 @@ std::string DrawMap(const paper::RequiredBandwidth& inputs, const std::string& n
     if (kind == map.kinds.end()) kind = map.kinds.insert(map.kinds.end(), device.device_class);
     report::HardwareMark mark{device.name, static_cast<size_t>(kind - map.kinds.begin()), *device.bandwidth_bytes_per_s,
                               *device.tdp_w};
-    for (const paper::DeviceOnLine& row : inputs.devices) {
+    for (const audit::DeviceOnLine& row : inputs.devices) {
       const auto named = catalogue.FindDevice(row.device.text);
       mark.chosen = mark.chosen || (named.ok() && named->id == device.id);
     }
@@ -59,12 +59,12 @@ std::string DrawMap(const paper::RequiredBandwidth& inputs, const std::string& n
   return report::DrawHardwareMap(map, report::SvgMode::kStandalone);
 }
 
-Status AddShare(const paper::ActivatedShare& inputs, const paper::Sources& sources, report::SparsityCurve& curve) {
+Status AddShare(const audit::ActivatedShare& inputs, const audit::Sources& sources, report::SparsityCurve& curve) {
   ASSIGN_OR_RETURN(const model::CatalogueModel entry, sources.models.Find(inputs.model.text));
   ASSIGN_OR_RETURN(const model::ModelSpec spec, model::SpecOf(entry, inputs.model.text));
   const std::vector<int64_t> batches = {1, 2, 4, 8, 16, 32, 64, 128};
-  const auto high = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = paper::kUniformCv});
-  const auto low = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = paper::kStrongCv});
+  const auto high = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = audit::kUniformCv});
+  const auto low = metrics::DecodeCurve(spec, batches, {.context_tokens = 0, .cv = audit::kStrongCv});
   const std::string name = inputs.model.text.substr(inputs.model.text.find('/') + 1);
   report::ShareBand band{curve.bands.size(), name, {}};
   for (size_t i = 0; i < batches.size(); ++i)
@@ -77,20 +77,20 @@ Status AddShare(const paper::ActivatedShare& inputs, const paper::Sources& sourc
 
 }  // namespace
 
-Result<std::vector<PaperPicture>> DrawPaperPictures(const std::vector<paper::ClaimFile>& files, const paper::Sources& sources) {
-  std::vector<PaperPicture> pictures;
+Result<std::vector<AuditPicture>> DrawAuditPictures(const std::vector<audit::ClaimFile>& files, const audit::Sources& sources) {
+  std::vector<AuditPicture> pictures;
   std::set<std::string> taken;
-  for (const paper::ClaimFile& file : files) {
+  for (const audit::ClaimFile& file : files) {
     report::SparsityCurve curve;
-    for (const paper::Claim& claim : file.claims) {
+    for (const audit::Claim& claim : file.claims) {
       const std::string title = fmt::format("{} ({})", claim.id, claim.source);
-      if (const auto* radar = std::get_if<paper::CapRadar>(&claim.inputs)) {
+      if (const auto* radar = std::get_if<audit::CapRadar>(&claim.inputs)) {
         const std::string name = FileName("radar-", claim.id, taken);
         pictures.push_back({name, DrawRadar(*radar, name, title)});
-      } else if (const auto* bandwidth = std::get_if<paper::RequiredBandwidth>(&claim.inputs)) {
+      } else if (const auto* bandwidth = std::get_if<audit::RequiredBandwidth>(&claim.inputs)) {
         const std::string name = FileName("hardware-map-", claim.id, taken);
         pictures.push_back({name, DrawMap(*bandwidth, name, title, sources.devices)});
-      } else if (const auto* share = std::get_if<paper::ActivatedShare>(&claim.inputs)) {
+      } else if (const auto* share = std::get_if<audit::ActivatedShare>(&claim.inputs)) {
         RETURN_IF_ERROR(AddShare(*share, sources, curve));
       }
     }

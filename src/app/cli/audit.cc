@@ -1,4 +1,4 @@
-// moecap paper: published figures against the same figures computed here.
+// moecap audit: published figures against the same figures computed here.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -8,14 +8,14 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "app/audit_pictures.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
-#include "app/paper_figures.h"
+#include "audit/claim_file.h"
+#include "audit/evaluate.h"
+#include "audit/render.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "paper/claim_file.h"
-#include "paper/evaluate.h"
-#include "paper/render.h"
 
 namespace moecap::app {
 namespace {
@@ -50,17 +50,17 @@ Status AddClaimFiles(const fs::path& path, std::vector<fs::path>& files) {
 }
 
 struct Loaded {
-  std::vector<paper::ClaimFile> files;
-  std::vector<paper::FileReport> reports;
+  std::vector<audit::ClaimFile> files;
+  std::vector<audit::FileReport> reports;
 };
 
-Result<Loaded> Load(const std::vector<fs::path>& paths, const paper::Sources& sources) {
+Result<Loaded> Load(const std::vector<fs::path>& paths, const audit::Sources& sources) {
   Loaded loaded;
   for (const fs::path& path : paths) {
-    ASSIGN_OR_RETURN(paper::ClaimFile file, paper::ReadClaimFile(path));
-    paper::FileReport report{path.string(), file.publication, file.title, {}};
-    for (const paper::Claim& claim : file.claims) {
-      ASSIGN_OR_RETURN(paper::ClaimReport evaluated, Evaluate(claim, sources));
+    ASSIGN_OR_RETURN(audit::ClaimFile file, audit::ReadClaimFile(path));
+    audit::FileReport report{path.string(), file.publication, file.title, {}};
+    for (const audit::Claim& claim : file.claims) {
+      ASSIGN_OR_RETURN(audit::ClaimReport evaluated, Evaluate(claim, sources));
       report.claims.push_back(std::move(evaluated));
     }
     loaded.reports.push_back(std::move(report));
@@ -69,35 +69,35 @@ Result<Loaded> Load(const std::vector<fs::path>& paths, const paper::Sources& so
   return loaded;
 }
 
-Status WriteTo(const fs::path& dir, const Loaded& loaded, const paper::Sources& sources) {
-  ASSIGN_OR_RETURN(const std::vector<PaperPicture> pictures, DrawPaperPictures(loaded.files, sources));
+Status WriteTo(const fs::path& dir, const Loaded& loaded, const audit::Sources& sources) {
+  ASSIGN_OR_RETURN(const std::vector<AuditPicture> pictures, DrawAuditPictures(loaded.files, sources));
   RETURN_IF_ERROR(MakeWritableDir(dir));
-  RETURN_IF_ERROR(WriteFileAtomically(dir / "paper.json", DumpJsonPretty(paper::ToJson(loaded.reports))));
-  for (const PaperPicture& picture : pictures) RETURN_IF_ERROR(WriteFileAtomically(dir / (picture.name + ".svg"), picture.svg));
-  std::string markdown = paper::RenderMarkdown(loaded.reports);
+  RETURN_IF_ERROR(WriteFileAtomically(dir / "audit.json", DumpJsonPretty(audit::ToJson(loaded.reports))));
+  for (const AuditPicture& picture : pictures) RETURN_IF_ERROR(WriteFileAtomically(dir / (picture.name + ".svg"), picture.svg));
+  std::string markdown = audit::RenderMarkdown(loaded.reports);
   if (!pictures.empty()) markdown += "\n## Figures\n";
-  for (const PaperPicture& picture : pictures) markdown += fmt::format("\n![{0}]({0}.svg)\n", picture.name);
-  return WriteFileAtomically(dir / "paper.md", markdown);
+  for (const AuditPicture& picture : pictures) markdown += fmt::format("\n![{0}]({0}.svg)\n", picture.name);
+  return WriteFileAtomically(dir / "audit.md", markdown);
 }
 
-void Print(const std::vector<paper::FileReport>& reports) {
-  for (const paper::FileReport& report : reports)
-    fmt::print("{}\n", paper::RenderText(report, TerminalWidth(), WantsUnicode()));
-  fmt::print("{}\nOf their figures {}\n", paper::Sentence(paper::CountClaims(reports), "claims"),
-             paper::Sentence(paper::CountFigures(reports), ""));
+void Print(const std::vector<audit::FileReport>& reports) {
+  for (const audit::FileReport& report : reports)
+    fmt::print("{}\n", audit::RenderText(report, TerminalWidth(), WantsUnicode()));
+  fmt::print("{}\nOf their figures {}\n", audit::Sentence(audit::CountClaims(reports), "claims"),
+             audit::Sentence(audit::CountFigures(reports), ""));
 }
 
-Status Paper(const Flags& flags) {
+Status Audit(const Flags& flags) {
   ASSIGN_OR_RETURN(const model::ModelCatalogue models, model::ModelCatalogue::Builtin());
   ASSIGN_OR_RETURN(const hardware::Catalogue devices, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(const cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
-  const paper::Sources sources{models, devices, prices};
+  const audit::Sources sources{models, devices, prices};
   std::vector<fs::path> files;
   for (const std::string& path : flags.paths) RETURN_IF_ERROR(AddClaimFiles(path, files));
   ASSIGN_OR_RETURN(const Loaded loaded, Load(files, sources));
   if (!flags.write_to.empty()) RETURN_IF_ERROR(WriteTo(flags.write_to, loaded, sources));
   if (flags.json) {
-    const std::string text = DumpJsonPretty(paper::ToJson(loaded.reports));
+    const std::string text = DumpJsonPretty(audit::ToJson(loaded.reports));
     std::fwrite(text.data(), 1, text.size(), stdout);
   } else {
     Print(loaded.reports);
@@ -107,13 +107,13 @@ Status Paper(const Flags& flags) {
 
 }  // namespace
 
-Action AddPaper(CLI::App& app, const Invocation&) {
+Action AddAudit(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<Flags>();
   app.add_option("path", flags->paths, "claim files, or folders of them (default examples/paper)");
-  app.add_option("--write-to", flags->write_to, "also write paper.md, paper.json and the figures as SVG into this folder");
+  app.add_option("--write-to", flags->write_to, "also write audit.md, audit.json and the figures as SVG into this folder");
   app.add_flag("--json", flags->json, "print JSON");
-  app.footer("Example:\n  moecap paper examples/paper --write-to paper-report");
-  return [flags] { return Paper(*flags); };
+  app.footer("Example:\n  moecap audit examples/paper --write-to audit-report");
+  return [flags] { return Audit(*flags); };
 }
 
 }  // namespace moecap::app

@@ -1,4 +1,4 @@
-// `moecap paper` as its users run it. What the verdicts must be is worked out here once more, with formulas of this test only.
+// `moecap audit` as its users run it. What the verdicts must be is worked out here once more, with formulas of this test only.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -21,9 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-class PaperCli : public testing::Test {
+class AuditCli : public testing::Test {
  protected:
-  Outcome Call(const std::string& arguments) const { return ShellProgram(dir_, "paper " + arguments); }
+  Outcome Call(const std::string& arguments) const { return ShellProgram(dir_, "audit " + arguments); }
   void ExpectRefused(const std::string& text, const std::vector<std::string>& parts) const {
     std::ofstream(dir_ / "bad.yaml") << text;
     const Outcome outcome = Call("bad.yaml --write-to report");
@@ -138,7 +138,7 @@ void ExpectRadarAndTables(Verdicts& expected) {
   expected["overhead_cost/rtx-6000-ada-power"] = Verdict(Rounds(300, 300, 1));
 }
 
-TEST_F(PaperCli, VerdictsOfTheExamples) {
+TEST_F(AuditCli, VerdictsOfTheExamples) {
   const Outcome outcome = Call(Examples() + " --json");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json json = ParseJson(outcome.out).value();
@@ -168,7 +168,7 @@ TEST_F(PaperCli, VerdictsOfTheExamples) {
   EXPECT_EQ(json["claims"]["not_computable"], counts["not computable"]);
 }
 
-TEST_F(PaperCli, FiguresOfTheJsonAddUp) {
+TEST_F(AuditCli, FiguresOfTheJsonAddUp) {
   const Json json = ParseJson(Call(Examples() + " --json").out).value();
   std::map<std::string, int> counts;
   for (const Json& file : json["files"]) {
@@ -186,7 +186,7 @@ TEST_F(PaperCli, FiguresOfTheJsonAddUp) {
   EXPECT_EQ(json["figures"]["not_computable"], counts["not computable"]);
 }
 
-TEST_F(PaperCli, TextFits80ColumnsAndSaysWhy) {
+TEST_F(AuditCli, TextFits80ColumnsAndSaysWhy) {
   const Outcome outcome = Call(Examples());
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   size_t cells = 0;
@@ -202,18 +202,18 @@ TEST_F(PaperCli, TextFits80ColumnsAndSaysWhy) {
   EXPECT_THAT(outcome.out, HasSubstr("Table 1: model characteristics"));
 }
 
-TEST_F(PaperCli, WritesTablesAndFigures) {
+TEST_F(AuditCli, WritesTablesAndFigures) {
   const Outcome outcome = Call(Examples() + " --write-to report");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_THAT(ReadFile(dir_ / "report/paper.md").value(), HasSubstr("| total parameters | 671B | 671B |"));
-  EXPECT_TRUE(ParseJson(ReadFile(dir_ / "report/paper.json").value()).ok());
+  EXPECT_THAT(ReadFile(dir_ / "report/audit.md").value(), HasSubstr("| total parameters | 671B | 671B |"));
+  EXPECT_TRUE(ParseJson(ReadFile(dir_ / "report/audit.json").value()).ok());
   for (const char* name : {"radar-qwen3-30b-radar.svg", "hardware-map-r1-tpot-0-1s.svg", "sparsity-curve-activation.svg"}) {
     EXPECT_THAT(ReadFile(dir_ / "report" / name).value(), HasSubstr("<svg")) << name;
-    EXPECT_THAT(ReadFile(dir_ / "report/paper.md").value(), HasSubstr(name));
+    EXPECT_THAT(ReadFile(dir_ / "report/audit.md").value(), HasSubstr(name));
   }
 }
 
-TEST_F(PaperCli, RefusesBadFiles) {
+TEST_F(AuditCli, RefusesBadFiles) {
   const std::string head = "publication: P\ntitle: T\nclaims:\n  - id: a\n    source: s\n";
   ExpectRefused(head + "    kind: radar\n", {"bad.yaml:6: unknown kind \"radar\"", "cap_radar"});
   ExpectRefused(head + "    kind: activated_share\n    published: {activated_share: 0.5}\n",

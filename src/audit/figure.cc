@@ -1,4 +1,4 @@
-#include "paper/figure.h"
+#include "audit/figure.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 
 struct UnitRow {
@@ -152,4 +152,4 @@ Verdict ClaimReport::Overall() const {
   return agrees && !open ? Verdict::kAgrees : Verdict::kNotComputable;
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

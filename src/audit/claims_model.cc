@@ -5,12 +5,12 @@
 #include <array>
 #include <cmath>
 
+#include "audit/evaluators.h"
 #include "metrics/estimate.h"
 #include "metrics/pass_cost.h"
-#include "paper/evaluators.h"
 #include "routing/estimate.h"
 
-namespace moecap::paper {
+namespace moecap::audit {
 namespace {
 using model::TensorClass;
 
@@ -183,4 +183,4 @@ Status Fill(const VanillaOverestimate& inputs, const Claim& claim, const Sources
   return {};
 }
 
-}  // namespace moecap::paper
+}  // namespace moecap::audit

@@ -2,6 +2,7 @@
 function(moecap_options target)
   # -Wno-restrict -Wno-missing-field-initializers: gcc 12 reports false overlaps in std::string (gcc bug 105651).
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-restrict -Wno-missing-field-initializers
+                                           $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>
                                            $<$<BOOL:${MOECAP_WERROR}>:-Werror>)
   if(MOECAP_SANITIZE)
     # gcc 12 warns of uninitialised members inside libstdc++ when it instruments them (gcc bug 105562).

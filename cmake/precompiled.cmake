@@ -5,6 +5,9 @@ option(MOECAP_PCH "Precompile the headers of the standard library, {fmt} and Goo
 set(moecap_common_headers <algorithm> <array> <charconv> <cmath> <cstdint> <filesystem> <functional> <map> <memory> <optional> <set>
     <span> <string> <string_view> <utility> <variant> <vector> <fmt/format.h>)
 
+# With it ccache sees through gcc's precompiled headers; clang knows no such option.
+set(moecap_pch_options $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+
 # Release builds optimise what runs often (HOT, -O2) and compile the rest, which runs once a command, at -O1. There gcc 12 sees writes
 # past the end in std::string's own moves.
 set(moecap_hot_options $<$<CONFIG:Release>:-O2>)
@@ -21,7 +24,7 @@ function(moecap_precompiled kind)
   add_library(${target} OBJECT ${CMAKE_BINARY_DIR}/precompiled/${kind}.cc)
   target_link_libraries(${target} PRIVATE fmt::fmt ${P_LIBS})
   moecap_options(${target})
-  target_compile_options(${target} PRIVATE ${P_OPTIONS} -fpch-preprocess)
+  target_compile_options(${target} PRIVATE ${P_OPTIONS} ${moecap_pch_options})
   target_precompile_headers(${target} PRIVATE ${P_HEADERS})
 endfunction()
 
@@ -29,7 +32,7 @@ endfunction()
 function(moecap_use_precompiled target kind)
   if(MOECAP_PCH)
     target_link_libraries(${target} PRIVATE fmt::fmt)
-    target_compile_options(${target} PRIVATE -fpch-preprocess)
+    target_compile_options(${target} PRIVATE ${moecap_pch_options})
     target_precompile_headers(${target} REUSE_FROM moecap_precompiled_${kind})
   endif()
 endfunction()

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "analysis/compare.h"
 #include "analysis/testing/run_test_folder.h"
 
@@ -30,6 +32,26 @@ std::vector<std::string> Labels(const cap::Judgement& judgement) {
   std::vector<std::string> labels;
   for (const cap::Evidence& evidence : judgement.evidence) labels.push_back(evidence.label);
   return labels;
+}
+
+// Three servers with prices of their own, each made to give up one of the three. They are as long in use, so the price decides.
+TEST(Judge, ServersWithPricesAreClassedAsTheyWereMade) {
+  const RunTestFolder dir;
+  TestRun run;
+  run.repeats = 5;
+  run.requests = 400;
+  const std::vector<double> right(400, 1);
+  std::vector<double> wrong = right;
+  std::fill_n(wrong.begin(), 100, 0);
+  run.systems = {{.name = "dear", .tpot_s = 0.01, .scores = right, .usd_per_h = 20},
+                 {.name = "rash", .tpot_s = 0.01, .scores = wrong, .usd_per_h = 3.6},
+                 {.name = "slow", .tpot_s = 0.02, .scores = right, .usd_per_h = 3.6}};
+  const auto judged = Judged(dir, run);
+  const cap::Verdicts& verdicts = judged.judgement.verdicts;
+  ASSERT_TRUE(verdicts.letters_apply) << verdicts.letters_reason;
+  EXPECT_EQ(verdicts.systems[0].letters, "PA");
+  EXPECT_EQ(verdicts.systems[1].letters, "PC");
+  EXPECT_EQ(verdicts.systems[2].letters, "CA");
 }
 
 // The key of the configuration and the flag are one choice; of several runs in view, one that asks for it prices all alike.

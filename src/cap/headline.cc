@@ -98,7 +98,7 @@ std::string UndecidedInWords(const DimensionVerdict& verdict, const std::string&
     words = fmt::format("{}: undecided, {} leads {} by {}x {}", DimensionName(verdict.dimension), first, second,
                         Ratio(lead.ratio), RatioEvidence(verdict, lead, options));
   }
-  return words + WouldDecide(verdict);
+  return words;
 }
 
 std::string NotJudgedInWords(const DimensionVerdict& verdict, const std::string& first, const std::string& second) {
@@ -133,12 +133,35 @@ std::string PairInWords(const Verdicts& verdicts, const JudgeOptions& options, s
   return InWords(verdict, verdicts.systems[a].label, verdicts.systems[b].label, options);
 }
 
+bool IsExactlyEqual(const DimensionVerdict& verdict) {
+  return verdict.outcome == Outcome::kAsGood && verdict.n == 0 && std::abs(*verdict.estimate - 1) < 1e-9;
+}
+
+// The cost of a pair as the end of the sentence on its speed; null where it needs one of its own.
+std::optional<std::string> CostBesideSpeed(const Verdicts& verdicts, const JudgeOptions& options) {
+  const Outcome speed = Between(verdicts, 0, 1, Dimension::kPerformance).outcome;
+  if (CostFollowsSpeed(verdicts, options, 0, 1)) return ", and the cost follows";
+  const DimensionVerdict cost = Between(verdicts, 0, 1, Dimension::kCost);
+  if (cost.outcome != Outcome::kAsGood || speed == Outcome::kUndecided || speed == Outcome::kNotJudged) return std::nullopt;
+  return IsExactlyEqual(cost) ? ", at the same cost"
+                              : fmt::format(", at the same cost within {:g} %", 100 * options.ratio_margin);
+}
+
+// What would decide is said with the system that may be dominated, where there is one.
+bool SaysWhatWouldDecide(const Verdicts& verdicts) {
+  return std::ranges::any_of(verdicts.systems,
+                             [](const SystemVerdict& system) { return system.may_be_dominated_by.has_value(); });
+}
+
 void AddPair(const Verdicts& verdicts, const JudgeOptions& options, std::vector<std::string>& sentences) {
-  const bool follows = CostFollowsSpeed(verdicts, options, 0, 1);
+  const std::optional<std::string> cost = CostBesideSpeed(verdicts, options);
   for (const Dimension dimension : verdicts.dimensions) {
-    if (dimension == Dimension::kCost && follows) continue;
-    sentences.push_back(PairInWords(verdicts, options, 0, 1, dimension));
-    if (dimension == Dimension::kPerformance && follows) sentences.back() += ", and the cost follows";
+    if (dimension == Dimension::kCost && cost) continue;
+    std::string words = PairInWords(verdicts, options, 0, 1, dimension);
+    if (dimension == Dimension::kPerformance) words += cost.value_or("");
+    const DimensionVerdict verdict = Between(verdicts, 0, 1, dimension);
+    if (verdict.outcome == Outcome::kUndecided && !SaysWhatWouldDecide(verdicts)) words += WouldDecide(verdict);
+    sentences.push_back(std::move(words));
   }
 }
 
@@ -155,6 +178,18 @@ std::vector<size_t> Ranking(std::span<const Evidence> evidence, Dimension dimens
   const double sign = HigherIsBetter(dimension, options) ? -1 : 1;
   std::ranges::stable_sort(order, {}, [&](size_t i) { return sign * *FigureOf(evidence[i], dimension); });
   return order;
+}
+
+// Nobody is worse than the best beyond the margin. Prices that are the same need no word: the letters' sentence has it.
+void AddAllAsGood(const Verdicts& verdicts, const JudgeOptions& options, std::span<const size_t> order, Dimension dimension,
+                  std::vector<std::string>& sentences) {
+  const bool all_equal = std::ranges::all_of(
+      order.subspan(1), [&](size_t other) { return IsExactlyEqual(Between(verdicts, order[0], other, dimension)); });
+  if (all_equal) return;
+  const std::string margin = dimension == Dimension::kAccuracy ? fmt::format("{:g} point{}", 100 * options.accuracy_margin,
+                                                                             options.accuracy_margin == 0.01 ? "" : "s")
+                                                               : fmt::format("{:g} %", 100 * options.ratio_margin);
+  sentences.push_back(fmt::format("{}: as good within {} in all", DimensionName(dimension), margin));
 }
 
 void AddRanking(std::span<const Evidence> evidence, const JudgeOptions& options, const Verdicts& verdicts, Dimension dimension,
@@ -177,12 +212,16 @@ void AddRanking(std::span<const Evidence> evidence, const JudgeOptions& options,
     sentences.push_back(PairInWords(verdicts, options, best, order[1], dimension));
     return;
   }
+  if (!beaten && undecided.empty()) {
+    AddAllAsGood(verdicts, options, order, dimension, sentences);
+    return;
+  }
   std::string words = fmt::format("{}: ", SuperlativeOf(dimension));
   if (beaten) words += PairInWords(verdicts, options, best, *beaten, dimension);
   if (!beaten) words += evidence[best].label + " leads";
   if (!as_good.empty()) words += fmt::format("; as good within the margin: {}", fmt::join(as_good, ", "));
   if (!undecided.empty()) words += fmt::format("; undecided against {}", fmt::join(undecided, ", "));
-  if (open) words += WouldDecide(Between(verdicts, best, *open, dimension));
+  if (open && !SaysWhatWouldDecide(verdicts)) words += WouldDecide(Between(verdicts, best, *open, dimension));
   sentences.push_back(words);
 }
 

@@ -62,6 +62,24 @@ std::string LettersOf(std::span<const Evidence> evidence, const Verdicts& verdic
   return letters.empty() ? "-" : letters;
 }
 
+// A token's cost follows speed where both compare alike; at different levels one may rise as the other falls.
+std::string OneMachineInWords(const Verdicts& verdicts, const std::vector<bool>& kernel) {
+  bool follows = std::ranges::count(verdicts.dimensions, Dimension::kCost) > 0;
+  bool contradicts = false;
+  for (const PairVerdict& pair : verdicts.pairs) {
+    if (!kernel[pair.first] || !kernel[pair.second]) continue;
+    const DimensionVerdict speed = Between(verdicts, pair.first, pair.second, Dimension::kPerformance);
+    const DimensionVerdict cost = Between(verdicts, pair.first, pair.second, Dimension::kCost);
+    follows &= speed.outcome == cost.outcome;
+    contradicts |= (speed.outcome == Outcome::kBetter && cost.outcome == Outcome::kWorse) ||
+                   (speed.outcome == Outcome::kWorse && cost.outcome == Outcome::kBetter);
+  }
+  if (contradicts) return "The machines of all systems cost the same, so no letters are given.";
+  return fmt::format(
+      "The machines of all systems cost the same: {}the trade is accuracy against speed, and no letters are given.",
+      follows ? "cost follows speed, " : "");
+}
+
 void AssignLetters(std::span<const Evidence> evidence, const JudgeOptions& options, Verdicts& verdicts) {
   const std::vector<bool> kernel = Kernel(evidence, options, verdicts);
   const auto members = std::ranges::count(kernel, true);
@@ -85,10 +103,7 @@ void AssignLetters(std::span<const Evidence> evidence, const JudgeOptions& optio
     verdicts.letters_reason =
         "What the machines cost is not known: the trade is accuracy against speed, and no letters are given.";
   } else if (!verdicts.letters_apply) {
-    verdicts.letters_reason =
-        "The machines of all systems cost the same: cost follows speed, the trade is accuracy against speed, and no letters "
-        "are "
-        "given.";
+    verdicts.letters_reason = OneMachineInWords(verdicts, kernel);
   } else {
     verdicts.letters_reason = fmt::format(
         "Letters: performance, cost and accuracy that a system keeps within {:g} % ({:g} points) of the best in view; ? is not "

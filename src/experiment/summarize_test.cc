@@ -173,6 +173,18 @@ TEST_F(ExperimentTest, WeightsAreMeasuredAgainstThePeakOfTheTypeTheyAreMultiplie
   EXPECT_EQ(peak("Q4_0", ""), 4e9) << "runs of 0.1 do not tell";
 }
 
+// Of a system on a GPU the processor's ceilings say nothing.
+TEST_F(ExperimentTest, APeakIsThatOfTheDevice) {
+  change_manifest = [](Manifest& manifest) {
+    manifest.systems[0].description.devices.gpus = {"CUDA0 (NVIDIA H200)"};
+    manifest.systems[0].description.devices.gpu_layers = -1;
+  };
+  const auto summary = Measure(kOneEngine);
+  EXPECT_FALSE(summary.systems[0].machine.peak_bandwidth_bytes_per_s.has_value());
+  EXPECT_FALSE(summary.systems[0].machine.peak_flops_per_s.has_value());
+  EXPECT_FALSE(summary.systems[0].cells.at(0).figures[FigureId::kDecodeSMbu].has_value());
+}
+
 TEST_F(ExperimentTest, AnUnknownCacheIsSaidAndNotTakenForNone) {
   std::optional<double> cache;
   change_manifest = [&](Manifest& manifest) { manifest.host.last_level_cache_bytes = cache; };

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 
@@ -96,6 +97,42 @@ TEST_F(LoadLoopTest, DrainsWhenAnotherThreadTookTheLastRequest) {
   ASSERT_EQ(result->requests.size(), 1u);
   EXPECT_EQ(result->requests[0].error_kind, record::RequestError::kTotalTimeout);
   EXPECT_EQ(result->requests[0].output_tokens, 7) << "two steps, then 50 ms";
+}
+
+// Takes requests and never answers.
+class SilentSystem final : public SystemUnderTest {
+ public:
+  explicit SilentSystem(FakeClock& clock) : clock_(clock) {}
+  Status Validate(const RequestSpec&) override { return {}; }
+  Status Submit(const RequestSpec&, uint64_t) override { return {}; }
+  Status Advance(Observer&, int64_t until_ns) override {
+    clock_.AdvanceNs(std::max<int64_t>(1, std::min<int64_t>(100'000'000, until_ns - clock_.NowNs())));
+    return {};
+  }
+  void Cancel(uint64_t) override {}
+  void CancelAll() override {}
+
+ private:
+  FakeClock& clock_;
+};
+
+TEST_F(LoadLoopTest, SaysWhatItWaitsFor) {
+  SilentSystem silent(clock);
+  specs = Requests({1, 1});
+  SharedIndex next(specs.size());
+  ClosedLoopSource source({.clients = 2, .all_clients = 2}, specs, next);
+  std::vector<LoadProgress> still;
+  LoadOptions options;
+  options.duration_s = 0.1;
+  options.drain_s = 8;
+  options.on_progress = [&](const LoadProgress& progress) {
+    if (progress.waiting_for > 0) still.push_back(progress);
+  };
+  ASSERT_TRUE(RunLoad(silent, source, options, clock).ok());
+  ASSERT_GE(still.size(), 2u) << "again and again";
+  EXPECT_EQ(still[0].waiting_for, 2);
+  EXPECT_GE(still[0].waiting_s, kStillS);
+  EXPECT_LT(still[0].waiting_s, kStillS + 1.5);
 }
 
 TEST_F(LoadLoopTest, ClientsStartOneAfterAnother) {

@@ -275,7 +275,10 @@ std::string RenderLayout(const std::vector<TableColumn>& columns, const Rows& ro
     begin = end;
   }
   out += options.rule_begin + rule + options.rule_end + "\n";
-  for (const auto& row : rows) out += Line(columns, layout, [&row](size_t i) { return std::string_view(row[i]); }) + "\n";
+  for (const auto& row : rows) {
+    const std::string line = Line(columns, layout, [&row](size_t i) { return std::string_view(row[i]); });
+    if (!line.empty()) out += line + "\n";  // else it goes on in a column that another part shows
+  }
   return out;
 }
 

@@ -73,6 +73,24 @@ TEST(RenderTable, CutsBetweenGroupsWhenTooWide) {
   EXPECT_THAT(narrow, HasSubstr("fourth"));
 }
 
+// A cell of several lines leaves no empty lines in the parts that do not show it.
+TEST(RenderTable, APartHasItsOwnLinesOnly) {
+  const std::string text =
+      RenderTable({{"", "key", Align::kLeft, true}, {"", "number"}, {"", "words", Align::kLeft}},
+                  {{"a", "1", "one"}, {"", "", "two"}, {"b", "2", "three"}}, {.width = 12, .unicode = false});
+  EXPECT_EQ(text,
+            "key  number\n"
+            "---  ------\n"
+            "a         1\n"
+            "b         2\n"
+            "\n"
+            "key  words\n"
+            "---  -----\n"
+            "a    one\n"
+            "     two\n"
+            "b    three\n");
+}
+
 TEST(Units, ChoosesUnitAndDigits) {
   EXPECT_EQ(FormatSignificant(0.012345, 3), "0.0123");
   EXPECT_EQ(FormatSignificant(9.996, 3), "10.0");

@@ -12,6 +12,7 @@ using record::RequestRecord;
 
 constexpr size_t kSlices = 199;  // two steps each, and the end: at most 400 - 1
 constexpr size_t kMostMessages = 5;
+constexpr size_t kMostQuirks = 20;
 
 RequestError ErrorOf(const RequestRecord& request) { return request.ok() ? RequestError::kZeroTokens : request.error_kind; }
 
@@ -46,6 +47,29 @@ std::vector<TokenSourceCount> CountTokenSources(std::span<const RequestRecord> r
   std::vector<TokenSourceCount> sources;
   for (const auto& [source, count] : counts) sources.push_back({source, count});
   return sources;
+}
+
+std::vector<TimingGapCount> CountTimingGaps(std::span<const RequestRecord> requests) {
+  std::map<record::TimingGap, int64_t> counts;
+  for (const RequestRecord& request : requests) {
+    if (request.ok() && !request.token_s.empty() && request.timing_gap != record::TimingGap::kNone)
+      ++counts[request.timing_gap];
+  }
+  std::vector<TimingGapCount> gaps;
+  for (const auto& [gap, count] : counts) gaps.push_back({gap, count});
+  return gaps;
+}
+
+std::vector<QuirkCount> CountQuirks(std::span<const RequestRecord> requests) {
+  std::map<std::string_view, int64_t> counts;
+  for (const RequestRecord& request : requests) {
+    for (const std::string& quirk : request.quirks) ++counts[quirk];
+  }
+  std::vector<QuirkCount> quirks;
+  for (const auto& [quirk, count] : counts) quirks.push_back({std::string(quirk), count});
+  std::ranges::stable_sort(quirks, std::ranges::greater(), &QuirkCount::requests);
+  if (quirks.size() > kMostQuirks) quirks.resize(kMostQuirks);
+  return quirks;
 }
 
 // What the steps do between two instants.
@@ -115,6 +139,8 @@ LoadFigures DescribeLoad(std::span<const RequestRecord> requests, const LatencyO
   LoadFigures load;
   load.errors = GroupErrors(requests);
   load.token_sources = CountTokenSources(requests);
+  load.timing_gaps = CountTimingGaps(requests);
+  load.quirks = CountQuirks(requests);
   for (const RequestRecord& request : requests) load.retries += request.retries;
   const std::optional<Window> run = WholeRun(requests);
   if (!run) return load;

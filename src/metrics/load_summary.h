@@ -28,6 +28,17 @@ struct TokenSourceCount {
   int64_t requests = 0;
 };
 
+struct TimingGapCount {
+  record::TimingGap gap = record::TimingGap::kNone;
+  int64_t requests = 0;
+};
+
+// What a server did otherwise than its interface says, though the answer could be read.
+struct QuirkCount {
+  std::string quirk;
+  int64_t requests = 0;
+};
+
 struct LoadFigures {
   ServingFigures whole;                            // from the first intended send to the last token
   std::optional<SteadyState> steady;               // null for a measurement without duration
@@ -37,6 +48,8 @@ struct LoadFigures {
   std::optional<LatencyFigure> receive_delay_s;    // from the kernel's receive stamp to ours; null where not offered
   std::vector<ErrorGroup> errors;                  // most frequent first; what the client gave up is not among them
   std::vector<TokenSourceCount> token_sources;     // how output tokens were counted
+  std::vector<TimingGapCount> timing_gaps;         // of those completed, why their tokens have no times; without kNone
+  std::vector<QuirkCount> quirks;                  // the twenty most frequent
   int64_t retries = 0;
   int64_t held_back = 0;  // open loop: requests that waited because the limit of requests in flight was reached
 };

@@ -89,6 +89,26 @@ TEST(LoadFigures, ByHand) {
   EXPECT_NEAR(cell.steady->window.to_s, 1.9, 0.036) << "then nothing was in flight, most of the time one";
 }
 
+TEST(LoadFigures, CountsWhatAServerDidOtherwise) {
+  std::vector<RequestRecord> requests = {Answer(0, 0.5, 0.3, 4), Answer(1, 1.5, 0.1, 5), Answer(2, 2.5, 0.1, 5),
+                                         Failure(3, RequestError::kHttp5xx, "500")};
+  requests[0].timing_gap = requests[1].timing_gap = record::TimingGap::kStreamIgnored;
+  requests[3].timing_gap = record::TimingGap::kOneBurst;
+  requests[1].quirks = {"b"};
+  requests[2].quirks = {"a", "b"};
+  requests[3].quirks = {"a", "c"};
+  const LoadFigures cell = DescribeLoad(requests, {.tpot_s = 1});
+  ASSERT_EQ(cell.timing_gaps.size(), 1u) << "of those completed";
+  EXPECT_EQ(cell.timing_gaps[0].gap, record::TimingGap::kStreamIgnored);
+  EXPECT_EQ(cell.timing_gaps[0].requests, 2);
+  EXPECT_EQ(cell.whole.without_token_times, 2);
+  EXPECT_EQ(cell.whole.unjudged, 2);
+  ASSERT_EQ(cell.quirks.size(), 3u);
+  EXPECT_EQ(cell.quirks[0].quirk, "a") << "most frequent first, then by name";
+  EXPECT_EQ(cell.quirks[1].requests, 2);
+  EXPECT_EQ(cell.quirks[2].quirk, "c");
+}
+
 TEST(LoadFigures, KeepsFiveMessagesAndNothingOfAnEmptyRun) {
   std::vector<RequestRecord> requests;
   for (int i = 0; i < 9; ++i) requests.push_back(Failure(i, RequestError::kHttp5xx, std::to_string(i / 2).c_str()));

@@ -106,7 +106,7 @@ enum class PlotWidth { kThird, kHalf, kFull };
 
 // A plot with its caption. The frame of the plot has the rest: `id` (unique in a document, good as a file name), title, and the
 // description, which is its alternative text. A plot that draws nothing is left out. Where no picture can be shown, the table
-// of its figures (plot_table.h) stands for it; in the terminal a radar has none.
+// of its figures (plot_table.h) stands for it; in the terminal a radar, percentiles and steps over time have none.
 struct Figure {
   Plot plot;
   std::string caption;  // one sentence that reads the plot; may be empty
@@ -120,6 +120,7 @@ enum class Detail {
   kFirstScreen,  // everywhere
   kFull,         // in the terminal with --all only
   kFolded,       // ... and folded in the page
+  kPageOnly,     // folded in the page, in Markdown and CSV; not in the terminal, where it would hide the rest
 };
 
 struct Section {

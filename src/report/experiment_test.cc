@@ -99,6 +99,37 @@ TEST(ExperimentReport, EverythingIsInTheFullReport) {
   EXPECT_THAT(text, HasSubstr("moecap run sample.yaml"));
 }
 
+// What a server did otherwise, requests that could not be judged, and who may dominate whom: each has its place, once.
+TEST(ExperimentReport, SaysWhatServersDidOtherwise) {
+  cap::JudgedExperiment experiment = SampleExperiment();
+  cap::SystemVerdict& first = experiment.judgement.verdicts.systems[0];
+  first.domination = cap::Domination::kUndecided;
+  first.dominated_by = {};
+  first.may_be_dominated_by = 1;
+  const std::string text = Terminal(ExperimentDocument(experiment), true);
+  EXPECT_THAT(text, HasSubstr("perhaps dominated by Q8_0"));
+  EXPECT_THAT(text, AllOf(HasSubstr("Completed requests whose tokens have no times"), HasSubstr("stream ignored"),
+                          HasSubstr("one burst"), Not(HasSubstr("uneven chunks"))));
+  EXPECT_THAT(LineWith(text, "15 (4.8 %)"), AllOf(HasSubstr("vllm-h100"), HasSubstr("5 (1.6 %)"))) << "of 310 completed";
+  EXPECT_THAT(LineWith(text, "finish reason \"STOP\""), AllOf(HasSubstr("vllm-h100, 1 client"), HasSubstr("10")));
+}
+
+// A terminal shows a line for each cell and figure; everything is in the page.
+TEST(ExperimentReport, TheTerminalLeavesDistributionsToThePage) {
+  const Document document = ExperimentDocument(SampleExperiment());
+  const std::string text = Terminal(document, true);
+  EXPECT_THAT(text, Not(HasSubstr("All distributions")));
+  EXPECT_THAT(text, Not(HasSubstr("TTFT by percentile")));
+  EXPECT_THAT(text, Not(HasSubstr("Whole measurement and its busy part")));
+  EXPECT_THAT(text, ContainsRegex("F16, 1 client +TTFT +130 \\(122–139\\) +191 \\(180–204\\)"));
+  EXPECT_THAT(text, HasSubstr("vllm-h100, 4 clients: TPOT drifts in 5 of 5 measurements (last third +8.0 %"));
+  EXPECT_THAT(LineWith(text, "machine was not quiet:"), Not(HasSubstr("passed")));
+  EXPECT_THAT(text, HasSubstr("pacing lag p99: a closed loop has none"));
+  for (const std::string& full : {RenderHtml(document), RenderMarkdown(document)})
+    EXPECT_THAT(full, AllOf(HasSubstr("All distributions"), HasSubstr("Whole measurement and its busy part")));
+  EXPECT_THAT(RenderCsv(document), AllOf(HasSubstr(",distributions,"), HasSubstr(",steady,"), HasSubstr(",gates,")));
+}
+
 TEST(ExperimentReport, MarksWhatMustNotBeTakenAtItsFaceValue) {
   const std::string text = Terminal(ExperimentDocument(SampleExperiment()), true);
   EXPECT_THAT(LineWith(text, "4 clients !"), HasSubstr("84.0"));

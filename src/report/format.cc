@@ -100,6 +100,12 @@ std::string PercentileText(const stats::QuantileEstimate& estimate, double unit)
   return estimate.supported ? NumberText(estimate.value, unit) : UnsupportedText(estimate.samples_needed);
 }
 
+std::string BoundedText(const stats::QuantileEstimate& estimate, double unit) {
+  std::string text = PercentileText(estimate, unit);
+  if (!estimate.supported || !estimate.low || !estimate.high) return text;
+  return fmt::format("{} ({}–{})", text, NumberText(estimate.low, unit), NumberText(estimate.high, unit));
+}
+
 std::string QuantileName(double q) { return "p" + fmt::format("{:.6g}", 100 * q); }
 
 std::string CountText(int64_t count, const std::string& one, const std::string& many) {

@@ -48,6 +48,9 @@ std::string UnsupportedText(int64_t samples_needed);
 // A percentile in units of `unit`, or UnsupportedText.
 std::string PercentileText(const stats::QuantileEstimate& estimate, double unit);
 
+// The same with its bounds: "12.3 (11.9–12.8)". Shorter than IntervalText, so that three fit beside each other.
+std::string BoundedText(const stats::QuantileEstimate& estimate, double unit);
+
 // "p99", "p99.9".
 std::string QuantileName(double q);
 

@@ -92,6 +92,7 @@ Table StandingTable(const Judgement& judgement, std::span<const ShownCell> cells
     const cap::SystemVerdict& system = systems[i];
     std::string standing(cap::DominationName(system.domination));
     if (!system.dominated_by.empty()) standing += " by " + JoinWords(LabelsOf(judgement, system.dominated_by));
+    if (system.may_be_dominated_by) standing = "perhaps dominated by " + systems[*system.may_be_dominated_by].label;
     Row row{system.label, std::move(standing)};
     if (letters) row.cells.emplace_back(system.letters);
     row.cells.emplace_back(system.reason);

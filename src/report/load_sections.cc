@@ -14,96 +14,13 @@ namespace {
 
 using cap::FigureId;
 using cap::MeasurementSummary;
-using metrics::LatencyFigure;
 
-constexpr size_t kMostLatencyTables = 12;
 constexpr size_t kMostCurves = 12;
-
-// How the distributions of a cell are called, and in which unit they are printed.
-struct LatencyName {
-  std::string_view name;
-  const char* label;
-  const char* unit;
-  double size;
-  bool main;  // has a place in the table with bounds
-};
-constexpr LatencyName kLatencies[] = {{"ttft_s", "TTFT", "ms", kMilli, true},
-                                      {"ttfo_s", "TTFO", "ms", kMilli, true},
-                                      {"tpot_s", "TPOT", "ms", kMilli, true},
-                                      {"itl_s", "ITL", "ms", kMilli, true},
-                                      {"e2e_s", "E2E", "ms", kMilli, true},
-                                      {"user_time_per_token_s", "time per output token", "ms", kMilli, false},
-                                      {"icl_s", "ICL", "ms", kMilli, false},
-                                      {"normalised_s", "E2E per token", "ms", kMilli, false},
-                                      {"request_output_tokens_per_s", "request speed", "tokens/s", 1, false},
-                                      {"user_ttft_s", "TTFT, intended send", "ms", kMilli, false},
-                                      {"user_e2e_s", "E2E, intended send", "ms", kMilli, false},
-                                      {"send_lag_s", "send lag", "ms", kMilli, false},
-                                      {"connect_s", "connect", "ms", kMilli, false}};
+constexpr const char* kUsualEnd = "all requests sent";
 
 // "8 clients #2" of a cell that was measured more than once.
 std::string MeasurementName(const ShownCell& shown, const MeasurementSummary& measurement) {
   return shown.cell->measurements.size() > 1 ? fmt::format("{} #{}", shown.key, measurement.repeat + 1) : shown.key;
-}
-
-// Statistics down, a figure with its bounds in three columns across.
-Table BoundsTable(const cap::CellSummary& cell) {
-  Table table{.name = "latency", .title = "Percentiles with bounds at 99 % each"};
-  table.columns = {{.header = "statistic", .kind = ColumnKind::kKey}};
-  const std::vector<std::string> statistics = {"samples", "mean", "sd", "min"};
-  for (const std::string& name : statistics) table.rows.push_back({name});
-  const auto add = [&table](size_t row, std::vector<Cell> cells) {
-    auto& to = table.rows[row].cells;
-    to.insert(to.end(), cells.begin(), cells.end());
-  };
-  for (const LatencyName& name : kLatencies) {
-    const LatencyFigure* latency = name.main ? FindLatency(cell.latencies, name.name) : nullptr;
-    if (latency == nullptr) continue;
-    for (const char* header : {"value", "low", "high"}) table.columns.push_back({header, name.label, name.unit});
-    const auto& d = latency->distribution;
-    for (size_t i = table.rows.size(); i < statistics.size() + latency->quantiles.size(); ++i)
-      table.rows.push_back({QuantileName(latency->quantiles[i - statistics.size()].q)});
-    add(0, {std::to_string(d.count), "", ""});
-    add(1, {NumberText(d.mean, name.size), "", ""});
-    add(2, {NumberText(d.stddev, name.size), "", ""});
-    add(3, {NumberText(d.min, name.size), "", ""});
-    for (size_t i = 0; i < latency->quantiles.size(); ++i) {
-      const auto& estimate = latency->quantiles[i];
-      add(statistics.size() + i,
-          {PercentileText(estimate, name.size), NumberText(estimate.low, name.size), NumberText(estimate.high, name.size)});
-    }
-  }
-  if (table.columns.size() == 1) table.rows.clear();
-  for (Row& row : table.rows) row.cells.resize(table.columns.size());
-  return table;
-}
-
-void AddLatencyRow(Table& table, const LatencyName& name, const LatencyFigure& figure) {
-  const auto& d = figure.distribution;
-  Row row{fmt::format("{} ({})", name.label, name.unit), std::to_string(d.count), NumberText(d.mean, name.size),
-          NumberText(d.stddev, name.size)};
-  for (const double q : {0.5, 0.9, 0.99}) {
-    const auto* estimate = FindQuantile(&figure, q);
-    row.cells.emplace_back(estimate == nullptr ? "" : PercentileText(*estimate, name.size));
-  }
-  row.cells.emplace_back(NumberText(d.max, name.size));
-  table.rows.push_back(std::move(row));
-}
-
-Table DistributionTable(const cap::CellSummary& cell) {
-  Table table{.name = "distributions", .title = "All distributions"};
-  table.columns = {
-      {.header = "figure", .kind = ColumnKind::kKey}, {"samples"}, {"mean"}, {"sd"}, {"p50"}, {"p90"}, {"p99"}, {"max"}};
-  for (const LatencyName& name : kLatencies) {
-    if (const LatencyFigure* figure = FindLatency(cell.latencies, name.name)) AddLatencyRow(table, name, *figure);
-  }
-  for (const MeasurementSummary& measurement : cell.measurements) {
-    if (measurement.complete && measurement.load.receive_delay_s) {
-      AddLatencyRow(table, {"", "receive delay of the client", "ms", kMilli, false}, *measurement.load.receive_delay_s);
-      break;
-    }
-  }
-  return table;
 }
 
 std::string CountOf(const std::optional<double>& count) { return count ? fmt::format("{:.0f}", *count) : ""; }
@@ -121,11 +38,14 @@ std::string GateText(double value, const std::string& unit) {
   return unit.empty() || number.empty() ? number : number + " " + unit;
 }
 
+std::string BoundText(const metrics::Gate& gate) {
+  return fmt::format("{} {}", gate.at_least ? "at least" : "at most", GateText(gate.bound, gate.unit));
+}
+
 Row GateRow(const ShownCell& shown, const metrics::Gate& gate) {
   constexpr const char* kStates[] = {"passed", "tripped", "not measured"};
   Row row{gate.name, WithNote(kStates[static_cast<size_t>(gate.state)], gate.explanation),
-          gate.value ? GateText(*gate.value, gate.unit) : "",
-          fmt::format("{} {}", gate.at_least ? "at least" : "at most", GateText(gate.bound, gate.unit))};
+          gate.value ? GateText(*gate.value, gate.unit) : "", BoundText(gate)};
   row.group = shown.Name();
   row.marker = shown.marker;
   row.invalid = gate.tripped();
@@ -204,39 +124,202 @@ Table TokenTable(std::span<const ShownCell> cells) {
   return table;
 }
 
-}  // namespace
-
-Section LatencySection(const cap::ExperimentSummary& summary, std::span<const ShownCell> cells) {
-  Section section{.heading = "Latency"};
-  section.blocks = {CellTable("Means and percentiles", cells,
-                              std::vector<FigureColumn>{{FigureId::kTtftMean, "TTFT", "mean"},
-                                                        {FigureId::kTtftP50, "TTFT", "p50"},
-                                                        {FigureId::kTtftP90, "TTFT", "p90"},
-                                                        {FigureId::kTtftP99, "TTFT", "p99"},
-                                                        {FigureId::kTpotMean, "TPOT", "mean"},
-                                                        {FigureId::kTpotP50, "TPOT", "p50"},
-                                                        {FigureId::kTpotP90, "TPOT", "p90"},
-                                                        {FigureId::kTpotP99, "TPOT", "p99"},
-                                                        {FigureId::kItlMean, "ITL", "mean"},
-                                                        {FigureId::kItlP50, "ITL", "p50"},
-                                                        {FigureId::kItlP99, "ITL", "p99"},
-                                                        {FigureId::kE2eMean, "E2E", "mean"},
-                                                        {FigureId::kE2eP50, "E2E", "p50"},
-                                                        {FigureId::kE2eP90, "E2E", "p90"},
-                                                        {FigureId::kE2eP99, "E2E", "p99"}})};
-  for (Figure& figure : DistributionFigures(cells)) section.blocks.push_back(std::move(figure));
-  for (Figure& figure : SweepFigures(summary, cells)) section.blocks.push_back(std::move(figure));
-  for (size_t i = 0; i < cells.size() && i < kMostLatencyTables; ++i) {
-    section.parts.push_back({.heading = cells[i].Name(),
-                             .anchor = fmt::format("latency-{}", i),
-                             .detail = Detail::kFolded,
-                             .blocks = {BoundsTable(*cells[i].cell), DistributionTable(*cells[i].cell)}});
+// Counts over the whole measurements of a cell.
+template <typename Count>
+int64_t SumOver(const ShownCell& shown, const Count& count) {
+  int64_t sum = 0;
+  for (const MeasurementSummary& measurement : shown.cell->measurements) {
+    if (measurement.complete) sum += count(measurement.load);
   }
-  if (cells.size() > kMostLatencyTables)
-    section.blocks.push_back(
-        Paragraph{{fmt::format("The distributions of {} more cells are in the JSON.", cells.size() - kMostLatencyTables)}});
-  return section;
+  return sum;
 }
+
+std::string CountAndShare(int64_t count, int64_t of) {
+  return count == 0 || of == 0 ? ""
+                               : fmt::format("{} ({})", count, ShareText(static_cast<double>(count) / static_cast<double>(of)));
+}
+
+// Requests that ended well and yet tell less: why the times of their tokens are not known, and how many could not be judged.
+Table GapTable(std::span<const ShownCell> cells) {
+  Table table{.name = "timing-gaps", .title = "Completed requests whose tokens have no times", .group_header = "system"};
+  table.columns = {{.header = "level", .kind = ColumnKind::kKey},
+                   {.header = "came whole"},
+                   {.header = "stream ignored"},
+                   {.header = "uneven chunks"},
+                   {.header = "one burst"},
+                   {.header = "not judged"}};
+  for (const ShownCell& shown : cells) {
+    const int64_t completed = SumOver(shown, [](const metrics::LoadFigures& load) { return load.whole.completed; });
+    Row row{shown.key};
+    bool any = false;
+    for (size_t gap = 1; gap <= static_cast<size_t>(record::TimingGap::kOneBurst); ++gap) {
+      const int64_t requests = SumOver(shown, [gap](const metrics::LoadFigures& load) {
+        const auto found =
+            std::ranges::find(load.timing_gaps, static_cast<record::TimingGap>(gap), &metrics::TimingGapCount::gap);
+        return found == load.timing_gaps.end() ? int64_t{0} : found->requests;
+      });
+      any = any || requests > 0;
+      row.cells.emplace_back(CountAndShare(requests, completed));
+    }
+    const int64_t unjudged = SumOver(shown, [](const metrics::LoadFigures& load) { return load.whole.unjudged; });
+    row.cells.emplace_back(CountAndShare(unjudged, completed));
+    row.group = shown.group;
+    row.marker = shown.marker;
+    if (any || unjudged > 0) table.rows.push_back(std::move(row));
+  }
+  DropEmptyColumns(table);
+  table.notes = {
+      "They have no TPOT and no ITL. Not judged: an objective is set for which they have no figure; they count as not met."};
+  return table;
+}
+
+Table QuirkTable(std::span<const ShownCell> cells) {
+  Table table{.name = "quirks", .title = "What servers did otherwise than their interface says", .group_header = "cell"};
+  table.columns = {{.header = "requests", .kind = ColumnKind::kKey}, {.header = "quirk", .kind = ColumnKind::kText}};
+  for (const ShownCell& shown : cells) {
+    std::vector<metrics::QuirkCount> quirks;
+    for (const MeasurementSummary& measurement : shown.cell->measurements) {
+      for (const metrics::QuirkCount& count : measurement.load.quirks) {
+        const auto found = std::ranges::find(quirks, count.quirk, &metrics::QuirkCount::quirk);
+        if (found == quirks.end()) {
+          quirks.push_back(count);
+        } else {
+          found->requests += count.requests;
+        }
+      }
+    }
+    for (const metrics::QuirkCount& count : quirks) {
+      Row row{std::to_string(count.requests), count.quirk};
+      row.group = shown.Name();
+      row.marker = shown.marker;
+      table.rows.push_back(std::move(row));
+    }
+  }
+  return table;
+}
+
+// Every measurement with its own busy part.
+Table SteadyTable(std::span<const ShownCell> cells) {
+  Table table{.name = "steady", .title = "Whole measurement and its busy part", .group_header = "system"};
+  table.columns = {{.header = "measurement", .kind = ColumnKind::kKey},
+                   {"mean", "in flight"},
+                   {"peak", "in flight"},
+                   {"from", "busy part", "s"},
+                   {"to", "busy part", "s"},
+                   {"whole", "output", "tokens/s"},
+                   {"busy part", "output", "tokens/s"},
+                   {.header = "verdict", .kind = ColumnKind::kText}};
+  for (const ShownCell& shown : cells) {
+    for (const MeasurementSummary& measurement : shown.cell->measurements) {
+      const metrics::LoadFigures& load = measurement.load;
+      if (!load.steady) continue;
+      Row row{MeasurementName(shown, measurement),
+              NumberText(load.concurrency.mean),
+              std::to_string(load.concurrency.peak),
+              NumberText(load.steady->window.from_s),
+              NumberText(load.steady->window.to_s),
+              NumberText(load.whole.output_tokens_per_s),
+              load.in_steady ? NumberText(load.in_steady->output_tokens_per_s) : "",
+              Sentence(load.steady->verdict)};
+      row.group = shown.group;
+      row.marker = shown.marker;
+      table.rows.push_back(std::move(row));
+    }
+  }
+  return table;
+}
+
+// "TPOT rises in 4 of 5 measurements (last third +7.9 to +8.3 % against the first)"; empty when it drifts in none.
+std::string DriftText(const ShownCell& shown, const char* name, metrics::DriftVerdict metrics::SteadyState::*of) {
+  int64_t all = 0, drifts = 0;
+  double low = 0, high = 0;
+  for (const MeasurementSummary& measurement : shown.cell->measurements) {
+    if (!measurement.load.steady) continue;
+    ++all;
+    const metrics::DriftVerdict& verdict = *measurement.load.steady.*of;
+    if (verdict.drift != metrics::Drift::kRising && verdict.drift != metrics::Drift::kFalling) continue;
+    low = drifts == 0 ? verdict.relative_change : std::min(low, verdict.relative_change);
+    high = drifts == 0 ? verdict.relative_change : std::max(high, verdict.relative_change);
+    ++drifts;
+  }
+  if (drifts == 0) return "";
+  const std::string change =
+      low == high ? fmt::format("{:+.1f} %", 100 * low) : fmt::format("{:+.1f} to {:+.1f} %", 100 * low, 100 * high);
+  return fmt::format("{}: {} drifts in {} of {} measurements (last third {} against the first).", shown.Name(), name, drifts,
+                     all, change);
+}
+
+// A line a cell: means over its measurements.
+Table InFlightTable(std::span<const ShownCell> cells) {
+  Table table{.name = "in-flight", .title = "Requests in flight, and output of the busy part", .group_header = "system"};
+  table.columns = {{.header = "level", .kind = ColumnKind::kKey},
+                   {"mean", "in flight"},
+                   {"peak", "in flight"},
+                   {"whole", "output", "tokens/s"},
+                   {"busy part", "output", "tokens/s"}};
+  for (const ShownCell& shown : cells) {
+    double mean = 0, whole = 0, busy = 0, count = 0;
+    int64_t peak = 0;
+    for (const MeasurementSummary& measurement : shown.cell->measurements) {
+      const metrics::LoadFigures& load = measurement.load;
+      if (!measurement.complete || !load.steady || !load.in_steady) continue;
+      ++count;
+      mean += load.concurrency.mean;
+      peak = std::max(peak, load.concurrency.peak);
+      whole += load.whole.output_tokens_per_s;
+      busy += load.in_steady->output_tokens_per_s;
+    }
+    if (count == 0) continue;
+    Row row{shown.key, NumberText(mean / count), std::to_string(peak), NumberText(whole / count), NumberText(busy / count)};
+    row.group = shown.group;
+    row.marker = shown.marker;
+    row.invalid = !shown.cell->IsValid();
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+// A line a cell; those that tripped by name.
+Table GateCounts(std::span<const ShownCell> cells) {
+  Table table{.name = "gate-counts", .group_header = "system"};
+  table.columns = {{.header = "level", .kind = ColumnKind::kKey},
+                   {.header = "passed"},
+                   {.header = "tripped"},
+                   {.header = "not measured"},
+                   {.header = "what tripped", .kind = ColumnKind::kText}};
+  for (const ShownCell& shown : cells) {
+    int64_t counts[3] = {};
+    std::vector<std::string> tripped;
+    for (const metrics::Gate& gate : shown.cell->gates) {
+      ++counts[static_cast<size_t>(gate.state)];
+      if (gate.tripped())
+        tripped.push_back(
+            fmt::format("{}: {}, {}", gate.name, gate.value ? GateText(*gate.value, gate.unit) : "", BoundText(gate)));
+    }
+    Row row{shown.key, std::to_string(counts[0]), std::to_string(counts[1]), std::to_string(counts[2]),
+            fmt::format("{}", fmt::join(tripped, "; "))};
+    row.group = shown.group;
+    row.marker = shown.marker;
+    row.invalid = !tripped.empty();
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+// Each gate that some cell could not judge, with the reason, once.
+Notes NotMeasuredNotes(std::span<const ShownCell> cells) {
+  Notes notes{.title = "Not measured"};
+  for (const ShownCell& shown : cells) {
+    for (const metrics::Gate& gate : shown.cell->gates) {
+      if (gate.state != metrics::Gate::State::kNotMeasured) continue;
+      std::string item = fmt::format("{}: {}", gate.name, gate.explanation);
+      if (std::ranges::find(notes.items, item) == notes.items.end()) notes.items.push_back(std::move(item));
+    }
+  }
+  return notes;
+}
+
+}  // namespace
 
 Section RequestSection(std::span<const ShownCell> cells) {
   Section section{.heading = "Requests and errors"};
@@ -255,7 +338,10 @@ Section RequestSection(std::span<const ShownCell> cells) {
                                                         {FigureId::kGoodShare, "", "", true},
                                                         {FigureId::kReceiveDelay},
                                                         {FigureId::kClientCpu}}),
-                    TokenTable(cells), ErrorTable(cells)};
+                    TokenTable(cells),
+                    GapTable(cells),
+                    QuirkTable(cells),
+                    ErrorTable(cells)};
   Notes notes;
   for (const ShownCell& shown : cells) {
     int64_t retries = 0;
@@ -270,39 +356,22 @@ Section RequestSection(std::span<const ShownCell> cells) {
 
 Section SteadySection(std::span<const ShownCell> cells) {
   Section section{.heading = "Steady part and requests in flight", .anchor = "steady"};
-  Table table{.name = "steady", .title = "Whole measurement and its busy part", .group_header = "system"};
-  table.columns = {{.header = "measurement", .kind = ColumnKind::kKey},
-                   {"mean", "in flight"},
-                   {"peak", "in flight"},
-                   {"from", "busy part", "s"},
-                   {"to", "busy part", "s"},
-                   {"whole", "output", "tokens/s"},
-                   {"busy part", "output", "tokens/s"},
-                   {.header = "verdict", .kind = ColumnKind::kText}};
-  size_t curves = 0;
+  Notes drifts;
   for (const ShownCell& shown : cells) {
-    for (const MeasurementSummary& measurement : shown.cell->measurements) {
-      const metrics::LoadFigures& load = measurement.load;
-      if (!load.steady) continue;
-      Row row{MeasurementName(shown, measurement),
-              NumberText(load.concurrency.mean),
-              std::to_string(load.concurrency.peak),
-              NumberText(load.steady->window.from_s),
-              NumberText(load.steady->window.to_s),
-              NumberText(load.whole.output_tokens_per_s),
-              load.in_steady ? NumberText(load.in_steady->output_tokens_per_s) : "",
-              Sentence(load.steady->verdict)};
-      row.group = shown.group;
-      row.marker = shown.marker;
-      table.rows.push_back(std::move(row));
+    for (const std::string& text :
+         {DriftText(shown, "TTFT", &metrics::SteadyState::ttft), DriftText(shown, "TPOT", &metrics::SteadyState::tpot)}) {
+      if (!text.empty()) drifts.items.push_back(text);
     }
   }
-  section.blocks.push_back(std::move(table));
+  section.blocks = {InFlightTable(cells), std::move(drifts)};
+  size_t curves = 0;
   for (const ShownCell& shown : cells) {
     const auto whole = std::ranges::find(shown.cell->measurements, true, &MeasurementSummary::complete);
     if (whole != shown.cell->measurements.end() && curves < kMostCurves)
       section.blocks.push_back(InFlightFigure(shown, *whole, curves++));
   }
+  section.parts = {
+      {.heading = "Each measurement", .anchor = "steady-each", .detail = Detail::kPageOnly, .blocks = {SteadyTable(cells)}}};
   return section;
 }
 
@@ -316,7 +385,8 @@ Section GateSection(std::span<const ShownCell> cells) {
   for (const ShownCell& shown : cells) {
     for (const metrics::Gate& gate : shown.cell->gates) table.rows.push_back(GateRow(shown, gate));
   }
-  section.blocks.push_back(std::move(table));
+  section.blocks = {GateCounts(cells), NotMeasuredNotes(cells)};
+  section.parts = {{.heading = "Each gate", .anchor = "gates-each", .detail = Detail::kPageOnly, .blocks = {std::move(table)}}};
   return section;
 }
 
@@ -333,8 +403,7 @@ Section MeasurementSection(std::span<const ShownCell> cells) {
   std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return entry.measurement->started_at; });
   Table table{.name = "measurements"};
   table.columns = {{.header = "measurement", .kind = ColumnKind::kKey},
-                   {.header = "started (UTC)", .kind = ColumnKind::kWord},
-                   {.header = "ended by", .kind = ColumnKind::kWord},
+                   {.header = "started", .kind = ColumnKind::kWord},
                    {.header = "requests"},
                    {.header = "failed"},
                    {"tokens/s", "output"},
@@ -342,10 +411,13 @@ Section MeasurementSection(std::span<const ShownCell> cells) {
   for (const auto& [shown, measurement] : entries) {
     const cap::FigureValues& figures = measurement->figures;
     Cell name(fmt::format("{} #{}", shown->Name(), measurement->repeat + 1));
-    if (!measurement->complete) name = WithNote(name, "interrupted: in no figure");
+    if (!measurement->complete) {
+      name = WithNote(name, "interrupted: in no figure");
+    } else if (measurement->ended_by != kUsualEnd) {
+      name = WithNote(name, "ended by " + measurement->ended_by);
+    }
     Row row{std::move(name),
             TimeOfDay(measurement->started_at),
-            measurement->ended_by,
             CountOf(figures[FigureId::kRequests]),
             CountOf(figures[FigureId::kFailed]),
             NumberText(figures[FigureId::kOutputRate]),
@@ -354,7 +426,7 @@ Section MeasurementSection(std::span<const ShownCell> cells) {
     row.invalid = !measurement->complete || !measurement->IsValid();
     table.rows.push_back(std::move(row));
   }
-  table.notes = {"In the order in which they were made; #: the repetition."};
+  table.notes = {"In the order in which they were made, times in UTC; #: the repetition."};
   section.blocks.push_back(std::move(table));
   return section;
 }

@@ -72,7 +72,8 @@ class HtmlPage {
 
   void Append(const Section& section) {
     if (IsEmpty(section)) return;
-    const bool folded = section.detail == Detail::kFolded && !section.heading.empty();
+    const bool folds = section.detail == Detail::kFolded || section.detail == Detail::kPageOnly;
+    const bool folded = folds && !section.heading.empty();
     const std::string id = Unique(Anchor(section));
     if (level_ == 2 && !section.heading.empty()) links_.push_back({id, section.heading});
     const std::string attribute = id.empty() ? "" : " id=\"" + id + "\"";

@@ -135,7 +135,10 @@ class TerminalPage {
   }
 
   void operator()(const Figure& figure) {
-    if (std::holds_alternative<RadarPlot>(figure.plot)) return;
+    const bool has_no_table = std::holds_alternative<RadarPlot>(figure.plot) ||
+                              std::holds_alternative<PercentilePlot>(figure.plot) ||
+                              std::holds_alternative<StepPlot>(figure.plot);
+    if (has_no_table) return;
     (*this)(TableFor(figure.plot));
     if (!figure.caption.empty()) Text("", figure.caption);
   }
@@ -223,7 +226,10 @@ class TerminalPage {
   bool under_heading_ = false;
 };
 
-bool IsShown(const Section& section, bool all) { return (all || section.detail == Detail::kFirstScreen) && !IsEmpty(section); }
+bool IsShown(const Section& section, bool all) {
+  const bool wanted = all ? section.detail != Detail::kPageOnly : section.detail == Detail::kFirstScreen;
+  return wanted && !IsEmpty(section);
+}
 
 void AddSection(const Section& section, bool all, TerminalPage& page) {
   if (!IsShown(section, all)) return;

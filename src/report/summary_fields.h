@@ -52,6 +52,7 @@ auto NamesOf() {
 }
 
 inline auto JsonNames(RequestError) { return NamesOf<RequestError, static_cast<size_t>(RequestError::kNotIssued) + 1>(); }
+inline auto JsonNames(TimingGap) { return NamesOf<TimingGap, static_cast<size_t>(TimingGap::kOneBurst) + 1>(); }
 inline auto JsonNames(TokensSource) { return NamesOf<TokensSource, static_cast<size_t>(TokensSource::kChunks) + 1>(); }
 
 }  // namespace moecap::record
@@ -112,6 +113,7 @@ void Fields(auto& archive, JsonFieldsOf<ServingFigures> auto& figures) {
   archive("completed", figures.completed);
   archive("failed", figures.failed);
   archive("cancelled", figures.cancelled);
+  archive("without_token_times", figures.without_token_times);
   archive("input_tokens", figures.input_tokens);
   archive("output_tokens", figures.output_tokens);
   archive("reasoning_tokens", figures.reasoning_tokens);
@@ -121,6 +123,7 @@ void Fields(auto& archive, JsonFieldsOf<ServingFigures> auto& figures) {
   archive("completed_per_s", figures.completed_per_s);
   archive("output_tokens_per_s", figures.output_tokens_per_s);
   archive("met", figures.met);
+  archive("unjudged", figures.unjudged);
   archive("goodput_per_s", figures.goodput_per_s);
   archive("good_share", figures.good_share);
   archive("latencies", figures.latencies);
@@ -164,6 +167,16 @@ void Fields(auto& archive, JsonFieldsOf<TokenSourceCount> auto& count) {
   archive("requests", count.requests);
 }
 
+void Fields(auto& archive, JsonFieldsOf<TimingGapCount> auto& count) {
+  archive("gap", count.gap);
+  archive("requests", count.requests);
+}
+
+void Fields(auto& archive, JsonFieldsOf<QuirkCount> auto& count) {
+  archive("quirk", count.quirk);
+  archive("requests", count.requests);
+}
+
 void Fields(auto& archive, JsonFieldsOf<LoadFigures> auto& load) {
   archive("whole", load.whole);
   archive("steady", load.steady);
@@ -173,6 +186,8 @@ void Fields(auto& archive, JsonFieldsOf<LoadFigures> auto& load) {
   archive("receive_delay_s", load.receive_delay_s);
   archive("errors", load.errors);
   archive("token_sources", load.token_sources);
+  archive("timing_gaps", load.timing_gaps);
+  archive("quirks", load.quirks);
   archive("retries", load.retries);
   archive("held_back", load.held_back);
 }

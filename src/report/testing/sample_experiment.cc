@@ -182,6 +182,10 @@ metrics::LoadFigures Load(const Shape& shape, double clients, const cap::FigureV
     load.receive_delay_s = Latency("receive_delay_s", 0.0001, 4000);
     load.errors = {{record::RequestError::kHttp5xx, 2, 3.1, 9.7, {"503: overloaded", "502: bad gateway"}}};
     load.retries = 1;
+    load.timing_gaps = {{record::TimingGap::kStreamIgnored, 3}, {record::TimingGap::kOneBurst, 1}};
+    load.whole.without_token_times = 4;
+    load.whole.unjudged = 3;
+    load.quirks = {{"finish reason \"STOP\"", 2}};
   }
   return load;
 }

@@ -116,6 +116,32 @@ TEST_F(GatesTest, WhatWeCancelledIsNoError) {
   EXPECT_EQ(*Find("errors").value, 0);
 }
 
+// One failure among many is said and voids nothing.
+TEST_F(GatesTest, AFailureAmongManyIsNoFault) {
+  for (int i = 10; i < 200; ++i) records.requests.push_back(Ended("p" + std::to_string(i), i, i));
+  records.requests[3].finish = record::FinishReason::kError;
+  records.requests[3].error_kind = record::RequestError::kHttp5xx;
+  EXPECT_EQ(StateOf("errors"), Gate::State::kPassed);
+  EXPECT_DOUBLE_EQ(*Find("errors").value, 0.005);
+}
+
+// Of an engine in this process; a server's answers may differ from repetition to repetition.
+TEST(JudgeRepetitions, CountsRequestsWithOtherTokens) {
+  Facts first, second;
+  for (Facts* facts : {&first, &second}) {
+    for (const char* id : {"a", "b", "c"}) {
+      facts->records.requests.push_back(Ended(id, 0, 0));
+      facts->records.requests.back().token_ids = {1, 2};
+    }
+  }
+  const Facts* both[] = {&first, &second};
+  EXPECT_FALSE(JudgeRepetitions(std::span(both, 1)).has_value());
+  EXPECT_EQ(JudgeRepetitions(both)->state, Gate::State::kPassed);
+  second.records.requests[1].token_ids = {1, 3};
+  EXPECT_EQ(JudgeRepetitions(both)->state, Gate::State::kTripped);
+  EXPECT_EQ(JudgeRepetitions(both)->value, 1);
+}
+
 TEST(WorstOf, KeepsTheWorstOfEachName) {
   const Gate good = metrics::Judge(metrics::MakeGate("errors", 0.01, "share"), 0, "");
   const Gate bad = metrics::Judge(metrics::MakeGate("errors", 0.01, "share"), 0.5, "bad");

@@ -32,10 +32,11 @@ std::optional<ImportKind> KindOfText(std::string_view head) {
   if (first == std::string_view::npos) return std::nullopt;
   head.remove_prefix(first);
   if (head.starts_with("k05VTVBZ")) return ImportKind::kVllm;  // base64 of \x93NUMPY
-  if (head.front() != '{' && head.front() != '[') return std::nullopt;
+  if (head.front() != '{' && head.front() != '[' && !head.starts_with("data:")) return std::nullopt;
   const auto has = [&head](std::string_view key) { return head.find(key) != std::string_view::npos; };
   if (has("\"forward_mode\"")) return ImportKind::kUpstream;
   if (has("\"latency_s\"")) return ImportKind::kPasses;
+  if (has("\"meta_info\"") || has("\"sglext\"")) return ImportKind::kSglang;
   return has("routed_experts\"") || has("\"choices\"") ? std::optional(ImportKind::kVllm) : std::nullopt;
 }
 
@@ -140,8 +141,10 @@ Result<std::unique_ptr<TraceSource>> OpenTrace(const fs::path& path, ImportKind 
   }
   ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
   auto file = std::make_shared<MappedFile>(std::move(mapped));
-  if (kind == ImportKind::kSglang) return named(ImportSglang(file->bytes(), file, options));
-  if (kind == ImportKind::kVllm) return named(ImportVllm(file->bytes(), options));
+  const auto bytes = file->bytes();
+  const bool zipped = bytes.size() > 1 && bytes[0] == std::byte{'P'} && bytes[1] == std::byte{'K'};
+  if (kind == ImportKind::kVllm || (kind == ImportKind::kSglang && !zipped)) return named(ImportAnswers(bytes, options));
+  if (kind == ImportKind::kSglang) return named(ImportSglang(bytes, file, options));
   return named(ImportImatrix(file->bytes(), options));
 }
 

@@ -10,15 +10,16 @@
 
 #include "base/json.h"
 #include "model/gguf_test_writer.h"
+#include "routing/npy_test_writer.h"
 #include "trace/importers.h"
-#include "trace/npy.h"
-#include "trace/npy_test_writer.h"
 #include "trace/torch_test_writer.h"
 #include "trace/trace_test_files.h"
 
 namespace moecap::trace {
 namespace {
 
+using routing::EncodeBase64;
+using routing::Npy;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -27,41 +28,6 @@ std::span<const std::byte> Bytes(const std::string& text) { return std::as_bytes
 
 // [4 tokens][3 layers][2]; layer 0 is dense (zeros).
 std::vector<uint8_t> SomeRoutes() { return {0, 0, 1, 2, 3, 4, 0, 0, 2, 1, 4, 5, 0, 0, 1, 3, 3, 4, 0, 0, 0, 1, 5, 0}; }
-
-TEST(Base64, Decodes) {
-  EXPECT_EQ(*DecodeBase64("aGVsbG8="), "hello");
-  EXPECT_EQ(*DecodeBase64("aGVs\nbG8"), "hello");
-  EXPECT_EQ(*DecodeBase64(""), "");
-  EXPECT_FALSE(DecodeBase64("a").ok());
-  EXPECT_FALSE(DecodeBase64("a*bc").ok());
-  EXPECT_FALSE(DecodeBase64("ab=c").ok());
-  for (size_t length = 0; length < 40; ++length) {
-    std::string bytes;
-    for (size_t i = 0; i < length; ++i) bytes.push_back(static_cast<char>(37 * i + 250));
-    EXPECT_EQ(*DecodeBase64(EncodeBase64(bytes)), bytes);
-  }
-}
-
-TEST(Npy, ReadsEveryIntegerTypeAndVersion) {
-  const auto values = [](const std::string& file) {
-    const auto array = ParseNpy(Bytes(file));
-    EXPECT_TRUE(array.ok()) << (array.ok() ? "" : array.error().message);
-    return array.ok() ? array->values : std::vector<int32_t>();
-  };
-  EXPECT_THAT(values(Npy<uint8_t>("|u1", {2}, {1, 255})), ElementsAre(1, 255));
-  EXPECT_THAT(values(Npy<int8_t>("|i1", {2}, {1, -1})), ElementsAre(1, -1));
-  EXPECT_THAT(values(Npy<uint16_t>("<u2", {2}, {1, 65535}, 2)), ElementsAre(1, 65535));
-  EXPECT_THAT(values(Npy<int16_t>("<i2", {1, 2}, {1, -1}, 3)), ElementsAre(1, -1));
-  EXPECT_THAT(values(Npy<int32_t>("<i4", {2, 1}, {1, -100000})), ElementsAre(1, -100000));
-  EXPECT_THAT(values(Npy<int64_t>("<i8", {1}, {-3})), ElementsAre(-3));
-  EXPECT_THAT(values(Npy<int64_t>("<i8", {0, 5}, {})), ElementsAre());
-  const auto error = [](const std::string& file) { return ParseNpy(Bytes(file)).error().message; };
-  EXPECT_THAT(error(Npy<float>("<f4", {1}, {1})), HasSubstr("<f4"));
-  EXPECT_THAT(error(Npy<int64_t>("<i8", {1}, {int64_t{1} << 40})), HasSubstr("32 bits"));
-  EXPECT_THAT(error(Npy<uint8_t>("|u1", {3}, {1})), HasSubstr("cut off"));
-  EXPECT_THAT(error(Npy<uint8_t>("|u1", {int64_t{1} << 40, int64_t{1} << 40}, {1})), HasSubstr("impossible shape"));
-  EXPECT_THAT(error("\x93NUMPY\x01"), HasSubstr("not a .npy"));
-}
 
 TEST(Vllm, NpyBase64ResponsesAndListsGiveTheSameTrace) {
   const std::string npy = Npy("|u1", {4, 3, 2}, SomeRoutes());
@@ -80,7 +46,7 @@ TEST(Vllm, NpyBase64ResponsesAndListsGiveTheSameTrace) {
   const std::string lists = DumpJson({{"prompt_routed_experts", prompt}, {"choices", {{{"routed_experts", output}}}}});
   std::vector<TracePass> first;
   for (const std::string& file : {npy, base64, response, "\n" + response + "\n", lists}) {
-    auto source = ImportVllm(Bytes(file), {});
+    auto source = ImportAnswers(Bytes(file), {});
     ASSERT_TRUE(source.ok()) << source.error().message;
     EXPECT_THAT((*source)->header().layer_numbers, ElementsAre(1, 2));
     EXPECT_EQ((*source)->header().experts, 6) << "the highest id seen";
@@ -98,7 +64,7 @@ TEST(Vllm, ManyResponsesAndMissingOnes) {
   const std::string base64 = EncodeBase64(Npy("|u1", {4, 3, 2}, SomeRoutes()));
   const std::string good = R"({"choices":[{"routed_experts":")" + base64 + R"("}]})";
   const std::string lines = good + "\n" + R"({"choices":[{"routed_experts":null}]})" + "\n" + good + "\n";
-  auto source = ImportVllm(Bytes(lines), {"m", 8, 2, 3, {1, 2}});
+  auto source = ImportAnswers(Bytes(lines), {"m", 8, 2, 3, {1, 2}});
   ASSERT_TRUE(source.ok()) << source.error().message;
   EXPECT_THAT((*source)->header().notes, Contains(HasSubstr("1 answers carry no routes")));
   const auto passes = AllPasses(**source);
@@ -108,20 +74,20 @@ TEST(Vllm, ManyResponsesAndMissingOnes) {
 
 TEST(Vllm, RowsThatNoRouterCanMakeAreNotRecorded) {
   std::vector<int16_t> routes = {1, 2, -1, -1, 3, 3, 0, 1};  // [4 tokens][1 layer][2]
-  auto source = ImportVllm(Bytes(Npy("<i2", {4, 1, 2}, routes)), {});
+  auto source = ImportAnswers(Bytes(Npy("<i2", {4, 1, 2}, routes)), {});
   ASSERT_TRUE(source.ok()) << source.error().message;
   EXPECT_THAT(AllPasses(**source)[0].ids, ElementsAre(1, 2, kNoExpert, kNoExpert, kNoExpert, kNoExpert, 0, 1));
   EXPECT_THAT((*source)->header().notes, Contains(HasSubstr("2 rows repeat an id")));
   const std::vector<uint8_t> zeros(24, 0);
-  EXPECT_THAT(ImportVllm(Bytes(Npy("|u1", {4, 3, 2}, zeros)), {}).error().message, HasSubstr("--moe-backend triton"));
+  EXPECT_THAT(ImportAnswers(Bytes(Npy("|u1", {4, 3, 2}, zeros)), {}).error().message, HasSubstr("--moe-backend triton"));
 }
 
 TEST(Vllm, ErrorsSayWhatToDo) {
   const auto error = [](const std::string& text, const ImportOptions& options = {}) {
-    return ImportVllm(Bytes(text), options).error().message;
+    return ImportAnswers(Bytes(text), options).error().message;
   };
   EXPECT_THAT(error(R"({"choices":[{"text":"x"}]})"), HasSubstr("--enable-return-routed-experts"));
-  EXPECT_THAT(error(R"({"choices":[{"routed_experts":"ray-key-17"}]})"), HasSubstr("not a .npy"));
+  EXPECT_THAT(error(R"({"choices":[{"routed_experts":"ray-key-17"}]})"), HasSubstr("neither a list nor an array"));
   EXPECT_THAT(error("{\"choices\":[]}\n{bad"), HasSubstr("line 2"));
   EXPECT_THAT(error(Npy("|u1", {24}, SomeRoutes())), HasSubstr("[tokens, layers, experts per token]"));
   EXPECT_THAT(error(Npy("|u1", {4, 3, 2}, SomeRoutes()), {"m", 4, 2, 3, {1, 2}}), HasSubstr("another model?"));

@@ -5,8 +5,8 @@
 
 #include <filesystem>
 
+#include "routing/npy.h"
 #include "trace/importers.h"
-#include "trace/npy.h"
 #include "trace/pickle.h"
 #include "trace/torch_file.h"
 #include "trace/torch_test_writer.h"
@@ -67,7 +67,7 @@ TEST(Zip, RefusesCompressionAndEncryption) {
 }
 
 TEST(Pickle, ReadsWhatCPythonWrites) {
-  const std::string bytes = DecodeBase64(kByCPython).value();
+  const std::string bytes = routing::DecodeBase64(kByCPython).value();
   const auto pickle = Pickle::Parse(Bytes(bytes));
   ASSERT_TRUE(pickle.ok()) << pickle.error().message;
   const auto& root = std::get<PickleDict>(pickle->root());

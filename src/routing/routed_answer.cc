@@ -60,6 +60,9 @@ bool TakeRoutes(json::value value, std::string& routes) {
 
 using Answers = std::vector<RoutedAnswer>;
 
+// Objects whose members count as their holder's.
+constexpr std::string_view kNested[] = {"usage", "prompt_tokens_details", "meta_info", "metadata", "sglext", "sgl_ext"};
+
 // Reads the members of a response, or of an object inside one, into the first of `answers`; further choices are added.
 class ResponseReader {
  public:
@@ -81,7 +84,7 @@ class ResponseReader {
   bool TakeMember(std::string_view key, json::value value, size_t index) {
     RoutedAnswer& answer = answers_[index];
     if (key == "choices") return ReadChoices(value);
-    if (key == "usage" || key == "prompt_tokens_details" || key == "meta_info" || key == "sglext" || key == "sgl_ext") {
+    if (std::ranges::find(kNested, key) != std::end(kNested)) {
       json::object object;
       return !IsA(value, json::json_type::object) || (!value.get_object().get(object) && ReadInto(object, index));
     }

@@ -15,7 +15,8 @@ namespace {
 // Where the prefix cache is emptied; null = nowhere.
 const char* FlushPath(ServerKind server) {
   if (server == ServerKind::kVllm) return "/reset_prefix_cache";
-  return server == ServerKind::kSglang ? "/flush_cache" : nullptr;
+  // SGLang refuses while anything runs, cancelled requests too; with a timeout it waits for their end.
+  return server == ServerKind::kSglang ? "/flush_cache?timeout=30" : nullptr;
 }
 
 constexpr const char* kBusy = "wait until the server has no request in flight";

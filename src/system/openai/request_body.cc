@@ -125,7 +125,7 @@ void WriteOpenAiExtensions(Writer& body, Api api, ServerKind server, const load:
              counts_always ? R"({"include_usage":true,"continuous_usage_stats":true})" : R"({"include_usage":true})");
   }
   // SGLang refuses it in a chat that is streamed.
-  if (vllm_like && !(server == ServerKind::kSglang && api == Api::kChat)) body.Raw("return_token_ids", "true");
+  if (vllm_like && !(server == ServerKind::kSglang && api == Api::kChat && stream)) body.Raw("return_token_ids", "true");
   if (request.ignore_end_token) {
     body.Raw("ignore_eos", "true");
     if (counts_always) body.Integer("min_tokens", request.max_output_tokens);

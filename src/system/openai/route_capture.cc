@@ -196,7 +196,8 @@ void CheckOrigins(std::vector<CapturedAnswer>& answers, const std::vector<Answer
     if (origins[i].model == first->model && origins[i].fingerprint == first->fingerprint) continue;
     change = origins[i].model != first->model
                  ? fmt::format("the server answered as model \"{}\", then as \"{}\"", first->model, origins[i].model)
-                 : fmt::format("the server answered as build or weights \"{}\", then as \"{}\"", first->fingerprint, origins[i].fingerprint);
+                 : fmt::format("the server answered as build or weights \"{}\", then as \"{}\"", first->fingerprint,
+                               origins[i].fingerprint);
     Refuse(answers[i], change);
   }
   if (!change.empty()) findings.push_back(change + ": the experts of the others are left out");

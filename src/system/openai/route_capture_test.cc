@@ -119,8 +119,11 @@ TEST(RouteCapture, ChatsToo) {
     const auto server = StartMock(dialect);
     const CapturedRoutes routes = Capture(OptionsFor(server->url(), Api::kChat, kind), SomeRequests(false, 3));
     EXPECT_EQ(routes.told, 3);
-    for (const CapturedAnswer& answer : routes.answers)
-      EXPECT_EQ(answer.experts.rows, answer.prompt_tokens + answer.output_tokens - 1);
+    for (const CapturedAnswer& answer : routes.answers) {
+      EXPECT_EQ(answer.token_ids.size(), static_cast<size_t>(answer.output_tokens));
+      EXPECT_EQ(answer.prompt_ids.size(), static_cast<size_t>(answer.prompt_tokens));
+      ExpectTruth(answer, answer.prompt_ids);
+    }
   }
 }
 

@@ -21,8 +21,8 @@ namespace moecap::routing {
 
 // One answer: a choice of a response. What the server does not say is empty or null.
 struct RoutedAnswer {
-  std::string id;       // of the response
-  std::string model;    // as the server names it
+  std::string id;           // of the response
+  std::string model;        // as the server names it
   std::string fingerprint;  // OpenAI's system_fingerprint, SGLang's weight_version
   std::optional<int64_t> prompt_tokens, output_tokens, cached_tokens;
   std::vector<int32_t> prompt_ids, output_ids;

@@ -46,6 +46,8 @@ Status AddAnswer(Plan& plan, RoutedAnswer answer, const ImportOptions& options) 
   routing::RoutedShape shape;
   if (!answer.routes.empty() && !routing::TellsShape(answer.routes)) {
     plan.raw = true;
+    if (options.layers == 0 || options.top_k == 0)
+      return BadInput("SGLang's answers do not tell their layers and experts per token; name the model with --model");
     shape = {.layers = options.layers, .top_k = options.top_k};
   }
   auto experts = routing::ExpertsOf(answer, shape);

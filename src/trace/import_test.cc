@@ -23,6 +23,12 @@ using routing::Npy;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
+
+struct TraceFacts {
+  TraceHeader header;
+  std::vector<TracePass> passes;
+};
 
 std::span<const std::byte> Bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
@@ -87,12 +93,81 @@ TEST(Vllm, ErrorsSayWhatToDo) {
     return ImportAnswers(Bytes(text), options).error().message;
   };
   EXPECT_THAT(error(R"({"choices":[{"text":"x"}]})"), HasSubstr("--enable-return-routed-experts"));
-  EXPECT_THAT(error(R"({"choices":[{"routed_experts":"ray-key-17"}]})"), HasSubstr("neither a list nor an array"));
+  EXPECT_THAT(error(R"({"choices":[{"routed_experts":"ray-key-17"}]})", {"m", 6, 2, 3, {1, 2}}),
+              HasSubstr("neither a list nor an array"));
   EXPECT_THAT(error("{\"choices\":[]}\n{bad"), HasSubstr("line 2"));
   EXPECT_THAT(error(Npy("|u1", {24}, SomeRoutes())), HasSubstr("[tokens, layers, experts per token]"));
   EXPECT_THAT(error(Npy("|u1", {4, 3, 2}, SomeRoutes()), {"m", 4, 2, 3, {1, 2}}), HasSubstr("another model?"));
   EXPECT_THAT(error(Npy("|u1", {4, 3, 2}, SomeRoutes()), {"m", 8, 3, 3, {1, 2}}), HasSubstr("top-3"));
   EXPECT_THAT(error(""), HasSubstr("empty"));
+}
+
+std::filesystem::path Golden(const char* name) {
+  return std::filesystem::path(MOECAP_SOURCE_DIR) / "tests/golden/routed_experts" / name;
+}
+
+// Of tests/golden/routed_experts, read as `moecap trace FILE` does.
+TraceFacts Read(const char* name, const ImportOptions& options) {
+  const auto kind = DetectKind(Golden(name));
+  EXPECT_TRUE(kind.ok()) << name;
+  auto source = OpenTrace(Golden(name), *kind, options);
+  EXPECT_TRUE(source.ok()) << (source.ok() ? "" : source.error().message);
+  if (!source.ok()) return {};
+  TraceFacts facts{(*source)->header(), AllPasses(**source)};
+  return facts;
+}
+
+// Two engines served the same weights: they must tell the same experts in every form.
+TEST(RealAnswers, OfVllmAndSglangAgree) {
+  const ImportOptions tiny{"tiny-moe", 16, 2, 8, {0, 1, 2, 3, 4, 5, 6, 7}};
+  const TraceFacts vllm = Read("vllm-0.30.0-completions.json", tiny);
+  EXPECT_EQ(vllm.header.origin, "vllm");
+  ASSERT_EQ(vllm.passes.size(), 1u);
+  EXPECT_EQ(vllm.passes[0].tokens, 16) << "9 of the prompt, 8 of the answer, less 1";
+  for (const char* name : {"sglang-0.5.23-completions.json", "sglang-0.5.23-generate.json"}) {
+    const TraceFacts sglang = Read(name, tiny);
+    EXPECT_EQ(sglang.header.origin, "sglang");
+    EXPECT_EQ(sglang.passes, vllm.passes) << name;
+  }
+  EXPECT_EQ(Read("sglang-0.5.23-chat.json", tiny).passes, Read("vllm-0.30.0-chat.json", tiny).passes);
+  const TraceFacts streamed = Read("sglang-0.5.23-completions.sse", tiny);
+  EXPECT_EQ(streamed.passes, Read("sglang-0.5.23-generate.sse", tiny).passes);
+  ASSERT_EQ(streamed.passes.size(), 1u);
+  ASSERT_EQ(streamed.passes[0].tokens, 12) << "9 of the prompt, 4 of the answer, less 1";
+  for (size_t layer = 0; layer < 8; ++layer) {
+    for (size_t token = 0; token < 12; ++token)
+      EXPECT_EQ(streamed.passes[0].Ids(layer, token, 2)[0], vllm.passes[0].Ids(layer, token, 2)[0]);
+  }
+  EXPECT_THAT(OpenTrace(Golden("sglang-0.5.23-chat.json"), ImportKind::kSglang, {}).error().message, HasSubstr("--model"));
+}
+
+// The file says of itself how many experts there are, although only ids up to 15 of 16 or fewer may have been used.
+TEST(RealAnswers, ARecordersFileTellsItsExperts) {
+  const TraceFacts recorded = Read("sglang-0.5.23-per_token.pt", {});
+  EXPECT_EQ(recorded.header.experts, 16);
+  EXPECT_EQ(recorded.header.top_k, 2);
+  EXPECT_EQ(recorded.header.layer_numbers.size(), 8u);
+  EXPECT_EQ(recorded.passes.size(), 4u);
+  EXPECT_THAT(recorded.header.notes, Not(Contains(HasSubstr("highest id seen"))));
+}
+
+TEST(Sglang, AnswersNeedTheModelsShape) {
+  std::string raw;
+  for (const int32_t id : {0, 0, 1, 2, 0, 0, 3, 1}) raw += routing::LittleEndian(id);  // [2 tokens][2 layers][2], one dense
+  const std::string answer =
+      R"({"text":"x","meta_info":{"prompt_tokens":2,"completion_tokens":1,"routed_experts":")" + EncodeBase64(raw) + "\"}}";
+  EXPECT_THAT(ImportAnswers(Bytes(answer), {}).error().message, HasSubstr("--model"));
+  auto source = ImportAnswers(Bytes(answer), {"m", 4, 2, 2, {1}});
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_THAT((*source)->header().layer_numbers, ElementsAre(1));
+  EXPECT_THAT(AllPasses(**source)[0].ids, ElementsAre(1, 2, 3, 1));
+  // Only the end was asked for (routed_experts_start_len): what came is read, and said.
+  const std::string part =
+      R"({"text":"x","meta_info":{"prompt_tokens":5,"completion_tokens":1,"routed_experts":")" + EncodeBase64(raw) + "\"}}";
+  auto rest = ImportAnswers(Bytes(part), {"m", 4, 2, 2, {1}});
+  ASSERT_TRUE(rest.ok()) << rest.error().message;
+  EXPECT_THAT((*rest)->header().notes, Contains(HasSubstr("1 answers have other rows")));
+  EXPECT_THAT(ImportAnswers(Bytes(answer), {"m", 4, 3, 2, {1}}).error().message, HasSubstr("another model?"));
 }
 
 std::string Safetensors(const std::vector<std::pair<std::string, std::vector<int64_t>>>& tensors) {

@@ -52,9 +52,9 @@ struct CapturedRoutes {
 };
 
 // Sends every request once, with what makes its server tell experts, and none of its deadlines. After 20 requests in a row that
-// failed the rest is not sent. Memory: at most 6 times max_answer_bytes for the answers that wait to be decoded, max_kept_bytes
-// for what is kept, and the answers in flight. `clock` must be CLOCK_MONOTONIC or move with it. Errors: as of
-// OpenAiSystem::Create; kInterrupted when `stop` said so.
+// failed the rest is not sent. Memory: an answer of at most max_answer_bytes for each request in flight and as much again that
+// waits, six times the size of the one that is decoded, and about max_kept_bytes. `clock` must be CLOCK_MONOTONIC or move with
+// it. Errors: as of OpenAiSystem::Create; kInterrupted when `stop` said so.
 Result<CapturedRoutes> CaptureRoutes(const OpenAiOptions& options, std::span<const load::RequestSpec> requests,
                                      const CaptureOptions& capture, const Clock& clock);
 

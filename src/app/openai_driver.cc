@@ -121,6 +121,7 @@ class Driver final : public experiment::SystemDriver {
       openai::OpenAiOptions options = connection_.options;
       options.http.kernel_timestamps = true;
       options.keep_text = start.keep_text;
+      options.request_id_prefix = start.request_id_prefix;
       ASSIGN_OR_RETURN(auto system, OpenAiSystem::Create(std::move(options), clock_));
       const int connections = std::max(1, start.connections / start.threads);
       RETURN_IF_ERROR(system->WarmUp(static_cast<size_t>(connections), connection_.connect_limit_ns));
@@ -129,15 +130,22 @@ class Driver final : public experiment::SystemDriver {
     return std::unique_ptr<experiment::SystemInstance>(std::move(instance));
   }
 
-  bool TakesTokenIds() const override { return openai::TakesTokenIds(profile().api, profile().server); }
+  bool TakesTokenIds() const override { return profile().Fields().token_ids; }
+  // A data set's texts need none, so it is looked for when somebody asks.
+  std::optional<experiment::Vocabulary> KnownVocabulary() override {
+    if (!connection_.vocabulary_was_sought) SeekVocabulary(connection_, *control_);
+    return connection_.vocabulary;
+  }
+  std::optional<int64_t> ContextTokens() const override { return connection_.context_tokens; }
   bool TakesMessages() const override { return openai::IsChat(profile().api); }
-  bool CanIgnoreEndToken() const override { return openai::CanIgnoreEndToken(profile().api, profile().server); }
+  bool CanIgnoreEndToken() const override { return profile().Fields().ignore_end; }
   bool CanTokenize() const override { return openai::CanTokenize(profile().server); }
   Result<int64_t> CountTokens(const std::string& text) override {
     ASSIGN_OR_RETURN(const openai::TokenizedText tokens, control_->Tokenize(text));
     return tokens.count;
   }
   Status FlushPrefixCache() override { return control_->FlushPrefixCache(); }
+  std::optional<double> CachedTokensSoFar() override { return control_->CachedTokens(); }
 
   Result<double> MeasureHeadRoom(int streams, int threads) override {
     mock::ServerOptions server_options;
@@ -176,6 +184,7 @@ class Driver final : public experiment::SystemDriver {
 Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const experiment::SystemConfig& system, const Clock& clock) {
   const experiment::ServerConfig& server = *system.server;
   ASSIGN_OR_RETURN(ServerConnection connection, ConnectServer(server, clock));
+  RETURN_IF_ERROR(InspectServer(connection, Inspection::kNeeded, clock));
   ASSIGN_OR_RETURN(auto control, openai::ServerControl::Create(connection.options, kControlLimitNs, clock));
   experiment::SystemDescription description;
   description.name = system.name;
@@ -186,6 +195,8 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const experiment::S
   description.url = connection.url;
   description.api = openai::Name(connection.options.profile.api);
   description.model.id = connection.options.profile.model;
+  description.capabilities = DescribeCapabilities(connection);
+  for (const auto& [name, value] : openai::InWords(connection.facts)) description.facts[name] = value;
   description.description =
       fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url, description.api);
   return std::unique_ptr<experiment::SystemDriver>(

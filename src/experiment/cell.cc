@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "experiment/gates.h"
+#include "experiment/warm_up.h"
 #include "stats/shares.h"
 #include "stats/summary.h"
 
@@ -217,6 +218,31 @@ CellWork WorkOf(const ServingSums& sums, std::span<const MeasuredFacts* const> w
   return work;
 }
 
+// Of the measurements' answers to the control question those that are not the usual one.
+struct Controls {
+  double answers = 0, unequal = 0;
+};
+
+Controls CountControls(const Measurement& measurement, const std::string& usual) {
+  const std::vector<std::string>& answers = measurement.control_answers;
+  const auto count = static_cast<double>(answers.size());
+  return {count, count - static_cast<double>(std::ranges::count(answers, usual))};
+}
+
+void FillControls(const Controls& controls, FigureValues& figures) {
+  figures[FigureId::kUnequalShare] = Mean(controls.unequal, static_cast<int64_t>(controls.answers));
+}
+
+// Where answers do not tell what came from the cache, the server's own counter does, for all requests together.
+void AddCached(const MeasuredFacts& measured, ServingSums& sums) {
+  if (KnowsCached(measured.facts.records.requests)) {
+    sums.knows_cached = true;
+  } else if (measured.measurement->cached_tokens) {
+    sums.knows_cached = true;
+    sums.cached_tokens += *measured.measurement->cached_tokens;
+  }
+}
+
 void FillClient(const load::LoadResult& records, const metrics::LoadFigures& load, FigureValues& figures) {
   if (records.loop_s > 0) figures[FigureId::kClientCpu] = records.cpu_s / records.loop_s;
   if (!load.receive_delay_s) return;
@@ -243,8 +269,9 @@ cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const M
 
   ServingSums sums;
   sums.Add(summary.load.whole);
-  sums.knows_cached = KnowsCached(records.requests);
+  AddCached(measured, sums);
   FillServing(sums, summary.figures);
+  FillControls(CountControls(measurement, context.usual_answer), summary.figures);
   FillLatencies(summary.load.whole.latencies, summary.figures);
   if (!in_process) FillClient(records, summary.load, summary.figures);
   const MeasuredFacts* self[] = {&measured};
@@ -268,6 +295,24 @@ std::vector<metrics::LatencyFigure> PoolLatencies(std::span<const MeasuredFacts*
     all.insert(all.end(), measured->facts.records.requests.begin(), measured->facts.records.requests.end());
   const auto window = metrics::WholeRun(all);
   return window ? metrics::DescribeServing(all, *window).latencies : std::vector<metrics::LatencyFigure>();
+}
+
+void NoteWarmUp(const Measurement& measurement, cap::CellSummary& cell) {
+  if (measurement.warmup_difference.value_or(0) <= kMostWaveDifference) return;
+  cell.notes.push_back(
+      fmt::format("the warm-up of {} ended at its limit of {} waves, the last two of which differ by {:.0f} %: the server may "
+                  "not have been "
+                  "warm; see the gate \"pause of all streams\", or give --warmup (warmup_requests)",
+                  measurement.name, measurement.warmup_waves, 100 * *measurement.warmup_difference));
+}
+
+void NoteControls(const Controls& controls, cap::CellSummary& cell) {
+  if (controls.unequal == 0) return;
+  cell.notes.push_back(fmt::format(
+      "{:.0f} of {:.0f} answers to the same question differ from the usual one, although greedy decoding was asked for: sums "
+      "that depend on the batch may tip near-ties, but a server that samples (transformers with continuous batching takes the "
+      "sampling of its first request) answers like this, too",
+      controls.unequal, controls.answers));
 }
 
 // Token counts that rest on a guess make everything per token one.
@@ -327,13 +372,18 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   cell.label = Label(cell.level);
   std::vector<const MeasuredFacts*> whole;
   ServingSums sums;
+  Controls controls;
   double cpu_s = 0, loop_s = 0;
   for (const MeasuredFacts& measured : measurements) {
     cell.measurements.push_back(SummarizeMeasurement(context, measured));
     if (!measured.measurement->complete) continue;
     whole.push_back(&measured);
     sums.Add(cell.measurements.back().load.whole);
-    sums.knows_cached = sums.knows_cached || KnowsCached(measured.facts.records.requests);
+    AddCached(measured, sums);
+    NoteWarmUp(*measured.measurement, cell);
+    const Controls own_controls = CountControls(*measured.measurement, context.usual_answer);
+    controls.answers += own_controls.answers;
+    controls.unequal += own_controls.unequal;
     cpu_s += measured.facts.records.cpu_s;
     loop_s += measured.facts.records.loop_s;
     auto& delay = cell.figures[FigureId::kReceiveDelay];
@@ -344,6 +394,8 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   if (whole.empty()) return cell;
   if (!context.system.description.in_process && loop_s > 0) cell.figures[FigureId::kClientCpu] = cpu_s / loop_s;
   FillServing(sums, cell.figures);
+  FillControls(controls, cell.figures);
+  NoteControls(controls, cell);
   cell.latencies = PoolLatencies(whole);
   FillLatencies(cell.latencies, cell.figures);
   cell.items = ScoreProblems(whole);
@@ -359,6 +411,23 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   MarkGuessedTokens(cell.measurements, cell);
   JudgeCell(context, whole, cell);
   return cell;
+}
+
+std::string UsualAnswer(const Manifest& manifest, const std::string& system) {
+  std::vector<std::pair<std::string_view, int>> counts;
+  for (const Measurement& measurement : manifest.measurements) {
+    if (measurement.system != system) continue;
+    for (const std::string& answer : measurement.control_answers) {
+      const auto found = std::ranges::find(counts, answer, &std::pair<std::string_view, int>::first);
+      if (found == counts.end()) {
+        counts.emplace_back(answer, 1);
+      } else {
+        ++found->second;
+      }
+    }
+  }
+  const auto usual = std::ranges::max_element(counts, {}, &std::pair<std::string_view, int>::second);
+  return usual == counts.end() ? "" : std::string(usual->first);
 }
 
 MeteredTime MeteredTimeOf(std::span<const MeasuredFacts> measurements) {

@@ -96,7 +96,7 @@ struct Config {
   uint64_t seed = 1;  // of the order of measurements, of arrivals and cancellations; the workload has its own
 
   // Sent before each measurement and not recorded, other prompts than the measured ones; null = as many as clients, and at
-  // least 4 for an engine in this process, 16 for a server.
+  // least 4 for an engine in this process; for a server waves of at least 16 (warm_up.h).
   std::optional<int64_t> warmup_requests;
   std::optional<double> duration_s;  // nothing is sent later; null = until the requests run out
   std::optional<double> drain_s;     // for what is in flight then; null = until it has ended

@@ -49,6 +49,10 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("client_cpu_s", measurement.cpu_s);
   archive("client_loop_s", measurement.loop_s);
   archive("energy_j", measurement.energy_j);
+  archive("cached_tokens", measurement.cached_tokens);
+  archive("warmup_waves", measurement.warmup_waves);
+  archive("warmup_difference", measurement.warmup_difference);
+  archive("control_answers", measurement.control_answers);
   archive("routing_of", measurement.routing_of);
   archive("file_bytes", measurement.file_bytes);
 }
@@ -56,6 +60,13 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
 void Fields(auto& archive, JsonFieldsOf<HeadRoom> auto& head_room) {
   archive("tokens_per_s", head_room.tokens_per_s);
   archive("streams", head_room.streams);
+}
+
+void Fields(auto& archive, JsonFieldsOf<ServerCapability> auto& capability) {
+  archive("name", capability.name);
+  archive("support", capability.support);
+  archive("detail", capability.detail);
+  archive("remedy", capability.remedy);
 }
 
 // Everything of a description but the model.
@@ -73,6 +84,8 @@ void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("gpu_layers", system.devices.gpu_layers);
   archive("url", system.url);
   archive("api", system.api);
+  archive("capabilities", system.capabilities);
+  archive("facts", system.facts);
 }
 
 // Everything of a system but its description and its cost inputs.

@@ -55,6 +55,12 @@ struct Measurement {
   int64_t held_back = 0;
   double cpu_s = 0, loop_s = 0;    // load::LoadResult
   std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
+  // Prompt tokens that a server's own counter found in its prefix cache during the measurement; null = no page tells.
+  std::optional<double> cached_tokens;
+  int warmup_waves = 0;
+  std::optional<double> warmup_difference;  // WarmUpResult::difference
+  // What a server said to the control question (MeasurementPlan::controls), answer by answer; a failed one is left out.
+  std::vector<std::string> control_answers;
   // What the machine did meanwhile: that of a system in this process, of the client of a server. Null in runs of version 0.1.
   std::optional<hardware::MachineUse> machine_use;
   std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own

@@ -8,11 +8,11 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
-#include "experiment/plan.h"
 #include "experiment/scoring.h"
+#include "experiment/warm_up.h"
 #include "hardware/probe/machine_watch.h"
-#include "load/closed_loop.h"
 #include "load/event_log.h"
+#include "load/load_loop.h"
 #include "metrics/concurrency.h"
 
 namespace moecap::experiment {
@@ -174,15 +174,16 @@ class Experiment::Session {
   Status MeasureUnit(const Planned& planned, Unit& unit) {
     const std::string salt =
         SafeSalt(results_.manifest().run_id, fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
-    const PlanInput input{config_, experiment_.problems_, experiment_.other_problems_, planned.level, NumberOf(planned), salt};
+    const PlanInput input = experiment_.InputFor(planned.level, NumberOf(planned), salt);
     ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(input, unit.driver));
     if (config_.flush_cache) RETURN_IF_ERROR(unit.driver.FlushPrefixCache());
     StartOptions start;
     start.threads = unit.measurement.threads;
     start.connections = Connections(config_, unit.driver.description(), planned.level);
+    start.request_id_prefix = results_.manifest().run_id;
     start.keep_text = config_.problems.has_value() || planned.level.kind == record::LoadKind::kUsers;
     ASSIGN_OR_RETURN(const auto instance, unit.driver.Start(start));
-    RETURN_IF_ERROR(WarmUp(*plan, unit, *instance->systems().front()));
+    RETURN_IF_ERROR(WarmUpFor(*plan, unit, *instance->systems().front()));
     RETURN_IF_ERROR(Drive(*plan, unit, *instance));
     if (!unit.records.interrupted) {
       if (config_.problems) Score(*config_.problems, experiment_.problems_, unit.records.requests);
@@ -193,18 +194,16 @@ class Experiment::Session {
     return results_.End(unit.measurement, unit.records);
   }
 
-  Status WarmUp(const MeasurementPlan& plan, const Unit& unit, load::SystemUnderTest& system) {
+  Status WarmUpFor(const MeasurementPlan& plan, Unit& unit, load::SystemUnderTest& system) {
     if (plan.warmup().empty()) return {};
     Report(unit, plan.requests(), 0, ", warm-up");
-    load::ClosedLoopOptions options;
-    options.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), -1};
-    options.clients = std::clamp(static_cast<int>(unit.measurement.level.value), 1, static_cast<int>(plan.warmup().size()));
-    options.stop_requested = hooks_.stop_requested;
-    ASSIGN_OR_RETURN(const load::LoadResult result, load::RunClosedLoop(system, plan.warmup(), options, clock_));
-    if (result.interrupted) return Interrupted();
-    if (std::ranges::any_of(result.requests, [](const auto& request) { return request.ok(); })) return {};
-    return Failed(fmt::format("{}: every warm-up request failed, the first one with: {}", unit.measurement.system,
-                              result.requests.empty() ? "" : result.requests.front().error));
+    Measurement& measurement = unit.measurement;
+    ASSIGN_OR_RETURN(WarmUpResult result,
+                     WarmUp({plan, measurement.system, measurement.level, hooks_.stop_requested}, system, clock_));
+    measurement.control_answers = std::move(result.control_answers);
+    measurement.warmup_waves = result.waves;
+    measurement.warmup_difference = result.difference;
+    return {};
   }
 
   // The timed part.
@@ -227,6 +226,7 @@ class Experiment::Session {
     for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i], sources[i].get(), &logs[i]});
     EnergyMeter* energy = unit.driver.description().in_process ? hooks_.energy : nullptr;
     instance.BeginMeasurement();
+    const std::optional<double> cached_before = unit.driver.CachedTokensSoFar();
     const hardware::MachineWatch watch = hardware::MachineWatch::Begin(clock_);
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
@@ -236,6 +236,10 @@ class Experiment::Session {
       if (counted.complete()) measurement.energy_j = counted.joules;
     }
     measurement.machine_use = watch.End();
+    const std::optional<double> cached_after = cached_before ? unit.driver.CachedTokensSoFar() : std::nullopt;
+    // A counter that went back was that of another server.
+    if (cached_before && cached_after && *cached_after >= *cached_before)
+      measurement.cached_tokens = *cached_after - *cached_before;
     for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
     measurement.ended_by = unit.records.ended_by;
     measurement.held_back = unit.records.held_back;
@@ -373,6 +377,9 @@ Result<Experiment> Experiment::Prepare(const Config& config, const DriverFactory
     if (!driver.ok()) return config.systems.size() == 1 ? driver.error() : Annotate("system " + system.name, driver.error());
     experiment.drivers_.push_back(std::move(driver).value());
   }
+  if (!config.problems) {
+    ASSIGN_OR_RETURN(experiment.ids_, ChoosePromptIds(config.workload, experiment.drivers_));
+  }
   RETURN_IF_ERROR(experiment.CheckPrompts());
   return experiment;
 }
@@ -386,7 +393,7 @@ Status Experiment::CheckPrompts() {
     const auto annotate = [&](const Error& error) {
       return drivers_.size() == 1 ? error : Annotate("system " + system.name, error);
     };
-    const auto plan = MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver);
+    const auto plan = MeasurementPlan::Create(InputFor(level, 0, "check"), *driver);
     if (!plan.ok()) return annotate(plan.error());
     auto instance = driver->Start({.connections = system.in_process ? Connections(config_, system, level) : 1});
     if (!instance.ok()) return annotate(instance.error());
@@ -403,12 +410,14 @@ Status Experiment::Describe(Manifest& manifest) {
   manifest.problems = std::ssize(problems_);
   manifest.problems_xxh3 = HashOfProblems(problems_);
   const record::Level level{config_.load.kind, config_.search ? config_.search->start : config_.load.levels.front()};
+  // An engine in this process tells its vocabulary with its model.
+  const bool any_server = std::ranges::any_of(drivers_, [](const auto& driver) { return !driver->description().in_process; });
+  if (any_server) manifest.notes.insert(manifest.notes.end(), ids_.notes.begin(), ids_.notes.end());
   for (const auto& driver : drivers_) {
     PricedSystem system;
     system.description = driver->description();
     manifest.systems.push_back(std::move(system));
-    ASSIGN_OR_RETURN(const auto plan,
-                     MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver));
+    ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(InputFor(level, 0, "check"), *driver));
     manifest.workload = plan->description();
     for (const std::string& note : plan->notes()) {
       if (std::ranges::count(manifest.notes, note) == 0) manifest.notes.push_back(note);

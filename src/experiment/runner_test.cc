@@ -119,7 +119,7 @@ TEST_F(ExperimentTest, MeasuresEveryLevelOfAServerAndFindsItAgainInTheFiles) {
       "repeats: 2\nwarmup_requests: 3\nflush_cache: true\n");
   EXPECT_EQ(log.flushes, 4);
   EXPECT_EQ(log.head_room_streams, 4);
-  EXPECT_EQ(log.seen.size(), 4u * 53);
+  EXPECT_EQ(log.seen.size(), 4u * (50 + 3 + 3)) << "with the control questions";
   EXPECT_TRUE(summary.complete);
   const auto& cells = summary.systems.at(0).cells;
   ASSERT_EQ(cells.size(), 2u);
@@ -140,11 +140,14 @@ TEST_F(ExperimentTest, NeverSendsAPromptTwice) {
       "3\n");
   std::set<std::vector<int32_t>> prompts;
   std::set<std::string> salts;
+  size_t questions = 0;  // equal by design, and kept apart by their salts
   for (const load::RequestSpec& spec : log.seen) {
+    if (spec.id.starts_with("control-")) ++questions;
     prompts.insert(spec.prompt_token_ids);
     salts.insert(spec.cache_salt);
   }
-  EXPECT_EQ(prompts.size(), log.seen.size());
+  EXPECT_EQ(questions, 9u);
+  EXPECT_EQ(prompts.size(), log.seen.size() - questions + 1);
   EXPECT_EQ(salts.size(), log.seen.size());
 }
 
@@ -208,10 +211,10 @@ TEST_F(ExperimentTest, FindsTheHighestRateAndRecomputesTheSearch) {
 
 TEST_F(ExperimentTest, RefusesIdsWhereTheServerTakesText) {
   log.takes_ids = false;
-  const Config config = Parse("server: {url: http://h}\nworkload: {requests: 3}\n");
+  const Config config = Parse("server: {url: http://h}\nworkload: {requests: 3, vocabulary: [1000, 30000]}\n");
   const auto experiment = Experiment::Prepare(config, Factory(), clock);
   ASSERT_FALSE(experiment.ok());
-  EXPECT_THAT(experiment.error().message, HasSubstr("text: true"));
+  EXPECT_THAT(experiment.error().message, HasSubstr("takes no token ids"));
 }
 
 TEST_F(ExperimentTest, BadInputIsFoundBeforeAnythingIsWritten) {

@@ -137,6 +137,7 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
   const Manifest& manifest = results.manifest();
   const metrics::Peaks peaks{summary.machine.peak_bandwidth_bytes_per_s, summary.machine.peak_flops_per_s, 1};
   const CostFigures cost(system.cost, system.pay, manifest.energy_source, std::nullopt, summary.machine);
+  const std::string usual = UsualAnswer(manifest, summary.name);
   auto levels = MeasurementsOf(manifest, summary.name);
   MeteredTime metered;
   ExpertShares shares;
@@ -148,7 +149,7 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
     const MeteredTime own = MeteredTimeOf(measurements);
     metered.joules += own.joules;
     metered.seconds += own.seconds;
-    summary.cells.push_back(SummarizeCell({manifest, system, peaks, cost}, measurements));
+    summary.cells.push_back(SummarizeCell({manifest, system, peaks, cost, usual}, measurements));
     for (MeasuredFacts& measured : measurements) measured.facts = {};
   }
   summary.expert_share = std::move(shares).Take();

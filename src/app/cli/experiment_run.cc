@@ -223,6 +223,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
     lock.emplace(std::move(acquired));
   }
+  for (const std::string& note : results->manifest().notes) fmt::print(stderr, "{}\n", note);
   if (!no_energy.empty()) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
   if (const auto busy = hardware::BusyMachineNow(clock)) fmt::print(stderr, "warning: {}\n", *busy);
   RunIndex index;

@@ -96,6 +96,10 @@ std::optional<int64_t> FindContext(const openai::ServerFacts& facts, const std::
   if (facts.context_tokens) return facts.context_tokens;
   for (const std::string& path : {facts.model_path, model_name}) {
     if (const auto tokens = NumberIn(ConfigAt(path), "max_position_embeddings")) return tokens;
+    std::error_code error;
+    if (!path.ends_with(".gguf") || !fs::path(path).is_absolute() || !fs::exists(path, error)) continue;
+    const auto spec = model::OpenModel(path);
+    if (spec.ok() && spec->max_context) return spec->max_context;
   }
   return std::nullopt;
 }

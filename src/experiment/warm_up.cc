@@ -34,7 +34,11 @@ Status CheckWarmUp(const std::string& system, const std::vector<load::RequestSpe
                    const std::vector<record::RequestRecord>& requests) {
   const auto broken = std::ranges::find_if(requests, IsBroken);
   const bool ended = broken != requests.end() && IsBroken(requests.back());
-  const bool any_answer = std::ranges::any_of(requests, [](const auto& request) { return request.ok(); });
+  // An answered control question says nothing of prompts that are longer.
+  const bool all_controls =
+      std::ranges::all_of(requests, [](const auto& request) { return request.id.starts_with(kControlId); });
+  const bool any_answer = std::ranges::any_of(
+      requests, [&](const auto& request) { return request.ok() && (all_controls || !request.id.starts_with(kControlId)); });
   if (any_answer && !ended) return {};
   if (!ended) {
     return Failed(fmt::format("{}: every warm-up request failed, the first one with: {}", system,

@@ -18,6 +18,7 @@ SCRATCH = tempfile.TemporaryDirectory()
 os.environ["XDG_CACHE_HOME"] = SCRATCH.name
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/peer_systems"))
+import accept
 import install
 import pass_records
 import serve
@@ -84,6 +85,37 @@ class Install(unittest.TestCase):
     def test_names(self):
         done = subprocess.run([ROOT / "tools/peers", "start", "vlm"], capture_output=True, text=True)
         self.assertEqual((done.returncode, "vlm is none of the systems: llama-server, vllm" in done.stderr), (2, True), done.stderr)
+
+
+class Test(unittest.TestCase):
+    """The acceptance against `moecap mock`, whose answers are known."""
+
+    def setUp(self):
+        # A page of its own.
+        self.page = accept.PAGE
+        accept.PAGE = pathlib.Path(SCRATCH.name) / "systems.md"
+        accept.PAGE.write_text("before\n" + accept.BEGIN + "| system |\n|---|\n| vllm | old |\n" + accept.END + "after\n")
+
+    def tearDown(self):
+        accept.PAGE = self.page
+
+    def mock(self, *words):
+        return System("mock", "1", lambda start: [BINARY, "mock", "--dialect", "vllm", "--served-name", "tiny-moe", "--ttft-s", "0.001",
+                                                  "--tpot-s", "0.0005", "--port", start.port, *words], "/health")
+
+    def test_a_server_that_answers(self):
+        row, faults = accept.test_system(self.mock("--max-context", "4096"), pathlib.Path(BINARY), options())
+        self.assertEqual(faults, [])
+        self.assertRegex(row, r"^\| mock \| 1 \| yes \| yes \| \d+ of 32 \|")
+        accept.write_page({"sglang": "| sglang | new |"})
+        self.assertEqual(accept.PAGE.read_text(), "before\n" + accept.BEGIN + "| system |\n|---|\n| vllm | old |\n| sglang | new |\n" +
+                         accept.END + "after\n")
+
+    def test_a_server_that_fails(self):
+        row, faults = accept.test_system(self.mock("--fault", "error-object=1"), pathlib.Path(BINARY), options())
+        self.assertRegex(row, r"^\| mock \| 1 \| no \| no \| - \| - \| - \| - \| - \| - \| load: exit code 1: ")
+        self.assertEqual(len(faults), 2)
+        self.assertNotIn("127.0.0.1", row)
 
 
 class Passes(unittest.TestCase):

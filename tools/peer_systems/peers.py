@@ -4,9 +4,13 @@ import os
 import pathlib
 import sys
 
+import accept
 import install
 import serve
-from systems import SYSTEMS, Refused, system_named
+from systems import ROOT, SYSTEMS, Refused, system_named
+
+# One CPU is left to the client.
+THREADS = max(1, (os.cpu_count() or 1) - 1)
 
 
 def parser():
@@ -23,7 +27,7 @@ def parser():
     verb.add_argument("--port", type=int, help="default: a free one")
     verb.add_argument("--model", type=pathlib.Path, help="a GGUF file or a Hugging Face directory (default: tiny-moe)")
     verb.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="of a Hugging Face directory")
-    verb.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) - 1),
+    verb.add_argument("--threads", type=int, default=THREADS,
                       help="of the server (default: all CPUs but one, which is left to the client)")
     verb.add_argument("--plain", action="store_true", help="without the flags that make it tell expert ids, passes, cached tokens")
     verb.add_argument("--record", type=pathlib.Path, metavar="FILE",
@@ -33,6 +37,10 @@ def parser():
     verb = verbs.add_parser("stop", help="end a server and all its processes")
     verb.add_argument("system")
     verb.add_argument("--port", type=int, help="where several run")
+
+    verb = verbs.add_parser("test", help="`moecap load` and `moecap run` against each installed system; writes docs/systems.md")
+    verb.add_argument("systems", nargs="*", metavar="system", help="default: all that are installed")
+    verb.add_argument("--moecap", type=pathlib.Path, default=ROOT / "build/release/moecap", help="the program (default: build/release/moecap)")
     return main
 
 
@@ -60,6 +68,8 @@ def run(arguments):
         print(server["url"])
     elif options.verb == "stop":
         serve.stop(options.system, options.port)
+    elif options.verb == "test":
+        sys.exit(accept.test(options.systems, options.moecap, accept.default_options(THREADS)))
 
 
 def main():

@@ -39,7 +39,7 @@ def options(**changed):
 
 
 def fake(name, program):
-    return System(name, "1", lambda start: [sys.executable, "-c", program, start.port], "/", ready_s=60)
+    return System(name, "1", lambda start: [sys.executable, "-c", program, start.port], "/", ready_s=600)
 
 
 class Servers(unittest.TestCase):
@@ -119,6 +119,15 @@ class Test(unittest.TestCase):
 
 
 class Passes(unittest.TestCase):
+    def test_rows_are_those_of_the_parts_in_order(self):
+        parts = [pass_records.Part("a", 3, 3), pass_records.Part("b", 1, 7), pass_records.Part("c", 2, 9)]
+        sequences = pass_records.sequences_of(parts, [0, 1, 2, 9, 4, 5])
+        self.assertEqual([(s.request_id, s.context_tokens, s.new_tokens, s.is_prefill) for s in sequences],
+                         [("a", 0, 3, True), ("b", 9, 1, False), ("c", 4, 2, True)])
+        self.assertEqual([(s.context_tokens, s.new_tokens) for s in pass_records.sequences_of([pass_records.Part("d", None, 8)], [8])],
+                         [(8, 1)])
+        self.assertTrue(pass_records.sequences_of(None, [0, 1])[0].is_prefill)
+
     def test_moecap_reads_what_is_recorded(self):
         prompt = [pass_records.Sequence("a", 0, 3, 3), pass_records.Sequence("b", 5, 1, 5)]
         token = [pass_records.Sequence("a", 3, 1, 3)]

@@ -2,6 +2,7 @@
 import argparse
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -91,15 +92,17 @@ def equal_answers(outcome, folder):
 
 
 def with_server(system, options, work):
-    """`work(url)`; what it found, and whether the server lived through it."""
+    """`work(url)`; what it found, and whether the server lived through it. The log stays where something failed."""
     server = serve.start(system, options)
     try:
         outcome = work(server["url"])
         if not serve.answers(server["url"] + system.ready):
             outcome.faults.append("the server no longer answers: " + serve.last_words(pathlib.Path(server["log"])))
-        return outcome
     finally:
         serve.end(server)
+    if not outcome.faults:
+        shutil.rmtree(pathlib.Path(server["log"]).parent)
+    return outcome
 
 
 def told(outcomes):

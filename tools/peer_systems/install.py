@@ -68,6 +68,8 @@ def make_environment(system):
     marker(system).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     (HOME / f"{system.venv}.log").unlink(missing_ok=True)
+    if not shutil.which(base_python()):
+        raise Refused("no Python 3.11 was found, which the pinned packages are for", 1)
     made = subprocess.run([base_python(), "-m", "venv", str(folder)], capture_output=True, text=True)
     if made.returncode != 0:
         raise Refused(f"no virtual environment can be made: {(made.stdout + made.stderr).strip().splitlines()[-1]} "

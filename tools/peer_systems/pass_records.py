@@ -18,6 +18,25 @@ class Sequence:
         return self.context_tokens < self.prompt_tokens
 
 
+@dataclass
+class Part:
+    """One request's share of a batch, as the server knows it before the pass."""
+    request_id: str | None
+    rows: int | None  # None: all of them
+    prompt_tokens: int
+
+
+def sequences_of(parts, positions):
+    """Of a pass whose rows are the parts' one after another; the position of a request's first row is what its cache holds. Without
+    parts nobody knows whose the rows are: they count as one prompt."""
+    sequences, row = [], 0
+    for part in parts or [Part(None, None, positions[0] + len(positions))]:
+        rows = len(positions) if part.rows is None else part.rows
+        sequences.append(Sequence(part.request_id, positions[row], rows, part.prompt_tokens))
+        row += rows
+    return sequences
+
+
 def kind_of(sequences):
     prefills = sum(sequence.is_prefill for sequence in sequences)
     if prefills == 0:

@@ -2,6 +2,7 @@
 import argparse
 import os
 import pathlib
+import subprocess
 import sys
 
 import accept
@@ -78,6 +79,9 @@ def main():
     except Refused as refused:
         print(f"peers: {refused}", file=sys.stderr)
         sys.exit(refused.exit_code)
+    except subprocess.CalledProcessError as failed:  # it has said why
+        print(f"peers: {failed.cmd[0]} failed", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 

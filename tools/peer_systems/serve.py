@@ -93,7 +93,7 @@ def start(system, options):
     folder = RUNNING / f"{system.name}-{port}"
     folder.mkdir(parents=True, exist_ok=True)
     model = options.model or (GGUF if system.reads_gguf else hf_model(options.dtype))
-    how = Start(model=model, dtype=options.dtype, port=port, threads=options.threads, folder=folder, telling=not options.plain,
+    how = Start(model=model.resolve(), name=model.stem if options.model else "tiny-moe", dtype=options.dtype, port=port, threads=options.threads, folder=folder, telling=not options.plain,
                 record=options.record and options.record.resolve(), record_ids=options.record_ids)
     command = [str(word) for word in [*system.command(how), *options.extra]]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"} | {key: str(value) for key, value in system.environment(how).items()}

@@ -26,6 +26,7 @@ class Refused(Exception):
 class Start:
     """How one server is to be started."""
     model: pathlib.Path
+    name: str                          # as clients know it
     dtype: str
     port: int
     threads: int
@@ -63,21 +64,21 @@ def llama_server_program():
 
 
 def llama_server(start):
-    return [llama_server_program(), "-m", start.model, "--alias", "tiny-moe", "--host", "127.0.0.1", "--port", start.port, "-t", start.threads,
+    return [llama_server_program(), "-m", start.model, "--alias", start.name, "--host", "127.0.0.1", "--port", start.port, "-t", start.threads,
             "-np", SEQUENCES, "-c", SEQUENCES * CONTEXT_TOKENS, *(["--metrics", "--slots"] if start.telling else [])]
 
 
 def vllm(start):
     telling = ["--enable-return-routed-experts", "--enable-logging-iteration-details", "--enable-prompt-tokens-details"]
     return [python_of("vllm"), "-m", "vllm.entrypoints.openai.api_server", "--model", start.model,
-            "--served-model-name", "tiny-moe", "--enforce-eager", "--dtype", start.dtype, "--max-model-len", CONTEXT_TOKENS,
+            "--served-model-name", start.name, "--enforce-eager", "--dtype", start.dtype, "--max-model-len", CONTEXT_TOKENS,
             "--max-num-seqs", 2 * SEQUENCES, "--host", "127.0.0.1", "--port", start.port, *(telling if start.telling else [])]
 
 
 def sglang(start):
     telling = ["--enable-return-routed-experts", "--expert-distribution-recorder-mode", "per_token", "--enable-metrics",
                "--enable-cache-report", "--enable-forward-pass-metrics"]
-    return [python_of("sglang"), "-m", "sglang.launch_server", "--model-path", start.model, "--served-model-name", "tiny-moe",
+    return [python_of("sglang"), "-m", "sglang.launch_server", "--model-path", start.model, "--served-model-name", start.name,
             "--device", "cpu", "--dtype", start.dtype, "--max-total-tokens", 2 * SEQUENCES * CONTEXT_TOKENS,
             "--context-length", CONTEXT_TOKENS, "--host", "127.0.0.1", "--port", start.port, *(telling if start.telling else [])]
 
@@ -127,10 +128,10 @@ SYSTEMS = [
     System("transformers-cb", "5.24.0", transformers_cb, "/health", venv="transformers", environment=of_threads, records=True,
            note="continuous batching"),
     System("xllamacpp", "2026.10.11549", lambda start: [
-        python_of("xllamacpp"), HERE / "xllamacpp_server.py", start.model, start.port, start.threads, SEQUENCES,
+        python_of("xllamacpp"), HERE / "xllamacpp_server.py", start.model, start.name, start.port, start.threads, SEQUENCES,
         SEQUENCES * CONTEXT_TOKENS], "/health", venv="xllamacpp", reads_gguf=True, note="llama-server in a Python process"),
     System("llama-cpp-python", "0.3.36", lambda start: [
-        python_of("llama-cpp-python"), "-m", "llama_cpp.server", "--model", start.model, "--model_alias", "tiny-moe",
+        python_of("llama-cpp-python"), "-m", "llama_cpp.server", "--model", start.model, "--model_alias", start.name,
         "--host", "127.0.0.1", "--port", start.port, "--n_ctx", CONTEXT_TOKENS, "--n_threads", start.threads,
         # Else each new request ends the stream of the one before.
         "--interrupt_requests", "false"], "/v1/models", venv="llama-cpp-python", reads_gguf=True,
@@ -138,7 +139,7 @@ SYSTEMS = [
         note="one request at a time; compiled for 17 minutes"),
     System("fastllm", "1.9.0", lambda start: [
         python_of("fastllm"), HOME / "fastllm/bin/ftllm", "server", start.model, "--device", "cpu", "--moe_device", "cpu",
-        "--dtype", start.dtype, "-t", start.threads, "--host", "127.0.0.1", "--port", start.port, "--model_name", "tiny-moe"],
+        "--dtype", start.dtype, "-t", start.threads, "--host", "127.0.0.1", "--port", start.port, "--model_name", start.name],
         "/v1/models", venv="fastllm", ready_s=900, note="chat only; warms up for minutes"),
 ]
 

@@ -19,30 +19,14 @@ import torch
 from transformers.cli.serving import model_manager, utils
 from transformers.generation.continuous_batching import model_runner
 
-from pass_records import Sequence, Writer, pass_record
-
-
-class Batch:
-    """Whose rows the next pass has, in their order: (request id, rows, prompt tokens)."""
-
-    def __init__(self, parts):
-        self.parts = parts
-
-    def sequences(self, positions):
-        """`positions` of the rows: that of a request's first row is what its KV cache holds."""
-        parts = self.parts or [(None, len(positions), len(positions))]
-        row = 0
-        for request_id, rows, prompt_tokens in parts:
-            rows = len(positions) if rows is None else rows
-            yield Sequence(request_id, positions[row], rows, prompt_tokens)
-            row += rows
+from pass_records import Part, Writer, pass_record, sequences_of
 
 
 class Recorder:
     def __init__(self, path, with_ids):
         self.writer = Writer(path)
         self.with_ids = with_ids
-        self.thread = threading.local()  # of the pass in execution: batch, start, tokens, positions, experts
+        self.thread = threading.local()  # of the pass in execution: parts, start, tokens, positions, experts
         self.index = itertools.count()
         self.began_s = time.monotonic()
 
@@ -78,12 +62,12 @@ class Recorder:
 
     def after(self, _, __, ___):
         now, end_s = self.thread, time.monotonic()
-        batch, start_s, tokens, positions = getattr(now, "batch", Batch(None)), now.start_s, now.tokens, now.positions
+        parts, start_s, tokens, positions = getattr(now, "parts", None), now.start_s, now.tokens, now.positions
         experts, expert_count, index = now.experts, now.expert_count, next(self.index)
 
         def record():
             expert_ids = [layer.tolist() for layer in experts]
-            sequences = list(batch.sequences(positions.tolist()))
+            sequences = sequences_of(parts, positions.tolist())
             line = pass_record(index, start_s - self.began_s, end_s - start_s, sequences, expert_ids, expert_count)
             line["clock_monotonic_s"] = start_s
             return line | ({"token_ids": tokens.tolist(), "expert_ids": expert_ids} if self.with_ids else {})
@@ -109,11 +93,11 @@ def record_one_by_one(recorder):
 
         def wrapped(*args, **kwargs):
             request_id = request_of.pop(id(kwargs.get("generation_config")), None)
-            recorder.thread.batch = Batch([(request_id, None, kwargs["input_ids"].shape[-1])])
+            recorder.thread.parts = [Part(request_id, None, kwargs["input_ids"].shape[-1])]
             try:
                 return generate(*args, **kwargs)
             finally:
-                recorder.thread.batch = Batch(None)
+                recorder.thread.parts = None
         model.generate = wrapped
 
     return wrap_generate
@@ -126,8 +110,8 @@ def record_batches(recorder):
     def wrapped(self, *args, **kwargs):
         io = self.inputs_and_outputs
         io = io.io_pairs[io.current_pair].host_io if hasattr(io, "io_pairs") else io
-        recorder.thread.batch = Batch([(request.state.request_id, request.query_length, len(request.state.initial_tokens))
-                                       for request in io.requests_in_batch])
+        recorder.thread.parts = [Part(request.state.request_id, request.query_length, len(request.state.initial_tokens))
+                                 for request in io.requests_in_batch]
         return compute(self, *args, **kwargs)
     model_runner.ModelRunner.compute_batch = wrapped
 

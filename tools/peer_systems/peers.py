@@ -2,6 +2,7 @@
 import argparse
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -73,7 +74,12 @@ def run(arguments):
         sys.exit(accept.test(options.systems, options.moecap, accept.default_options(THREADS)))
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def main():
+    signal.signal(signal.SIGTERM, interrupt)  # so that servers that are being tested end, too
     try:
         run(sys.argv[1:])
     except Refused as refused:

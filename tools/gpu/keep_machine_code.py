@@ -33,8 +33,9 @@ def keep_machine_code(path, architecture):
     with open(path, "rb") as file:
         image = bytearray(file.read())
     kept = 0
+    last = len(image) - HEADER_BYTES
     at = image.find(MAGIC)
-    while at >= 0:
+    while 0 <= at <= last:
         version, header_bytes, payload_bytes = struct.unpack_from("<HHQ", image, at + len(MAGIC))
         begin = at + HEADER_BYTES
         is_header = version == 1 and header_bytes == HEADER_BYTES and begin + payload_bytes <= len(image)

@@ -1,10 +1,12 @@
 """tools/gpu/vllm as far as no GPU, network or vLLM is needed.  gpu_vllm_test.py MOECAP"""
 import json
+import os
 import pathlib
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 MOECAP = sys.argv.pop(1)
@@ -79,8 +81,8 @@ class Shapes(unittest.TestCase):
 
 
 class Script(unittest.TestCase):
-    def run_script(self, *arguments):
-        return subprocess.run([TOOLS / "vllm", *arguments], capture_output=True, text=True)
+    def run_script(self, *arguments, **variables):
+        return subprocess.run([TOOLS / "vllm", *arguments], capture_output=True, text=True, env={**os.environ, **variables})
 
     def test_without_a_verb_it_says_what_it_can_do(self):
         out = self.run_script()
@@ -91,6 +93,17 @@ class Script(unittest.TestCase):
         out = self.run_script("measure", "gpt-5", "out")
         self.assertEqual(out.returncode, 2)
         self.assertIn("no shape named 'gpt-5'; there are: mixtral-8x7b qwen3-30b-a3b", out.stderr)
+
+    def test_stop_ends_a_server_and_the_children_that_it_leaves(self):
+        with tempfile.TemporaryDirectory() as state:
+            child_file = pathlib.Path(state) / "child.pid"
+            server = f"(trap '' TERM; exec sleep 1000) & echo $! > {child_file}; wait"
+            subprocess.run(["sh", "-c", f'setsid sh -c "$0" >{state}/log 2>&1 & echo $! > {state}/server.pid', server], check=True)
+            while not (child_file.exists() and child_file.read_text()):
+                time.sleep(0.01)
+            self.assertEqual(self.run_script("stop", MOECAP_GPU_DIR=state).returncode, 0)
+            status = pathlib.Path("/proc") / child_file.read_text().strip() / "status"
+            self.assertTrue(not status.exists() or "zombie" in status.read_text())
 
 
 if __name__ == "__main__":

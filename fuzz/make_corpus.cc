@@ -10,9 +10,9 @@
 #include "model/gguf_test_writer.h"
 #include "report/experiment_json.h"
 #include "report/testing/sample_experiment.h"
+#include "routing/npy_test_writer.h"
 #include "trace/codec.h"
 #include "trace/moetrace.h"
-#include "trace/npy_test_writer.h"
 #include "trace/torch_test_writer.h"
 
 namespace moecap {
@@ -137,10 +137,10 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "sglang/per_pass.pt", Sglang(false));
   Write(folder / "sglang/per_token.pt", Sglang(true));
   Write(folder / "sglang/stat.pt", SglangStat());
-  const std::string npy = trace::Npy("|u1", {2, 2, 2}, std::vector<uint8_t>{0, 1, 2, 3, 1, 0, 3, 2});
+  const std::string npy = routing::Npy("|u1", {2, 2, 2}, std::vector<uint8_t>{0, 1, 2, 3, 1, 0, 3, 2});
   Write(folder / "vllm/routes.npy", npy);
-  Write(folder / "vllm/routes.base64", trace::EncodeBase64(npy));
-  Write(folder / "vllm/wide.npy", trace::Npy("<i8", {1, 1, 2}, std::vector<int64_t>{300, 4}, 2));
+  Write(folder / "vllm/routes.base64", routing::EncodeBase64(npy));
+  Write(folder / "vllm/wide.npy", routing::Npy("<i8", {1, 1, 2}, std::vector<int64_t>{300, 4}, 2));
   const std::string header = R"({"a":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},"__metadata__":{"format":"pt"}})";
   Write(folder / "safetensors/one.safetensors", trace::RawBytes(uint64_t{header.size()}) + header + std::string(12, '\0'));
   WriteMoetraces(folder);

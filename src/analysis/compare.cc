@@ -182,7 +182,8 @@ void WarnOfPrices(std::span<const Participants> participants, std::vector<std::s
   std::set<std::string> different;
   for (const Participants& one : participants) {
     for (const experiment::PricedSystem* system : one.systems) {
-      const std::string name = system->description.in_process ? "this host" : system->machine;
+      const bool is_host = system->description.in_process || (system->description.server_here && system->machine.empty());
+      const std::string name = is_host ? "this host" : system->machine;
       if (name.empty()) continue;
       const auto [first, is_new] = machines.try_emplace(name, system);
       for (const std::string& key : cost::CostInputKeys()) {

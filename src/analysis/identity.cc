@@ -29,7 +29,7 @@ Identity HardwareOf(const Participants& participants) {
     if (!system->machine.empty() && !system->description.in_process) {
       identity.exact.insert(system->machine);
       identity.words.insert(system->machine);
-    } else if (system->description.in_process) {
+    } else if (system->description.RunsHere()) {
       identity.exact.insert(hardware::HostFingerprint(host));
       identity.words.insert(fmt::format("{}, {} of {} CPUs, {} DRAM",
                                         host.cpu_model.empty() ? "processor not told" : host.cpu_model, host.UsableThreads(),

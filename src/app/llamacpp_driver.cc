@@ -85,8 +85,9 @@ class Driver final : public experiment::SystemDriver {
   void Unload() override { model_.reset(); }
 
   bool TakesTokenIds() const override { return true; }
-  std::optional<int64_t> VocabularySize() const override {
-    return description_.model.vocab > 0 ? std::optional(description_.model.vocab) : std::nullopt;
+  std::optional<experiment::Vocabulary> KnownVocabulary() override {
+    if (description_.model.vocab <= 0) return std::nullopt;
+    return experiment::Vocabulary{description_.model.vocab, {}, "the model file"};
   }
   bool CanIgnoreEndToken() const override { return true; }
 

@@ -9,7 +9,9 @@
 #include "app/server_connection.h"
 #include "load/load_loop.h"
 #include "mock/server.h"
+#include "model/open_model.h"
 #include "system/openai/control.h"
+#include "system/openai/route_capture.h"
 
 namespace moecap::app {
 namespace {
@@ -58,6 +60,12 @@ openai::ServerKind KindOf(mock::Dialect dialect) {
       return openai::ServerKind::kOllama;
   }
   CHECK(false);
+}
+
+// How each server forms its passes. SGLang and TGI give waiting prompts a pass of their own; the others let them join.
+metrics::PassRule PassRuleOf(openai::ServerKind kind) {
+  const bool alone = kind == openai::ServerKind::kSglang || kind == openai::ServerKind::kTgi;
+  return {alone ? metrics::PrefillBatching::kAlone : metrics::PrefillBatching::kMixed, std::nullopt};
 }
 
 // Every thread drives its share of `streams` against the server at `url`.
@@ -121,6 +129,7 @@ class Driver final : public experiment::SystemDriver {
       openai::OpenAiOptions options = connection_.options;
       options.http.kernel_timestamps = true;
       options.keep_text = start.keep_text;
+      options.request_id_prefix = start.request_id_prefix;
       ASSIGN_OR_RETURN(auto system, OpenAiSystem::Create(std::move(options), clock_));
       const int connections = std::max(1, start.connections / start.threads);
       RETURN_IF_ERROR(system->WarmUp(static_cast<size_t>(connections), connection_.connect_limit_ns));
@@ -129,15 +138,39 @@ class Driver final : public experiment::SystemDriver {
     return std::unique_ptr<experiment::SystemInstance>(std::move(instance));
   }
 
-  bool TakesTokenIds() const override { return openai::TakesTokenIds(profile().api, profile().server); }
+  bool TakesTokenIds() const override { return profile().Fields().token_ids; }
+  // A data set's texts need none, so it is looked for when somebody asks.
+  std::optional<experiment::Vocabulary> KnownVocabulary() override {
+    if (!connection_.vocabulary_was_sought) SeekVocabulary(connection_, *control_);
+    return connection_.vocabulary;
+  }
+  std::optional<int64_t> ContextTokens() const override { return connection_.context_tokens; }
   bool TakesMessages() const override { return openai::IsChat(profile().api); }
-  bool CanIgnoreEndToken() const override { return openai::CanIgnoreEndToken(profile().api, profile().server); }
+  bool CanIgnoreEndToken() const override { return profile().Fields().ignore_end; }
   bool CanTokenize() const override { return openai::CanTokenize(profile().server); }
   Result<int64_t> CountTokens(const std::string& text) override {
     ASSIGN_OR_RETURN(const openai::TokenizedText tokens, control_->Tokenize(text));
     return tokens.count;
   }
+  std::optional<metrics::PassRule> Passes() const override { return PassRuleOf(profile().server); }
+  Result<Experts> AskForExperts(std::span<const load::RequestSpec> requests, int concurrency,
+                                const std::function<bool()>& stop) override {
+    ASSIGN_OR_RETURN(const openai::ExpertsOffer offer, openai::TellsExperts(connection_.options, kControlLimitNs, clock_));
+    if (!offer.tells) return BadInput(offer.why_not);
+    openai::CaptureOptions capture;
+    capture.concurrency = std::max(1, concurrency);
+    capture.shape = {static_cast<int>(description_.model.layers.size()), description_.model.TopK(),
+                     description_.model.Experts(), 0};
+    capture.stop = stop;
+    ASSIGN_OR_RETURN(openai::CapturedRoutes routes, openai::CaptureRoutes(connection_.options, requests, capture, clock_));
+    Experts experts;
+    experts.findings = std::move(routes.findings);
+    for (openai::CapturedAnswer& answer : routes.answers)
+      experts.answers.push_back({std::move(answer.token_ids), std::move(answer.experts), std::move(answer.missing)});
+    return experts;
+  }
   Status FlushPrefixCache() override { return control_->FlushPrefixCache(); }
+  std::optional<double> CachedTokensSoFar() override { return control_->CachedTokens(); }
 
   Result<double> MeasureHeadRoom(int streams, int threads) override {
     mock::ServerOptions server_options;
@@ -173,9 +206,21 @@ class Driver final : public experiment::SystemDriver {
   experiment::SystemDescription description_;
 };
 
+// A server's own accelerators come first in the driver's order, as it is started without a choice.
+hardware::UsedDevices DevicesOf(const experiment::MachineConfig& machine) {
+  hardware::UsedDevices used;
+  int64_t gpus = 0;
+  if (machine.machine) {
+    for (const cost::MachinePart& part : machine.machine->accelerators) gpus += part.count;
+  }
+  for (int gpu = 0; gpu < gpus; ++gpu) used.gpus.push_back(gpu);
+  return used;
+}
+
 Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const experiment::SystemConfig& system, const Clock& clock) {
   const experiment::ServerConfig& server = *system.server;
   ASSIGN_OR_RETURN(ServerConnection connection, ConnectServer(server, clock));
+  RETURN_IF_ERROR(InspectServer(connection, Inspection::kNeeded, clock));
   ASSIGN_OR_RETURN(auto control, openai::ServerControl::Create(connection.options, kControlLimitNs, clock));
   experiment::SystemDescription description;
   description.name = system.name;
@@ -185,7 +230,16 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const experiment::S
       std::ranges::any_of(connection.options.http.urls, [](const net::Url& url) { return net::IsLoopback(url.host); });
   description.url = connection.url;
   description.api = openai::Name(connection.options.profile.api);
+  if (!system.served.empty()) {
+    auto model = model::OpenModel(system.served);
+    if (!model.ok()) return Annotate("the model that the server runs", model.error());
+    description.model = std::move(model).value();
+  }
   description.model.id = connection.options.profile.model;
+  description.server_here = system.machine.here || (description.on_this_machine && system.machine.machine);
+  description.devices.energy = DevicesOf(system.machine);
+  description.capabilities = DescribeCapabilities(connection);
+  for (const auto& [name, value] : openai::InWords(connection.facts)) description.facts[name] = value;
   description.description =
       fmt::format("{}, {} at {}, api {}", description.engine, description.model.id, connection.url, description.api);
   return std::unique_ptr<experiment::SystemDriver>(

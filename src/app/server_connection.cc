@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
+#include "app/server_vocabulary.h"
 #include "base/fs.h"
 #include "net/proxy.h"
 #include "system/openai/base_url.h"
+#include "system/openai/probe.h"
 
 namespace moecap::app {
 namespace {
@@ -154,7 +157,7 @@ Result<ServerConnection> ConnectServer(const experiment::ServerConfig& server, c
   if (!options.api_key.empty())
     asking.headers.push_back(openai::KeyHeader(options.profile.api, options.api_key_header, options.api_key));
   const openai::Question question{.version = options.profile.version,
-                                  .is_known = !server.kind.empty() && !server.model.empty()};
+                                  .is_known = !server.kind.empty() || !server.model.empty()};
   ASSIGN_OR_RETURN(connection.identity, openai::IdentifyServers(asking, connection.connect_limit_ns, clock, question));
   if (!server.kind.empty()) {
     ASSIGN_OR_RETURN(connection.identity.kind, openai::ParseServerKind(server.kind));
@@ -163,6 +166,78 @@ Result<ServerConnection> ConnectServer(const experiment::ServerConfig& server, c
   ASSIGN_OR_RETURN(options.profile.model, ModelName(server, connection.identity));
   RETURN_IF_ERROR(openai::CheckProfile(options.profile));
   return connection;
+}
+
+namespace {
+
+// Eight ids that the model has, for a question.
+std::vector<int32_t> FewIds(const std::optional<experiment::Vocabulary>& vocabulary) {
+  constexpr int32_t kFew = 8;
+  std::vector<int32_t> few;
+  if (!vocabulary || vocabulary->size < 2 * kFew) return few;
+  for (int32_t i = 0; i < kFew; ++i) few.push_back(static_cast<int32_t>(vocabulary->size / 2) + i);
+  if (std::ssize(vocabulary->ids) >= kFew) few.assign(vocabulary->ids.begin(), vocabulary->ids.begin() + kFew);
+  return few;
+}
+
+TokenizeText TokenizerOf(openai::ServerControl& control, openai::ServerKind kind) {
+  if (!openai::CanTokenize(kind)) return {};
+  return [&control](const std::string& text) -> Result<std::vector<int32_t>> {
+    ASSIGN_OR_RETURN(openai::TokenizedText tokens, control.Tokenize(text));
+    return std::move(tokens.token_ids);
+  };
+}
+
+constexpr int64_t kQuestionLimitNs = 120'000'000'000;  // a first request may take a minute
+
+}  // namespace
+
+void SeekVocabulary(ServerConnection& connection, openai::ServerControl& control) {
+  const openai::RequestProfile& profile = connection.options.profile;
+  connection.vocabulary = FindVocabulary(connection.facts, profile.model, TokenizerOf(control, profile.server));
+  connection.vocabulary_was_sought = true;
+}
+
+Status InspectServer(ServerConnection& connection, Inspection inspection, const Clock& clock) {
+  openai::OpenAiOptions& options = connection.options;
+  openai::RequestProfile& profile = options.profile;
+  net::HttpClientOptions asking = options.http;
+  asking.urls.resize(1);
+  if (!options.api_key.empty())
+    asking.headers.push_back(openai::KeyHeader(profile.api, options.api_key_header, options.api_key));
+  ASSIGN_OR_RETURN(const auto client, net::HttpClient::Create(std::move(asking), clock));
+  openai::ServerIdentity identity = connection.identity;
+  ASSIGN_OR_RETURN(connection.facts, openai::ReadServerFacts(*client, identity, profile.version, connection.connect_limit_ns));
+  connection.context_tokens = FindContext(connection.facts, profile.model);
+  connection.capabilities = openai::CapabilitiesOnPages(profile.server, connection.facts);
+  const bool openai = profile.api == openai::Api::kCompletions || profile.api == openai::Api::kChat;
+  const bool learns = openai && openai::AsksForFields(profile.server);
+  if (inspection == Inspection::kNeeded && !learns) return {};
+  ASSIGN_OR_RETURN(const auto control, openai::ServerControl::Create(options, kQuestionLimitNs, clock));
+  SeekVocabulary(connection, *control);
+  const openai::ProbeInput input{options, connection.facts, FewIds(connection.vocabulary), kQuestionLimitNs};
+  ASSIGN_OR_RETURN(openai::ProbeResult found, inspection == Inspection::kWhole ? openai::ProbeCapabilities(input, clock)
+                                                                               : openai::LearnFields(input, clock));
+  profile.api = found.api;
+  if (learns) profile.fields = found.fields;
+  for (openai::Capability& capability : connection.capabilities) {
+    if (openai::Find(found.capabilities, capability.feature) == nullptr) found.capabilities.push_back(std::move(capability));
+  }
+  connection.capabilities = std::move(found.capabilities);
+  std::ranges::stable_sort(connection.capabilities, {}, &openai::Capability::feature);
+  return {};
+}
+
+std::vector<experiment::ServerCapability> DescribeCapabilities(const ServerConnection& connection) {
+  std::vector<experiment::ServerCapability> described;
+  const std::string where = connection.url + ": ";  // which every message begins with
+  for (const openai::Capability& capability : connection.capabilities) {
+    const bool has = capability.support == openai::Support::kYes || capability.support == openai::Support::kTaken;
+    described.push_back({std::string(openai::Name(capability.feature)), std::string(openai::Name(capability.support)),
+                         capability.detail.starts_with(where) ? capability.detail.substr(where.size()) : capability.detail,
+                         has ? "" : std::string(openai::Remedy(connection.identity.kind, capability.feature))});
+  }
+  return described;
 }
 
 std::string ServerConnection::ServerName() const {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "experiment/gates.h"
+#include "experiment/warm_up.h"
 #include "stats/shares.h"
 #include "stats/summary.h"
 
@@ -170,7 +171,7 @@ void FillAccuracy(std::span<const cap::ProblemScore> items, FigureValues& figure
 
 // Busy time in prefill and decode: of the passes; else of the server's own timings; else of what clients saw, an estimate.
 void SplitTime(std::span<const MeasuredFacts* const> whole, const metrics::Utilization& utilization, CellWork& work) {
-  if (utilization.all.passes > 0) {
+  if (utilization.all.passes > 0 && utilization.mixed.passes == 0) {
     // A kind of pass that did not occur took no time.
     work.prefill_s = utilization.prefill.latency_s.value_or(0);
     work.decode_s = utilization.decode.latency_s.value_or(0);
@@ -217,6 +218,31 @@ CellWork WorkOf(const ServingSums& sums, std::span<const MeasuredFacts* const> w
   return work;
 }
 
+// Of the measurements' answers to the control question those that are not the usual one.
+struct Controls {
+  double answers = 0, unequal = 0;
+};
+
+Controls CountControls(const Measurement& measurement, const std::string& usual) {
+  const std::vector<std::string>& answers = measurement.control_answers;
+  const auto count = static_cast<double>(answers.size());
+  return {count, count - static_cast<double>(std::ranges::count(answers, usual))};
+}
+
+void FillControls(const Controls& controls, FigureValues& figures) {
+  figures[FigureId::kUnequalShare] = Mean(controls.unequal, static_cast<int64_t>(controls.answers));
+}
+
+// Where answers do not tell what came from the cache, the server's own counter does, for all requests together.
+void AddCached(const MeasuredFacts& measured, ServingSums& sums) {
+  if (KnowsCached(measured.facts.records.requests)) {
+    sums.knows_cached = true;
+  } else if (measured.measurement->cached_tokens) {
+    sums.knows_cached = true;
+    sums.cached_tokens += *measured.measurement->cached_tokens;
+  }
+}
+
 void FillClient(const load::LoadResult& records, const metrics::LoadFigures& load, FigureValues& figures) {
   if (records.loop_s > 0) figures[FigureId::kClientCpu] = records.cpu_s / records.loop_s;
   if (!load.receive_delay_s) return;
@@ -243,8 +269,9 @@ cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const M
 
   ServingSums sums;
   sums.Add(summary.load.whole);
-  sums.knows_cached = KnowsCached(records.requests);
+  AddCached(measured, sums);
   FillServing(sums, summary.figures);
+  FillControls(CountControls(measurement, context.usual_answer), summary.figures);
   FillLatencies(summary.load.whole.latencies, summary.figures);
   if (!in_process) FillClient(records, summary.load, summary.figures);
   const MeasuredFacts* self[] = {&measured};
@@ -270,6 +297,24 @@ std::vector<metrics::LatencyFigure> PoolLatencies(std::span<const MeasuredFacts*
   return window ? metrics::DescribeServing(all, *window).latencies : std::vector<metrics::LatencyFigure>();
 }
 
+void NoteWarmUp(const Measurement& measurement, cap::CellSummary& cell) {
+  if (measurement.warmup_difference.value_or(0) <= kMostWaveDifference) return;
+  cell.notes.push_back(
+      fmt::format("the warm-up of {} ended at its limit of {} waves, the last two of which differ by {:.0f} %: the server may "
+                  "not have been "
+                  "warm; see the gate \"pause of all streams\", or give --warmup (warmup_requests)",
+                  measurement.name, measurement.warmup_waves, 100 * *measurement.warmup_difference));
+}
+
+void NoteControls(const Controls& controls, cap::CellSummary& cell) {
+  if (controls.unequal == 0) return;
+  cell.notes.push_back(fmt::format(
+      "{:.0f} of {:.0f} answers to the same question differ from the usual one, although greedy decoding was asked for: sums "
+      "that depend on the batch may tip near-ties, but a server that samples (transformers with continuous batching takes the "
+      "sampling of its first request) answers like this, too",
+      controls.unequal, controls.answers));
+}
+
 // Token counts that rest on a guess make everything per token one.
 void MarkGuessedTokens(std::span<const cap::MeasurementSummary> measurements, cap::CellSummary& cell) {
   int64_t guessed = 0;
@@ -289,6 +334,44 @@ void MarkGuessedTokens(std::span<const cap::MeasurementSummary> measurements, ca
       guessed));
 }
 
+double ShareOfPasses(std::span<const record::PassRecord> passes, record::Source experts) {
+  const auto count = std::ranges::count(passes, experts, &record::PassRecord::distinct_experts_source);
+  return static_cast<double>(count) / static_cast<double>(passes.size());
+}
+
+// The worst of the measurements; null where none tells.
+std::optional<double> Least(std::span<const MeasuredFacts* const> whole, std::optional<double> ServerPassFacts::*share) {
+  std::optional<double> least;
+  for (const MeasuredFacts* measured : whole) {
+    const auto& facts = measured->measurement->server_passes;
+    if (facts && (*facts).*share) least = std::min(least.value_or(1), *((*facts).*share));
+  }
+  return least;
+}
+
+// Of a server that keeps no record of its passes everything that rests on them is an estimate, and it says on what.
+void MarkReconstructed(std::span<const record::PassRecord> passes, std::span<const MeasuredFacts* const> whole,
+                       cap::CellSummary& cell) {
+  if (passes.front().source != record::Source::kEstimated) return;
+  for (const FigureId id : {FigureId::kDecodeSMbu, FigureId::kDecodeSMbuPaper, FigureId::kDecodeMbu, FigureId::kDecodeSMfu,
+                            FigureId::kDecodeSMfuPaper, FigureId::kDecodeMfu, FigureId::kPrefillSMbu, FigureId::kPrefillSMfu,
+                            FigureId::kDistinctExperts, FigureId::kKvMean, FigureId::kKvMax, FigureId::kMemory})
+    cell.estimates.Add(id);
+  std::string note = fmt::format("{} passes reconstructed from the arrival of tokens, {:.1f} % of which fit their pass",
+                                 passes.size(), 100 * Least(whole, &ServerPassFacts::fit).value_or(0));
+  if (cell.utilization.all.bytes && ShareOfPasses(passes, record::Source::kServerReported) > 0) {
+    note += fmt::format("; the server told the experts of {:.1f} % of them",
+                        100 * ShareOfPasses(passes, record::Source::kServerReported));
+    if (const auto same = Least(whole, &ServerPassFacts::same_tokens))
+      note += fmt::format(" in a second run, which gave the same tokens in {:.1f} % of the answers", 100 * *same);
+  } else if (ShareOfPasses(passes, record::Source::kEstimated) > 0) {
+    note += "; their distinct experts are estimated from the router's shape";
+    const auto& facts = whole.front()->measurement->server_passes;
+    if (facts && !facts->experts_missing.empty()) note += fmt::format(" ({})", facts->experts_missing);
+  }
+  cell.notes.push_back(std::move(note));
+}
+
 void FillPooledUtilization(const CellContext& context, std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
   if (context.system.description.model.layers.empty()) return;
   std::vector<record::PassRecord> passes;
@@ -296,13 +379,32 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
     passes.insert(passes.end(), measured->facts.records.passes.begin(), measured->facts.records.passes.end());
   if (passes.empty()) return;
   metrics::UtilizationOptions options;
-  options.tpot_s = cell.figures[FigureId::kTpotMean];
+  // Reconstructed passes last as long as clients saw: nothing to compare.
+  if (passes.front().source == record::Source::kMeasured) options.tpot_s = cell.figures[FigureId::kTpotMean];
   cell.utilization = metrics::ComputeUtilization(context.system.description.model, passes, context.peaks, options);
   FillUtilization(cell.utilization, cell.figures);
   FillKv(context.system.description.model, passes, cell.figures);
+  MarkReconstructed(passes, whole, cell);
   if (const auto mbu = cell.figures[FigureId::kDecodeMbu]; mbu && *mbu > 1) {
     cell.notes.push_back(fmt::format(
         "vanilla MBU is {:.0f} %: it counts every expert as read, and most were not; that is why S-MBU exists", 100 * *mbu));
+  }
+}
+
+void NoteMissingPasses(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
+  std::vector<std::string> said;
+  for (const MeasuredFacts* measured : whole) {
+    const auto& facts = measured->measurement->server_passes;
+    if (!facts) continue;
+    if (!facts->missing.empty() && std::ranges::count(said, facts->missing) == 0) {
+      said.push_back(facts->missing);
+      cell.notes.push_back(fmt::format("no S-MBU: {}", facts->missing));
+    }
+    for (const std::string& finding : facts->findings) {
+      if (std::ranges::count(said, finding) > 0) continue;
+      said.push_back(finding);
+      cell.notes.push_back("experts: " + finding);
+    }
   }
 }
 
@@ -327,13 +429,18 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   cell.label = Label(cell.level);
   std::vector<const MeasuredFacts*> whole;
   ServingSums sums;
+  Controls controls;
   double cpu_s = 0, loop_s = 0;
   for (const MeasuredFacts& measured : measurements) {
     cell.measurements.push_back(SummarizeMeasurement(context, measured));
     if (!measured.measurement->complete) continue;
     whole.push_back(&measured);
     sums.Add(cell.measurements.back().load.whole);
-    sums.knows_cached = sums.knows_cached || KnowsCached(measured.facts.records.requests);
+    AddCached(measured, sums);
+    NoteWarmUp(*measured.measurement, cell);
+    const Controls own_controls = CountControls(*measured.measurement, context.usual_answer);
+    controls.answers += own_controls.answers;
+    controls.unequal += own_controls.unequal;
     cpu_s += measured.facts.records.cpu_s;
     loop_s += measured.facts.records.loop_s;
     auto& delay = cell.figures[FigureId::kReceiveDelay];
@@ -344,11 +451,14 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   if (whole.empty()) return cell;
   if (!context.system.description.in_process && loop_s > 0) cell.figures[FigureId::kClientCpu] = cpu_s / loop_s;
   FillServing(sums, cell.figures);
+  FillControls(controls, cell.figures);
+  NoteControls(controls, cell);
   cell.latencies = PoolLatencies(whole);
   FillLatencies(cell.latencies, cell.figures);
   cell.items = ScoreProblems(whole);
   FillAccuracy(cell.items, cell.figures);
   FillPooledUtilization(context, whole, cell);
+  NoteMissingPasses(whole, cell);
   const CellWork work = WorkOf(sums, whole, cell.utilization);
   context.cost.Fill(work, cell.figures, cell.estimates, cell.energy_is_metered);
   if (work.split_is_estimated && cell.figures[FigureId::kUsdPerMillionInput]) {
@@ -359,6 +469,23 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   MarkGuessedTokens(cell.measurements, cell);
   JudgeCell(context, whole, cell);
   return cell;
+}
+
+std::string UsualAnswer(const Manifest& manifest, const std::string& system) {
+  std::vector<std::pair<std::string_view, int>> counts;
+  for (const Measurement& measurement : manifest.measurements) {
+    if (measurement.system != system) continue;
+    for (const std::string& answer : measurement.control_answers) {
+      const auto found = std::ranges::find(counts, answer, &std::pair<std::string_view, int>::first);
+      if (found == counts.end()) {
+        counts.emplace_back(answer, 1);
+      } else {
+        ++found->second;
+      }
+    }
+  }
+  const auto usual = std::ranges::max_element(counts, {}, &std::pair<std::string_view, int>::second);
+  return usual == counts.end() ? "" : std::string(usual->first);
 }
 
 MeteredTime MeteredTimeOf(std::span<const MeasuredFacts> measurements) {

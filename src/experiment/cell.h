@@ -3,6 +3,7 @@
 
 #include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cap/summary.h"
@@ -18,7 +19,11 @@ struct CellContext {
   const PricedSystem& system;
   metrics::Peaks peaks;
   const CostFigures& cost;
+  std::string usual_answer;  // UsualAnswer of the system
 };
+
+// The most frequent answer of a system to the control question, the earliest of those alike; "" without answers.
+std::string UsualAnswer(const Manifest& manifest, const std::string& system);
 
 struct MeasuredFacts {
   const Measurement* measurement = nullptr;

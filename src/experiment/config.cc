@@ -20,6 +20,7 @@ namespace {
 constexpr std::array kScorings{std::pair{Scoring::kGsm8kStrictMatch, "gsm8k-strict-match"},
                                std::pair{Scoring::kGsm8kFlexibleExtract, "gsm8k-flexible-extract"}};
 
+constexpr std::string_view kHere = "here";  // the machine of a server that runs beside its client
 constexpr int64_t kMostTokens = 1 << 24;
 constexpr int64_t kMostThreads = 4096;
 
@@ -64,8 +65,10 @@ std::optional<cost::MachineSpec> MachineNamed(const std::string& text, const fs:
 void ReadMachineKeys(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, MachineConfig& config) {
   if (const YamlNode* node = map.Child("machine")) {
     config = {};  // what was given for another machine does not hold for this one
-    config.machine = node->kind == YamlNode::Kind::kScalar ? MachineNamed(node->scalar, base_dir, node->line, errors)
-                                                           : cost::ReadMachine(*node, errors);
+    config.here = node->kind == YamlNode::Kind::kScalar && node->scalar == kHere;
+    if (!config.here)
+      config.machine = node->kind == YamlNode::Kind::kScalar ? MachineNamed(node->scalar, base_dir, node->line, errors)
+                                                             : cost::ReadMachine(*node, errors);
   }
   if (const auto pay = map.Choice("pay", {"buy", "rent"})) config.pay = *pay == 0 ? cost::Pay::kBuy : cost::Pay::kRent;
 }
@@ -108,6 +111,15 @@ void RefuseEngineKeys(YamlMap& map, std::initializer_list<std::string_view> keys
   }
 }
 
+// A path that is there, else an id of the catalogue.
+std::string ServedModel(YamlMap& map, const fs::path& base_dir) {
+  const auto model = map.String("model");
+  if (!model) return "";
+  const fs::path path = (base_dir / *model).lexically_normal();
+  std::error_code none;
+  return fs::exists(path, none) ? path.string() : *model;
+}
+
 std::string DefaultName(const SystemConfig& system) {
   if (!system.server) return system.weights.value_or(system.model.stem().string());
   if (!system.server->model.empty()) return system.server->model;
@@ -120,7 +132,8 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   system.machine = defaults.machine;
   if (const YamlNode* server = map.Child("server")) {
     system.server = ReadServer(*server, base_dir, errors);
-    RefuseEngineKeys(map, {"model", "weights", "threads", "device", "gpu_layers"});
+    system.served = ServedModel(map, base_dir);
+    RefuseEngineKeys(map, {"weights", "threads", "device", "gpu_layers"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
   }
@@ -145,7 +158,7 @@ void ReadSystems(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, Con
     SystemConfig system;
     system.machine = defaults.machine;
     system.server = ReadServer(*server, base_dir, errors);
-    RefuseEngineKeys(map, {"model"});
+    system.served = ServedModel(map, base_dir);
     system.name = DefaultName(system);
     config.systems.push_back(std::move(system));
     if (threads > 0) config.client_threads = threads;

@@ -25,6 +25,7 @@ namespace moecap::experiment {
 // What a system runs on, as it is priced. Without a machine, a system in this process runs on this host; of a server nothing is
 // known but the inputs given.
 struct MachineConfig {
+  bool here = false;  // `machine: here`: of a server that runs on this machine's processor
   std::optional<cost::MachineSpec> machine;
   std::map<std::string, double> given;  // replace what machine and price book say; keys of cost::CostInputKeys()
   std::optional<cost::Pay> pay;         // null = as the machine says; without one, rent where a rate is given, else buy
@@ -40,6 +41,8 @@ struct SystemConfig {
   std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
   int threads = 0;                     // of the engine; 0 = every CPU that this process may use and others leave free
   std::optional<ServerConfig> server;
+  std::string
+      served;  // what the server runs: a file, a folder or an id of the catalogue; empty = as it tells itself, if at all
   Device device = Device::kCpu;
   std::optional<int> gpu_layers;  // layers on the GPU; null = all; only with a GPU
   MachineConfig machine;
@@ -96,7 +99,7 @@ struct Config {
   uint64_t seed = 1;  // of the order of measurements, of arrivals and cancellations; the workload has its own
 
   // Sent before each measurement and not recorded, other prompts than the measured ones; null = as many as clients, and at
-  // least 4 for an engine in this process, 16 for a server.
+  // least 4 for an engine in this process; for a server waves of at least 16 (warm_up.h).
   std::optional<int64_t> warmup_requests;
   std::optional<double> duration_s;  // nothing is sent later; null = until the requests run out
   std::optional<double> drain_s;     // for what is in flight then; null = until it has ended

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "base/testing/temp_dir.h"
+
 namespace moecap::experiment {
 namespace {
 
@@ -64,8 +68,27 @@ TEST(Config, ServersNeedAUrlAndKeepSecretsOut) {
               testing::AllOf(testing::HasSubstr("api_key_env"), testing::Not(testing::HasSubstr("abc"))));
   EXPECT_THAT(with("url: http://a, timeout_s: 0"), testing::HasSubstr("above 0"));
   EXPECT_THAT(with("url: http://a, api_key: abc"), testing::HasSubstr("api_key_env"));
-  EXPECT_THAT(ErrorOf("systems: [{model: x.gguf, server: {url: http://a}}]\ndataset: {path: d.jsonl}\n"),
+  EXPECT_THAT(ErrorOf("systems: [{weights: Q4_0, server: {url: http://a}}]\ndataset: {path: d.jsonl}\n"),
               testing::HasSubstr("no meaning beside"));
+}
+
+TEST(Config, AServersModelAndMachine) {
+  const TempDir temp;
+  std::ofstream(temp.path() / "config.json") << "{}";
+  const auto config = ParseConfig(
+      "systems:\n"
+      "- {name: a, server: {url: http://a}, model: config.json, machine: here}\n"
+      "- {name: b, server: {url: http://a}, model: mistralai/Mixtral-8x7B-v0.1, machine: 2 x h100-sxm}\n"
+      "- {name: c, server: {url: http://a}}\n",
+      "c.yaml", temp.path());
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->systems[0].served, (temp.path() / "config.json").string());
+  EXPECT_TRUE(config->systems[0].machine.here);
+  EXPECT_FALSE(config->systems[0].machine.machine.has_value());
+  EXPECT_EQ(config->systems[1].served, "mistralai/Mixtral-8x7B-v0.1");
+  EXPECT_EQ(config->systems[1].machine.machine->accelerators.front().count, 2);
+  EXPECT_EQ(config->systems[2].served, "");
+  EXPECT_FALSE(config->systems[2].machine.here);
 }
 
 TEST(Config, ReadsEveryPart) {

@@ -61,7 +61,7 @@ Result<ResolvedCost> ResolveCost(const hardware::HostInfo& host, const SystemCon
     cost.machine = spec.name;
     cost.inputs = std::move(machine->inputs);
     cost.pay = machine->pay;
-  } else if (system.server) {
+  } else if (system.server && !given.here) {
     cost::SetPlanningValues(book, true, cost.inputs);
   } else {
     cost.inputs = cost::DefaultHostInputs(host, book, catalogue.MatchProcessor(host.cpu_model));

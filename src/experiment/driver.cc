@@ -12,6 +12,11 @@ Status SystemDriver::FlushPrefixCache() {
   return BadInput(fmt::format("{} has no interface that empties a prefix cache", description().name));
 }
 
+Result<SystemDriver::Experts> SystemDriver::AskForExperts(std::span<const load::RequestSpec>, int,
+                                                          const std::function<bool()>&) {
+  return BadInput(fmt::format("{} has no interface that tells experts", description().name));
+}
+
 Result<double> SystemDriver::MeasureHeadRoom(int, int) {
   return BadInput(
       fmt::format("{} runs in this process: there is no client whose head-room could be measured", description().name));

@@ -4,15 +4,19 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "experiment/config.h"
+#include "experiment/server_passes.h"
 #include "hardware/energy_reading.h"
 #include "load/system_under_test.h"
+#include "metrics/pass_reconstruction.h"
 #include "model/model_spec.h"
 
 namespace moecap::experiment {
@@ -24,11 +28,28 @@ struct SystemDevices {
   hardware::UsedDevices energy;   // whose energy counters count its work
 };
 
+// What a server offers, as it was found: system/openai/capability.h.
+struct ServerCapability {
+  std::string name;     // "cached tokens"
+  std::string support;  // "yes", "taken", "ignored", "no", "not asked"
+  std::string detail;   // what was seen; may be empty
+  std::string remedy;   // what would switch on what is missing; "" = nothing is known
+};
+
+// Token ids that a system knows.
+struct Vocabulary {
+  int64_t size = 0;          // those of [0, size) exist
+  std::vector<int32_t> ids;  // ascending: only these are known to be ordinary tokens; empty = not told apart
+  std::string source;        // "n_vocab of /v1/models"
+};
+
 struct SystemDescription {
   std::string name;
-  std::string engine;           // "llama.cpp v0.5.0 (CPU)", "vLLM 0.11.0"
-  std::string description;      // one line for the report
-  bool in_process = true;       // the model runs in this process: this machine's counters and ceilings are the system's
+  std::string engine;       // "llama.cpp v0.5.0 (CPU)", "vLLM 0.11.0"
+  std::string description;  // one line for the report
+  bool in_process = true;   // the model runs in this process: this machine's counters and ceilings are the system's
+  // A server whose devices are this machine's, as the configuration says: `machine: here`, or a machine beside a loopback URL.
+  bool server_here = false;
   bool on_this_machine = true;  // it shares this machine with the client; any server of several
   // Of an engine in this process.
   std::string model_file;
@@ -37,14 +58,20 @@ struct SystemDescription {
   int threads = 0;
   SystemDevices devices;
   // Of a server.
-  std::string url, api;    // of the first address, without userinfo
-  model::ModelSpec model;  // without layers where a server does not tell
+  std::string url, api;  // of the first address, without userinfo
+  std::vector<ServerCapability> capabilities;
+  std::map<std::string, std::string> facts;  // what its pages tell: "tensor parallel": "2"
+  model::ModelSpec model;                    // without layers where a server does not tell
+
+  // Whether this machine's counters saw its work.
+  bool RunsHere() const { return in_process || server_here; }
 };
 
 struct StartOptions {
-  int connections = 1;     // requests in flight that are expected: KV slots of an engine, connections opened to a server
-  int threads = 1;         // that drive it; an engine in this process has one
-  bool keep_text = false;  // answers are wanted as text
+  int connections = 1;            // requests in flight that are expected: KV slots of an engine, connections opened to a server
+  int threads = 1;                // that drive it; an engine in this process has one
+  bool keep_text = false;         // answers are wanted as text
+  std::string request_id_prefix;  // of the x-request-id that a server gets
 };
 
 // A system started for one measurement.
@@ -71,8 +98,10 @@ class SystemDriver {
   virtual void Unload() {}
 
   virtual bool TakesTokenIds() const = 0;
-  // Ids that the model knows, from 0; null = not known.
-  virtual std::optional<int64_t> VocabularySize() const { return std::nullopt; }
+  // Null = not known. May ask a server.
+  virtual std::optional<Vocabulary> KnownVocabulary() { return std::nullopt; }
+  // Tokens that a prompt and its answer may have together, as a server tells; null = not known.
+  virtual std::optional<int64_t> ContextTokens() const { return std::nullopt; }
   virtual bool TakesMessages() const { return false; }  // chat
   virtual bool CanIgnoreEndToken() const = 0;
   virtual bool CanTokenize() const { return false; }
@@ -80,6 +109,19 @@ class SystemDriver {
   virtual Result<int64_t> CountTokens(const std::string& text);
   // Error: kBadInput when it has no interface for it.
   virtual Status FlushPrefixCache();
+  // How a server's passes follow from the arrival of its tokens; null = they do not.
+  virtual std::optional<metrics::PassRule> Passes() const { return std::nullopt; }
+  // Sends the requests once more, `concurrency` at a time, for the experts that each token of their answers used. One entry a
+  // request. `stop` may be empty. Error: kBadInput with the remedy when the server does not tell them; kInterrupted.
+  struct Experts {
+    std::vector<ToldExperts> answers;
+    std::vector<std::string> findings;  // what makes them doubtful, one sentence each
+  };
+  virtual Result<Experts> AskForExperts(std::span<const load::RequestSpec> requests, int concurrency,
+                                        const std::function<bool()>& stop);
+
+  // Prompt tokens that a server took from its prefix cache since it was started, for whomever; null = no page tells.
+  virtual std::optional<double> CachedTokensSoFar() { return std::nullopt; }
   // What this machine does, with so many streams and threads, against a server that does nothing: tokens a second. Starts that
   // server and ends it. Error: kFailed; kBadInput for a system in this process.
   virtual Result<double> MeasureHeadRoom(int streams, int threads);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "metrics/quiet_gates.h"
+#include "metrics/shared_pause.h"
 #include "stats/summary.h"
 #include "workload/request_set.h"
 
@@ -130,6 +131,12 @@ Gate ErrorGate(const GateFacts& facts) {
                "latencies are those of the requests that succeeded, which is not what users see");
 }
 
+// Tokens that the plan lets a request find in the cache; null where that is not known.
+std::optional<int64_t> SharedTokens(const RequestRecord& request, const PlanEntry& entry) {
+  if (entry.shared_tokens || !entry.shared_share || request.input_tokens == 0) return entry.shared_tokens;
+  return static_cast<int64_t>(std::ceil(*entry.shared_share * static_cast<double>(request.input_tokens)));
+}
+
 // Requests that ended well, each with its plan.
 class PlannedRequests {
  public:
@@ -138,7 +145,11 @@ class PlannedRequests {
     for (const PlanEntry& entry : facts.facts.plan) plan.emplace(entry.id, &entry);
     for (const RequestRecord& request : facts.facts.records.requests) {
       const auto found = plan.find(request.id);
-      if (request.ok() && found != plan.end()) mismatches_.push_back(CompareToPlan(request, *found->second));
+      if (!request.ok() || found == plan.end()) continue;
+      mismatches_.push_back(CompareToPlan(request, *found->second));
+      const auto shared = SharedTokens(request, *found->second);
+      if (!shared) knows_shared_ = false;
+      most_cached_tokens_ += static_cast<double>(shared.value_or(0) + workload::kMostChanceTokens);
     }
   }
 
@@ -153,8 +164,15 @@ class PlannedRequests {
     return known ? std::optional(count) : std::nullopt;
   }
 
+  // What all of them together were planned to find in the cache, at most; null where that is not known.
+  std::optional<double> most_cached_tokens() const {
+    return knows_shared_ && !mismatches_.empty() ? std::optional(most_cached_tokens_) : std::nullopt;
+  }
+
  private:
   std::vector<PlanMismatch> mismatches_;
+  double most_cached_tokens_ = 0;
+  bool knows_shared_ = true;
 };
 
 Gate InputGate(const PlannedRequests& requests) {
@@ -171,13 +189,25 @@ Gate OutputGate(const PlannedRequests& requests) {
   return Judge(gate, *differing, "answers did not have the planned length: is the context of the server long enough?");
 }
 
-Gate CacheGate(const PlannedRequests& requests) {
-  Gate gate = MakeGate("cached more than planned", 0, "requests");
-  const auto contaminated = requests.Count(&PlanMismatch::cache);
-  if (!contaminated) return NotMeasured(gate, "the server does not tell what it took from its prefix cache");
-  return Judge(gate, *contaminated,
-               "the server answered from what earlier runs left in its prefix cache: set flush_cache (--flush-cache), or salt: "
-               "unique (--salt unique) where the server knows cache_salt");
+// What would make a server tell it; "" = nothing is known.
+std::string RemedyOf(const SystemDescription& system, std::string_view capability) {
+  const auto found = std::ranges::find(system.capabilities, capability, &ServerCapability::name);
+  return found == system.capabilities.end() || found->remedy.empty() ? "" : "; " + found->remedy;
+}
+
+// By what each answer tells; else by the server's own counter, of all requests together and of others' beside them.
+Gate CacheGate(const GateFacts& facts, const PlannedRequests& requests) {
+  constexpr const char* kName = "cached more than planned";
+  const std::string meaning =
+      "the server answered from what earlier runs left in its prefix cache: set flush_cache (--flush-cache), or salt: unique "
+      "(--salt unique) where the server knows cache_salt";
+  if (const auto contaminated = requests.Count(&PlanMismatch::cache))
+    return Judge(MakeGate(kName, 0, "requests"), *contaminated, meaning);
+  const auto planned = requests.most_cached_tokens();
+  if (facts.measurement.cached_tokens && planned)
+    return Judge(MakeGate(kName, *planned, "tokens"), *facts.measurement.cached_tokens, meaning + " (by its /metrics)");
+  return NotMeasured(MakeGate(kName, 0, "requests"), "the server does not tell what it took from its prefix cache" +
+                                                         RemedyOf(facts.system.description, "cached tokens"));
 }
 
 Gate CountingGate(const GateFacts& facts) {
@@ -197,9 +227,7 @@ PlanMismatch CompareToPlan(const RequestRecord& request, const PlanEntry& entry)
   if (entry.input_tokens && request.input_tokens > 0) mismatch.input = request.input_tokens != *entry.input_tokens;
   if (entry.exact_output && request.tokens_source != record::TokensSource::kChunks)
     mismatch.output = request.output_tokens != entry.output_tokens;
-  std::optional<int64_t> shared = entry.shared_tokens;
-  if (!shared && entry.shared_share && request.input_tokens > 0)
-    shared = static_cast<int64_t>(std::ceil(*entry.shared_share * static_cast<double>(request.input_tokens)));
+  const std::optional<int64_t> shared = SharedTokens(request, entry);
   if (request.cached_input_tokens && shared)
     mismatch.cache = *request.cached_input_tokens > *shared + workload::kMostChanceTokens;
   return mismatch;
@@ -214,9 +242,10 @@ std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
     if (use) quiet = metrics::InProcessQuietGates(*use, system.threads, facts.facts.records.passes);
   } else {
     const PlannedRequests requests(facts);
-    gates = {PacingGate(facts),    ReceiveGate(facts),  CpuGate(facts),     AchievedGate(facts),
-             HeldBackGate(facts),  HeadRoomGate(facts), ErrorGate(facts),   InputGate(requests),
-             OutputGate(requests), CacheGate(requests), CountingGate(facts)};
+    gates = {PacingGate(facts),          ReceiveGate(facts),  CpuGate(facts),
+             AchievedGate(facts),        HeldBackGate(facts), HeadRoomGate(facts),
+             ErrorGate(facts),           InputGate(requests), OutputGate(requests),
+             CacheGate(facts, requests), CountingGate(facts), metrics::SharedPauseGate(facts.facts.records.requests)};
     if (use) quiet = metrics::ClientQuietGates(*use, system.on_this_machine);
   }
   std::ranges::move(quiet, std::back_inserter(gates));

@@ -36,6 +36,15 @@ void Fields(auto& archive, JsonFieldsOf<PlanEntry> auto& entry) {
   archive("exact_output", entry.exact_output);
 }
 
+void Fields(auto& archive, JsonFieldsOf<ServerPassFacts> auto& facts) {
+  archive("missing", facts.missing);
+  archive("fit", facts.fit);
+  archive("experts_missing", facts.experts_missing);
+  archive("told", facts.told);
+  archive("same_tokens", facts.same_tokens);
+  archive("findings", facts.findings);
+}
+
 void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("system", measurement.system);
   archive("level", measurement.level);
@@ -49,13 +58,25 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("client_cpu_s", measurement.cpu_s);
   archive("client_loop_s", measurement.loop_s);
   archive("energy_j", measurement.energy_j);
+  archive("cached_tokens", measurement.cached_tokens);
+  archive("warmup_waves", measurement.warmup_waves);
+  archive("warmup_difference", measurement.warmup_difference);
+  archive("control_answers", measurement.control_answers);
   archive("routing_of", measurement.routing_of);
+  archive("server_passes", measurement.server_passes);
   archive("file_bytes", measurement.file_bytes);
 }
 
 void Fields(auto& archive, JsonFieldsOf<HeadRoom> auto& head_room) {
   archive("tokens_per_s", head_room.tokens_per_s);
   archive("streams", head_room.streams);
+}
+
+void Fields(auto& archive, JsonFieldsOf<ServerCapability> auto& capability) {
+  archive("name", capability.name);
+  archive("support", capability.support);
+  archive("detail", capability.detail);
+  archive("remedy", capability.remedy);
 }
 
 // Everything of a description but the model.
@@ -65,6 +86,7 @@ void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("description", system.description);
   archive("in_process", system.in_process);
   archive("on_this_machine", system.on_this_machine);
+  archive("server_here", system.server_here);
   archive("model_file", system.model_file);
   archive("model_file_bytes", system.model_file_bytes);
   archive("model_file_xxh3", system.model_file_xxh3);
@@ -73,11 +95,21 @@ void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("gpu_layers", system.devices.gpu_layers);
   archive("url", system.url);
   archive("api", system.api);
+  archive("capabilities", system.capabilities);
+  archive("facts", system.facts);
 }
 
 // Everything of a system but its description and its cost inputs.
+void Fields(auto& archive, JsonFieldsOf<MachinePeaks> auto& peaks) {
+  archive("bandwidth_bytes_per_s", peaks.bandwidth_bytes_per_s);
+  archive("flops_per_s", peaks.flops_per_s);
+  archive("dtype", peaks.dtype);
+  archive("source", peaks.source);
+}
+
 void Fields(auto& archive, JsonFieldsOf<PricedSystem> auto& system) {
   archive("machine", system.machine);
+  archive("machine_peaks", system.peaks);
   archive("pay", system.pay);
   archive("head_room", system.head_room);
 }

@@ -18,7 +18,11 @@ using record::LoadKind;
 constexpr uint64_t kSeedStride = 1'000'003;  // between the levels and repetitions of one experiment
 constexpr uint64_t kCancelStream = 0x63616e63656c;
 constexpr int64_t kLeastWarmupOfEngine = 4, kLeastWarmupOfServer = 16;
-constexpr int64_t kWarmupWords = 16;                // of a made-up prompt where the data set has no other problems
+constexpr int64_t kWarmupWords = 16;  // of a made-up prompt where the data set has no other problems
+constexpr int64_t kMostWaves = 4;
+constexpr int kControls = 3;
+constexpr int64_t kControlTokens = 24;
+constexpr const char* kControlQuestion = "Question: Tom has 3 apples and buys 4 more. How many apples does he have?\nAnswer:";
 constexpr const char* kNextQuestion = "Question:";  // where an answer ends; the other two of lm-eval's task are end tokens
 
 std::optional<int64_t> Nanoseconds(const std::optional<double>& seconds) {
@@ -58,15 +62,6 @@ PlanEntry MakeEntry(const workload::PlannedPrompt& prompt, const Config& config,
   return entry;
 }
 
-Status CheckTakes(const workload::RequestSet& set, const SystemDriver& driver) {
-  const bool has_ids = std::ranges::any_of(set.prompts, [](const auto& prompt) { return !prompt.token_ids.empty(); });
-  if (!has_ids || driver.TakesTokenIds()) return {};
-  return BadInput(fmt::format(
-      "{} takes no token ids, which this workload consists of; add text: true to the workload (--text), or use an api that "
-      "takes ids (completions of vLLM, SGLang, TensorRT-LLM and llama-server)",
-      driver.description().description));
-}
-
 // How many requests a rate asks for within the duration, when the workload does not say.
 int64_t RequestsWithin(const Config& config, double rate_per_s) {
   workload::ArrivalProcess process = config.load.arrivals;
@@ -91,24 +86,6 @@ workload::RequestSet ProblemPrompts(const PlanInput& input) {
   set.description = fmt::format("{} problems of the data set {} (text), at most {} tokens out", input.problems.size(),
                                 input.config.problems->path.filename().string(), input.config.max_output_tokens);
   return set;
-}
-
-// Ids inside the model's vocabulary: those asked for, or, where nobody asked, the upper seven eighths of a small one (the first
-// ids are often control tokens).
-Status FitVocabulary(const SystemDriver& driver, workload::WorkloadConfig& workload) {
-  const auto size = driver.VocabularySize();
-  if (workload.text || workload.dataset || !size || workload.vocabulary_to <= *size) return {};
-  const workload::WorkloadConfig standard;
-  const bool is_asked_for =
-      workload.vocabulary_from != standard.vocabulary_from || workload.vocabulary_to != standard.vocabulary_to;
-  if (is_asked_for) {
-    return BadInput(fmt::format("workload.vocabulary: ids [{}, {}) go beyond the {} of {}; use [{}, {}]",
-                                workload.vocabulary_from, workload.vocabulary_to, *size, driver.description().name, *size / 8,
-                                *size));
-  }
-  workload.vocabulary_from = *size / 8;
-  workload.vocabulary_to = *size;
-  return {};
 }
 
 // The share of each text that another one begins with, too: neighbours in sorted order share most.
@@ -139,17 +116,18 @@ const SystemConfig& ConfigOf(const Config& config, const SystemDriver& driver) {
 
 Result<workload::RequestSet> MeasurementPlan::PromptsOf(const PlanInput& input, SystemDriver& driver) {
   if (input.config.problems) return ProblemPrompts(input);
-  workload::WorkloadConfig workload = input.config.workload;
+  workload::WorkloadConfig workload = input.ids.workload;
   workload.seed += static_cast<uint64_t>(input.number) * kSeedStride;
   const bool is_rate = input.level.kind == LoadKind::kRate;
   if (is_rate && input.config.duration_s && !workload.requests && !workload.dataset && !workload.trace)
     workload.requests = RequestsWithin(input.config, input.level.value);
-  RETURN_IF_ERROR(FitVocabulary(driver, workload));
   workload::RequestOptions options;
   options.run_salt = input.salt;
   if (workload.text && driver.CanTokenize() && !driver.TakesMessages())
     options.count_tokens = [&driver](const std::string& text) { return driver.CountTokens(text); };
-  return workload::MakeRequests(workload, options);
+  ASSIGN_OR_RETURN(workload::RequestSet set, workload::MakeRequests(workload, options));
+  input.ids.Translate(set);
+  return set;
 }
 
 // Other prompts than the measured ones, so that no server knows what will be measured. An engine in this process remembers no
@@ -158,7 +136,8 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
   const Config& config = input.config;
   const SystemConfig& system = ConfigOf(config, driver);
   const int64_t least = system.server ? kLeastWarmupOfServer : kLeastWarmupOfEngine;
-  const int64_t count = config.warmup_requests.value_or(std::max<int64_t>(least, record::ClientsOf(input.level)));
+  warmup_wave_ = config.warmup_requests.value_or(std::max<int64_t>(least, record::ClientsOf(input.level)));
+  const int64_t count = system.server && !config.warmup_requests ? kMostWaves * warmup_wave_ : warmup_wave_;
   workload::RequestSet set;
   const auto problems = input.other_problems.empty() && !system.server ? input.problems : input.other_problems;
   if (config.problems && !problems.empty()) {
@@ -167,28 +146,43 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
       set.prompts.push_back(PromptOf(problem, config, fmt::format("{}.w{}", input.salt, i)));
     }
   } else {
-    workload::WorkloadConfig workload = config.workload;
+    workload::WorkloadConfig workload = input.ids.workload;
     if (config.problems) {
       workload.text = true;
       workload.input_tokens = workload::FixedValue(kWarmupWords);
       workload.output_tokens = workload::FixedValue(kWarmupWords);
     }
     workload.seed += static_cast<uint64_t>(input.number) * kSeedStride;
-    RETURN_IF_ERROR(FitVocabulary(driver, workload));
     workload::RequestOptions options;
     options.run_salt = input.salt;
     ASSIGN_OR_RETURN(set, workload::MakeWarmup(workload, count, options));
+    input.ids.Translate(set);
   }
   for (workload::PlannedPrompt& prompt : set.prompts)
     warmup_.push_back(MakeSpec(prompt, config, system, driver.CanIgnoreEndToken()));
   return {};
 }
 
+// Text, which every server takes; each with a salt of its own, so that none is answered from another's cache.
+void MeasurementPlan::AddControls(const PlanInput& input, const SystemDriver& driver) {
+  const SystemConfig& system = ConfigOf(input.config, driver);
+  if (!system.server || system.server->temperature != 0 || warmup_.empty()) return;
+  for (int i = 0; i < kControls; ++i) {
+    workload::PlannedPrompt prompt;
+    prompt.id = fmt::format("{}{}", kControlId, i);
+    prompt.text = kControlQuestion;
+    prompt.output_tokens = kControlTokens;
+    prompt.cache_salt = fmt::format("{}.c{}", input.salt, i);
+    controls_.push_back(MakeSpec(prompt, input.config, system, false));
+    controls_.back().stop.clear();
+    controls_.back().keep_text = true;
+  }
+}
+
 Result<std::unique_ptr<MeasurementPlan>> MeasurementPlan::Create(const PlanInput& input, SystemDriver& driver) {
   const Config& config = input.config;
   std::unique_ptr<MeasurementPlan> plan(new MeasurementPlan());
   ASSIGN_OR_RETURN(workload::RequestSet set, plan->PromptsOf(input, driver));
-  RETURN_IF_ERROR(CheckTakes(set, driver));
   plan->description_ = set.description;
   plan->notes_ = set.notes;
   const bool exact = driver.CanIgnoreEndToken();
@@ -207,6 +201,7 @@ Result<std::unique_ptr<MeasurementPlan>> MeasurementPlan::Create(const PlanInput
   if (record::IsOpenLoop(input.level.kind)) RETURN_IF_ERROR(plan->ScheduleOpenLoop(config, input.level, input.number));
   if (input.level.kind == LoadKind::kUsers) plan->GroupConversations(set.prompts);
   RETURN_IF_ERROR(plan->AddWarmup(input, driver));
+  plan->AddControls(input, driver);
   return plan;
 }
 

@@ -10,12 +10,15 @@
 
 #include "base/result.h"
 #include "experiment/driver.h"
+#include "experiment/prompt_ids.h"
 #include "experiment/results.h"
 #include "load/source.h"
 #include "workload/dataset.h"
 #include "workload/request_set.h"
 
 namespace moecap::experiment {
+
+inline constexpr const char* kControlId = "control-";  // what the ids of control questions begin with
 
 struct PlanInput {
   const Config& config;
@@ -26,6 +29,7 @@ struct PlanInput {
   // equal for all systems.
   int number = 0;
   std::string salt;  // unique to the measurement: keeps apart what a server may serve from its prefix cache
+  const PromptIds& ids;
 };
 
 // Everything that one measurement sends. The sources refer to the other members: it does not move.
@@ -46,12 +50,19 @@ class MeasurementPlan {
   int64_t requests() const { return std::ssize(specs_); }
   const std::string& description() const { return description_; }
   const std::vector<std::string>& notes() const { return notes_; }
+  // All waves of the warm-up (warm_up.h), each of warmup_wave() requests; one wave where the configuration says how many.
   const std::vector<load::RequestSpec>& warmup() const { return warmup_; }
+  int64_t warmup_wave() const { return warmup_wave_; }
+  // The same short question a few times, equal in all measurements of an experiment: of a server that decodes greedily all
+  // answers should be equal. The first one is meant to be asked alone, the others amid the warm-up. Empty for an engine in this
+  // process, without a warm-up, and where decoding is not greedy.
+  const std::vector<load::RequestSpec>& controls() const { return controls_; }
 
  private:
   MeasurementPlan() = default;
   Result<workload::RequestSet> PromptsOf(const PlanInput& input, SystemDriver& driver);
   Status AddWarmup(const PlanInput& input, SystemDriver& driver);
+  void AddControls(const PlanInput& input, const SystemDriver& driver);
   Status ScheduleOpenLoop(const Config& config, const record::Level& level, int number);
   void GroupConversations(const std::vector<workload::PlannedPrompt>& prompts);
 
@@ -59,7 +70,8 @@ class MeasurementPlan {
   std::vector<std::string> notes_;
   std::vector<load::RequestSpec> specs_;
   std::vector<PlanEntry> entries_;
-  std::vector<load::RequestSpec> warmup_;
+  std::vector<load::RequestSpec> warmup_, controls_;
+  int64_t warmup_wave_ = 0;
   std::vector<load::PlannedRequest> schedule_;             // of an open loop
   std::vector<std::vector<load::PlannedRequest>> shares_;  // of each thread
   std::vector<load::Conversation> conversations_;          // of users

@@ -16,6 +16,8 @@
 #include "cost/ownership.h"
 #include "experiment/config.h"
 #include "experiment/driver.h"
+#include "experiment/machine_peaks.h"
+#include "experiment/server_passes.h"
 #include "hardware/host.h"
 #include "hardware/machine_use.h"
 #include "load/load_result.h"
@@ -55,8 +57,15 @@ struct Measurement {
   int64_t held_back = 0;
   double cpu_s = 0, loop_s = 0;    // load::LoadResult
   std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
+  // Prompt tokens that a server's own counter found in its prefix cache during the measurement; null = no page tells.
+  std::optional<double> cached_tokens;
+  int warmup_waves = 0;
+  std::optional<double> warmup_difference;  // WarmUpResult::difference
+  // What a server said to the control question (MeasurementPlan::controls), answer by answer; a failed one is left out.
+  std::vector<std::string> control_answers;
   // What the machine did meanwhile: that of a system in this process, of the client of a server. Null in runs of version 0.1.
   std::optional<hardware::MachineUse> machine_use;
+  std::optional<ServerPassFacts> server_passes;  // of a server whose model is known
   std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
   // The files of its folder and their sizes when it ended, by which a folder that was copied in part is told. Empty: it did not
   // end, or was measured by version 0.1.
@@ -74,6 +83,7 @@ struct HeadRoom {
 struct PricedSystem {
   SystemDescription description;
   std::string machine;           // "8 x h100-sxm"; empty = this host, or not told for a server
+  MachinePeaks peaks;            // of that machine
   cost::CostInputs cost;         // what price book and configuration gave
   std::optional<cost::Pay> pay;  // null = rent where a rate is set, else buy
   std::optional<HeadRoom> head_room;

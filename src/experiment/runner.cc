@@ -8,11 +8,11 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
-#include "experiment/plan.h"
 #include "experiment/scoring.h"
+#include "experiment/warm_up.h"
 #include "hardware/probe/machine_watch.h"
-#include "load/closed_loop.h"
 #include "load/event_log.h"
+#include "load/load_loop.h"
 #include "metrics/concurrency.h"
 
 namespace moecap::experiment {
@@ -174,37 +174,37 @@ class Experiment::Session {
   Status MeasureUnit(const Planned& planned, Unit& unit) {
     const std::string salt =
         SafeSalt(results_.manifest().run_id, fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
-    const PlanInput input{config_, experiment_.problems_, experiment_.other_problems_, planned.level, NumberOf(planned), salt};
+    const PlanInput input = experiment_.InputFor(planned.level, NumberOf(planned), salt);
     ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(input, unit.driver));
     if (config_.flush_cache) RETURN_IF_ERROR(unit.driver.FlushPrefixCache());
     StartOptions start;
     start.threads = unit.measurement.threads;
     start.connections = Connections(config_, unit.driver.description(), planned.level);
+    start.request_id_prefix = results_.manifest().run_id;
     start.keep_text = config_.problems.has_value() || planned.level.kind == record::LoadKind::kUsers;
     ASSIGN_OR_RETURN(const auto instance, unit.driver.Start(start));
-    RETURN_IF_ERROR(WarmUp(*plan, unit, *instance->systems().front()));
+    RETURN_IF_ERROR(WarmUpFor(*plan, unit, *instance->systems().front()));
     RETURN_IF_ERROR(Drive(*plan, unit, *instance));
     if (!unit.records.interrupted) {
       if (config_.problems) Score(*config_.problems, experiment_.problems_, unit.records.requests);
       RETURN_IF_ERROR(AddRouting(unit, *instance));
+      RETURN_IF_ERROR(AddServerPasses(*plan, unit));
     }
     unit.measurement.complete = !unit.records.interrupted;
     if (!config_.problems && !unit.driver.description().in_process) DropAnswers(unit.records.requests);
     return results_.End(unit.measurement, unit.records);
   }
 
-  Status WarmUp(const MeasurementPlan& plan, const Unit& unit, load::SystemUnderTest& system) {
+  Status WarmUpFor(const MeasurementPlan& plan, Unit& unit, load::SystemUnderTest& system) {
     if (plan.warmup().empty()) return {};
     Report(unit, plan.requests(), 0, ", warm-up");
-    load::ClosedLoopOptions options;
-    options.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), -1};
-    options.clients = std::clamp(static_cast<int>(unit.measurement.level.value), 1, static_cast<int>(plan.warmup().size()));
-    options.stop_requested = hooks_.stop_requested;
-    ASSIGN_OR_RETURN(const load::LoadResult result, load::RunClosedLoop(system, plan.warmup(), options, clock_));
-    if (result.interrupted) return Interrupted();
-    if (std::ranges::any_of(result.requests, [](const auto& request) { return request.ok(); })) return {};
-    return Failed(fmt::format("{}: every warm-up request failed, the first one with: {}", unit.measurement.system,
-                              result.requests.empty() ? "" : result.requests.front().error));
+    Measurement& measurement = unit.measurement;
+    ASSIGN_OR_RETURN(WarmUpResult result,
+                     WarmUp({plan, measurement.system, measurement.level, hooks_.stop_requested}, system, clock_));
+    measurement.control_answers = std::move(result.control_answers);
+    measurement.warmup_waves = result.waves;
+    measurement.warmup_difference = result.difference;
+    return {};
   }
 
   // The timed part.
@@ -225,8 +225,9 @@ class Experiment::Session {
     }
     std::vector<load::LoadShard> shards;
     for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i], sources[i].get(), &logs[i]});
-    EnergyMeter* energy = unit.driver.description().in_process ? hooks_.energy : nullptr;
+    EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     instance.BeginMeasurement();
+    const std::optional<double> cached_before = unit.driver.CachedTokensSoFar();
     const hardware::MachineWatch watch = hardware::MachineWatch::Begin(clock_);
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
@@ -236,6 +237,10 @@ class Experiment::Session {
       if (counted.complete()) measurement.energy_j = counted.joules;
     }
     measurement.machine_use = watch.End();
+    const std::optional<double> cached_after = cached_before ? unit.driver.CachedTokensSoFar() : std::nullopt;
+    // A counter that went back was that of another server.
+    if (cached_before && cached_after && *cached_after >= *cached_before)
+      measurement.cached_tokens = *cached_after - *cached_before;
     for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
     measurement.ended_by = unit.records.ended_by;
     measurement.held_back = unit.records.held_back;
@@ -254,7 +259,7 @@ class Experiment::Session {
     options.most_in_flight = (config_.load.most_in_flight + measurement.threads - 1) / measurement.threads;
     options.stop_requested = hooks_.stop_requested;
     options.origin_ns = clock_.NowNs();
-    EnergyMeter* energy = unit.driver.description().in_process ? hooks_.energy : nullptr;
+    EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     options.on_progress = [this, &plan, &unit, energy,
                            last_read_ns = clock_.NowNs()](const load::LoadProgress& progress) mutable {
       // Reading takes a system call or a few: often enough for counters that wrap, too seldom to cost anything.
@@ -286,6 +291,70 @@ class Experiment::Session {
       }
     }
     return instance.AddRouting(unit.records.passes);
+  }
+
+  // What a server computed, as far as it shows. Its experts come from a second run of the same requests: the timed one streams.
+  Status AddServerPasses(const MeasurementPlan& plan, Unit& unit) {
+    const SystemDescription& system = unit.driver.description();
+    if (system.in_process || system.model.layers.empty()) return {};
+    ServerPassFacts& facts = unit.measurement.server_passes.emplace();
+    const auto rule = unit.driver.Passes();
+    if (!rule) {
+      facts.missing = "how this server forms its passes is not known";
+      return {};
+    }
+    const std::vector<record::RequestRecord>& requests = unit.records.requests;
+    metrics::PassReconstruction passes = metrics::ReconstructPasses(requests, *rule);
+    facts.missing = passes.missing;
+    if (!facts.missing.empty()) return {};
+    facts.fit = passes.fit;
+    std::map<std::string, ToldExperts> own;
+    std::vector<const ToldExperts*> told(requests.size());
+    if (system.model.MoeLayers() > 0) {
+      ASSIGN_OR_RETURN(told, TellExperts(plan, unit, own, facts));
+    }
+    RETURN_IF_ERROR(AddExperts(system.model, requests, told, passes, facts));
+    for (record::PassRecord& pass : passes.passes)
+      pass.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), unit.measurement.repeat};
+    unit.records.passes = std::move(passes.passes);
+    return {};
+  }
+
+  // One entry a request, null where nothing was told. Problems are asked once an experiment, generated prompts are all new and
+  // their answers are kept in `own`.
+  Result<std::vector<const ToldExperts*>> TellExperts(const MeasurementPlan& plan, const Unit& unit,
+                                                      std::map<std::string, ToldExperts>& own, ServerPassFacts& facts) {
+    const std::vector<record::RequestRecord>& requests = unit.records.requests;
+    std::vector<const ToldExperts*> told(requests.size());
+    if (unit.measurement.level.kind == record::LoadKind::kUsers) {
+      facts.experts_missing = "the prompts of a conversation depend on the answers, so they cannot be sent once more";
+      return told;
+    }
+    std::map<std::string, ToldExperts>& known = config_.problems ? told_[unit.measurement.system] : own;
+    std::vector<load::RequestSpec> missing;
+    for (const load::RequestSpec& spec : plan.specs()) {
+      const bool was_sent = std::ranges::find(requests, spec.id, &record::RequestRecord::id) != requests.end();
+      if (was_sent && !known.contains(spec.id)) missing.push_back(spec);
+    }
+    if (!missing.empty()) {
+      Report(unit, plan.requests(), 0, ", asking for experts");
+      auto asked = unit.driver.AskForExperts(missing, Connections(config_, unit.driver.description(), unit.measurement.level),
+                                             hooks_.stop_requested);
+      if (!asked.ok() && asked.error().kind == ErrorKind::kInterrupted) return Interrupted();
+      if (!asked.ok()) {
+        facts.experts_missing = asked.error().message;
+        return told;
+      }
+      facts.findings = std::move(asked->findings);
+      for (size_t i = 0; i < missing.size(); ++i) known[missing[i].id] = std::move(asked->answers[i]);
+    }
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const auto found = known.find(requests[i].id);
+      if (found == known.end()) continue;
+      told[i] = &found->second;
+      if (!found->second.missing.empty()) facts.experts_missing = found->second.missing;
+    }
+    return told;
   }
 
   // Models that fit into half of the free memory together stay loaded.
@@ -352,6 +421,7 @@ class Experiment::Session {
   int measured_ = 0;
   int measurements_ = 0;  // 0: not known before, a search
   int searched_ = 0;
+  std::map<std::string, std::map<std::string, ToldExperts>> told_;  // by system and problem
 };
 
 Result<Experiment> Experiment::Prepare(const Config& config, const DriverFactory& make_driver, const Clock& clock) {
@@ -373,6 +443,9 @@ Result<Experiment> Experiment::Prepare(const Config& config, const DriverFactory
     if (!driver.ok()) return config.systems.size() == 1 ? driver.error() : Annotate("system " + system.name, driver.error());
     experiment.drivers_.push_back(std::move(driver).value());
   }
+  if (!config.problems) {
+    ASSIGN_OR_RETURN(experiment.ids_, ChoosePromptIds(config.workload, experiment.drivers_));
+  }
   RETURN_IF_ERROR(experiment.CheckPrompts());
   return experiment;
 }
@@ -386,7 +459,7 @@ Status Experiment::CheckPrompts() {
     const auto annotate = [&](const Error& error) {
       return drivers_.size() == 1 ? error : Annotate("system " + system.name, error);
     };
-    const auto plan = MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver);
+    const auto plan = MeasurementPlan::Create(InputFor(level, 0, "check"), *driver);
     if (!plan.ok()) return annotate(plan.error());
     auto instance = driver->Start({.connections = system.in_process ? Connections(config_, system, level) : 1});
     if (!instance.ok()) return annotate(instance.error());
@@ -399,16 +472,22 @@ Status Experiment::CheckPrompts() {
   return {};
 }
 
+bool Experiment::RunsHere() const {
+  return std::ranges::any_of(drivers_, [](const auto& driver) { return driver->description().RunsHere(); });
+}
+
 Status Experiment::Describe(Manifest& manifest) {
   manifest.problems = std::ssize(problems_);
   manifest.problems_xxh3 = HashOfProblems(problems_);
   const record::Level level{config_.load.kind, config_.search ? config_.search->start : config_.load.levels.front()};
+  // An engine in this process tells its vocabulary with its model.
+  const bool any_server = std::ranges::any_of(drivers_, [](const auto& driver) { return !driver->description().in_process; });
+  if (any_server) manifest.notes.insert(manifest.notes.end(), ids_.notes.begin(), ids_.notes.end());
   for (const auto& driver : drivers_) {
     PricedSystem system;
     system.description = driver->description();
     manifest.systems.push_back(std::move(system));
-    ASSIGN_OR_RETURN(const auto plan,
-                     MeasurementPlan::Create({config_, problems_, other_problems_, level, 0, "check"}, *driver));
+    ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(InputFor(level, 0, "check"), *driver));
     manifest.workload = plan->description();
     for (const std::string& note : plan->notes()) {
       if (std::ranges::count(manifest.notes, note) == 0) manifest.notes.push_back(note);

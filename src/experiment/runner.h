@@ -11,12 +11,15 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "experiment/driver.h"
 #include "experiment/energy_meter.h"
+#include "experiment/plan.h"
+#include "experiment/prompt_ids.h"
 #include "experiment/results.h"
 #include "load/slo_search.h"
 #include "workload/dataset.h"
@@ -54,6 +57,8 @@ class Experiment {
   static Result<Experiment> Prepare(const Config& config, const DriverFactory& make_driver, const Clock& clock);
   Experiment(Experiment&&) = default;
 
+  // Whether this machine's counters see the work of any system.
+  bool RunsHere() const;
   // Fills in systems (without prices), workload, problems and notes.
   Status Describe(Manifest& manifest);
 
@@ -64,12 +69,16 @@ class Experiment {
   class Session;
   Experiment(const Config& config, const Clock& clock) : config_(config), clock_(&clock) {}
   Status CheckPrompts();
+  PlanInput InputFor(const record::Level& level, int number, std::string salt) const {
+    return {config_, problems_, other_problems_, level, number, std::move(salt), ids_};
+  }
 
   Config config_;
   const Clock* clock_;
   std::vector<workload::Problem> problems_;        // in the order they are sent; empty without right answers
   std::vector<workload::Problem> other_problems_;  // of the same file, for warm-ups
   std::vector<std::unique_ptr<SystemDriver>> drivers_;
+  PromptIds ids_;
 };
 
 // The search over stored measurements of one system; `measure` is called for a probe that is not stored, and may end it with an

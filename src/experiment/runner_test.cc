@@ -119,7 +119,7 @@ TEST_F(ExperimentTest, MeasuresEveryLevelOfAServerAndFindsItAgainInTheFiles) {
       "repeats: 2\nwarmup_requests: 3\nflush_cache: true\n");
   EXPECT_EQ(log.flushes, 4);
   EXPECT_EQ(log.head_room_streams, 4);
-  EXPECT_EQ(log.seen.size(), 4u * 53);
+  EXPECT_EQ(log.seen.size(), 4u * (50 + 3 + 3)) << "with the control questions";
   EXPECT_TRUE(summary.complete);
   const auto& cells = summary.systems.at(0).cells;
   ASSERT_EQ(cells.size(), 2u);
@@ -134,17 +134,67 @@ TEST_F(ExperimentTest, MeasuresEveryLevelOfAServerAndFindsItAgainInTheFiles) {
 }
 
 // No prompt of one measurement, warm-up included, is one of another: nothing can be answered from a cache.
+constexpr const char* kServerOfAModel =
+    "systems: [{name: S, server: {url: 'http://h:1'}, model: m, machine: here}]\ndataset: {path: d.jsonl}\n"
+    "concurrency: [1, 2]\nrepeats: 2\nwarmup_requests: 0\n";
+
+TEST_F(ExperimentTest, AServersPassesFollowFromItsTokensAndItsExpertsFromASecondRun) {
+  const auto summary = Measure(kServerOfAModel);
+  EXPECT_EQ(log.asked_for_experts, 3) << "each problem once an experiment";
+  const Results stored = Results::Open(dir_ / "results" / "run").value();
+  for (const Measurement& measurement : stored.manifest().measurements) {
+    ASSERT_TRUE(measurement.server_passes.has_value());
+    EXPECT_EQ(measurement.server_passes->missing, "");
+    EXPECT_EQ(measurement.server_passes->told, 1);
+    EXPECT_EQ(measurement.server_passes->same_tokens, 1);
+    const Facts facts = stored.ReadFacts(measurement).value();
+    ASSERT_FALSE(facts.records.passes.empty());
+    const record::PassRecord& prompt = facts.records.passes.front();
+    EXPECT_EQ(prompt.kind, record::PassKind::kPrefill);
+    EXPECT_EQ(prompt.source, record::Source::kEstimated);
+    EXPECT_THAT(prompt.sequences, ElementsAre(record::SequenceSlice{0, 5, 1}));
+    EXPECT_THAT(prompt.distinct_experts, ElementsAre(4, 4));
+    EXPECT_EQ(prompt.distinct_experts_source, record::Source::kServerReported);
+    EXPECT_NEAR(prompt.latency_s, 0.02, 1e-9);
+    // Of one request at a time: a prompt and two more tokens, and so the experts of the rows 5 and 6.
+    if (measurement.level.value == 1) {
+      ASSERT_EQ(facts.records.passes.size(), 9u);
+      EXPECT_THAT(facts.records.passes[1].distinct_experts, ElementsAre(2, 2));
+      EXPECT_NEAR(facts.records.passes[1].latency_s, 0.01, 1e-9);
+    }
+  }
+  const cap::CellSummary& cell = summary.systems[0].cells[0];
+  // 400 bytes that every token reads, two experts of 20 B in both layers, the keys and values of 6 and 7 tokens: by the engine
+  // in this process with the same passes.
+  ASSERT_TRUE(cell.figures[FigureId::kDecodeSMbu].has_value());
+  EXPECT_TRUE(cell.estimates.Has(FigureId::kDecodeSMbu));
+  EXPECT_EQ(cell.figures[FigureId::kDistinctExperts], 2);
+  EXPECT_THAT(cell.notes, testing::Contains(HasSubstr("the server told the experts of 100.0 % of them")));
+}
+
+TEST_F(ExperimentTest, WithoutToldExpertsTheyAreEstimated) {
+  log.tells_experts = false;
+  const auto summary = Measure(kServerOfAModel);
+  const cap::CellSummary& cell = summary.systems[0].cells[0];
+  EXPECT_TRUE(cell.figures[FigureId::kDecodeSMbu].has_value());
+  EXPECT_TRUE(cell.estimates.Has(FigureId::kDistinctExperts));
+  EXPECT_THAT(cell.notes, testing::Contains(HasSubstr("start the server with --enable-experts")));
+}
+
 TEST_F(ExperimentTest, NeverSendsAPromptTwice) {
   Measure(
       "server: {url: http://h}\nworkload: {input_tokens: 16, output_tokens: 1, requests: 40}\nload: {clients: 2}\nrepeats: "
       "3\n");
   std::set<std::vector<int32_t>> prompts;
   std::set<std::string> salts;
+  size_t questions = 0;  // equal by design, and kept apart by their salts
   for (const load::RequestSpec& spec : log.seen) {
+    if (spec.id.starts_with("control-")) ++questions;
     prompts.insert(spec.prompt_token_ids);
     salts.insert(spec.cache_salt);
   }
-  EXPECT_EQ(prompts.size(), log.seen.size());
+  EXPECT_EQ(questions, 9u);
+  EXPECT_EQ(prompts.size(), log.seen.size() - questions + 1);
   EXPECT_EQ(salts.size(), log.seen.size());
 }
 
@@ -208,10 +258,10 @@ TEST_F(ExperimentTest, FindsTheHighestRateAndRecomputesTheSearch) {
 
 TEST_F(ExperimentTest, RefusesIdsWhereTheServerTakesText) {
   log.takes_ids = false;
-  const Config config = Parse("server: {url: http://h}\nworkload: {requests: 3}\n");
+  const Config config = Parse("server: {url: http://h}\nworkload: {requests: 3, vocabulary: [1000, 30000]}\n");
   const auto experiment = Experiment::Prepare(config, Factory(), clock);
   ASSERT_FALSE(experiment.ok());
-  EXPECT_THAT(experiment.error().message, HasSubstr("text: true"));
+  EXPECT_THAT(experiment.error().message, HasSubstr("takes no token ids"));
 }
 
 TEST_F(ExperimentTest, BadInputIsFoundBeforeAnythingIsWritten) {

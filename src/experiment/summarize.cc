@@ -52,16 +52,28 @@ const std::optional<hardware::Ceiling>& ComputeCeiling(const model::ModelSpec& m
   return is_float ? ceilings.fp32_flops_per_s : ceilings.int8_ops_per_s;
 }
 
-// A GPU is no processor, and a server computes elsewhere: their ceilings are not this machine's.
-bool UsesThisProcessor(const SystemDescription& system) { return system.in_process && system.devices.gpus.empty(); }
+// A GPU is no processor, and a server computes elsewhere unless the configuration says otherwise.
+bool UsesThisProcessor(const PricedSystem& system) {
+  const SystemDescription& description = system.description;
+  return description.RunsHere() && description.devices.gpus.empty() && system.machine.empty();
+}
+
+// Of the catalogue, where the configuration names a machine.
+void SetDatasheetPeaks(const MachinePeaks& peaks, cap::MachineSummary& machine) {
+  machine.peak_bandwidth_bytes_per_s = peaks.bandwidth_bytes_per_s;
+  machine.peak_flops_per_s = peaks.flops_per_s;
+  if (peaks.flops_per_s) machine.peak_flops_kernel = "dense " + peaks.dtype;
+  machine.peaks_source = peaks.source;
+}
 
 // What is known of the hardware under the system.
 cap::MachineSummary DescribeMachine(const PricedSystem& system, const Manifest& manifest) {
   cap::MachineSummary machine;
   machine.name = system.machine;
-  machine.is_this_host = system.description.in_process;
+  machine.is_this_host = system.description.RunsHere();
   if (machine.name.empty() && machine.is_this_host) machine.name = "this host: " + manifest.host.cpu_model;
-  if (!UsesThisProcessor(system.description) || !manifest.ceilings) return machine;
+  if (!UsesThisProcessor(system)) SetDatasheetPeaks(system.peaks, machine);
+  if (!UsesThisProcessor(system) || !manifest.ceilings) return machine;
   const hardware::Ceilings& ceilings = *manifest.ceilings;
   if (ceilings.read_bytes_per_s) machine.peak_bandwidth_bytes_per_s = ceilings.read_bytes_per_s->best;
   if (const auto& ceiling = ComputeCeiling(system.description.model, ceilings)) {
@@ -137,6 +149,7 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
   const Manifest& manifest = results.manifest();
   const metrics::Peaks peaks{summary.machine.peak_bandwidth_bytes_per_s, summary.machine.peak_flops_per_s, 1};
   const CostFigures cost(system.cost, system.pay, manifest.energy_source, std::nullopt, summary.machine);
+  const std::string usual = UsualAnswer(manifest, summary.name);
   auto levels = MeasurementsOf(manifest, summary.name);
   MeteredTime metered;
   ExpertShares shares;
@@ -148,7 +161,7 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
     const MeteredTime own = MeteredTimeOf(measurements);
     metered.joules += own.joules;
     metered.seconds += own.seconds;
-    summary.cells.push_back(SummarizeCell({manifest, system, peaks, cost}, measurements));
+    summary.cells.push_back(SummarizeCell({manifest, system, peaks, cost, usual}, measurements));
     for (MeasuredFacts& measured : measurements) measured.facts = {};
   }
   summary.expert_share = std::move(shares).Take();
@@ -168,7 +181,7 @@ void AddCacheNotes(const Manifest& manifest, std::vector<std::string>& notes) {
   const std::optional<double>& cache_bytes = manifest.host.last_level_cache_bytes;
   std::vector<std::string> inside;
   for (const PricedSystem& system : manifest.systems) {
-    const bool is_here = UsesThisProcessor(system.description) && !system.description.model.layers.empty();
+    const bool is_here = UsesThisProcessor(system) && !system.description.model.layers.empty();
     if (is_here && (!cache_bytes || system.description.model.WeightBytes() <= *cache_bytes))
       inside.push_back(system.description.name);
   }
@@ -185,7 +198,7 @@ void AddCacheNotes(const Manifest& manifest, std::vector<std::string>& notes) {
 
 void AddGpuNotes(const Manifest& manifest, std::vector<std::string>& notes) {
   for (const PricedSystem& system : manifest.systems) {
-    if (system.description.devices.gpus.empty()) continue;
+    if (system.description.devices.gpus.empty() || system.peaks.bandwidth_bytes_per_s) continue;
     notes.push_back(fmt::format(
         "{}: computes on {}, whose ceilings were not measured: S-MBU and S-MFU are not known; give its price and power with "
         "`machine` or `cost`",
@@ -197,19 +210,21 @@ void AddGpuNotes(const Manifest& manifest, std::vector<std::string>& notes) {
 void AddServerNotes(const Manifest& manifest, std::vector<std::string>& notes) {
   std::vector<std::string> servers;
   for (const PricedSystem& system : manifest.systems) {
-    if (!system.description.in_process) servers.push_back(system.description.name);
+    const bool is_known = system.description.server_here || !system.machine.empty();
+    if (!system.description.in_process && !(is_known && !system.description.model.layers.empty()))
+      servers.push_back(system.description.name);
   }
   if (servers.empty()) return;
   notes.push_back(
       fmt::format("{}: a server, and this host is its client. Cost and energy are known only where `machine` or `cost` "
                   "describe the server's "
-                  "machine, and without records of the server's passes S-MBU and S-MFU are not known",
+                  "machine, and S-MBU and S-MFU where its `model` is given besides",
                   Join(servers)));
 }
 
 void AddNotes(const Manifest& manifest, ExperimentSummary& summary) {
   summary.notes = manifest.notes;
-  const bool any_here = std::ranges::any_of(manifest.systems, [](const PricedSystem& s) { return s.description.in_process; });
+  const bool any_here = std::ranges::any_of(manifest.systems, UsesThisProcessor);
   if (any_here && manifest.ceilings) {
     for (const std::string& note : manifest.ceilings->notes) summary.notes.push_back("ceilings of this machine: " + note);
   }

@@ -42,6 +42,7 @@ struct RequestSpec {
   bool stream = true;                     // false: the answer comes whole, so that only its end can be stamped
   std::string request_id;                 // sent as x-request-id; empty = one that the system makes up
   std::string cache_salt;                 // requests share cached prefixes only with the same salt; empty = server's default
+  bool keep_text = false;                 // the answer's text is wanted even of a system that was told to count tokens only
   Deadlines deadlines;
 };
 

@@ -62,7 +62,8 @@ EventLoop::EventLoop(Shared& shared, int replica, std::unique_ptr<Engine> engine
            options_.model.vocab,
            options_.model.max_context.value_or(0),
            options_.simulated ? options_.simulated->max_running : options_.timed.max_running,
-           options_.simulated ? options_.simulated->roofline.devices : 1};
+           options_.simulated ? options_.simulated->roofline.devices : 1,
+           options_.routed_experts};
   out_.Clear();
 }
 

@@ -190,12 +190,12 @@ class OpenAiFormat final : public Format {
     if (dialect_ == Dialect::kSglang) json += finish == "stop" ? ",\"matched_stop\":2" : ",\"matched_stop\":null";
     const bool with_ids = dialect_ == Dialect::kTrtllm || (request_.return_token_ids && SendsIds());
     if (with_ids && !ids.empty()) {
-      json += ",\"token_ids\":";
+      // SGLang's chats give them when they come whole only.
+      json += chat_ && dialect_ == Dialect::kSglang ? ",\"response_token_ids\":" : ",\"token_ids\":";
       AppendTokenList(ids, json);
     }
     // In the first chunk only: of chat that is the role's.
-    if (first_index == 0 && request_.return_token_ids && dialect_ == Dialect::kVllm &&
-        (!chat_ || ids.empty() || !request_.stream)) {
+    if (first_index == 0 && request_.return_token_ids && SendsIds() && (!chat_ || ids.empty() || !request_.stream)) {
       json += ",\"prompt_token_ids\":";
       AppendTokenList(facts_.prompt, json);
     }

@@ -193,8 +193,9 @@ std::optional<InfoAnswer> VersionsAndState(const InfoContext& context, std::stri
       if (path == "/server_info" || path == "/get_server_info") {
         return Json(fmt::format(
             R"({{"model_path":{},"tp_size":{},"dp_size":1,"ep_size":1,"max_total_num_tokens":{},"internal_states":[{{)"
-            R"("effective_max_running_requests_per_dp":{}}}],"version":"{}"}})",
-            model, context.devices, totals.kv_capacity_tokens, context.max_running, kVersion));
+            R"("effective_max_running_requests_per_dp":{}}}],"enable_return_routed_experts":{},)"
+            R"("expert_distribution_recorder_mode":null,"version":"{}"}})",
+            model, context.devices, totals.kv_capacity_tokens, context.max_running, context.routed_experts, kVersion));
       }
       return std::nullopt;
     case Dialect::kLlamaServer:

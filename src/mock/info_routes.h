@@ -16,6 +16,7 @@ struct InfoContext {
   int64_t max_context = 0;  // 0 = not limited
   int64_t max_running = 0;
   int devices = 1;
+  bool routed_experts = false;  // sglang says so
 };
 
 struct InfoAnswer {

@@ -16,6 +16,7 @@
 namespace moecap::mock {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(ApiRequest, ErrorsNameTheField) {
@@ -48,6 +49,9 @@ TEST(ApiRequest, ErrorsNameTheField) {
       R"({"messages":[{"role":"user","content":"a"}],"max_tokens":1,"stream":true,"return_token_ids":true})";
   EXPECT_THAT(error(Dialect::kSglang, "/v1/chat/completions", kIdsInAChat), HasSubstr("400 return_token_ids"));
   EXPECT_EQ(error(Dialect::kVllm, "/v1/chat/completions", kIdsInAChat), "accepted");
+  constexpr const char* kUnknownId = R"({"prompt":[100],"max_tokens":1})";
+  EXPECT_THAT(error(Dialect::kVllm, "/v1/completions", kUnknownId), HasSubstr("400 token id 100 is out of vocabulary"));
+  EXPECT_THAT(error(Dialect::kSglang, "/v1/completions", kUnknownId), HasSubstr("500 IndexError"));
   EXPECT_THAT(error(Dialect::kTgi, "/generate", "{}"), HasSubstr("422 inputs"));
   EXPECT_THAT(error(Dialect::kSglang, "/generate", "{}"), HasSubstr("400"));
   EXPECT_EQ(error(Dialect::kVllm, "/v1/completions", R"({"prompt":[[1,2]],"max_tokens":48})"), "accepted");
@@ -206,7 +210,8 @@ TEST(InfoRoutes, MetricsInEachServersNames) {
       R"([{"iter":4,"iterLatencyMS":2.5,"numActiveRequests":2,"inflightBatchingStats":{"numContextRequests":1,"numGenRequests":1,"numCtxTokens":9}}])");
   EXPECT_EQ(get(Dialect::kTrtllm, "/metrics"), "[]") << "each pass once";
   EXPECT_EQ(get(Dialect::kLlamaServer, "/health"), R"({"status":"ok"})");
-  EXPECT_THAT(get(Dialect::kSglang, "/server_info"), HasSubstr("\"tp_size\":1"));
+  EXPECT_THAT(get(Dialect::kSglang, "/server_info"),
+              AllOf(HasSubstr("\"tp_size\":1"), HasSubstr("\"enable_return_routed_experts\":false")));
   EXPECT_EQ(get(Dialect::kVllm, "/nothing"), "none");
 }
 

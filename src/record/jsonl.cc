@@ -189,6 +189,7 @@ PassRecord PassFromJson(const Json& line) {
   pass.start_s = line.value("start_s", 0.0);
   pass.latency_s = line.at("latency_s").get<double>();
   pass.sequences = SequencesFromJson(line.at("sequences"));
+  pass.source = ValueOf(kSources, line.value("source", "measured"), "source");
   pass.distinct_experts = DistinctFromJson(line);
   pass.distinct_experts_source =
       ValueOf(kSources, line.value("distinct_experts_source", "measured"), "distinct_experts_source");
@@ -302,6 +303,7 @@ std::string ToJsonLine(const PassRecord& pass) {
                {"latency_s", pass.latency_s},
                {"sequences", SequencesToJson(pass.sequences)},
                {"distinct_experts", DistinctToJson(pass.distinct_experts)}};
+  if (pass.source != Source::kMeasured) line["source"] = Name(pass.source);
   if (pass.distinct_experts_source != Source::kMeasured) line["distinct_experts_source"] = Name(pass.distinct_experts_source);
   if (!pass.expert_counts.empty()) line["expert_counts"] = pass.expert_counts;
   if (pass.rank != 0) line["rank"] = pass.rank;

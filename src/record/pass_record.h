@@ -39,6 +39,7 @@ struct PassRecord {
   double start_s = 0;    // since the start of the cell's repetition
   double latency_s = 0;  // of the pass alone, uninstrumented
   std::vector<SequenceSlice> sequences;
+  Source source = Source::kMeasured;  // of kind, times and sequences
 
   // Distinct routed experts that the pass used, per MoE layer; a single entry holds for every MoE layer; empty = not known.
   std::vector<double> distinct_experts;

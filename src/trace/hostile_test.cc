@@ -6,9 +6,9 @@
 #include <random>
 
 #include "model/gguf_test_writer.h"
+#include "routing/npy_test_writer.h"
 #include "trace/importers.h"
 #include "trace/moetrace.h"
-#include "trace/npy_test_writer.h"
 #include "trace/torch_test_writer.h"
 #include "trace/trace_test_files.h"
 #include "trace/upstream.h"
@@ -83,13 +83,13 @@ TEST(Hostile, SglangRecordings) {
 TEST(Hostile, VllmArraysAndResponses) {
   std::vector<uint8_t> ids;
   for (uint8_t i = 0; i < 16; ++i) ids.push_back(i % 5);
-  const std::string npy = Npy("|u1", {4, 2, 2}, ids);
+  const std::string npy = routing::Npy("|u1", {4, 2, 2}, ids);
   const auto read = [](const std::string& bytes) {
     const std::vector<char> own(bytes.begin(), bytes.end());
-    Drain(ImportVllm(std::as_bytes(std::span(own)), {}));
+    Drain(ImportAnswers(std::as_bytes(std::span(own)), {}));
   };
   Attack(npy, 6000, read);
-  Attack(EncodeBase64(npy), 3000, read);
+  Attack(routing::EncodeBase64(npy), 3000, read);
   Attack(R"({"prompt_routed_experts":[[[1,2],[3,4]]],"choices":[{"routed_experts":[[[1,2],[0,3]],[[4,2],[0,1]]]}]})", 3000,
          read);
   read(std::string(1'000'000, '['));

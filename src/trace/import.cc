@@ -21,6 +21,8 @@ constexpr std::array kKinds = {std::pair{ImportKind::kMoetrace, "moetrace"}, std
                                std::pair{ImportKind::kVllm, "vllm"},         std::pair{ImportKind::kTensorRt, "tensorrt"},
                                std::pair{ImportKind::kImatrix, "imatrix"}};
 
+constexpr size_t kHeadBytes = size_t{1} << 16;  // of a file, by which its kind is told
+
 std::string KindList() {
   std::string list;
   for (const auto& [kind, name] : kKinds) list += fmt::format("{}{}", list.empty() ? "" : ", ", name);
@@ -32,10 +34,11 @@ std::optional<ImportKind> KindOfText(std::string_view head) {
   if (first == std::string_view::npos) return std::nullopt;
   head.remove_prefix(first);
   if (head.starts_with("k05VTVBZ")) return ImportKind::kVllm;  // base64 of \x93NUMPY
-  if (head.front() != '{' && head.front() != '[') return std::nullopt;
+  if (head.front() != '{' && head.front() != '[' && !head.starts_with("data:")) return std::nullopt;
   const auto has = [&head](std::string_view key) { return head.find(key) != std::string_view::npos; };
   if (has("\"forward_mode\"")) return ImportKind::kUpstream;
   if (has("\"latency_s\"")) return ImportKind::kPasses;
+  if (has("\"meta_info\"") || has("\"sglext\"")) return ImportKind::kSglang;
   return has("routed_experts\"") || has("\"choices\"") ? std::optional(ImportKind::kVllm) : std::nullopt;
 }
 
@@ -72,7 +75,7 @@ Result<ImportKind> DetectKind(const fs::path& path) {
   if (fs::is_directory(path, code)) return ImportKind::kTensorRt;
   std::ifstream in(path, std::ios::binary);
   if (!in) return BadInput(fmt::format("cannot open {}", path.string()));
-  std::string head(size_t{1} << 16, '\0');
+  std::string head(kHeadBytes, '\0');
   in.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<size_t>(in.gcount()));
   if (head.starts_with(kMoetraceMagic)) return ImportKind::kMoetrace;
@@ -140,8 +143,12 @@ Result<std::unique_ptr<TraceSource>> OpenTrace(const fs::path& path, ImportKind 
   }
   ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
   auto file = std::make_shared<MappedFile>(std::move(mapped));
-  if (kind == ImportKind::kSglang) return named(ImportSglang(file->bytes(), file, options));
-  if (kind == ImportKind::kVllm) return named(ImportVllm(file->bytes(), options));
+  const auto bytes = file->bytes();
+  // SGLang's recorder writes ZIP files; what else comes from it are answers.
+  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kHeadBytes));
+  const bool answers = kind == ImportKind::kVllm || (kind == ImportKind::kSglang && KindOfText(head));
+  if (answers) return named(ImportAnswers(bytes, options));
+  if (kind == ImportKind::kSglang) return named(ImportSglang(bytes, file, options));
   return named(ImportImatrix(file->bytes(), options));
 }
 

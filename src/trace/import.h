@@ -5,7 +5,8 @@
 // | moetrace | our own format                                                                   | any                   |
 // | passes   | passes.jsonl whose passes have expert_counts                                     | pass counts           |
 // | sglang   | .pt files of SGLang's expert distribution recorder (stat, per_pass, per_token)   | pass counts, token ids|
-// | vllm     | routed_experts of vLLM: .npy, its base64, or responses (JSON or JSON lines)      | token ids             |
+// |          | answers of SGLang with routed experts, as vLLM's; their shape is the model's     | token ids             |
+// | vllm     | routed_experts of vLLM: .npy, its base64, or answers (JSON, JSON lines, events)  | token ids             |
 // | tensorrt | rank<r>.safetensors of TensorRT-LLM's EXPERT_STATISTIC_PATH, or that folder      | pass counts           |
 // | imatrix  | importance matrix of llama.cpp (GGUF)                                            | totals                |
 // Records of MoE-CAP's own recorder name no experts: upstream.h reads them.

@@ -12,8 +12,6 @@
 namespace moecap::trace {
 namespace {
 
-constexpr size_t kRingBufferPasses = 1000;  // default size of the stat mode's buffer
-
 // One pass as counts [layer][expert] of the engine's own layers, logical experts.
 struct CountsView {
   IntTensor counts;
@@ -105,6 +103,12 @@ Status Survey(Recording& recording, const ImportOptions& options, TraceHeader& h
     kept.push_back(std::move(recording.passes[i]));
     numbers.push_back(recording.numbers[i]);
   }
+  const bool is_ring = recording.passes.size() == kept.size() && !kept.empty() && kept.front().three;
+  if (is_ring) {
+    header.notes.push_back(
+        "no unused row is left in the recorder's buffer: unless it has no limit, it was full, earlier passes are lost and the "
+        "order is not known; start the server with --expert-distribution-recorder-buffer-size -1");
+  }
   if (kept.size() < recording.passes.size()) {
     header.notes.push_back(fmt::format("{} of {} rows are all zero (unused rows of the recorder's buffer) and were left out",
                                        recording.passes.size() - kept.size(), recording.passes.size()));
@@ -178,11 +182,6 @@ Result<std::unique_ptr<TraceSource>> StatMode(std::shared_ptr<Recording> recordi
     recording->passes.push_back({counts, true, pass});
     recording->numbers.push_back(pass);
   }
-  if (recording->passes.size() == kRingBufferPasses) {
-    header.notes.push_back(
-        "1000 rows are the recorder's default ring buffer: passes may be missing and their order is not known; "
-        "start the server with --expert-distribution-recorder-buffer-size -1");
-  }
   return CountsSource(std::move(recording), options, std::move(header));
 }
 
@@ -254,6 +253,7 @@ std::vector<int64_t> IntegersOf(const Recording& recording, const PickleValue* v
 
 struct TokenRecording {
   Recording base;
+  int64_t experts = 0;  // of the counts beside the ids; 0 = there are none
   std::vector<TokenPass> passes;
   uint32_t next_sequence = 0;
 };
@@ -270,6 +270,10 @@ Status AddTokenRecord(TokenRecording& recording, const PickleDict& record) {
     RETURN_IF_ERROR(CheckSizes(recording.base.layers, recording.base.columns));
   } else if (pass.ids.size(0) != recording.base.layers || pass.ids.size(2) != recording.base.columns) {
     return BadInput("the records have different numbers of layers or experts per token");
+  }
+  if (const PickleValue* counts = pickle.Find(record, "global_physical_count"); counts != nullptr && recording.experts == 0) {
+    ASSIGN_OR_RETURN(const IntTensor tensor, recording.base.file.Ints(*counts, 2, "global_physical_count"));
+    recording.experts = tensor.size(1);
   }
   pass.kind = KindOf(pickle.Find(record, "forward_mode"));
   pass.extend_lengths = IntegersOf(recording.base, pickle.Find(record, "extend_seq_lens"));
@@ -346,7 +350,10 @@ Result<std::unique_ptr<TraceSource>> PerTokenMode(std::shared_ptr<Recording> bas
   RETURN_IF_ERROR(ReadPhysicalMap(root, recording->base, header.notes));
   if (!recording->base.logical.empty())
     return BadInput("ids of moved experts (EPLB) cannot be told apart; record with --enable-eplb off");
-  ASSIGN_OR_RETURN(header.experts, ChooseExperts(highest + 1, false, options, header.notes));
+  if (recording->experts > 0 && highest >= recording->experts)
+    return BadInput(fmt::format("a token was routed to expert {} of {}", highest, recording->experts));
+  const bool exact = recording->experts > 0;
+  ASSIGN_OR_RETURN(header.experts, ChooseExperts(exact ? recording->experts : highest + 1, exact, options, header.notes));
   header.grain = Grain::kTokenIds;
   header.top_k = options.top_k > 0 ? options.top_k : static_cast<int>(top_k);
   if (top_k > header.top_k)

@@ -10,58 +10,30 @@
 
 #include "base/json.h"
 #include "model/gguf_test_writer.h"
+#include "routing/npy_test_writer.h"
 #include "trace/importers.h"
-#include "trace/npy.h"
-#include "trace/npy_test_writer.h"
 #include "trace/torch_test_writer.h"
 #include "trace/trace_test_files.h"
 
 namespace moecap::trace {
 namespace {
 
+using routing::EncodeBase64;
+using routing::Npy;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
+
+struct TraceFacts {
+  TraceHeader header;
+  std::vector<TracePass> passes;
+};
 
 std::span<const std::byte> Bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 // [4 tokens][3 layers][2]; layer 0 is dense (zeros).
 std::vector<uint8_t> SomeRoutes() { return {0, 0, 1, 2, 3, 4, 0, 0, 2, 1, 4, 5, 0, 0, 1, 3, 3, 4, 0, 0, 0, 1, 5, 0}; }
-
-TEST(Base64, Decodes) {
-  EXPECT_EQ(*DecodeBase64("aGVsbG8="), "hello");
-  EXPECT_EQ(*DecodeBase64("aGVs\nbG8"), "hello");
-  EXPECT_EQ(*DecodeBase64(""), "");
-  EXPECT_FALSE(DecodeBase64("a").ok());
-  EXPECT_FALSE(DecodeBase64("a*bc").ok());
-  EXPECT_FALSE(DecodeBase64("ab=c").ok());
-  for (size_t length = 0; length < 40; ++length) {
-    std::string bytes;
-    for (size_t i = 0; i < length; ++i) bytes.push_back(static_cast<char>(37 * i + 250));
-    EXPECT_EQ(*DecodeBase64(EncodeBase64(bytes)), bytes);
-  }
-}
-
-TEST(Npy, ReadsEveryIntegerTypeAndVersion) {
-  const auto values = [](const std::string& file) {
-    const auto array = ParseNpy(Bytes(file));
-    EXPECT_TRUE(array.ok()) << (array.ok() ? "" : array.error().message);
-    return array.ok() ? array->values : std::vector<int32_t>();
-  };
-  EXPECT_THAT(values(Npy<uint8_t>("|u1", {2}, {1, 255})), ElementsAre(1, 255));
-  EXPECT_THAT(values(Npy<int8_t>("|i1", {2}, {1, -1})), ElementsAre(1, -1));
-  EXPECT_THAT(values(Npy<uint16_t>("<u2", {2}, {1, 65535}, 2)), ElementsAre(1, 65535));
-  EXPECT_THAT(values(Npy<int16_t>("<i2", {1, 2}, {1, -1}, 3)), ElementsAre(1, -1));
-  EXPECT_THAT(values(Npy<int32_t>("<i4", {2, 1}, {1, -100000})), ElementsAre(1, -100000));
-  EXPECT_THAT(values(Npy<int64_t>("<i8", {1}, {-3})), ElementsAre(-3));
-  EXPECT_THAT(values(Npy<int64_t>("<i8", {0, 5}, {})), ElementsAre());
-  const auto error = [](const std::string& file) { return ParseNpy(Bytes(file)).error().message; };
-  EXPECT_THAT(error(Npy<float>("<f4", {1}, {1})), HasSubstr("<f4"));
-  EXPECT_THAT(error(Npy<int64_t>("<i8", {1}, {int64_t{1} << 40})), HasSubstr("32 bits"));
-  EXPECT_THAT(error(Npy<uint8_t>("|u1", {3}, {1})), HasSubstr("cut off"));
-  EXPECT_THAT(error(Npy<uint8_t>("|u1", {int64_t{1} << 40, int64_t{1} << 40}, {1})), HasSubstr("impossible shape"));
-  EXPECT_THAT(error("\x93NUMPY\x01"), HasSubstr("not a .npy"));
-}
 
 TEST(Vllm, NpyBase64ResponsesAndListsGiveTheSameTrace) {
   const std::string npy = Npy("|u1", {4, 3, 2}, SomeRoutes());
@@ -80,7 +52,7 @@ TEST(Vllm, NpyBase64ResponsesAndListsGiveTheSameTrace) {
   const std::string lists = DumpJson({{"prompt_routed_experts", prompt}, {"choices", {{{"routed_experts", output}}}}});
   std::vector<TracePass> first;
   for (const std::string& file : {npy, base64, response, "\n" + response + "\n", lists}) {
-    auto source = ImportVllm(Bytes(file), {});
+    auto source = ImportAnswers(Bytes(file), {});
     ASSERT_TRUE(source.ok()) << source.error().message;
     EXPECT_THAT((*source)->header().layer_numbers, ElementsAre(1, 2));
     EXPECT_EQ((*source)->header().experts, 6) << "the highest id seen";
@@ -98,7 +70,7 @@ TEST(Vllm, ManyResponsesAndMissingOnes) {
   const std::string base64 = EncodeBase64(Npy("|u1", {4, 3, 2}, SomeRoutes()));
   const std::string good = R"({"choices":[{"routed_experts":")" + base64 + R"("}]})";
   const std::string lines = good + "\n" + R"({"choices":[{"routed_experts":null}]})" + "\n" + good + "\n";
-  auto source = ImportVllm(Bytes(lines), {"m", 8, 2, 3, {1, 2}});
+  auto source = ImportAnswers(Bytes(lines), {"m", 8, 2, 3, {1, 2}});
   ASSERT_TRUE(source.ok()) << source.error().message;
   EXPECT_THAT((*source)->header().notes, Contains(HasSubstr("1 answers carry no routes")));
   const auto passes = AllPasses(**source);
@@ -108,25 +80,94 @@ TEST(Vllm, ManyResponsesAndMissingOnes) {
 
 TEST(Vllm, RowsThatNoRouterCanMakeAreNotRecorded) {
   std::vector<int16_t> routes = {1, 2, -1, -1, 3, 3, 0, 1};  // [4 tokens][1 layer][2]
-  auto source = ImportVllm(Bytes(Npy("<i2", {4, 1, 2}, routes)), {});
+  auto source = ImportAnswers(Bytes(Npy("<i2", {4, 1, 2}, routes)), {});
   ASSERT_TRUE(source.ok()) << source.error().message;
   EXPECT_THAT(AllPasses(**source)[0].ids, ElementsAre(1, 2, kNoExpert, kNoExpert, kNoExpert, kNoExpert, 0, 1));
   EXPECT_THAT((*source)->header().notes, Contains(HasSubstr("2 rows repeat an id")));
   const std::vector<uint8_t> zeros(24, 0);
-  EXPECT_THAT(ImportVllm(Bytes(Npy("|u1", {4, 3, 2}, zeros)), {}).error().message, HasSubstr("--moe-backend triton"));
+  EXPECT_THAT(ImportAnswers(Bytes(Npy("|u1", {4, 3, 2}, zeros)), {}).error().message, HasSubstr("--moe-backend triton"));
 }
 
 TEST(Vllm, ErrorsSayWhatToDo) {
   const auto error = [](const std::string& text, const ImportOptions& options = {}) {
-    return ImportVllm(Bytes(text), options).error().message;
+    return ImportAnswers(Bytes(text), options).error().message;
   };
   EXPECT_THAT(error(R"({"choices":[{"text":"x"}]})"), HasSubstr("--enable-return-routed-experts"));
-  EXPECT_THAT(error(R"({"choices":[{"routed_experts":"ray-key-17"}]})"), HasSubstr("not a .npy"));
+  EXPECT_THAT(error(R"({"choices":[{"routed_experts":"ray-key-17"}]})", {"m", 6, 2, 3, {1, 2}}),
+              HasSubstr("neither a list nor an array"));
   EXPECT_THAT(error("{\"choices\":[]}\n{bad"), HasSubstr("line 2"));
   EXPECT_THAT(error(Npy("|u1", {24}, SomeRoutes())), HasSubstr("[tokens, layers, experts per token]"));
   EXPECT_THAT(error(Npy("|u1", {4, 3, 2}, SomeRoutes()), {"m", 4, 2, 3, {1, 2}}), HasSubstr("another model?"));
   EXPECT_THAT(error(Npy("|u1", {4, 3, 2}, SomeRoutes()), {"m", 8, 3, 3, {1, 2}}), HasSubstr("top-3"));
   EXPECT_THAT(error(""), HasSubstr("empty"));
+}
+
+std::filesystem::path Golden(const char* name) {
+  return std::filesystem::path(MOECAP_SOURCE_DIR) / "tests/golden/routed_experts" / name;
+}
+
+// Of tests/golden/routed_experts, read as `moecap trace FILE` does.
+TraceFacts Read(const char* name, const ImportOptions& options) {
+  const auto kind = DetectKind(Golden(name));
+  EXPECT_TRUE(kind.ok()) << name;
+  auto source = OpenTrace(Golden(name), *kind, options);
+  EXPECT_TRUE(source.ok()) << (source.ok() ? "" : source.error().message);
+  if (!source.ok()) return {};
+  TraceFacts facts{(*source)->header(), AllPasses(**source)};
+  return facts;
+}
+
+// Two engines served the same weights: they must tell the same experts in every form.
+TEST(RealAnswers, OfVllmAndSglangAgree) {
+  const ImportOptions tiny{"tiny-moe", 16, 2, 8, {0, 1, 2, 3, 4, 5, 6, 7}};
+  const TraceFacts vllm = Read("vllm-0.30.0-completions.json", tiny);
+  EXPECT_EQ(vllm.header.origin, "vllm");
+  ASSERT_EQ(vllm.passes.size(), 1u);
+  EXPECT_EQ(vllm.passes[0].tokens, 16) << "9 of the prompt, 8 of the answer, less 1";
+  for (const char* name : {"sglang-0.5.23-completions.json", "sglang-0.5.23-generate.json"}) {
+    const TraceFacts sglang = Read(name, tiny);
+    EXPECT_EQ(sglang.header.origin, "sglang");
+    EXPECT_EQ(sglang.passes, vllm.passes) << name;
+  }
+  EXPECT_EQ(Read("sglang-0.5.23-chat.json", tiny).passes, Read("vllm-0.30.0-chat.json", tiny).passes);
+  const TraceFacts streamed = Read("sglang-0.5.23-completions.sse", tiny);
+  EXPECT_EQ(streamed.passes, Read("sglang-0.5.23-generate.sse", tiny).passes);
+  ASSERT_EQ(streamed.passes.size(), 1u);
+  ASSERT_EQ(streamed.passes[0].tokens, 12) << "9 of the prompt, 4 of the answer, less 1";
+  for (size_t layer = 0; layer < 8; ++layer) {
+    for (size_t token = 0; token < 12; ++token)
+      EXPECT_EQ(streamed.passes[0].Ids(layer, token, 2)[0], vllm.passes[0].Ids(layer, token, 2)[0]);
+  }
+  EXPECT_THAT(OpenTrace(Golden("sglang-0.5.23-chat.json"), ImportKind::kSglang, {}).error().message, HasSubstr("--model"));
+}
+
+// The file says of itself how many experts there are, although only ids up to 15 of 16 or fewer may have been used.
+TEST(RealAnswers, ARecordersFileTellsItsExperts) {
+  const TraceFacts recorded = Read("sglang-0.5.23-per_token.pt", {});
+  EXPECT_EQ(recorded.header.experts, 16);
+  EXPECT_EQ(recorded.header.top_k, 2);
+  EXPECT_EQ(recorded.header.layer_numbers.size(), 8u);
+  EXPECT_EQ(recorded.passes.size(), 4u);
+  EXPECT_THAT(recorded.header.notes, Not(Contains(HasSubstr("highest id seen"))));
+}
+
+TEST(Sglang, AnswersNeedTheModelsShape) {
+  std::string raw;
+  for (const int32_t id : {0, 0, 1, 2, 0, 0, 3, 1}) raw += routing::LittleEndian(id);  // [2 tokens][2 layers][2], one dense
+  const std::string answer =
+      R"({"text":"x","meta_info":{"prompt_tokens":2,"completion_tokens":1,"routed_experts":")" + EncodeBase64(raw) + "\"}}";
+  EXPECT_THAT(ImportAnswers(Bytes(answer), {}).error().message, HasSubstr("--model"));
+  auto source = ImportAnswers(Bytes(answer), {"m", 4, 2, 2, {1}});
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_THAT((*source)->header().layer_numbers, ElementsAre(1));
+  EXPECT_THAT(AllPasses(**source)[0].ids, ElementsAre(1, 2, 3, 1));
+  // Only the end was asked for (routed_experts_start_len): what came is read, and said.
+  const std::string part =
+      R"({"text":"x","meta_info":{"prompt_tokens":5,"completion_tokens":1,"routed_experts":")" + EncodeBase64(raw) + "\"}}";
+  auto rest = ImportAnswers(Bytes(part), {"m", 4, 2, 2, {1}});
+  ASSERT_TRUE(rest.ok()) << rest.error().message;
+  EXPECT_THAT((*rest)->header().notes, Contains(HasSubstr("1 answers have other rows")));
+  EXPECT_THAT(ImportAnswers(Bytes(answer), {"m", 4, 3, 2, {1}}).error().message, HasSubstr("another model?"));
 }
 
 std::string Safetensors(const std::vector<std::pair<std::string, std::vector<int64_t>>>& tensors) {

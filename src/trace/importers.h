@@ -20,7 +20,7 @@ Result<std::unique_ptr<TraceSource>> ImportTensorRt(const std::filesystem::path&
 // From the bytes of a file, which are copied or kept alive by `owner`.
 Result<std::unique_ptr<TraceSource>> ImportSglang(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
                                                   const ImportOptions& options);
-Result<std::unique_ptr<TraceSource>> ImportVllm(std::span<const std::byte> bytes, const ImportOptions& options);
+Result<std::unique_ptr<TraceSource>> ImportAnswers(std::span<const std::byte> bytes, const ImportOptions& options);
 Result<std::unique_ptr<TraceSource>> ImportImatrix(std::span<const std::byte> bytes, const ImportOptions& options);
 
 // A source whose passes are made one by one by a function of their index.

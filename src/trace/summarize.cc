@@ -11,6 +11,9 @@ namespace {
 
 using routing::LayerTrace;
 
+constexpr std::string_view kLayersAlike =
+    "all layers chose the same experts, which no trained model does: dummy weights that are equal in every layer? Figures by "
+    "layer are one figure, many times";
 constexpr double kMostAssignments = 1e18;  // sums stay in 64 bits
 
 // Gives the sequences of the last passes small numbers. More than kSlots at once are not followed.
@@ -154,6 +157,12 @@ void AddTo(std::optional<double>& sum, int64_t& samples, const std::optional<dou
   ++samples;
 }
 
+bool LayersAreAlike(const TraceSummary& summary) {
+  std::vector<std::vector<int64_t>> counts;
+  for (const routing::LayerProfile& layer : summary.layers) counts.push_back(layer.counts);
+  return routing::AllLayersAlike(counts);
+}
+
 }  // namespace
 
 routing::ActivationSheet TraceSummary::Sheet() const {
@@ -179,6 +188,7 @@ Result<TraceSummary> Summarize(TraceSource& source, const SummarizeOptions& opti
   if (copy != nullptr) RETURN_IF_ERROR(copy->Close());
   TraceSummary summary = summarizer.Finish();
   summary.warnings = source.Warnings();
+  if (LayersAreAlike(summary)) summary.warnings.emplace_back(kLayersAlike);
   if (summary.passes == 0) return BadInput("the trace holds no pass");
   return summary;
 }

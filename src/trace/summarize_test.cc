@@ -111,6 +111,23 @@ TEST(Summarize, ACopyIsTheSameTrace) {
   }
 }
 
+TEST(Summarize, LayersOfDummyWeightsAreNamed) {
+  const auto warnings = [](bool alike) {
+    TracePass pass;
+    pass.tokens = 20;
+    for (int layer = 0; layer < 2; ++layer) {
+      for (int token = 0; token < 20; ++token) {
+        const auto first = static_cast<uint16_t>(alike || layer == 0 ? token % 3 : token % 2);
+        pass.ids.insert(pass.ids.end(), {first, 3});
+      }
+    }
+    auto source = SourceOf(Header(4, 2, {0, 1}), {pass});
+    return Summarize(source, {})->warnings;
+  };
+  EXPECT_THAT(warnings(true), testing::ElementsAre(testing::HasSubstr("all layers chose the same experts")));
+  EXPECT_THAT(warnings(false), testing::IsEmpty());
+}
+
 TEST(Summarize, RequestsWithoutPassesUseExpertsTokenByToken) {
   TraceHeader header = Header(4, 2, {0});
   header.passes_known = false;

@@ -5,8 +5,8 @@
 
 #include <filesystem>
 
+#include "routing/npy.h"
 #include "trace/importers.h"
-#include "trace/npy.h"
 #include "trace/pickle.h"
 #include "trace/torch_file.h"
 #include "trace/torch_test_writer.h"
@@ -67,7 +67,7 @@ TEST(Zip, RefusesCompressionAndEncryption) {
 }
 
 TEST(Pickle, ReadsWhatCPythonWrites) {
-  const std::string bytes = DecodeBase64(kByCPython).value();
+  const std::string bytes = routing::DecodeBase64(kByCPython).value();
   const auto pickle = Pickle::Parse(Bytes(bytes));
   ASSERT_TRUE(pickle.ok()) << pickle.error().message;
   const auto& root = std::get<PickleDict>(pickle->root());
@@ -216,6 +216,15 @@ TEST(Sglang, StatBuffer) {
   EXPECT_EQ(passes[0].number, 1);
   EXPECT_EQ(passes[0].tokens, 3);
   EXPECT_THAT((*source)->header().notes, testing::Contains(HasSubstr("4 of 5 rows are all zero")));
+  EXPECT_THAT((*source)->header().notes, testing::Not(testing::Contains(HasSubstr("no unused row"))));
+}
+
+TEST(Sglang, AFullRingOfAnySizeIsNamed) {
+  TorchTestWriter torch;
+  std::vector<int32_t> counts(2 * 3 * 4, 1);
+  auto source = Import(torch.File(torch.Dict({{"logical_count", torch.Tensor(counts, {2, 3, 4})}})));
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_THAT((*source)->header().notes, testing::Contains(HasSubstr("no unused row is left in the recorder's buffer")));
 }
 
 TEST(Sglang, CountsOfTensorParallelRanksAreDivided) {
@@ -256,6 +265,22 @@ TEST(Sglang, PerToken) {
   EXPECT_THAT(passes[0].ids, ElementsAre(0, 3, 1, 3, 2, 3, 0, 1, 0, 1, 0, 1));
   EXPECT_EQ(passes[0].sequences[0], passes[0].sequences[1]);
   EXPECT_NE(passes[0].sequences[0], passes[0].sequences[2]);
+}
+
+TEST(Sglang, PerTokenTellsItsExpertsByItsCounts) {
+  const auto file = [](int64_t experts) {
+    TorchTestWriter torch;
+    const std::string record =
+        torch.Dict({{"global_physical_count", torch.Tensor(std::vector<int32_t>(static_cast<size_t>(experts)), {1, experts})},
+                    {"topk_ids_of_layer", torch.Tensor(std::vector<int32_t>{0, 3, 2, 1}, {1, 2, 2})}});
+    return torch.File(torch.Dict({{"records", torch.List({record})}}));
+  };
+  auto source = Import(file(6));
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_EQ((*source)->header().experts, 6) << "not the highest id and one";
+  ImportOptions other{"m", 8, 2, 1, {0}};
+  EXPECT_THAT(Import(file(6), other).error().message, HasSubstr("another model?"));
+  EXPECT_THAT(Import(file(3)).error().message, HasSubstr("expert 3 of 3"));
 }
 
 TEST(Sglang, OtherContentsAreNamed) {

@@ -9,14 +9,15 @@
 
 #include "base/result.h"
 #include "record/pass_record.h"
+#include "routing/routed_experts.h"
 
 namespace moecap::trace {
 
-// No expert: the entry of a token that was not routed in a layer (dropped, or skipped by the engine).
-inline constexpr uint16_t kNoExpert = 0xffff;
-inline constexpr int kMostExperts = 1024;
-inline constexpr int kMostLayers = 4096;
-inline constexpr int kMostTopK = 256;
+// kNoExpert is the entry of a token that was not routed in a layer (dropped, or skipped by the engine).
+using routing::kMostExperts;
+using routing::kMostLayers;
+using routing::kMostTopK;
+using routing::kNoExpert;
 // Tokens x layers x top-k of one pass; more is damage or must be split.
 inline constexpr int64_t kMostIdsPerPass = int64_t{1} << 26;
 // Tokens of one expert in one pass (or in the sum of all).

@@ -149,6 +149,7 @@ void ReadVocabulary(YamlMap& map, WorkloadConfig& config) {
   }
   config.vocabulary_from = range[0];
   config.vocabulary_to = range[1];
+  config.vocabulary_is_given = true;
 }
 
 // Keys that have no effect together, or contradict each other.
@@ -199,6 +200,7 @@ WorkloadConfig ReadWorkload(const YamlNode& node, const std::filesystem::path& b
   YamlMap map(node, "workload", errors);
   WorkloadConfig config;
   config.input_tokens = ReadValue(map, "input_tokens", kLengthLimits, errors).value_or(config.input_tokens);
+  config.input_is_given = map.Child("input_tokens") != nullptr;
   config.output_tokens = ReadValue(map, "output_tokens", kLengthLimits, errors);
   config.exact_output = map.Boolean("exact_output");
   config.max_output_tokens = map.Integer("max_output_tokens", 1, kMostLength);

@@ -48,6 +48,7 @@ struct Conversations {
 
 struct WorkloadConfig {
   ValueDistribution input_tokens = FixedValue(512);  // of generated prompts, shared prefix included
+  bool input_is_given = false;                       // by the configuration; else a short context may shorten it
   // Of the answers; null = what the data set or trace says.
   std::optional<ValueDistribution> output_tokens;
   std::optional<bool> exact_output;          // null = yes where a length is known
@@ -55,6 +56,7 @@ struct WorkloadConfig {
   bool text = false;                         // words instead of token ids
   int64_t vocabulary_from = 1000;            // ids are drawn from [from, to)
   int64_t vocabulary_to = 30000;
+  bool vocabulary_is_given = false;      // by the configuration; else one that the systems know may replace it
   std::optional<DatasetSource> dataset;  // at most one of these two
   std::optional<TraceSource> trace;
   std::optional<SharedPrefix> shared_prefix;   // of generated prompts

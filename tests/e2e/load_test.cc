@@ -142,7 +142,53 @@ TEST_F(LoadProgram, MeasuresEveryLevelAndReportsItAgain) {
   int requests = 0;
   for (const std::string& line : *ReadLines(dir_ / "mock/log.jsonl"))
     requests += line.find("\"record\":\"request\"") != std::string::npos;
-  EXPECT_EQ(requests, 2 * (24 + 2));
+  EXPECT_EQ(requests, 2 * (24 + 2 + 3)) << "three control questions amid each warm-up";
+}
+
+TEST_F(LoadProgram, ShowsWhatAServerOffers) {
+  StartMock({"--ttft-s", "0.001", "--tpot-s", "0.0005"});
+  const Outcome json = CallProgram(dir_ / "client", {"systems", url_, "--json"});
+  ASSERT_EQ(json.exit_code, 0) << json.err;
+  const Json shown = ParseJson(json.out).value();
+  EXPECT_EQ(shown.at("kind"), "vLLM");
+  EXPECT_GT(shown.at("vocabulary").at("size"), 1000);
+  std::map<std::string, std::string> support;
+  for (const Json& capability : shown.at("capabilities")) support[capability.at("name")] = capability.at("support");
+  EXPECT_EQ(support["token ids in"], "yes");
+  EXPECT_EQ(support["token ids out"], "yes");
+  EXPECT_EQ(support["tokenize"], "yes");
+  EXPECT_EQ(support["metrics"], "yes");
+  const Outcome text = CallProgram(dir_ / "client", {"systems", url_});
+  EXPECT_THAT(text.out, HasSubstr("routed experts"));
+  EXPECT_THAT(text.out, HasSubstr("--enable-return-routed-experts"));
+}
+
+TEST_F(LoadProgram, ShowsHowASystemIsStarted) {
+  const auto show = [&](std::vector<std::string> args) {
+    args.insert(args.begin(), {"systems", "show"});
+    return CallProgram(dir_ / "client", args);
+  };
+  EXPECT_THAT(show({"vllm", "--model", "/m/a b", "--gpus", "8", "--batch", "128"}).out,
+              testing::AllOf(HasSubstr("vllm serve '/m/a b'"), HasSubstr("--tensor-parallel-size 8 --enable-expert-parallel"),
+                             HasSubstr("--max-num-seqs 128")));
+  EXPECT_THAT(
+      show({"sglang", "--gpus", "0", "--experts"}).out,
+      testing::AllOf(HasSubstr("SGLANG_USE_CPU_ENGINE=1"), HasSubstr("--device cpu"), HasSubstr("recorder-mode per_pass")));
+  EXPECT_THAT(show({"trtllm", "--gpus", "2"}).out, testing::AllOf(HasSubstr("enable_iter_perf_stats"), HasSubstr("unproven")));
+  EXPECT_EQ(show({"ollama", "--experts"}).exit_code, 2);
+  EXPECT_THAT(show({"nothing"}).err, HasSubstr("known: vllm, sglang"));
+  EXPECT_THAT(CallProgram(dir_ / "client", {"systems"}).out, HasSubstr("moe-infinity"));
+}
+
+TEST_F(LoadProgram, TakesAVocabularyAsAFlag) {
+  const auto config = [&](const std::string& text) {
+    return Load({"http://127.0.0.1:1", "--vocabulary", text, "--print-config"});
+  };
+  EXPECT_THAT(config("1024").out, HasSubstr("vocabulary: [128, 1024]"));
+  EXPECT_THAT(config("128000").out, HasSubstr("vocabulary: [1000, 128000]"));
+  EXPECT_THAT(config("5-5000").out, HasSubstr("vocabulary: [5, 5000]"));
+  EXPECT_EQ(config("many").exit_code, 2);
+  EXPECT_THAT(Load({"http://127.0.0.1:1", "--vocabulary", "9-5"}).err, HasSubstr("vocabulary"));
 }
 
 TEST_F(LoadProgram, OffersAScheduleAndCountsGoodput) {

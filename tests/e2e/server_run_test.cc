@@ -137,6 +137,36 @@ TEST_F(ServerRun, ThisHostIsNeitherPriceNorMeterOfAServer) {
   EXPECT_THAT(run.err, Not(HasSubstr("energy is an estimate")));
 }
 
+// As openvino-openai-api and litgpt: chats and nothing else, and a member that it does not know is refused.
+TEST_F(ServerRun, AServerWithoutAListOfModelsNeedsOnlyItsKindOrModel) {
+  ScriptedServer server([](ScriptedConnection& connection, int) {
+    for (std::string request; !(request = connection.ReadRequest()).empty();) {
+      if (!request.starts_with("POST /v1/chat/completions ")) {
+        connection.Send(WholeResponse(404, R"({"detail":"Not Found"})"));
+      } else if (request.find("ignore_eos") != std::string::npos || request.find("cache_salt") != std::string::npos) {
+        connection.Send(WholeResponse(422, R"({"detail":"Unexpected keys in the request"})"));
+      } else {
+        connection.Send(StreamHead() +
+                        ChunkOf(R"(data: {"choices":[{"index":0,"delta":{"content":"#### 1"}}]})"
+                                "\n\n") +
+                        ChunkOf(R"(data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],)"
+                                R"("usage":{"prompt_tokens":9,"completion_tokens":3}})"
+                                "\n\n") +
+                        ChunkOf(""));
+      }
+    }
+  });
+  for (const char* known : {"kind: unknown", "model: tiny"}) {
+    const Outcome run = Run("url: " + server.Url() + ", " + known);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    const Json json = ParseJson(run.out).value();
+    EXPECT_EQ(json["systems"][0]["api"], "chat") << "it has no completions";
+    EXPECT_EQ(json["systems"][0]["cells"][0]["figures"]["completed"], 6);
+  }
+  EXPECT_THAT(StoredText(), HasSubstr("\"name\": \"ignore_eos\""));
+  EXPECT_EQ(Run("url: " + server.Url()).exit_code, 2) << "nothing tells what it is";
+}
+
 // Answers the questions about itself, and no other.
 TEST_F(ServerRun, ASystemThatAnswersNothingFailsTheRunAfterItIsStored) {
   ScriptedServer server([](ScriptedConnection& connection, int) {

@@ -45,6 +45,24 @@ class TraceCli : public testing::Test {
   TempDir dir_;
 };
 
+// What a real server answered, with the model whose shape the answer lacks.
+TEST_F(TraceCli, AnswersOfRealServers) {
+  const std::string source = MOECAP_SOURCE_DIR;
+  const std::string model = " --model " + source + "/models/tiny-moe/tiny-moe-f16.gguf";
+  for (const char* name : {"vllm-0.30.0-completions.json", "sglang-0.5.23-completions.json", "sglang-0.5.23-generate.json"}) {
+    const Outcome told = Call(source + "/tests/golden/routed_experts/" + name + model + " --json");
+    ASSERT_EQ(told.exit_code, 0) << told.err;
+    const auto json = ParseJson(told.out);
+    ASSERT_TRUE(json.ok());
+    EXPECT_EQ((*json)["experts"], 16);
+    EXPECT_EQ((*json)["tokens"], 16);
+    EXPECT_EQ((*json)["layers"].size(), 8u);
+  }
+  const Outcome unknown = Call(source + "/tests/golden/routed_experts/sglang-0.5.23-chat.json");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("--model"));
+}
+
 TEST_F(TraceCli, StatisticsCachesSheetAndPictures) {
   WriteTrace("t.moetrace");
   const Outcome text =

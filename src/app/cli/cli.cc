@@ -24,6 +24,7 @@ constexpr Verb kVerbs[] = {
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
     {"cost", "what an hour and a million tokens cost on a machine, bought and rented", AddCost},
     {"hardware", "the device catalogue, what this machine is, and its measured ceilings", AddHardware},
+    {"systems", "what a running server offers; how a serving system is started for a benchmark", AddSystems},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
     {"audit", "published rows recomputed: agrees, differs, not computable", AddAudit},

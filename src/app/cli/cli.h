@@ -40,6 +40,7 @@ Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);
 Action AddAudit(CLI::App& app, const Invocation& invocation);
 Action AddMock(CLI::App& app, const Invocation& invocation);
+Action AddSystems(CLI::App& app, const Invocation& invocation);
 Action AddValidate(CLI::App& app, const Invocation& invocation);
 
 }  // namespace moecap::app

@@ -24,6 +24,7 @@
 #include "experiment/energy_meter.h"
 #include "experiment/resume.h"
 #include "experiment/runner.h"
+#include "hardware/catalogue.h"
 #include "hardware/probe/machine_watch.h"
 #include "hardware/probe/probe.h"
 
@@ -36,15 +37,17 @@ using experiment::Experiment;
 using experiment::Manifest;
 using experiment::Results;
 
-bool HasEngine(const Config& config) {
-  return std::ranges::any_of(config.systems, [](const experiment::SystemConfig& system) { return !system.server; });
-}
-
 experiment::DriverFactory Drivers(const Clock& clock) {
   return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(clock)](const experiment::SystemConfig& system,
                                                                                         const Config& config) {
     return system.server ? server(system, config) : embedded(system, config);
   };
+}
+
+Result<experiment::MachinePeaks> PeaksOf(const experiment::SystemConfig& system, const model::ModelSpec& model) {
+  if (!system.machine.machine) return experiment::MachinePeaks{};
+  ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
+  return experiment::PeaksOf(*system.machine.machine, model.compute_type, catalogue);
 }
 
 // What is measured, on what, and what it costs; nothing is measured yet.
@@ -63,6 +66,7 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
     manifest.systems[i].machine = std::move(cost.machine);
     manifest.systems[i].cost = std::move(cost.inputs);
     manifest.systems[i].pay = cost.pay;
+    ASSIGN_OR_RETURN(manifest.systems[i].peaks, PeaksOf(config.systems[i], manifest.systems[i].description.model));
   }
   hardware::UsedDevices used;
   for (const experiment::PricedSystem& system : manifest.systems) {
@@ -74,11 +78,15 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
   return manifest;
 }
 
-// This machine's ceilings are those of the systems in this process; of servers it is only the client.
+// Of a server elsewhere this machine is only the client, and a machine by name has its datasheet.
+bool NeedsCeilings(const experiment::PricedSystem& system) {
+  return system.description.in_process || (system.description.server_here && system.machine.empty());
+}
+
 Result<Results> Create(Manifest manifest, const Clock& clock) {
   const fs::path results_dir = manifest.config.results_dir;
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
-  if (HasEngine(manifest.config)) {
+  if (std::ranges::any_of(manifest.systems, NeedsCeilings)) {
     fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
     ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, CacheDir()));
     manifest.ceilings = std::move(ceilings.ceilings);
@@ -213,7 +221,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
   ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(clock), clock));
   std::string no_energy;
-  const auto energy = HasEngine(config) ? experiment::OpenEnergyMeter(no_energy) : nullptr;
+  const auto energy = experiment.RunsHere() ? experiment::OpenEnergyMeter(no_energy) : nullptr;
   ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, energy.get()));
   if (results) {
     RETURN_IF_ERROR(CheckUnchanged(results->manifest(), manifest));
@@ -223,6 +231,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
     lock.emplace(std::move(acquired));
   }
+  for (const std::string& note : results->manifest().notes) fmt::print(stderr, "{}\n", note);
   if (!no_energy.empty()) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);
   if (const auto busy = hardware::BusyMachineNow(clock)) fmt::print(stderr, "warning: {}\n", *busy);
   RunIndex index;

@@ -2,10 +2,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "app/cli/cli.h"
 #include "app/cli/experiment_run.h"
@@ -19,7 +23,7 @@ namespace {
 
 struct Flags {
   std::string target;  // a configuration or a URL
-  std::string api, kind, model, api_key_env, ca, salt, arrivals, dataset;
+  std::string api, kind, model, serves, machine, api_key_env, ca, salt, arrivals, dataset, vocabulary;
   bool insecure = false, text = false, flush = false, search = false, print_config = false;
   std::vector<int> clients;
   std::vector<double> rates;
@@ -31,6 +35,23 @@ struct Flags {
 };
 
 bool IsUrl(const std::string& text) { return text.find("://") != std::string::npos; }
+
+// "FROM-TO" as it is; of "N" the ids below it without the first ones, which are often control tokens; null for anything else.
+std::optional<std::pair<int64_t, int64_t>> VocabularyOf(const std::string& text) {
+  constexpr int64_t kControlShare = 8, kMostControls = 1000;
+  const auto number = [](std::string_view digits) -> std::optional<int64_t> {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc() && end == digits.data() + digits.size() && value >= 0 ? std::optional(value) : std::nullopt;
+  };
+  const size_t dash = text.find('-');
+  if (dash == std::string::npos) {
+    const auto size = number(text);
+    return size ? std::optional(std::pair(std::min(*size / kControlShare, kMostControls), *size)) : std::nullopt;
+  }
+  const auto from = number(std::string_view(text).substr(0, dash)), to = number(std::string_view(text).substr(dash + 1));
+  return from && to ? std::optional(std::pair(*from, *to)) : std::nullopt;
+}
 
 // The flags as a configuration, so that both have one reader and one set of messages.
 std::string ConfigOf(const Flags& flags) {
@@ -45,6 +66,10 @@ std::string ConfigOf(const Flags& flags) {
   put_text(server, "api", flags.api);
   put_text(server, "kind", flags.kind);
   put_text(server, "model", flags.model);
+  std::error_code none;
+  const bool is_file = fs::exists(flags.serves, none);
+  put_text(config, "model", is_file ? fs::absolute(flags.serves).string() : flags.serves);
+  if (!flags.machine.empty()) config["cost"] = {{"machine", flags.machine}};
   put(server, "timeout_s", flags.timeout_s);
   put_text(server, "api_key_env", flags.api_key_env);
   if (!flags.ca.empty()) server["ca"] = fs::absolute(flags.ca).string();
@@ -55,6 +80,7 @@ std::string ConfigOf(const Flags& flags) {
   put(workload, "output_tokens", flags.output_tokens);
   if (flags.text) workload["text"] = true;
   put_text(workload, "salt", flags.salt);
+  if (const auto range = VocabularyOf(flags.vocabulary)) workload["vocabulary"] = {range->first, range->second};
   put(workload, "seed", flags.seed);
   if (!flags.dataset.empty()) {
     Json& dataset = config["dataset"] = {{"path", fs::absolute(flags.dataset).string()}};
@@ -127,6 +153,11 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
   app.add_option("--first-token-timeout", flags.first_token_s, "seconds to the first token (default: no limit)");
   app.add_option("--idle-timeout", flags.idle_s, "seconds between two tokens (default: no limit)");
   app.add_option("--model", flags.model, "as the server knows it (default: the only one it lists)");
+  app.add_option(
+      "--serves", flags.serves,
+      "what that model is: config.json, folder, .gguf or id of the catalogue; gives bytes, FLOPs and, where the server "
+      "tells its experts, S-MBU");
+  app.add_option("--machine", flags.machine, "the server's: h100-sxm, 8 x h100-sxm, a machine file, or here");
   app.add_option("--api-key-env", flags.api_key_env, "environment variable that holds the server's key");
   app.add_option("--ca", flags.ca, "PEM file of trusted certificates");
   app.add_flag("--insecure", flags.insecure, "accept any certificate");
@@ -139,10 +170,16 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
   app.add_option("--drain", flags.drain_s, "seconds for what is in flight then (default: until it has ended)");
   app.add_option("--input-tokens", flags.input_tokens, "of each prompt (default: 512)");
   app.add_option("--output-tokens", flags.output_tokens, "of each answer (default: 128)");
+  app.add_option("--vocabulary", flags.vocabulary,
+                 "ids of prompts: below N, or FROM-TO (default: as the server or its model tells; else words)")
+      ->check([](const std::string& text) {
+        return VocabularyOf(text) ? "" : "\"" + text + "\" is neither a number of ids nor FROM-TO, e.g. 32000 or 1000-30000";
+      });
   app.add_flag("--text", flags.text, "prompts of words, for servers that take no token ids");
   app.add_option("--salt", flags.salt, "prefix-cache hygiene: unique, run, none (default: unique)");
   app.add_flag("--flush-cache", flags.flush, "empty the server's prefix cache before each measurement");
-  app.add_option("--warmup", flags.warmup, "requests before each measurement, not recorded (default: 16)");
+  app.add_option("--warmup", flags.warmup,
+                 "requests before each measurement, not recorded (default: waves of 16 or more until two agree)");
   app.add_option("--repeats", flags.repeats, "of each level");
   app.add_option("--threads", flags.threads, "event loops (default: 1)");
   app.add_option("--seed", flags.seed, "of prompts and arrivals (default: 1)");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -91,16 +92,34 @@ class ScriptedSystem final : public load::SystemUnderTest {
   std::deque<Entry> waiting_, running_;
 };
 
+// What drivers saw, and how they behave.
+struct DriverLog {
+  int routings = 0, starts = 0, flushes = 0, head_room_streams = 0;
+  std::vector<load::RequestSpec> seen;  // by servers
+  bool takes_ids = true;
+  std::optional<Vocabulary> vocabulary = Vocabulary{32000, {}, "fake"};
+  std::optional<int64_t> context_tokens;
+  std::deque<double> cached_tokens;  // what the server's counter says, answer by answer; then nothing
+  std::vector<ServerCapability> capabilities;
+  std::function<int64_t(size_t index)> service_ns;  // of the server's request of that index; empty: 10 ms
+  // What a server says to a control question; empty: nothing but made-up tokens.
+  std::function<std::string(const load::RequestSpec& request)> say;
+  std::function<record::RequestError(const load::RequestSpec& request)> fail;
+  bool tells_experts = true;  // a server with a model
+  int asked_for_experts = 0;  // requests
+};
+
 // Answers each request after a queueing delay that grows with what is in flight, in fake time.
 class QueueSystem final : public load::SystemUnderTest {
  public:
-  QueueSystem(FakeClock& clock, std::vector<load::RequestSpec>& seen) : clock_(clock), seen_(seen) {}
+  QueueSystem(FakeClock& clock, DriverLog& log) : clock_(clock), log_(log) {}
   Status Validate(const load::RequestSpec&) override { return {}; }
   Status Submit(const load::RequestSpec& request, uint64_t ticket) override {
-    seen_.push_back(request);
+    log_.seen.push_back(request);
     const int64_t start_ns = std::max(clock_.NowNs(), busy_until_ns_);
-    busy_until_ns_ = start_ns + kServiceNs;
-    waiting_.push_back({ticket, busy_until_ns_, request.max_output_tokens, std::ssize(request.prompt_token_ids)});
+    busy_until_ns_ = start_ns + (log_.service_ns ? log_.service_ns(log_.seen.size() - 1) : kServiceNs);
+    waiting_.push_back({ticket, busy_until_ns_, request.max_output_tokens, std::ssize(request.prompt_token_ids),
+                        log_.say ? log_.say(request) : "", log_.fail ? log_.fail(request) : record::RequestError::kNone});
     return {};
   }
   Status Advance(load::Observer& observer, int64_t until_ns) override {
@@ -109,10 +128,15 @@ class QueueSystem final : public load::SystemUnderTest {
     while (!waiting_.empty() && waiting_.front().end_ns <= clock_.NowNs()) {
       const Waiting done = waiting_.front();
       waiting_.pop_front();
-      for (int64_t token = 0; token < done.tokens; ++token) observer.OnChunk(done.ticket, {.arrival_ns = clock_.NowNs()});
+      const bool failed = done.error != record::RequestError::kNone;
+      for (int64_t token = 0; token < done.tokens && !failed; ++token)
+        observer.OnChunk(done.ticket, {.arrival_ns = clock_.NowNs()});
       load::Completion completion;
-      completion.finish = record::FinishReason::kLength;
+      completion.finish = failed ? record::FinishReason::kError : record::FinishReason::kLength;
+      completion.error_kind = done.error;
+      if (failed) completion.error = "the connection was reset";
       completion.input_tokens = done.input_tokens;
+      completion.text = done.text;
       observer.OnFinish(done.ticket, std::move(completion));
     }
     return {};
@@ -126,21 +150,25 @@ class QueueSystem final : public load::SystemUnderTest {
   struct Waiting {
     uint64_t ticket;
     int64_t end_ns, tokens, input_tokens;
+    std::string text;
+    record::RequestError error;
   };
   FakeClock& clock_;
-  std::vector<load::RequestSpec>& seen_;
+  DriverLog& log_;
   std::deque<Waiting> waiting_;
   int64_t busy_until_ns_ = 0;
 };
 
-// What drivers saw, and how they behave.
-struct DriverLog {
-  int routings = 0, starts = 0, flushes = 0, head_room_streams = 0;
-  std::vector<load::RequestSpec> seen;  // by servers
-  bool takes_ids = true;
-};
+// The experts of one of ScriptedSystem's answers: 5 tokens in, 3 out.
+inline routing::RoutedExperts ScriptedExperts() {
+  routing::RoutedExperts experts{7, 2, 2, {}};
+  for (int row = 0; row < 7; ++row) {
+    for (const int id : {row % 4, (row + 1) % 4, 0, 1 + row % 3}) experts.ids.push_back(static_cast<uint16_t>(id));
+  }
+  return experts;
+}
 
-// An engine in this process (ScriptedSystem), or a server (QueueSystem).
+// An engine in this process (ScriptedSystem), or a server: one of a known model is a ScriptedSystem, too, else a QueueSystem.
 class FakeDriver final : public SystemDriver {
  public:
   FakeDriver(const SystemConfig& system, FakeClock& clock, DriverLog& log) : clock_(clock), log_(log) {
@@ -151,21 +179,42 @@ class FakeDriver final : public SystemDriver {
     if (system.server) {
       description_.url = system.server->urls.front();
       description_.api = system.server->api;
-    } else {
+      description_.server_here = system.machine.here;
+    }
+    if (!system.server || !system.served.empty()) {
       description_.model = SmallMoe();
     }
+    description_.capabilities = log.capabilities;
     description_.description = description_.engine;
   }
   const SystemDescription& description() const override { return description_; }
   Result<std::unique_ptr<SystemInstance>> Start(const StartOptions& options) override {
     ++log_.starts;
-    return std::unique_ptr<SystemInstance>(new Instance(description_.in_process, options.threads, clock_, log_));
+    return std::unique_ptr<SystemInstance>(new Instance(!description_.model.layers.empty(), options.threads, clock_, log_));
   }
   bool TakesTokenIds() const override { return log_.takes_ids; }
+  std::optional<Vocabulary> KnownVocabulary() override { return log_.vocabulary; }
+  std::optional<int64_t> ContextTokens() const override { return log_.context_tokens; }
+  std::optional<double> CachedTokensSoFar() override {
+    if (log_.cached_tokens.empty()) return std::nullopt;
+    const double tokens = log_.cached_tokens.front();
+    log_.cached_tokens.pop_front();
+    return tokens;
+  }
   bool CanIgnoreEndToken() const override { return true; }
   Status FlushPrefixCache() override {
     ++log_.flushes;
     return {};
+  }
+  std::optional<metrics::PassRule> Passes() const override {
+    return metrics::PassRule{metrics::PrefillBatching::kAlone, std::nullopt};
+  }
+  Result<Experts> AskForExperts(std::span<const load::RequestSpec> requests, int, const std::function<bool()>&) override {
+    if (!log_.tells_experts) return BadInput("start the server with --enable-experts");
+    log_.asked_for_experts += static_cast<int>(requests.size());
+    Experts experts;
+    for (size_t i = 0; i < requests.size(); ++i) experts.answers.push_back({{100, 101, 102}, ScriptedExperts(), ""});
+    return experts;
   }
   Result<double> MeasureHeadRoom(int streams, int) override {
     log_.head_room_streams = streams;
@@ -180,7 +229,7 @@ class FakeDriver final : public SystemDriver {
         if (engine) {
           systems_.push_back(std::make_unique<ScriptedSystem>(clock));
         } else {
-          systems_.push_back(std::make_unique<QueueSystem>(clock, log.seen));
+          systems_.push_back(std::make_unique<QueueSystem>(clock, log));
         }
       }
     }

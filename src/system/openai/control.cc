@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "system/openai/error_message.h"
 #include "system/openai/secrets.h"
+#include "system/openai/server_facts.h"
 
 namespace moecap::openai {
 namespace {
@@ -15,7 +16,8 @@ namespace {
 // Where the prefix cache is emptied; null = nowhere.
 const char* FlushPath(ServerKind server) {
   if (server == ServerKind::kVllm) return "/reset_prefix_cache";
-  return server == ServerKind::kSglang ? "/flush_cache" : nullptr;
+  // SGLang refuses while anything runs, cancelled requests too; with a timeout it waits for their end.
+  return server == ServerKind::kSglang ? "/flush_cache?timeout=30" : nullptr;
 }
 
 constexpr const char* kBusy = "wait until the server has no request in flight";
@@ -148,6 +150,18 @@ Status ServerControl::FlushPrefixCache() {
       return Failed(fmt::format("{}: {} answers that the cache was not emptied; {}", server.origin, path, kBusy));
   }
   return {};
+}
+
+std::optional<double> ServerControl::CachedTokens() {
+  double sum = 0;
+  for (Impl::Server& server : impl_->servers) {
+    const auto page = server.client->Fetch({.method = "GET", .path = "/metrics"}, impl_->limit_ns);
+    if (!page.ok() || page->status != 200) return std::nullopt;
+    const auto tokens = CachedTokensOnPage(impl_->kind, page->body);
+    if (!tokens) return std::nullopt;
+    sum += *tokens;
+  }
+  return sum;
 }
 
 Result<TokenizedText> ServerControl::Tokenize(std::string_view text) {

@@ -1,8 +1,10 @@
-// What servers offer beside generating and a measurement needs: an empty prefix cache, the tokens of a text.
+// What servers offer beside generating and a measurement needs: an empty prefix cache, the tokens of a text, a
+// counter.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +36,10 @@ class ServerControl {
 
   // Makes every server forget what it has cached; none may have a request in flight (SGLang then refuses, others keep a part).
   Status FlushPrefixCache();
+
+  // Tokens that all servers together took from their prefix caches since they were started, by their /metrics; null where one
+  // of them has no such page or counter.
+  std::optional<double> CachedTokens();
 
   // As the first server tokenizes the prompt of a completion: with its begin token, without a chat template.
   Result<TokenizedText> Tokenize(std::string_view text);

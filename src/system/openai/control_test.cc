@@ -60,7 +60,7 @@ std::unique_ptr<ServerControl> Control(const std::vector<std::string>& urls, Ser
 
 TEST(FlushPrefixCache, AsksEveryServerOnItsOwnPage) {
   for (const auto& [kind, begin] : {std::pair{ServerKind::kVllm, "POST /reset_prefix_cache HTTP/1.1\r\n"},
-                                    std::pair{ServerKind::kSglang, "POST /flush_cache HTTP/1.1\r\n"}}) {
+                                    std::pair{ServerKind::kSglang, "POST /flush_cache?timeout=30 HTTP/1.1\r\n"}}) {
     const Page one(200, "Cache flushed.\n"), other(200, R"({"success":true})");
     const auto control = Control({one.server().Url(), other.server().Url()}, kind);
     EXPECT_TRUE(CanFlushPrefixCache(kind));

@@ -30,7 +30,9 @@ constexpr std::array kServers{
     std::pair{ServerKind::kUnknown, "unknown"}, std::pair{ServerKind::kVllm, "vLLM"},
     std::pair{ServerKind::kSglang, "SGLang"},   std::pair{ServerKind::kTensorRtLlm, "TensorRT-LLM"},
     std::pair{ServerKind::kTgi, "TGI"},         std::pair{ServerKind::kLlamaServer, "llama-server"},
-    std::pair{ServerKind::kOllama, "Ollama"},
+    std::pair{ServerKind::kOllama, "Ollama"},   std::pair{ServerKind::kTransformers, "transformers"},
+    std::pair{ServerKind::kFastllm, "fastllm"}, std::pair{ServerKind::kLlamaCppPython, "llama-cpp-python"},
+    std::pair{ServerKind::kLitGpt, "LitGPT"},
 };
 
 const ApiRow& Row(Api api) {
@@ -96,16 +98,32 @@ net::StreamFormat Format(Api api) {
 
 bool IsChat(Api api) { return api == Api::kChat || api == Api::kOllamaChat || api == Api::kResponses || api == Api::kMessages; }
 
-bool TakesTokenIds(Api api, ServerKind kind) {
-  if (api == Api::kSglangGenerate || api == Api::kLlamaServer) return true;
-  return api == Api::kCompletions && kind != ServerKind::kTgi && kind != ServerKind::kOllama;
+RequestFields FieldsOf(Api api, ServerKind kind) {
+  RequestFields fields;
+  if (api == Api::kSglangGenerate || api == Api::kLlamaServer) fields.token_ids = fields.ignore_end = true;
+  if (api != Api::kCompletions && api != Api::kChat) return fields;
+  const bool vllm_like = kind == ServerKind::kVllm || kind == ServerKind::kSglang;
+  const bool batching = vllm_like || kind == ServerKind::kTensorRtLlm;
+  const bool llama = kind == ServerKind::kLlamaServer;
+  const bool takes_text = kind == ServerKind::kTgi || kind == ServerKind::kOllama || kind == ServerKind::kTransformers ||
+                          kind == ServerKind::kFastllm || kind == ServerKind::kLlamaCppPython || kind == ServerKind::kLitGpt;
+  fields.token_ids = api == Api::kCompletions && !takes_text;
+  fields.ignore_end = batching || llama;
+  fields.min_tokens = batching;
+  fields.usage = true;
+  fields.running_usage = batching;
+  // SGLang refuses it in a chat that is streamed.
+  fields.return_token_ids = vllm_like;
+  fields.ids_in_streams = !(kind == ServerKind::kSglang && api == Api::kChat);  // refused there
+  fields.cache_salt = batching;
+  fields.no_cache_prompt = fields.token_timings = llama;
+  fields.uuid_request_id = kind == ServerKind::kLlamaCppPython;
+  return fields;
 }
 
-bool CanIgnoreEndToken(Api api, ServerKind kind) {
-  if (api == Api::kSglangGenerate || api == Api::kLlamaServer) return true;
-  if (api != Api::kCompletions && api != Api::kChat) return false;
-  return kind == ServerKind::kVllm || kind == ServerKind::kSglang || kind == ServerKind::kTensorRtLlm ||
-         kind == ServerKind::kLlamaServer;
+bool AsksForFields(ServerKind kind) {
+  return kind == ServerKind::kUnknown || kind == ServerKind::kTransformers || kind == ServerKind::kFastllm ||
+         kind == ServerKind::kLlamaCppPython || kind == ServerKind::kLitGpt;
 }
 
 bool NeedsModelName(Api api) { return api == Api::kCompletions || api == Api::kOllamaGenerate || IsChat(api); }

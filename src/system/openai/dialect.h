@@ -23,14 +23,27 @@ enum class Api {
 };
 
 // Decides which fields a request carries: what one server needs, another refuses.
-enum class ServerKind { kUnknown, kVllm, kSglang, kTensorRtLlm, kLlamaServer, kTgi, kOllama };
+enum class ServerKind {
+  kUnknown,
+  kVllm,
+  kSglang,
+  kTensorRtLlm,
+  kLlamaServer,
+  kTgi,
+  kOllama,
+  kTransformers,    // transformers serve
+  kFastllm,         // ftllm server
+  kLlamaCppPython,  // python -m llama_cpp.server
+  kLitGpt           // litgpt serve
+};
 
 // "completions", "chat", "responses", "messages", "sglang", "tgi", "ollama", "ollama-chat", "llama-server".
 std::string_view Name(Api api);
 // Error: kBadInput naming the choices.
 Result<Api> ParseApi(const std::string& name);
 
-// "vLLM", "SGLang", "TensorRT-LLM", "llama-server", "TGI", "Ollama", "unknown".
+// "vLLM", "SGLang", "TensorRT-LLM", "llama-server", "TGI", "Ollama", "transformers", "fastllm", "llama-cpp-python", "LitGPT",
+// "unknown".
 std::string_view Name(ServerKind kind);
 // Upper and lower case are the same. Error: kBadInput naming the choices.
 Result<ServerKind> ParseServerKind(const std::string& name);
@@ -47,10 +60,28 @@ std::optional<PathEnd> FindPathEnd(std::string_view path);
 bool EndsWithDone(Api api);
 net::StreamFormat Format(Api api);
 bool IsChat(Api api);
-// Whether prompts can be given as token ids.
-bool TakesTokenIds(Api api, ServerKind kind);
-// Whether a request can be made to generate exactly as many tokens as asked for.
-bool CanIgnoreEndToken(Api api, ServerKind kind);
+
+// Members of a request to /v1/completions or /v1/chat/completions, beyond OpenAI's own, that a server takes; for the other
+// interfaces only the first two have a meaning.
+struct RequestFields {
+  bool token_ids = false;         // the prompt as a list of ids
+  bool ignore_end = false;        // ignore_eos: as many tokens as asked for, exactly
+  bool min_tokens = false;        // beside ignore_eos
+  bool usage = false;             // stream_options.include_usage
+  bool running_usage = false;     // stream_options.continuous_usage_stats
+  bool return_token_ids = false;  // the answer's ids ...
+  bool ids_in_streams = true;     // ... also of one that is streamed
+  bool cache_salt = false;        // cache_salt
+  bool no_cache_prompt = false;   // cache_prompt: false, llama-server's
+  bool token_timings = false;     // timings_per_token, llama-server's
+  bool uuid_request_id = false;   // any other x-request-id is refused
+
+  bool operator==(const RequestFields&) const = default;
+};
+// What servers of that kind are known to take. Of those that are not known well (AsksForFields) the least.
+RequestFields FieldsOf(Api api, ServerKind kind);
+// Whether the fields must be found out by asking this very server: it is a stranger, or refuses what it does not know.
+bool AsksForFields(ServerKind kind);
 bool NeedsModelName(Api api);
 
 }  // namespace moecap::openai

@@ -436,5 +436,28 @@ TEST(Requests, RetryAfterMayBeADate) {
   EXPECT_THAT(error("Wed, 21 Oct 2026 07:28:00 GMT"), testing::EndsWith("retry at Wed, 21 Oct 2026 07:28:00 GMT"));
 }
 
+// As transformers serve does, 8 ms after the request, where the model takes 30.
+TEST(Quirks, AnEchoedPromptIsNoAnswer) {
+  load::RequestSpec request = Request();
+  request.prompt = "What is the capital of a country?";
+  const auto delta = [](std::string_view text, const char* finish = "null") {
+    return fmt::format(R"({{"choices":[{{"index":0,"delta":{{"content":"{}"}},"finish_reason":{}}}]}})", text, finish);
+  };
+  const auto measure = [&](std::string_view first) {
+    net::ScriptedServer server(Answer(Stream(
+        {delta(first), delta("It "), delta("is."),
+         R"({"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}})"})));
+    return Measure(Options(server, Api::kChat, ServerKind::kTransformers), request);
+  };
+  const record::RequestRecord echoed = measure("user: What is the capital of a country? assistant:");
+  EXPECT_EQ(echoed.text, "It is.");
+  EXPECT_EQ(echoed.output_tokens, 2);
+  EXPECT_EQ(echoed.token_s.size(), 2u);
+  EXPECT_THAT(echoed.quirks, testing::Contains(testing::HasSubstr("begins with the whole prompt")));
+  const record::RequestRecord other = measure("What is that? ");
+  EXPECT_EQ(other.text, "What is that? It is.");
+  EXPECT_THAT(other.quirks, testing::Not(testing::Contains(testing::HasSubstr("whole prompt"))));
+}
+
 }  // namespace
 }  // namespace moecap::openai

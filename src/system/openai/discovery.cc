@@ -52,6 +52,7 @@ ServerKind KindOfOwner(const std::string& owner) {
   if (owner == "sglang") return ServerKind::kSglang;
   if (owner == "tensorrt_llm" || owner == "trtllm") return ServerKind::kTensorRtLlm;
   if (owner == "llamacpp") return ServerKind::kLlamaServer;
+  if (owner == "fastllm") return ServerKind::kFastllm;
   return ServerKind::kUnknown;
 }
 
@@ -61,6 +62,8 @@ void TakeModels(const Json& page, ServerIdentity& identity) {
     if (!model.is_object()) continue;
     identity.models.push_back(Text(model, "id"));
     if (identity.kind == ServerKind::kUnknown) identity.kind = KindOfOwner(Text(model, "owned_by"));
+    // Nobody else's list has this owner and these.
+    if (Text(model, "owned_by") == "me" && model.contains("permissions")) identity.kind = ServerKind::kLlamaCppPython;
   }
 }
 
@@ -78,8 +81,25 @@ constexpr Page kPages[] = {
     {"/get_server_info", "tp_size", ServerKind::kSglang, "version"},
     {"/api/version", "version", ServerKind::kOllama, "version"},
     {"/info", "model_id", ServerKind::kTgi, "version"},
+    {"/info", "server", ServerKind::kLitGpt, ""},
+    {"/openapi.json", "paths", ServerKind::kTransformers, ""},
+    {"/openapi.json", "info", ServerKind::kLlamaCppPython, ""},
     {"/version", "version", ServerKind::kVllm, "version"},
 };
+
+// Whether a page whose key many servers have is that kind's.
+bool Fits(ServerKind kind, const Json& answer) {
+  // Of transformers, which tells neither name nor version, only its list of routes can be recognised.
+  if (kind == ServerKind::kTransformers) return answer["paths"].is_object() && answer["paths"].contains("/load_model");
+  if (kind == ServerKind::kLitGpt) return answer["server"].is_object() && answer["server"].contains("workers_per_device");
+  return true;
+}
+
+std::string VersionOf(const Page& page, const Json& answer) {
+  // The document's version is that of the package.
+  if (page.kind == ServerKind::kLlamaCppPython && answer["info"].is_object()) return Text(answer["info"], "version");
+  return Text(answer, page.version_key);
+}
 
 }  // namespace
 
@@ -96,22 +116,24 @@ Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string
   TakeModels(models, identity);
   const ServerKind owner = identity.kind;
   for (const Page& page : kPages) {
+    // Without the owner that TakeModels knows it by, the last one's page is anybody's.
+    if (owner == ServerKind::kUnknown && page.kind == ServerKind::kLlamaCppPython) continue;
     if (owner != ServerKind::kUnknown && page.kind != owner &&
         !(owner == ServerKind::kTensorRtLlm && page.kind == ServerKind::kVllm))
       continue;
     ASSIGN_OR_RETURN(const Json answer, prober.Ask(page.path));
-    if (!answer.is_object() || !answer.contains(page.key)) continue;
+    if (!answer.is_object() || !answer.contains(page.key) || !Fits(page.kind, answer)) continue;
     // Several servers have a page /version; vLLM also says who owns its models.
     const bool telling = page.kind != ServerKind::kVllm || identity.models.empty();
     if (owner == ServerKind::kUnknown && telling) identity.kind = page.kind;
-    identity.version = Text(answer, page.version_key);
+    identity.version = VersionOf(page, answer);
     if (page.kind == ServerKind::kTgi && identity.models.empty()) identity.models.push_back(Text(answer, "model_id"));
     break;
   }
   if (identity.kind == ServerKind::kUnknown && identity.models.empty() && !question.is_known) {
     return BadInput(
         fmt::format("{}: nothing there looks like an LLM server ({}); check the URL, or whether the server is ready; if it has "
-                    "no such page, say what it is: kind (it may be \"unknown\") and model",
+                    "no such page, say what it is: kind (--kind, it may be \"unknown\") or model (--model)",
                     url, prober.answers()));
   }
   return identity;

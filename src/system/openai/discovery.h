@@ -19,7 +19,7 @@ struct ServerIdentity {
 
 struct Question {
   std::string version = "/v1";  // of the path of the models' list; as RequestProfile::version
-  // The user says what kind of server it is and what its model is called: then any answer will do.
+  // The user says what kind of server it is, or what its model is called: then any answer will do.
   bool is_known = false;
 };
 

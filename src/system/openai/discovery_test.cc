@@ -63,6 +63,17 @@ TEST(Discovery, KnowsTheServers) {
   EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a","owned_by":"me"}]})"}, {"/version", R"({"version":"1"})"}}),
             "unknown 1 a");
   EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a"}]})"}}), "unknown  a");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"/m/t","owned_by":"local"}]})"},
+                      {"/openapi.json", R"({"info":{"version":"0.1.0"},"paths":{"/load_model":{},"/v1/completions":{}}})"}}),
+            "transformers  /m/t");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"a"}]})"},
+                      {"/openapi.json", R"({"info":{"version":"0.1.0"},"paths":{"/v1/completions":{}}})"}}),
+            "unknown  a");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"t","owned_by":"fastllm"}]})"}}), "fastllm  t");
+  EXPECT_EQ(identify({{"/v1/models", R"({"data":[{"id":"t.gguf","owned_by":"me","permissions":[]}]})"},
+                      {"/openapi.json", R"({"info":{"title":"llama.cpp Python API","version":"0.3.36"},"paths":{}})"}}),
+            "llama-cpp-python 0.3.36 t.gguf");
+  EXPECT_EQ(identify({{"/info", R"({"model":null,"server":{"devices":["cpu"],"workers_per_device":1}})"}}), "LitGPT  ");
   EXPECT_THAT(identify({{"/", "hello"}}),
               testing::AllOf(HasSubstr("/v1/models answers 404: no"), HasSubstr("/version 404"),
                              HasSubstr("nothing there looks like an LLM server"), HasSubstr("kind")));

@@ -22,7 +22,7 @@ bool TakeChoice(Api api, json::value value, EventFacts& facts, Places& places) {
     if (key == "text") return TakeContent(entry, target, places);
     if (key == "delta" || key == "message") return TakeDelta(entry, target, places);
     if (key == "finish_reason") return TakeFinish(api, entry, target);
-    if (key != "token_ids") return true;
+    if (key != "token_ids" && key != "response_token_ids") return true;  // the latter in whole chats of SGLang
     places.Add(SlotKind::kTokenIds, entry);
     return TakeIds(entry, target);
   });

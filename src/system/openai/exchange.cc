@@ -97,7 +97,7 @@ void OpenAiSystem::Impl::Exchange::OnHead(const net::ResponseHead& head) {
 void OpenAiSystem::Impl::Exchange::ComesWhole() {
   whole_ = true;
   gap_ = record::TimingGap::kStreamIgnored;
-  account_.Reset(impl_.options.keep_text, true, most_tokens_);
+  account_.Reset(keep_text_, true, most_tokens_);
   account_.AddQuirk("the answer came whole although a stream was asked for");
 }
 
@@ -152,7 +152,26 @@ bool OpenAiSystem::Impl::Exchange::TakeEvent(std::string_view data, const net::A
   return true;
 }
 
+void OpenAiSystem::Impl::Exchange::SetEcho(const load::RequestSpec& request) {
+  constexpr size_t kLeast = 16, kMost = 64;
+  echo_.clear();
+  if (!stream_ || !IsChat(impl_.options.profile.api)) return;
+  const std::string& said = request.messages.empty() ? request.prompt : request.messages.back().content;
+  if (said.size() >= kLeast) echo_.assign(said, 0, kMost);
+}
+
+// transformers serve sends a chat's whole prompt, as its template wrote it, as the first piece of the answer, before the model
+// has seen it.
+bool OpenAiSystem::Impl::Exchange::IsEcho(const EventFacts& facts) {
+  if (echo_.empty() || facts.text.empty()) return false;
+  const bool is_echo = facts.text.find(echo_) != std::string_view::npos;
+  echo_.clear();
+  if (is_echo) account_.AddQuirk("the answer begins with the whole prompt; that piece is not counted");
+  return is_echo;
+}
+
 void OpenAiSystem::Impl::Exchange::Count(const EventFacts& facts, const net::Arrival& arrival) {
+  if (IsEcho(facts)) return;
   if (first_event_ns_ == 0 && facts.has_output) first_event_ns_ = arrival.arrival_ns;
   const TokenAccount::Added added = account_.Take(facts);
   if (added.tokens == 0) return;

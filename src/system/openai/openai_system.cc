@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "base/hash.h"
 #include "system/openai/openai_system_impl.h"
 
 namespace moecap::openai {
@@ -38,6 +39,13 @@ void AppendId(std::string_view id, std::string& out) {
   }
 }
 
+// The id as a UUID made of its hash (RFC 9562, version 8).
+std::string AsUuid(const std::string& id) {
+  const std::string hex = fmt::format("{:016x}{:016x}", HashOf(id), HashOf(id, HashOf("uuid")));
+  return fmt::format("{}-{}-8{}-8{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(13, 3), hex.substr(17, 3),
+                     hex.substr(20, 12));
+}
+
 bool HasHeader(const net::HttpClientOptions& http, std::string_view name) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   return std::ranges::any_of(http.headers,
@@ -56,6 +64,7 @@ void OpenAiSystem::Impl::Name(const load::RequestSpec& request, Exchange& exchan
   } else {
     AppendId(request.request_id, exchange.request_id);
   }
+  if (options.profile.Fields().uuid_request_id) exchange.request_id = AsUuid(exchange.request_id);
   fmt::format_to(std::back_inserter(request_fields), "x-request-id: {}\r\n", exchange.request_id);
 }
 
@@ -97,13 +106,13 @@ Status OpenAiSystem::Validate(const load::RequestSpec& request) {
   if (request.max_output_tokens < 1) return refuse("max_output_tokens must be 1 or more");
   if (!request.messages.empty() && !IsChat(profile.api))
     return refuse(fmt::format("api {} takes no messages; use chat or ollama-chat", Name(profile.api)));
-  if (!request.prompt_token_ids.empty() && !TakesTokenIds(profile.api, profile.server)) {
+  if (!request.prompt_token_ids.empty() && !profile.Fields().token_ids) {
     return refuse(fmt::format("api {} of server {} takes no token ids; use api completions, sglang or llama-server",
                               Name(profile.api), Name(profile.server)));
   }
   if (request.prompt.empty() && request.messages.empty() && request.prompt_token_ids.empty())
     return refuse("the prompt is empty");
-  if (request.ignore_end_token && !CanIgnoreEndToken(profile.api, profile.server)) {
+  if (request.ignore_end_token && !profile.Fields().ignore_end) {
     return refuse(
         fmt::format("api {} of server {} cannot be told to ignore the end token; fixed lengths are not possible there",
                     Name(profile.api), Name(profile.server)));

@@ -34,9 +34,11 @@ struct OpenAiSystem::Impl {
       most_tokens_ = request.max_output_tokens;
       gap_ = stream ? record::TimingGap::kNone : record::TimingGap::kCameWhole;
       first_event_ns_ = 0;
+      SetEcho(request);
       begin_.clear();
       prompt_ids_ = static_cast<int64_t>(request.prompt_token_ids.size());
-      account_.Reset(impl_.options.keep_text, !stream, most_tokens_);
+      keep_text_ = impl_.options.keep_text || request.keep_text;
+      account_.Reset(keep_text_, !stream, most_tokens_);
       template_.Reset();
       body_.clear();
       error_kind_ = RequestError::kNone;
@@ -56,6 +58,8 @@ struct OpenAiSystem::Impl {
    private:
     net::BodyVerdict Collect(std::string_view bytes, const net::Arrival& arrival);
     void Recognise(std::string_view bytes);
+    void SetEcho(const load::RequestSpec& request);
+    bool IsEcho(const EventFacts& facts);
     void ComesWhole();
     net::BodyVerdict ReadStream(std::string_view bytes, const net::Arrival& arrival);
     bool OnEvent(const net::StreamEvent& event);
@@ -81,8 +85,10 @@ struct OpenAiSystem::Impl {
     bool known_ = false;      // what kind of answer it is, by its first byte
     bool saw_event_ = false;  // in a stream
     int64_t most_tokens_ = 0;
+    bool keep_text_ = true;
     record::TimingGap gap_ = record::TimingGap::kNone;
     int64_t first_event_ns_ = 0;
+    std::string echo_;   // how the prompt of a chat begins, until the first text came; "" = it is too short to be recognised
     std::string begin_;  // of a stream's body, until its first event
     int status_ = 0;
     int64_t prompt_ids_ = 0;

@@ -116,27 +116,20 @@ void WritePrompt(Writer& body, const load::RequestSpec& request, std::string_vie
   }
 }
 
-// What /v1/completions and /v1/chat/completions take beyond OpenAI's own fields, server by server.
-void WriteOpenAiExtensions(Writer& body, Api api, ServerKind server, const load::RequestSpec& request, bool stream) {
-  const bool vllm_like = server == ServerKind::kVllm || server == ServerKind::kSglang;
-  const bool counts_always = vllm_like || server == ServerKind::kTensorRtLlm;
-  if (stream) {
+void WriteOpenAiExtensions(Writer& body, const RequestFields& fields, const load::RequestSpec& request, bool stream) {
+  if (stream && fields.usage) {
     body.Raw("stream_options",
-             counts_always ? R"({"include_usage":true,"continuous_usage_stats":true})" : R"({"include_usage":true})");
+             fields.running_usage ? R"({"include_usage":true,"continuous_usage_stats":true})" : R"({"include_usage":true})");
   }
-  // SGLang refuses it in a chat that is streamed.
-  if (vllm_like && !(server == ServerKind::kSglang && api == Api::kChat)) body.Raw("return_token_ids", "true");
+  if (fields.return_token_ids && (!stream || fields.ids_in_streams)) body.Raw("return_token_ids", "true");
   if (request.ignore_end_token) {
     body.Raw("ignore_eos", "true");
-    if (counts_always) body.Integer("min_tokens", request.max_output_tokens);
+    if (fields.min_tokens) body.Integer("min_tokens", request.max_output_tokens);
   }
-  if (server == ServerKind::kLlamaServer) body.Raw("timings_per_token", "true");
+  if (fields.token_timings) body.Raw("timings_per_token", "true");
   if (request.cache_salt.empty()) return;
-  if (server == ServerKind::kLlamaServer) {
-    body.Raw("cache_prompt", "false");
-  } else if (counts_always) {
-    body.String("cache_salt", request.cache_salt);
-  }
+  if (fields.no_cache_prompt) body.Raw("cache_prompt", "false");
+  if (fields.cache_salt) body.String("cache_salt", request.cache_salt);
 }
 
 void WriteOpenAi(Writer& body, const RequestProfile& profile, const load::RequestSpec& request, bool stream, std::string& out) {
@@ -151,7 +144,7 @@ void WriteOpenAi(Writer& body, const RequestProfile& profile, const load::Reques
   if (profile.server != ServerKind::kTgi || profile.temperature != 0) WriteTemperature(body, profile);
   body.Raw("stream", stream ? "true" : "false");
   body.Strings("stop", request.stop);
-  WriteOpenAiExtensions(body, profile.api, profile.server, request, stream);
+  WriteOpenAiExtensions(body, profile.Fields(), request, stream);
 }
 
 // platform.openai.com/docs/api-reference/responses/create: no stop strings.

@@ -29,6 +29,10 @@ struct RequestProfile {
   std::string version = "/v1";  // what stands for /v1 in OpenAI's and Anthropic's paths; may be ""
   std::string path;             // instead of the interface's own; "" = that
   std::string query;            // "api-version=2024-10-21", without '?'
+  // What this very server was found to take (probe.h); null = what its kind is known to.
+  std::optional<RequestFields> fields;
+
+  RequestFields Fields() const { return fields ? *fields : FieldsOf(api, server); }
 };
 
 // The target of a request behind the URL's own path.

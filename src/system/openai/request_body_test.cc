@@ -120,12 +120,14 @@ Json BodyOf(RequestProfile profile, const load::RequestSpec& request, bool strea
 }
 
 // SGLang answers 400: "return_token_ids is not supported for streaming chat".
-TEST(RequestBody, SglangsChatIsNotAskedForIds) {
+TEST(RequestBody, SglangsStreamedChatIsNotAskedForIds) {
   load::RequestSpec request;
   request.prompt = "hi";
   EXPECT_FALSE(Body(Api::kChat, ServerKind::kSglang, request).contains("return_token_ids"));
   EXPECT_TRUE(Body(Api::kCompletions, ServerKind::kSglang, request).contains("return_token_ids"));
   EXPECT_TRUE(Body(Api::kChat, ServerKind::kVllm, request).contains("return_token_ids"));
+  request.stream = false;
+  EXPECT_TRUE(Body(Api::kChat, ServerKind::kSglang, request).contains("return_token_ids"));
 }
 
 TEST(RequestBody, TheUsersFieldsAreAMergePatch) {

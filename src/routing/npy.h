@@ -11,22 +11,28 @@
 
 #include "base/result.h"
 
-namespace moecap::trace {
+namespace moecap::routing {
 
 // RFC 4648 with '+' and '/', padding optional, line breaks ignored. Error kBadInput: another character or an impossible length.
 Result<std::string> DecodeBase64(std::string_view text);
 
+// A view of an array's bytes, which must outlive it.
 struct NpyArray {
-  int64_t size(size_t dimension) const { return shape[dimension]; }
   std::vector<int64_t> shape;
-  std::vector<int32_t> values;  // row-major
+  bool fortran_order = false;  // the first index runs fastest
+  int64_t size = 0;            // values, the product of `shape`
+  std::span<const std::byte> data;
+  int64_t (*read)(const std::byte* value) = nullptr;
+  size_t width = 0;  // bytes of a value
+
+  // In the order of the bytes, 0 <= index < size.
+  int64_t At(int64_t index) const { return read(data.data() + static_cast<size_t>(index) * width); }
 };
 
 // Whether the bytes begin as a .npy does.
 bool LooksLikeNpy(std::span<const std::byte> bytes);
 
-// `descr` |u1, |i1, <u2, <i2, <i4, <i8 (values of <i8 must fit 32 bits), C order, at most 2^28 values. Error kBadInput names
-// what is different.
+// `descr` |u1, |i1, <u2, <i2, <u4, <i4, <i8, at most 2^28 values. Error kBadInput names what is different.
 Result<NpyArray> ParseNpy(std::span<const std::byte> bytes);
 
-}  // namespace moecap::trace
+}  // namespace moecap::routing

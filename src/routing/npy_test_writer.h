@@ -5,13 +5,19 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "trace/torch_test_writer.h"
+namespace moecap::routing {
 
-namespace moecap::trace {
+template <typename T>
+std::string LittleEndian(T value) {
+  std::string bytes(sizeof(T), '\0');
+  std::memcpy(bytes.data(), &value, sizeof(T));
+  return bytes;
+}
 
 inline std::string EncodeBase64(const std::string& bytes) {
   constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -35,10 +41,11 @@ std::string Npy(const std::string& descr, const std::vector<int64_t>& shape, con
   header.resize((header.size() + prefix + 64) / 64 * 64 - prefix - 1, ' ');
   header += '\n';
   std::string file = "\x93NUMPY" + std::string(1, static_cast<char>(version)) + std::string(1, '\0');
-  file += version == 1 ? RawBytes(static_cast<uint16_t>(header.size())) : RawBytes(static_cast<uint32_t>(header.size()));
+  file +=
+      version == 1 ? LittleEndian(static_cast<uint16_t>(header.size())) : LittleEndian(static_cast<uint32_t>(header.size()));
   file += header;
-  for (const T value : values) file += RawBytes(value);
+  for (const T value : values) file += LittleEndian(value);
   return file;
 }
 
-}  // namespace moecap::trace
+}  // namespace moecap::routing

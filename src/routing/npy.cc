@@ -1,13 +1,12 @@
-#include "trace/npy.h"
+#include "routing/npy.h"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <charconv>
 #include <cstring>
-#include <limits>
 
-namespace moecap::trace {
+namespace moecap::routing {
 namespace {
 
 constexpr int64_t kMostValues = int64_t{1} << 28;
@@ -58,30 +57,20 @@ Status ReadShape(std::string_view text, std::vector<int64_t>& shape, int64_t& va
 }
 
 template <typename T>
-Status Copy(std::span<const std::byte> data, std::vector<int32_t>& values) {
-  if (data.size() / sizeof(T) < values.size()) {
-    return BadInput(fmt::format("the .npy array is cut off: {} of {} bytes", data.size(), values.size() * sizeof(T)));
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    T value{};
-    std::memcpy(&value, data.data() + i * sizeof(T), sizeof(T));
-    if constexpr (sizeof(T) > sizeof(int32_t)) {
-      if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max()) {
-        return BadInput("a value of the .npy array does not fit 32 bits");
-      }
-    }
-    values[i] = static_cast<int32_t>(value);
-  }
-  return {};
+int64_t Read(const std::byte* bytes) {
+  T value{};
+  std::memcpy(&value, bytes, sizeof(T));
+  return static_cast<int64_t>(value);
 }
 
 struct Type {
   std::string_view descr;
   size_t width;
-  Status (*copy)(std::span<const std::byte>, std::vector<int32_t>&);
+  int64_t (*read)(const std::byte*);
 };
-constexpr std::array kTypes = {Type{"|u1", 1, Copy<uint8_t>}, Type{"|i1", 1, Copy<int8_t>},  Type{"<u2", 2, Copy<uint16_t>},
-                               Type{"<i2", 2, Copy<int16_t>}, Type{"<i4", 4, Copy<int32_t>}, Type{"<i8", 8, Copy<int64_t>}};
+constexpr std::array kTypes = {Type{"|u1", 1, Read<uint8_t>}, Type{"|i1", 1, Read<int8_t>},   Type{"<u2", 2, Read<uint16_t>},
+                               Type{"<i2", 2, Read<int16_t>}, Type{"<u4", 4, Read<uint32_t>}, Type{"<i4", 4, Read<int32_t>},
+                               Type{"<i8", 8, Read<int64_t>}};
 
 // Header text and where the data begins.
 Result<std::string_view> HeaderOf(std::span<const std::byte> bytes, size_t& data) {
@@ -131,7 +120,6 @@ bool LooksLikeNpy(std::span<const std::byte> bytes) { return TextOf(bytes).start
 Result<NpyArray> ParseNpy(std::span<const std::byte> bytes) {
   size_t data = 0;
   ASSIGN_OR_RETURN(const std::string_view header, HeaderOf(bytes, data));
-  if (FieldOf(header, "fortran_order").starts_with("True")) return BadInput("the .npy array is in Fortran order");
   const std::string_view descr = FieldOf(header, "descr");
   const Type* type = nullptr;
   for (const Type& known : kTypes) {
@@ -141,15 +129,15 @@ Result<NpyArray> ParseNpy(std::span<const std::byte> bytes) {
     return BadInput(
         fmt::format("the .npy array has the type {}; integers of 1, 2, 4 or 8 bytes are known", descr.substr(0, 8)));
   NpyArray array;
-  int64_t values = 0;
-  RETURN_IF_ERROR(ReadShape(FieldOf(header, "shape"), array.shape, values));
-  if (static_cast<uint64_t>(values) * type->width > bytes.size() - data) {
-    return BadInput(fmt::format("the .npy array is cut off: {} of {} bytes", bytes.size() - data,
-                                static_cast<uint64_t>(values) * type->width));
-  }
-  array.values.resize(static_cast<size_t>(values));
-  RETURN_IF_ERROR(type->copy(bytes.subspan(data), array.values));
+  array.fortran_order = FieldOf(header, "fortran_order").starts_with("True");
+  array.read = type->read;
+  array.width = type->width;
+  RETURN_IF_ERROR(ReadShape(FieldOf(header, "shape"), array.shape, array.size));
+  const size_t needed = static_cast<size_t>(array.size) * type->width;
+  if (needed > bytes.size() - data)
+    return BadInput(fmt::format("the .npy array is cut off: {} of {} bytes", bytes.size() - data, needed));
+  array.data = bytes.subspan(data, needed);
   return array;
 }
 
-}  // namespace moecap::trace
+}  // namespace moecap::routing

@@ -1,0 +1,200 @@
+// What an experiment does so that the first requests to a strange server neither end it nor are taken for more than they are.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/testing/temp_dir.h"
+#include "experiment/runner.h"
+#include "experiment/summarize.h"
+#include "experiment/testing/fake_driver.h"
+
+namespace moecap::experiment {
+namespace {
+
+using cap::FigureId;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class FirstContact : public testing::Test {
+ protected:
+  Config Parse(const std::string& text) {
+    auto config = ParseConfig("server: {url: \"http://far:1\"}\n" + text, "c.yaml", temp_.path());
+    EXPECT_TRUE(config.ok()) << (config.ok() ? "" : config.error().message);
+    return std::move(config).value();
+  }
+  Result<Experiment> Prepare(const Config& config) {
+    return Experiment::Prepare(
+        config,
+        [this](const SystemConfig& system, const Config&) -> Result<std::unique_ptr<SystemDriver>> {
+          return std::unique_ptr<SystemDriver>(new FakeDriver(system, clock, log));
+        },
+        clock);
+  }
+  // Measured and read back.
+  Result<Results> Measure(const std::string& text) {
+    const Config config = Parse(text);
+    ASSIGN_OR_RETURN(Experiment experiment, Prepare(config));
+    Manifest manifest;
+    manifest.run_id = "run-1";
+    manifest.config = config;
+    RETURN_IF_ERROR(experiment.Describe(manifest));
+    ASSIGN_OR_RETURN(Results results, Results::Create(temp_.path() / "results", std::move(manifest)));
+    RETURN_IF_ERROR(experiment.Execute(results, {}));
+    return Results::Open(results.dir());
+  }
+  static metrics::Gate GateOf(const Results& results, const std::string& name) {
+    const auto summary = Summarize(results);
+    EXPECT_TRUE(summary.ok());
+    for (const metrics::Gate& gate : summary->systems.at(0).cells.at(0).gates) {
+      if (gate.name == name) return gate;
+    }
+    ADD_FAILURE() << "no gate " << name;
+    return {};
+  }
+
+  TempDir temp_;
+  FakeClock clock;
+  DriverLog log;
+};
+
+constexpr const char* kSmall = "workload: {requests: 8, input_tokens: 16, output_tokens: 4}\nwarmup_requests: 4\n";
+
+TEST_F(FirstContact, NoIdIsSentThatTheModelDoesNotHave) {
+  log.vocabulary = Vocabulary{1024, {}, "n_vocab of /v1/models"};
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  for (const load::RequestSpec& request : log.seen) {
+    for (const int32_t id : request.prompt_token_ids) {
+      EXPECT_GE(id, 128);
+      EXPECT_LT(id, 1024);
+    }
+  }
+  EXPECT_THAT(results->manifest().notes, testing::Contains(HasSubstr("n_vocab of /v1/models")));
+}
+
+TEST_F(FirstContact, AServerThatTellsNothingGetsWords) {
+  log.vocabulary.reset();
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  for (const load::RequestSpec& request : log.seen) EXPECT_TRUE(request.prompt_token_ids.empty());
+  EXPECT_THAT(results->manifest().notes, testing::Contains(HasSubstr("--vocabulary")));
+}
+
+TEST_F(FirstContact, AServerThatEndsDuringTheWarmUpIsToldWithWhatItWasSent) {
+  log.fail = [](const load::RequestSpec& request) {
+    return request.prompt_token_ids.empty() ? record::RequestError::kNone : record::RequestError::kResetMidstream;
+  };
+  const auto results = Measure(kSmall);
+  ASSERT_FALSE(results.ok());
+  EXPECT_THAT(results.error().message, AllOf(HasSubstr("stopped answering during the warm-up"), HasSubstr("16 token ids from"),
+                                             HasSubstr("4 tokens to generate"), HasSubstr("--vocabulary")));
+}
+
+TEST_F(FirstContact, EqualQuestionsAreAskedInEveryMeasurement) {
+  log.say = [](const load::RequestSpec& request) { return request.prompt.empty() ? "" : " 7."; };
+  const auto results = Measure(std::string(kSmall) + "load: {clients: [1, 2]}\n");
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  std::set<std::string> questions, salts;
+  for (const load::RequestSpec& request : log.seen) {
+    if (!request.id.starts_with("control-")) continue;
+    questions.insert(request.prompt);
+    salts.insert(request.cache_salt);
+    EXPECT_TRUE(request.keep_text);
+  }
+  EXPECT_EQ(questions.size(), 1u);
+  EXPECT_EQ(salts.size(), 6u) << "none is answered from another's cache";
+  for (const Measurement& measurement : results->manifest().measurements) EXPECT_EQ(measurement.control_answers.size(), 3u);
+  const auto summary = Summarize(*results);
+  for (const cap::CellSummary& cell : summary->systems.at(0).cells) EXPECT_EQ(cell.figures[FigureId::kUnequalShare], 0);
+}
+
+// As transformers with continuous batching does when its first request, of whomever, was a sampled one.
+TEST_F(FirstContact, AnswersThatDifferAreCountedAndSaid) {
+  int said = 0;
+  log.say = [&](const load::RequestSpec& request) {
+    return request.id.starts_with("control-") && ++said > 4 ? " no " + std::to_string(said) : " 7.";
+  };
+  const auto results = Measure(std::string(kSmall) + "load: {clients: [1, 2]}\n");
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  const auto summary = Summarize(*results);
+  ASSERT_TRUE(summary.ok());
+  double unequal = 0;
+  for (const cap::CellSummary& cell : summary->systems.at(0).cells)
+    unequal += 3 * cell.figures[FigureId::kUnequalShare].value_or(0);
+  EXPECT_NEAR(unequal, 2, 1e-9);
+  EXPECT_THAT(summary->notes, testing::Contains(HasSubstr("2 of 3 answers to the same question differ")));
+}
+
+TEST_F(FirstContact, NoQuestionWithoutAWarmUpOrGreedyDecoding) {
+  const auto none = Measure("workload: {requests: 8, input_tokens: 16, output_tokens: 4}\nwarmup_requests: 0\n");
+  ASSERT_TRUE(none.ok()) << none.error().message;
+  EXPECT_FALSE(std::ranges::any_of(log.seen, [](const auto& request) { return request.id.starts_with("control-"); }));
+  EXPECT_EQ(Summarize(*none)->systems.at(0).cells.at(0).figures[FigureId::kUnequalShare], std::nullopt);
+}
+
+TEST_F(FirstContact, TheServersOwnCounterTellsWhatCameFromTheCache) {
+  log.cached_tokens = {1000, 1020};
+  const auto clean = Measure(kSmall);
+  ASSERT_TRUE(clean.ok()) << clean.error().message;
+  EXPECT_EQ(clean->manifest().measurements.at(0).cached_tokens, 20);
+  const metrics::Gate passed = GateOf(*clean, "cached more than planned");
+  EXPECT_EQ(passed.state, metrics::Gate::State::kPassed) << "8 requests may share 4 tokens each by chance";
+  EXPECT_EQ(passed.unit, "tokens");
+}
+
+TEST_F(FirstContact, ACounterThatRoseTripsTheGate) {
+  log.cached_tokens = {1000, 1120};
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  const metrics::Gate gate = GateOf(*results, "cached more than planned");
+  EXPECT_TRUE(gate.tripped());
+  EXPECT_THAT(gate.explanation, HasSubstr("/metrics"));
+  EXPECT_NEAR(Summarize(*results)->systems.at(0).cells.at(0).figures[FigureId::kCachedShare].value_or(0), 120.0 / 128, 1e-9);
+}
+
+TEST_F(FirstContact, WhatNothingTellsIsNotMeasuredAndTheFlagIsNamed) {
+  log.capabilities = {{"cached tokens", "no", "", "start it with --enable-prompt-tokens-details"}};
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  const metrics::Gate gate = GateOf(*results, "cached more than planned");
+  EXPECT_EQ(gate.state, metrics::Gate::State::kNotMeasured);
+  EXPECT_THAT(gate.explanation, HasSubstr("--enable-prompt-tokens-details"));
+  EXPECT_EQ(results->manifest().systems.at(0).description.capabilities.at(0).support, "no");
+}
+
+constexpr const char* kUnsaid = "workload: {requests: 8, input_tokens: 16, output_tokens: 4}\n";
+
+TEST_F(FirstContact, TheWarmUpEndsWhenTwoWavesAgree) {
+  const auto results = Measure(kUnsaid);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 2);
+  EXPECT_LE(*results->manifest().measurements.at(0).warmup_difference, 0.1);
+  EXPECT_EQ(log.seen.size(), 3 + 2 * 16 + 8u);
+}
+
+TEST_F(FirstContact, AServerThatIsStillSlowGetsAnotherWave) {
+  log.service_ns = [](size_t index) { return index < 19 ? 100 * kMs : 10 * kMs; };
+  const auto results = Measure(kUnsaid);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 3);
+}
+
+TEST_F(FirstContact, AWarmUpThatNeverAgreesEndsAndSaysSo) {
+  log.service_ns = [](size_t index) { return static_cast<int64_t>(1 + index / 17 % 2) * 10 * kMs; };
+  const auto results = Measure(kUnsaid);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 4);
+  EXPECT_THAT(Summarize(*results)->notes, testing::Contains(HasSubstr("ended at its limit of 4 waves")));
+}
+
+TEST_F(FirstContact, AWarmUpOfAGivenLengthIsOneWave) {
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 1);
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_difference, std::nullopt);
+}
+
+}  // namespace
+}  // namespace moecap::experiment

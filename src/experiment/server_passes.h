@@ -1,0 +1,44 @@
+// What a server computed in one measurement: its passes, reconstructed from the client's clock (metrics/pass_reconstruction.h),
+// and the experts they used, from a second run of the same requests that asked for them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "load/system_under_test.h"
+#include "metrics/pass_reconstruction.h"
+#include "model/model_spec.h"
+#include "record/pass_record.h"
+#include "record/request_record.h"
+#include "routing/routed_experts.h"
+
+namespace moecap::experiment {
+
+// What a server told of the experts behind one answer. Rows are the tokens of the prompt and of the output but its last.
+struct ToldExperts {
+  std::vector<int32_t> token_ids;  // of the output; empty = not told
+  routing::RoutedExperts experts;  // empty = not told
+  std::string missing;             // why not, one sentence
+};
+
+// How far the passes of a server are known; kept in the manifest. Shares are 0..1.
+struct ServerPassFacts {
+  std::string missing;          // why there are no passes; empty = there are
+  std::optional<double> fit;    // metrics::PassReconstruction::fit; null without passes
+  std::string experts_missing;  // why no experts were told; empty = they were
+  std::optional<double> told;   // of the passes, those whose experts were told; the others' are estimates; null = not asked
+  std::optional<double> same_tokens;  // of the answers, those that the second run gave again; null = ids were not told
+  std::vector<std::string> findings;  // what makes the experts doubtful, one sentence each
+};
+
+// Fills distinct_experts of every pass, and expert_counts where they stay small: from `told` (as many as requests; null = not
+// told), else by metrics::EstimateDistinctExperts. Requires a model with layers; its dense layers have no experts. Error
+// kBadInput when the answers are of a model with another number of layers.
+Status AddExperts(const model::ModelSpec& model, std::span<const record::RequestRecord> requests,
+                  std::span<const ToldExperts* const> told, metrics::PassReconstruction& passes, ServerPassFacts& facts);
+
+}  // namespace moecap::experiment

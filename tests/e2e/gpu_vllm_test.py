@@ -1,0 +1,110 @@
+"""tools/gpu/vllm as far as no GPU, network or vLLM is needed.  gpu_vllm_test.py MOECAP"""
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+MOECAP = sys.argv.pop(1)
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "gpu"
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(TOOLS))
+import keep_machine_code  # noqa: E402
+import make_model  # noqa: E402
+
+PTX = 1
+MACHINE_CODE = 2
+
+
+def entry(kind, architecture, payload):
+    header = struct.pack("<HHIQ", kind, 0, 64, len(payload)).ljust(28, b"\1") + struct.pack("<I", architecture)
+    return header.ljust(64, b"\2") + payload
+
+
+def fat_binary(*entries):
+    body = b"".join(entries)
+    return keep_machine_code.MAGIC + struct.pack("<HHQ", 1, 16, len(body)) + body
+
+
+class KeepMachineCode(unittest.TestCase):
+    def library(self, content):
+        file = pathlib.Path(tempfile.mkdtemp(dir=self.folder.name)) / "library.so"
+        file.write_bytes(content)
+        return file
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def test_other_chips_and_ptx_become_zeros_and_nothing_moves(self):
+        def content(old_chip, chip, ptx):
+            first = fat_binary(entry(MACHINE_CODE, 80, old_chip), entry(MACHINE_CODE, 90, chip), entry(PTX, 90, ptx))
+            return b"text" * 5 + first + b"more" * 3 + fat_binary(entry(MACHINE_CODE, 90, chip)) + b"end"
+
+        file = self.library(content(b"old chip", b"this chip", b".ptx"))
+        keep_machine_code.keep_machine_code(file, 90)
+        self.assertEqual(file.read_bytes(), content(bytes(8), b"this chip", bytes(4)))
+
+    def test_a_magic_number_that_begins_no_header_is_left_alone(self):
+        noise = keep_machine_code.MAGIC + b"\xff" * 12
+        file = self.library(noise + fat_binary(entry(MACHINE_CODE, 90, b"code")) + keep_machine_code.MAGIC)
+        before = file.read_bytes()
+        keep_machine_code.keep_machine_code(file, 90)
+        self.assertEqual(file.read_bytes(), before)
+
+    def test_a_library_without_code_for_the_chip_is_refused_and_kept(self):
+        file = self.library(fat_binary(entry(MACHINE_CODE, 80, b"old chip")))
+        before = file.read_bytes()
+        with self.assertRaisesRegex(SystemExit, "no machine code for architecture 90"):
+            keep_machine_code.keep_machine_code(file, 90)
+        self.assertEqual(file.read_bytes(), before)
+
+
+class Shapes(unittest.TestCase):
+    def test_moecap_counts_the_parameters_that_the_models_have(self):
+        for shape, parameters in (("qwen3-30b-a3b", 30532122624), ("mixtral-8x7b", 46702792704)):
+            out = subprocess.run([MOECAP, "model", TOOLS / "shapes" / shape, "--json"], capture_output=True, text=True, check=True)
+            self.assertEqual(json.loads(out.stdout)["total_params"], parameters, shape)
+
+    def test_each_shape_has_an_experiment_that_names_it(self):
+        for folder in (TOOLS / "shapes").iterdir():
+            self.assertIn(f"model: shapes/{folder.name}\n", (TOOLS / f"{folder.name}.yaml").read_text())
+
+    def test_the_tokenizer_has_one_word_for_each_id(self):
+        vocabulary = make_model.tokenizer(vocab_size=300, end_id=7)["model"]["vocab"]
+        self.assertEqual(sorted(vocabulary.values()), list(range(300)))
+        self.assertEqual(vocabulary["<end>"], 7)
+
+
+class Script(unittest.TestCase):
+    def run_script(self, *arguments, **variables):
+        return subprocess.run([TOOLS / "vllm", *arguments], capture_output=True, text=True, env={**os.environ, **variables})
+
+    def test_without_a_verb_it_says_what_it_can_do(self):
+        out = self.run_script()
+        self.assertEqual(out.returncode, 2)
+        self.assertIn("tools/gpu/vllm measure SHAPE DIR", out.stderr)
+
+    def test_an_unknown_shape_is_answered_with_the_known_ones(self):
+        out = self.run_script("measure", "gpt-5", "out")
+        self.assertEqual(out.returncode, 2)
+        self.assertIn("no shape named 'gpt-5'; there are: mixtral-8x7b qwen3-30b-a3b", out.stderr)
+
+    def test_stop_ends_a_server_and_the_children_that_it_leaves(self):
+        with tempfile.TemporaryDirectory() as state:
+            child_file = pathlib.Path(state) / "child.pid"
+            server = f"(trap '' TERM; exec sleep 1000) & echo $! > {child_file}; wait"
+            subprocess.run(["sh", "-c", f'setsid sh -c "$0" >{state}/log 2>&1 & echo $! > {state}/server.pid', server], check=True)
+            while not (child_file.exists() and child_file.read_text()):
+                time.sleep(0.01)
+            self.assertEqual(self.run_script("stop", MOECAP_GPU_DIR=state).returncode, 0)
+            status = pathlib.Path("/proc") / child_file.read_text().strip() / "status"
+            self.assertTrue(not status.exists() or "zombie" in status.read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -313,7 +313,11 @@ class Experiment::Session {
     if (system.model.MoeLayers() > 0) {
       ASSIGN_OR_RETURN(told, TellExperts(plan, unit, own, facts));
     }
-    RETURN_IF_ERROR(AddExperts(system.model, requests, told, passes, facts));
+    if (const Status joined = AddExperts(system.model, requests, told, passes, facts); !joined.ok()) {
+      facts.experts_missing = joined.error().message;
+      std::ranges::fill(told, nullptr);
+      RETURN_IF_ERROR(AddExperts(system.model, requests, told, passes, facts));
+    }
     for (record::PassRecord& pass : passes.passes)
       pass.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), unit.measurement.repeat};
     unit.records.passes = std::move(passes.passes);

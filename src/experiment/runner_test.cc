@@ -172,6 +172,15 @@ TEST_F(ExperimentTest, AServersPassesFollowFromItsTokensAndItsExpertsFromASecond
   EXPECT_THAT(cell.notes, testing::Contains(HasSubstr("the server told the experts of 100.0 % of them")));
 }
 
+TEST_F(ExperimentTest, ExpertsOfAnotherModelCostNoMeasurement) {
+  log.experts = {7, 5, 2, std::vector<uint16_t>(7 * 5 * 2, 1)};
+  const auto summary = Measure(kServerOfAModel);
+  EXPECT_TRUE(summary.complete);
+  const cap::CellSummary& cell = summary.systems[0].cells[0];
+  EXPECT_TRUE(cell.figures[FigureId::kDecodeSMbu].has_value());
+  EXPECT_THAT(cell.notes, testing::Contains(HasSubstr("experts of 5 layers")));
+}
+
 TEST_F(ExperimentTest, WithoutToldExpertsTheyAreEstimated) {
   log.tells_experts = false;
   const auto summary = Measure(kServerOfAModel);

@@ -105,8 +105,9 @@ struct DriverLog {
   // What a server says to a control question; empty: nothing but made-up tokens.
   std::function<std::string(const load::RequestSpec& request)> say;
   std::function<record::RequestError(const load::RequestSpec& request)> fail;
-  bool tells_experts = true;  // a server with a model
-  int asked_for_experts = 0;  // requests
+  bool tells_experts = true;       // a server with a model
+  routing::RoutedExperts experts;  // of each of its answers; empty: ScriptedExperts()
+  int asked_for_experts = 0;       // requests
 };
 
 // Answers each request after a queueing delay that grows with what is in flight, in fake time.
@@ -213,7 +214,8 @@ class FakeDriver final : public SystemDriver {
     if (!log_.tells_experts) return BadInput("start the server with --enable-experts");
     log_.asked_for_experts += static_cast<int>(requests.size());
     Experts experts;
-    for (size_t i = 0; i < requests.size(); ++i) experts.answers.push_back({{100, 101, 102}, ScriptedExperts(), ""});
+    for (size_t i = 0; i < requests.size(); ++i)
+      experts.answers.push_back({{100, 101, 102}, log_.experts.empty() ? ScriptedExperts() : log_.experts, ""});
     return experts;
   }
   Result<double> MeasureHeadRoom(int streams, int) override {

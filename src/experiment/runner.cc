@@ -335,10 +335,11 @@ class Experiment::Session {
       return told;
     }
     std::map<std::string, ToldExperts>& known = config_.problems ? told_[unit.measurement.system] : own;
+    std::set<std::string_view> sent;
+    for (const record::RequestRecord& request : requests) sent.insert(request.id);
     std::vector<load::RequestSpec> missing;
     for (const load::RequestSpec& spec : plan.specs()) {
-      const bool was_sent = std::ranges::find(requests, spec.id, &record::RequestRecord::id) != requests.end();
-      if (was_sent && !known.contains(spec.id)) missing.push_back(spec);
+      if (sent.contains(spec.id) && !known.contains(spec.id)) missing.push_back(spec);
     }
     if (!missing.empty()) {
       Report(unit, plan.requests(), 0, ", asking for experts");

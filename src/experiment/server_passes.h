@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "load/system_under_test.h"
 #include "metrics/pass_reconstruction.h"
 #include "model/model_spec.h"
 #include "record/pass_record.h"

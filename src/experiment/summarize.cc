@@ -52,10 +52,12 @@ const std::optional<hardware::Ceiling>& ComputeCeiling(const model::ModelSpec& m
   return is_float ? ceilings.fp32_flops_per_s : ceilings.int8_ops_per_s;
 }
 
-// A GPU is no processor, and a server computes elsewhere unless the configuration says otherwise.
+// A GPU is no processor, and a server computes elsewhere unless the configuration says otherwise. An engine in this process
+// runs here whatever it is priced as.
 bool UsesThisProcessor(const PricedSystem& system) {
   const SystemDescription& description = system.description;
-  return description.RunsHere() && description.devices.gpus.empty() && system.machine.empty();
+  if (description.in_process) return description.devices.gpus.empty();
+  return description.server_here && system.machine.empty();
 }
 
 // Of the catalogue, where the configuration names a machine.

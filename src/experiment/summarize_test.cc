@@ -185,6 +185,14 @@ TEST_F(ExperimentTest, APeakIsThatOfTheDevice) {
   EXPECT_FALSE(summary.systems[0].cells.at(0).figures[FigureId::kDecodeSMbu].has_value());
 }
 
+TEST_F(ExperimentTest, AnEngineHereHasTheCeilingsOfHereWhateverItIsPricedAs) {
+  change_manifest = [](Manifest& manifest) {
+    manifest.systems[0].machine = "h200-sxm";
+    manifest.systems[0].peaks = {4.8e12, 9.89e14, "bf16", "datasheet of h200-sxm"};
+  };
+  EXPECT_EQ(Measure(kOneEngine).systems[0].machine.peak_bandwidth_bytes_per_s, 1e6);
+}
+
 TEST_F(ExperimentTest, AnUnknownCacheIsSaidAndNotTakenForNone) {
   std::optional<double> cache;
   change_manifest = [&](Manifest& manifest) { manifest.host.last_level_cache_bytes = cache; };

@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "experiment/cell_notes.h"
 #include "experiment/gates.h"
-#include "experiment/warm_up.h"
 #include "stats/shares.h"
 #include "stats/summary.h"
 
@@ -218,11 +218,6 @@ CellWork WorkOf(const ServingSums& sums, std::span<const MeasuredFacts* const> w
   return work;
 }
 
-// Of the measurements' answers to the control question those that are not the usual one.
-struct Controls {
-  double answers = 0, unequal = 0;
-};
-
 Controls CountControls(const Measurement& measurement, const std::string& usual) {
   const std::vector<std::string>& answers = measurement.control_answers;
   const auto count = static_cast<double>(answers.size());
@@ -297,81 +292,6 @@ std::vector<metrics::LatencyFigure> PoolLatencies(std::span<const MeasuredFacts*
   return window ? metrics::DescribeServing(all, *window).latencies : std::vector<metrics::LatencyFigure>();
 }
 
-void NoteWarmUp(const Measurement& measurement, cap::CellSummary& cell) {
-  if (measurement.warmup_difference.value_or(0) <= kMostWaveDifference) return;
-  cell.notes.push_back(
-      fmt::format("the warm-up of {} ended at its limit of {} waves, the last two of which differ by {:.0f} %: the server may "
-                  "not have been "
-                  "warm; see the gate \"pause of all streams\", or give --warmup (warmup_requests)",
-                  measurement.name, measurement.warmup_waves, 100 * *measurement.warmup_difference));
-}
-
-void NoteControls(const Controls& controls, cap::CellSummary& cell) {
-  if (controls.unequal == 0) return;
-  cell.notes.push_back(fmt::format(
-      "{:.0f} of {:.0f} answers to the same question differ from the usual one, although greedy decoding was asked for: sums "
-      "that depend on the batch may tip near-ties, but a server that samples (transformers with continuous batching takes the "
-      "sampling of its first request) answers like this, too",
-      controls.unequal, controls.answers));
-}
-
-// Token counts that rest on a guess make everything per token one.
-void MarkGuessedTokens(std::span<const cap::MeasurementSummary> measurements, cap::CellSummary& cell) {
-  int64_t guessed = 0;
-  for (const cap::MeasurementSummary& measurement : measurements) {
-    for (const metrics::TokenSourceCount& source : measurement.load.token_sources) {
-      if (source.source == record::TokensSource::kChunks) guessed += source.requests;
-    }
-  }
-  if (guessed == 0) return;
-  for (const FigureId id : {FigureId::kOutputTokens, FigureId::kTimePerToken, FigureId::kTpotMean, FigureId::kTpotP50,
-                            FigureId::kTpotP90, FigureId::kTpotP99, FigureId::kItlMean, FigureId::kItlP50, FigureId::kItlP99,
-                            FigureId::kOutputRate, FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput,
-                            FigureId::kUsdPerMillionOutputAllIn, FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken})
-    cell.estimates.Add(id);
-  cell.notes.push_back(fmt::format(
-      "{} requests: the server gave no token counts, so each chunk was taken for one token; figures per token are estimates",
-      guessed));
-}
-
-double ShareOfPasses(std::span<const record::PassRecord> passes, record::Source experts) {
-  const auto count = std::ranges::count(passes, experts, &record::PassRecord::distinct_experts_source);
-  return static_cast<double>(count) / static_cast<double>(passes.size());
-}
-
-// The worst of the measurements; null where none tells.
-std::optional<double> Least(std::span<const MeasuredFacts* const> whole, std::optional<double> ServerPassFacts::*share) {
-  std::optional<double> least;
-  for (const MeasuredFacts* measured : whole) {
-    const auto& facts = measured->measurement->server_passes;
-    if (facts && (*facts).*share) least = std::min(least.value_or(1), *((*facts).*share));
-  }
-  return least;
-}
-
-// Of a server that keeps no record of its passes everything that rests on them is an estimate, and it says on what.
-void MarkReconstructed(std::span<const record::PassRecord> passes, std::span<const MeasuredFacts* const> whole,
-                       cap::CellSummary& cell) {
-  if (passes.front().source != record::Source::kEstimated) return;
-  for (const FigureId id : {FigureId::kDecodeSMbu, FigureId::kDecodeSMbuPaper, FigureId::kDecodeMbu, FigureId::kDecodeSMfu,
-                            FigureId::kDecodeSMfuPaper, FigureId::kDecodeMfu, FigureId::kPrefillSMbu, FigureId::kPrefillSMfu,
-                            FigureId::kDistinctExperts, FigureId::kKvMean, FigureId::kKvMax, FigureId::kMemory})
-    cell.estimates.Add(id);
-  std::string note = fmt::format("{} passes reconstructed from the arrival of tokens, {:.1f} % of which fit their pass",
-                                 passes.size(), 100 * Least(whole, &ServerPassFacts::fit).value_or(0));
-  if (cell.utilization.all.bytes && ShareOfPasses(passes, record::Source::kServerReported) > 0) {
-    note += fmt::format("; the server told the experts of {:.1f} % of them",
-                        100 * ShareOfPasses(passes, record::Source::kServerReported));
-    if (const auto same = Least(whole, &ServerPassFacts::same_tokens))
-      note += fmt::format(" in a second run, which gave the same tokens in {:.1f} % of the answers", 100 * *same);
-  } else if (ShareOfPasses(passes, record::Source::kEstimated) > 0) {
-    note += "; their distinct experts are estimated from the router's shape";
-    const auto& facts = whole.front()->measurement->server_passes;
-    if (facts && !facts->experts_missing.empty()) note += fmt::format(" ({})", facts->experts_missing);
-  }
-  cell.notes.push_back(std::move(note));
-}
-
 void FillPooledUtilization(const CellContext& context, std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
   if (context.system.description.model.layers.empty()) return;
   std::vector<record::PassRecord> passes;
@@ -384,27 +304,10 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
   cell.utilization = metrics::ComputeUtilization(context.system.description.model, passes, context.peaks, options);
   FillUtilization(cell.utilization, cell.figures);
   FillKv(context.system.description.model, passes, cell.figures);
-  MarkReconstructed(passes, whole, cell);
+  NoteReconstructed(passes, whole, cell);
   if (const auto mbu = cell.figures[FigureId::kDecodeMbu]; mbu && *mbu > 1) {
     cell.notes.push_back(fmt::format(
         "vanilla MBU is {:.0f} %: it counts every expert as read, and most were not; that is why S-MBU exists", 100 * *mbu));
-  }
-}
-
-void NoteMissingPasses(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
-  std::vector<std::string> said;
-  for (const MeasuredFacts* measured : whole) {
-    const auto& facts = measured->measurement->server_passes;
-    if (!facts) continue;
-    if (!facts->missing.empty() && std::ranges::count(said, facts->missing) == 0) {
-      said.push_back(facts->missing);
-      cell.notes.push_back(fmt::format("no S-MBU: {}", facts->missing));
-    }
-    for (const std::string& finding : facts->findings) {
-      if (std::ranges::count(said, finding) > 0) continue;
-      said.push_back(finding);
-      cell.notes.push_back("experts: " + finding);
-    }
   }
 }
 
@@ -466,7 +369,7 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
         "the split of the cost into input and output tokens is an estimate: clients' time to the first token stands for "
         "prefill");
   }
-  MarkGuessedTokens(cell.measurements, cell);
+  NoteGuessedTokens(cell);
   JudgeCell(context, whole, cell);
   return cell;
 }

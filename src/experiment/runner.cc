@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "experiment/expert_questions.h"
 #include "experiment/scoring.h"
 #include "experiment/warm_up.h"
 #include "hardware/probe/machine_watch.h"
@@ -115,7 +116,12 @@ std::vector<Planned> OrderOf(const Config& config) {
 class Experiment::Session {
  public:
   Session(Experiment& experiment, Results& results, const Hooks& hooks)
-      : experiment_(experiment), config_(experiment.config_), results_(results), hooks_(hooks), clock_(*experiment.clock_) {}
+      : experiment_(experiment),
+        config_(experiment.config_),
+        results_(results),
+        hooks_(hooks),
+        clock_(*experiment.clock_),
+        experts_(config_.problems.has_value()) {}
 
   Status Run() {
     if (config_.search) {
@@ -308,10 +314,12 @@ class Experiment::Session {
     facts.missing = passes.missing;
     if (!facts.missing.empty()) return {};
     facts.fit = passes.fit;
-    std::map<std::string, ToldExperts> own;
     std::vector<const ToldExperts*> told(requests.size());
     if (system.model.MoeLayers() > 0) {
-      ASSIGN_OR_RETURN(told, TellExperts(plan, unit, own, facts));
+      const ExpertQuestions::Asker asker{unit.driver, Connections(config_, system, unit.measurement.level),
+                                         hooks_.stop_requested,
+                                         [&] { Report(unit, plan.requests(), 0, ", asking for experts"); }};
+      ASSIGN_OR_RETURN(told, experts_.Tell(plan.specs(), unit.measurement, requests, asker, facts));
     }
     if (const Status joined = AddExperts(system.model, requests, told, passes, facts); !joined.ok()) {
       facts.experts_missing = joined.error().message;
@@ -322,44 +330,6 @@ class Experiment::Session {
       pass.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), unit.measurement.repeat};
     unit.records.passes = std::move(passes.passes);
     return {};
-  }
-
-  // One entry a request, null where nothing was told. Problems are asked once an experiment, generated prompts are all new and
-  // their answers are kept in `own`.
-  Result<std::vector<const ToldExperts*>> TellExperts(const MeasurementPlan& plan, const Unit& unit,
-                                                      std::map<std::string, ToldExperts>& own, ServerPassFacts& facts) {
-    const std::vector<record::RequestRecord>& requests = unit.records.requests;
-    std::vector<const ToldExperts*> told(requests.size());
-    if (unit.measurement.level.kind == record::LoadKind::kUsers) {
-      facts.experts_missing = "the prompts of a conversation depend on the answers, so they cannot be sent once more";
-      return told;
-    }
-    std::map<std::string, ToldExperts>& known = config_.problems ? told_[unit.measurement.system] : own;
-    std::set<std::string_view> sent;
-    for (const record::RequestRecord& request : requests) sent.insert(request.id);
-    std::vector<load::RequestSpec> missing;
-    for (const load::RequestSpec& spec : plan.specs()) {
-      if (sent.contains(spec.id) && !known.contains(spec.id)) missing.push_back(spec);
-    }
-    if (!missing.empty()) {
-      Report(unit, plan.requests(), 0, ", asking for experts");
-      auto asked = unit.driver.AskForExperts(missing, Connections(config_, unit.driver.description(), unit.measurement.level),
-                                             hooks_.stop_requested);
-      if (!asked.ok() && asked.error().kind == ErrorKind::kInterrupted) return Interrupted();
-      if (!asked.ok()) {
-        facts.experts_missing = asked.error().message;
-        return told;
-      }
-      facts.findings = std::move(asked->findings);
-      for (size_t i = 0; i < missing.size(); ++i) known[missing[i].id] = std::move(asked->answers[i]);
-    }
-    for (size_t i = 0; i < requests.size(); ++i) {
-      const auto found = known.find(requests[i].id);
-      if (found == known.end()) continue;
-      told[i] = &found->second;
-      if (!found->second.missing.empty()) facts.experts_missing = found->second.missing;
-    }
-    return told;
   }
 
   // Models that fit into half of the free memory together stay loaded.
@@ -426,7 +396,7 @@ class Experiment::Session {
   int measured_ = 0;
   int measurements_ = 0;  // 0: not known before, a search
   int searched_ = 0;
-  std::map<std::string, std::map<std::string, ToldExperts>> told_;  // by system and problem
+  ExpertQuestions experts_;
 };
 
 Result<Experiment> Experiment::Prepare(const Config& config, const DriverFactory& make_driver, const Clock& clock) {

@@ -1,0 +1,109 @@
+#include "experiment/cell_notes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "experiment/warm_up.h"
+
+namespace moecap::experiment {
+namespace {
+
+using cap::FigureId;
+
+double ShareOfPasses(std::span<const record::PassRecord> passes, record::Source experts) {
+  const auto count = std::ranges::count(passes, experts, &record::PassRecord::distinct_experts_source);
+  return static_cast<double>(count) / static_cast<double>(passes.size());
+}
+
+// The worst of the measurements; null where none tells.
+std::optional<double> Least(std::span<const MeasuredFacts* const> whole, std::optional<double> ServerPassFacts::*share) {
+  std::optional<double> least;
+  for (const MeasuredFacts* measured : whole) {
+    const auto& facts = measured->measurement->server_passes;
+    if (facts && (*facts).*share) least = std::min(least.value_or(1), *((*facts).*share));
+  }
+  return least;
+}
+
+}  // namespace
+
+void NoteWarmUp(const Measurement& measurement, cap::CellSummary& cell) {
+  if (measurement.warmup_difference.value_or(0) <= kMostWaveDifference) return;
+  cell.notes.push_back(
+      fmt::format("the warm-up of {} ended at its limit of {} waves, the last two of which differ by {:.0f} %: the server may "
+                  "not have been warm; see the gate \"pause of all streams\", or give --warmup (warmup_requests)",
+                  measurement.name, measurement.warmup_waves, 100 * *measurement.warmup_difference));
+}
+
+void NoteControls(const Controls& controls, cap::CellSummary& cell) {
+  if (controls.unequal == 0) return;
+  cell.notes.push_back(fmt::format(
+      "{:.0f} of {:.0f} answers to the same question differ from the usual one, although greedy decoding was asked for: sums "
+      "that depend on the batch may tip near-ties, but a server that samples (transformers with continuous batching takes the "
+      "sampling of its first request) answers like this, too",
+      controls.unequal, controls.answers));
+}
+
+void NoteGuessedTokens(cap::CellSummary& cell) {
+  int64_t guessed = 0;
+  for (const cap::MeasurementSummary& measurement : cell.measurements) {
+    for (const metrics::TokenSourceCount& source : measurement.load.token_sources) {
+      if (source.source == record::TokensSource::kChunks) guessed += source.requests;
+    }
+  }
+  if (guessed == 0) return;
+  for (const FigureId id : {FigureId::kOutputTokens, FigureId::kTimePerToken, FigureId::kTpotMean, FigureId::kTpotP50,
+                            FigureId::kTpotP90, FigureId::kTpotP99, FigureId::kItlMean, FigureId::kItlP50, FigureId::kItlP99,
+                            FigureId::kOutputRate, FigureId::kUsdPerMillionTokens, FigureId::kUsdPerMillionOutput,
+                            FigureId::kUsdPerMillionOutputAllIn, FigureId::kJoulesPerOutput, FigureId::kJoulesPerToken})
+    cell.estimates.Add(id);
+  cell.notes.push_back(fmt::format(
+      "{} requests: the server gave no token counts, so each chunk was taken for one token; figures per token are estimates",
+      guessed));
+}
+
+void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<const MeasuredFacts* const> whole,
+                       cap::CellSummary& cell) {
+  if (passes.front().source != record::Source::kEstimated) return;
+  for (const FigureId id : {FigureId::kDecodeSMbu, FigureId::kDecodeSMbuPaper, FigureId::kDecodeMbu, FigureId::kDecodeSMfu,
+                            FigureId::kDecodeSMfuPaper, FigureId::kDecodeMfu, FigureId::kPrefillSMbu, FigureId::kPrefillSMfu,
+                            FigureId::kDistinctExperts, FigureId::kKvMean, FigureId::kKvMax, FigureId::kMemory})
+    cell.estimates.Add(id);
+  std::string note = fmt::format("{} passes reconstructed from the arrival of tokens, {:.1f} % of which fit their pass",
+                                 passes.size(), 100 * Least(whole, &ServerPassFacts::fit).value_or(0));
+  if (cell.utilization.all.bytes && ShareOfPasses(passes, record::Source::kServerReported) > 0) {
+    note += fmt::format("; the server told the experts of {:.1f} % of them",
+                        100 * ShareOfPasses(passes, record::Source::kServerReported));
+    if (const auto same = Least(whole, &ServerPassFacts::same_tokens))
+      note += fmt::format(" in a second run, which gave the same tokens in {:.1f} % of the answers", 100 * *same);
+  } else if (ShareOfPasses(passes, record::Source::kEstimated) > 0) {
+    note += "; their distinct experts are estimated from the router's shape";
+    const auto& facts = whole.front()->measurement->server_passes;
+    if (facts && !facts->experts_missing.empty()) note += fmt::format(" ({})", facts->experts_missing);
+  }
+  cell.notes.push_back(std::move(note));
+}
+
+void NoteMissingPasses(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
+  std::vector<std::string> said;
+  for (const MeasuredFacts* measured : whole) {
+    const auto& facts = measured->measurement->server_passes;
+    if (!facts) continue;
+    if (!facts->missing.empty() && std::ranges::count(said, facts->missing) == 0) {
+      said.push_back(facts->missing);
+      cell.notes.push_back(fmt::format("no S-MBU: {}", facts->missing));
+    }
+    for (const std::string& finding : facts->findings) {
+      if (std::ranges::count(said, finding) > 0) continue;
+      said.push_back(finding);
+      cell.notes.push_back("experts: " + finding);
+    }
+  }
+}
+
+}  // namespace moecap::experiment

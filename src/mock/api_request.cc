@@ -299,6 +299,11 @@ void CheckContext(Reader& reader, const ApiLimits& limits) {
                   limits.max_context, wanted, prompt, wanted - prompt));
 }
 
+// An empty view may have no bytes at all, from which simdjson would copy.
+bool ParseObject(dom::parser& parser, std::string_view body, dom::object& object) {
+  return !body.empty() && parser.parse(body.data(), body.size()).get(object) == simdjson::SUCCESS;
+}
+
 }  // namespace
 
 std::optional<Route> RouteOf(Dialect dialect, std::string_view path) {
@@ -317,7 +322,7 @@ std::variant<ApiRequest, ApiError> ParseApiRequest(Dialect dialect, Route route,
   reader.request.route = route;
   reader.request.stream = path == "/generate_stream";
   dom::object object;
-  if (parser.parse(body.data(), body.size()).get(object) != simdjson::SUCCESS) {
+  if (!ParseObject(parser, body, object)) {
     reader.Fail("the body is not a JSON object");
     return *reader.error;
   }
@@ -367,7 +372,7 @@ std::variant<ApiRequest, ApiError> ParseApiRequest(Dialect dialect, Route route,
 std::optional<std::string> TextToTokenize(std::string_view body) {
   dom::parser parser;
   dom::object object;
-  if (parser.parse(body.data(), body.size()).get(object) != simdjson::SUCCESS) return std::nullopt;
+  if (!ParseObject(parser, body, object)) return std::nullopt;
   for (const char* key : {"prompt", "content", "text", "inputs"}) {
     std::string_view text;
     if (object[key].get(text) == simdjson::SUCCESS) return std::string(text);
@@ -379,7 +384,7 @@ std::optional<std::vector<int32_t>> IdsToDetokenize(std::string_view body) {
   dom::parser parser;
   dom::object object;
   dom::array list;
-  if (parser.parse(body.data(), body.size()).get(object) != simdjson::SUCCESS) return std::nullopt;
+  if (!ParseObject(parser, body, object)) return std::nullopt;
   if (object["tokens"].get(list) != simdjson::SUCCESS) return std::nullopt;
   std::vector<int32_t> ids;
   for (const dom::element entry : list) {

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/nearest_word.h"
+#include "base/real_time_priority.h"
 #include "base/rng.h"
 #include "base/testing/temp_dir.h"
 
@@ -113,6 +115,17 @@ TEST(MakeNumberedDir, TakesTheNextFreeName) {
   EXPECT_EQ(MakeNumberedDir(parent.path() / "runs", "a").value(), parent.path() / "runs/a-2");
   EXPECT_EQ(MakeNumberedDir(parent.path() / "runs", "a").value(), parent.path() / "runs/a-3");
   EXPECT_FALSE(MakeNumberedDir("/proc", "a").ok());
+}
+
+// Whether it is granted is the machine's affair.
+TEST(RealTimePriority, IsGivenBackAtTheEnd) {
+  const int before = ::sched_getscheduler(0);
+  {
+    const RealTimePriority priority;
+    const bool is_real_time = (::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) == SCHED_RR;
+    EXPECT_EQ(is_real_time, priority.granted());
+  }
+  EXPECT_EQ(::sched_getscheduler(0), before);
 }
 
 }  // namespace

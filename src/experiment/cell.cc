@@ -238,12 +238,25 @@ void AddCached(const MeasuredFacts& measured, ServingSums& sums) {
   }
 }
 
+std::optional<double> QuantileOf(const metrics::LatencyFigure& latency, double q) {
+  const auto found = std::ranges::find(latency.quantiles, q, &stats::QuantileEstimate::q);
+  return found != latency.quantiles.end() ? std::optional(found->value) : std::nullopt;
+}
+
 void FillClient(const load::LoadResult& records, const metrics::LoadFigures& load, FigureValues& figures) {
   if (records.loop_s > 0) figures[FigureId::kClientCpu] = records.cpu_s / records.loop_s;
-  if (!load.receive_delay_s) return;
-  for (const stats::QuantileEstimate& quantile : load.receive_delay_s->quantiles) {
-    if (quantile.q == 0.99) figures[FigureId::kReceiveDelay] = quantile.value;
-  }
+  if (load.receive_delay_s) figures[FigureId::kReceiveDelay] = QuantileOf(*load.receive_delay_s, 0.99);
+}
+
+// Tokens that arrive while the client is late are read at once and get one stamp of the kernel, so the gaps between them are
+// not known; their mean is.
+bool BlursGaps(const metrics::LoadFigures& load, const FigureValues& figures) {
+  const metrics::LatencyFigure* gaps = FindLatency(load.whole.latencies, "itl_s");
+  return gaps != nullptr && figures[FigureId::kReceiveDelay] > QuantileOf(*gaps, 0.5);
+}
+
+void DropGaps(FigureValues& figures) {
+  for (const FigureId id : {FigureId::kItlP50, FigureId::kItlP99}) figures[id] = std::nullopt;
 }
 
 cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const MeasuredFacts& measured) {
@@ -269,6 +282,7 @@ cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const M
   FillControls(CountControls(measurement, context.usual_answer), summary.figures);
   FillLatencies(summary.load.whole.latencies, summary.figures);
   if (!in_process) FillClient(records, summary.load, summary.figures);
+  if (BlursGaps(summary.load, summary.figures)) DropGaps(summary.figures);
   const MeasuredFacts* self[] = {&measured};
   FillAccuracy(ScoreProblems(self), summary.figures);
   metrics::Utilization utilization;
@@ -358,6 +372,12 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   NoteControls(controls, cell);
   cell.latencies = PoolLatencies(whole);
   FillLatencies(cell.latencies, cell.figures);
+  if (std::ranges::any_of(cell.measurements, [](const cap::MeasurementSummary& measurement) {
+        return BlursGaps(measurement.load, measurement.figures);
+      })) {
+    DropGaps(cell.figures);
+    NoteBlurredGaps(cell);
+  }
   cell.items = ScoreProblems(whole);
   FillAccuracy(cell.items, cell.figures);
   FillPooledUtilization(context, whole, cell);

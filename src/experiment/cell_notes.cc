@@ -49,6 +49,13 @@ void NoteControls(const Controls& controls, cap::CellSummary& cell) {
       controls.unequal, controls.answers));
 }
 
+void NoteBlurredGaps(cap::CellSummary& cell) {
+  cell.notes.push_back(fmt::format(
+      "no percentiles of ITL: the client was late by more than a median gap (receive delay p99 {:.3g} ms), so that tokens were "
+      "read together; the other latencies do not hold its delay",
+      1e3 * cell.figures[cap::FigureId::kReceiveDelay].value_or(0)));
+}
+
 void NoteGuessedTokens(cap::CellSummary& cell) {
   int64_t guessed = 0;
   for (const cap::MeasurementSummary& measurement : cell.measurements) {

@@ -17,6 +17,8 @@ struct Controls {
 void NoteWarmUp(const Measurement& measurement, cap::CellSummary& cell);
 void NoteControls(const Controls& controls, cap::CellSummary& cell);
 
+void NoteBlurredGaps(cap::CellSummary& cell);
+
 // Token counts that rest on a guess make everything per token one.
 void NoteGuessedTokens(cap::CellSummary& cell);
 

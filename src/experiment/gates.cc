@@ -57,8 +57,12 @@ std::optional<double> ShortestLatency(const std::vector<RequestRecord>& requests
   return std::min(QuantileOf(ttft_s, 0.5), QuantileOf(decode_s, 0.5));
 }
 
-double BoundOf(double least_s, const GateFacts& facts) {
-  return std::max(least_s, kMostLagShare * ShortestLatency(facts.facts.records.requests).value_or(0));
+std::optional<double> MedianE2e(const std::vector<RequestRecord>& requests) {
+  std::vector<double> e2e_s;
+  for (const RequestRecord& request : requests) {
+    if (const auto e2e = metrics::LatencyOf(request).e2e_s) e2e_s.push_back(*e2e);
+  }
+  return e2e_s.empty() ? std::nullopt : std::optional(QuantileOf(e2e_s, 0.5));
 }
 
 std::string Remedy(const GateFacts& facts) {
@@ -68,7 +72,8 @@ std::string Remedy(const GateFacts& facts) {
 }
 
 Gate PacingGate(const GateFacts& facts) {
-  Gate gate = MakeGate("pacing lag p99", BoundOf(kLeastSendLagS, facts), "s");
+  const double bound_s = kMostLagShare * ShortestLatency(facts.facts.records.requests).value_or(0);
+  Gate gate = MakeGate("pacing lag p99", std::max(kLeastSendLagS, bound_s), "s");
   if (facts.measurement.level.kind == record::LoadKind::kClients)
     return NotMeasured(gate, "a closed loop has no schedule to keep");
   if (facts.facts.records.held_back > 0) return NotMeasured(gate, "requests were held back by most_in_flight");
@@ -82,12 +87,15 @@ Gate PacingGate(const GateFacts& facts) {
 }
 
 Gate ReceiveGate(const GateFacts& facts) {
-  Gate gate = MakeGate("receive delay p99", BoundOf(kLeastReceiveDelayS, facts), "s");
+  const double bound_s = kMostLagShare * MedianE2e(facts.facts.records.requests).value_or(0);
+  Gate gate = MakeGate("receive delay p99", std::max(kLeastReceiveDelayS, bound_s), "s");
   if (facts.facts.records.receive_delay_s.empty())
     return NotMeasured(gate, "the kernel stamps no arrivals on these connections (TLS, or a proxy)");
-  return Judge(gate, QuantileOf(facts.facts.records.receive_delay_s, 0.99),
-               fmt::format("the client reads late what the kernel has, by more than {:.0f} % of what is measured: {}",
-                           100 * kMostLagShare, Remedy(facts)));
+  return Judge(
+      gate, QuantileOf(facts.facts.records.receive_delay_s, 0.99),
+      fmt::format("the client reads late what the kernel has, by more than {:.0f} % of an answer's time: latencies are the "
+                  "kernel's and do not hold it, but the next request of a client goes out as late: {}",
+                  100 * kMostLagShare, Remedy(facts)));
 }
 
 Gate CpuGate(const GateFacts& facts) {

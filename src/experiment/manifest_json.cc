@@ -57,6 +57,7 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("held_back", measurement.held_back);
   archive("client_cpu_s", measurement.cpu_s);
   archive("client_loop_s", measurement.loop_s);
+  archive("client_ran_ahead", measurement.ran_ahead);
   archive("energy_j", measurement.energy_j);
   archive("cached_tokens", measurement.cached_tokens);
   archive("warmup_waves", measurement.warmup_waves);

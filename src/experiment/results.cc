@@ -102,6 +102,7 @@ void CopyEnd(const Measurement& measurement, load::LoadResult& records) {
   records.held_back = measurement.held_back;
   records.cpu_s = measurement.cpu_s;
   records.loop_s = measurement.loop_s;
+  records.ran_ahead = measurement.ran_ahead;
 }
 
 // A file may hold more: a log that goes on, or a file of version 0.1 whose last records do not count.

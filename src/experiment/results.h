@@ -56,6 +56,7 @@ struct Measurement {
   int threads = 1;  // that drove the load: event logs
   int64_t held_back = 0;
   double cpu_s = 0, loop_s = 0;    // load::LoadResult
+  bool ran_ahead = false;          // the same: the client's threads had real-time priority
   std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
   // Prompt tokens that a server's own counter found in its prefix cache during the measurement; null = no page tells.
   std::optional<double> cached_tokens;

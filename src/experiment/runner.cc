@@ -252,6 +252,7 @@ class Experiment::Session {
     measurement.held_back = unit.records.held_back;
     measurement.cpu_s = unit.records.cpu_s;
     measurement.loop_s = unit.records.loop_s;
+    measurement.ran_ahead = unit.records.ran_ahead;
     return {};
   }
 
@@ -265,6 +266,8 @@ class Experiment::Session {
     options.most_in_flight = (config_.load.most_in_flight + measurement.threads - 1) / measurement.threads;
     options.stop_requested = hooks_.stop_requested;
     options.origin_ns = clock_.NowNs();
+    const SystemDescription& system = unit.driver.description();
+    options.ahead_of_others = !system.in_process && system.on_this_machine;
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     options.on_progress = [this, &plan, &unit, energy,
                            last_read_ns = clock_.NowNs()](const load::LoadProgress& progress) mutable {

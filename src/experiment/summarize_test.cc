@@ -233,6 +233,21 @@ TEST_F(ExperimentTest, TheMeterOfThisMachineIsNotThatOfAServer) {
   EXPECT_FALSE(cell.figures[FigureId::kJoulesPerOutput].has_value()) << "nobody said what the server runs on";
 }
 
+// The client reads 4 ms late what comes every 10 ms, then 12 ms late.
+TEST_F(ExperimentTest, WhatTheClientReadLateIsInNoLatency) {
+  constexpr const char* kServer = "systems: [{model: a.gguf, server: {url: http://h}}]\ndataset: {path: d.jsonl}\nrepeats: 2\n";
+  log.kernel_delay_ns = 4'000'000;
+  const cap::CellSummary late = Measure(kServer).systems[0].cells.at(0);
+  EXPECT_NEAR(late.figures[FigureId::kTtftMean].value(), 0.016, 1e-9);
+  EXPECT_NEAR(late.figures[FigureId::kItlP50].value(), 0.010, 1e-9);
+  log.kernel_delay_ns = 12'000'000;
+  const cap::CellSummary later = Measure(kServer).systems[0].cells.at(0);
+  EXPECT_NEAR(later.figures[FigureId::kTtftMean].value(), 0.008, 1e-9);
+  EXPECT_NEAR(later.figures[FigureId::kItlMean].value(), 0.010, 1e-9);
+  EXPECT_FALSE(later.figures[FigureId::kItlP50].has_value());
+  EXPECT_THAT(later.notes, testing::Contains(HasSubstr("no percentiles of ITL")));
+}
+
 // Two servers with machines of their own are priced as what they are, whatever this host is.
 TEST_F(ExperimentTest, CostBelongsToTheSystem) {
   change_manifest = [](Manifest& manifest) {

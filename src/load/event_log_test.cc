@@ -115,6 +115,19 @@ TEST(EventLog, KeepsEverythingThatARequestCanReport) {
   EXPECT_THAT(log->result.receive_delay_s, testing::ElementsAre(7e-7F));
 }
 
+TEST(Recorder, TokensAreStampedWhenTheKernelHadThem) {
+  Recorder recorder({"S", 1, 0}, 1'000'000'000);
+  recorder.OnSend("a", 3, 0, 1'000'000'000, 1'001'000'000);
+  recorder.OnChunk(0, {.arrival_ns = 1'010'000'000, .kernel_delay_ns = 4'000'000});
+  recorder.OnChunk(0, {.arrival_ns = 1'020'000'000});
+  // Somebody set the wall clock, by which the kernel stamps: time does not go back.
+  recorder.OnChunk(0, {.arrival_ns = 1'030'000'000, .kernel_delay_ns = 60'000'000'000});
+  recorder.OnFinish(0, {});
+  const LoadResult result = std::move(recorder).Finish();
+  EXPECT_THAT(result.requests[0].token_s,
+              testing::ElementsAre(testing::DoubleEq(0.006), testing::DoubleEq(0.02), testing::DoubleEq(0.02)));
+}
+
 TEST(EventLog, SplitsWhatOneEventCannotHold) {
   SteadyClock clock;
   auto writer = EventLogWriter::Create(TestFile(), {}, clock);

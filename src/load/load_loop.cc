@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <queue>
 #include <thread>
 #include <utility>
 
+#include "base/real_time_priority.h"
 #include "load/event_log.h"
 #include "load/recorder.h"
 
@@ -225,6 +227,7 @@ LoadResult JoinParts(std::vector<LoadResult> parts) {
     whole.held_back += part.held_back;
     whole.cpu_s += part.cpu_s;
     whole.loop_s += part.loop_s;
+    whole.ran_ahead = whole.ran_ahead && part.ran_ahead;
   }
   std::ranges::stable_sort(whole.requests, {}, &record::RequestRecord::send_s);
   return whole;
@@ -248,8 +251,14 @@ Result<LoadResult> RunLoadOnThreads(std::span<const LoadShard> shards, const Loa
     own.counters = &counters;
     own.stop_requested = [&] { return failed || (options.stop_requested && options.stop_requested()); };
     if (index > 0) own.on_progress = nullptr;
+    std::optional<RealTimePriority> priority;
+    if (options.ahead_of_others) priority.emplace();
     parts[index] = Loop(*shards[index].system, *shards[index].source, own, origin_ns, clock).Run();
-    if (!parts[index]->ok()) failed = true;
+    if (!parts[index]->ok()) {
+      failed = true;
+    } else {
+      (*parts[index])->ran_ahead = priority && priority->granted();
+    }
   };
   std::vector<std::thread> threads;
   for (size_t i = 1; i < shards.size(); ++i) threads.emplace_back(run, i);

@@ -46,8 +46,9 @@ struct LoadOptions {
   int64_t most_in_flight = 0;
   std::function<bool()> stop_requested;                  // polled between steps; may be empty
   std::function<void(const LoadProgress&)> on_progress;  // may be empty
-  EventLogWriter* events = nullptr;                      // gets everything as it happens; may be null
-  LoadCounters* counters = nullptr;                      // shared with other threads of the same load; null = this one is alone
+  bool ahead_of_others = false;      // its threads run at real-time priority, where the system lets them; LoadResult::ran_ahead
+  EventLogWriter* events = nullptr;  // gets everything as it happens; may be null
+  LoadCounters* counters = nullptr;  // shared with other threads of the same load; null = this one is alone
 };
 
 // Errors: the system's Validate, for any request of the source, before anything is sent; the system's failure. A failed or

@@ -25,6 +25,7 @@ struct LoadResult {
   int64_t held_back = 0;               // requests that waited because most_in_flight was reached
   std::vector<float> receive_delay_s;  // of each chunk, from the kernel's receive stamp to ours; empty where not offered
   double cpu_s = 0;                    // of the threads that drove the load, user and system
+  bool ran_ahead = false;              // all of those threads had real-time priority
   double loop_s = 0;                   // how long they did so, the sum over the threads
 };
 

@@ -91,7 +91,9 @@ void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
 void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
   if (events_ != nullptr) events_->OnChunk(ticket, chunk);
   record::RequestRecord& request = requests_[ticket];
-  const double arrival_s = SinceOrigin(chunk.arrival_ns);
+  // When the kernel had it, where that is known. Its wall clock may be set meanwhile: time stays ordered.
+  const double earliest_s = request.token_s.empty() ? request.send_s : request.token_s.back();
+  const double arrival_s = std::max(earliest_s, SinceOrigin(chunk.arrival_ns - std::max<int64_t>(chunk.kernel_delay_ns, 0)));
   last_event_ns_ = chunk.arrival_ns;
   if (chunk.kernel_delay_ns >= 0) receive_delay_s_.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
   if (chunk.tokens != 1 && request.chunk_tokens.empty()) request.chunk_tokens.assign(request.token_s.size(), 1);

@@ -40,7 +40,8 @@ inline model::ModelSpec SmallMoe() {
 // Prefill takes 20 ms, a decode step 10 ms; every request generates 3 tokens. One request at a time prefills.
 class ScriptedSystem final : public load::SystemUnderTest {
  public:
-  explicit ScriptedSystem(FakeClock& clock) : clock_(clock) {}
+  // Its tokens are read `kernel_delay_ns` after the kernel had them; -1 = not known.
+  ScriptedSystem(FakeClock& clock, int64_t kernel_delay_ns) : clock_(clock), kernel_delay_ns_(kernel_delay_ns) {}
   Status Validate(const load::RequestSpec& request) override {
     return request.prompt.size() > 200 ? Status(BadInput("the prompt does not fit")) : Status();
   }
@@ -67,7 +68,8 @@ class ScriptedSystem final : public load::SystemUnderTest {
     observer.OnPass(pass, start_ns);
     for (Entry entry : batch) {
       const int32_t token_id = 100 + entry.generated;
-      observer.OnChunk(entry.ticket, {.arrival_ns = clock_.NowNs(), .token_ids = {&token_id, 1}});
+      observer.OnChunk(entry.ticket,
+                       {.arrival_ns = clock_.NowNs(), .token_ids = {&token_id, 1}, .kernel_delay_ns = kernel_delay_ns_});
       if (++entry.generated == 3) {
         observer.OnFinish(entry.ticket, {record::FinishReason::kStop, 5, entry.id == "2" ? "no idea" : "#### 7", ""});
       } else {
@@ -89,6 +91,7 @@ class ScriptedSystem final : public load::SystemUnderTest {
     int generated;
   };
   FakeClock& clock_;
+  int64_t kernel_delay_ns_;
   std::deque<Entry> waiting_, running_;
 };
 
@@ -107,6 +110,7 @@ struct DriverLog {
   std::function<record::RequestError(const load::RequestSpec& request)> fail;
   bool tells_experts = true;       // a server with a model
   routing::RoutedExperts experts;  // of each of its answers; empty: ScriptedExperts()
+  int64_t kernel_delay_ns = -1;    // of a server of a known model: how late its tokens are read
   int asked_for_experts = 0;       // requests
 };
 
@@ -229,7 +233,7 @@ class FakeDriver final : public SystemDriver {
     Instance(bool engine, int threads, FakeClock& clock, DriverLog& log) : log_(log) {
       for (int i = 0; i < threads; ++i) {
         if (engine) {
-          systems_.push_back(std::make_unique<ScriptedSystem>(clock));
+          systems_.push_back(std::make_unique<ScriptedSystem>(clock, log.kernel_delay_ns));
         } else {
           systems_.push_back(std::make_unique<QueueSystem>(clock, log));
         }

@@ -2,14 +2,15 @@
 #include <cmath>
 
 #include "fuzz/fuzz.h"
-#include "system/openai/server_facts.h"
+#include "system/openai/server_counters.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moecap;
   for (const openai::ServerKind kind : {openai::ServerKind::kVllm, openai::ServerKind::kSglang,
                                         openai::ServerKind::kLlamaServer, openai::ServerKind::kUnknown}) {
-    const auto tokens = openai::CachedTokensOnPage(kind, fuzz::Text(data, size));
-    CHECK(!tokens || (std::isfinite(*tokens) && *tokens >= 0));
+    const load::ServerCounters counters = openai::CountersOnPage(kind, fuzz::Text(data, size));
+    for (const auto& count : {counters.cached_tokens, counters.generated_tokens, counters.aborted, counters.process_start_s})
+      CHECK(!count || (*count >= 0 && !std::isnan(*count)));
   }
   return 0;
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/words.h"
+
 namespace moecap::app {
 namespace {
 
@@ -15,14 +17,7 @@ struct Row {
   Make make;
 };
 
-// Quoted for a shell where it must be.
-std::string Word(const std::string& text) {
-  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+";
-  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
+std::string Folder(const LaunchOptions& o) { return o.folder.empty() ? "\"$PWD\"" : ShellWord(o.folder); }
 
 Error NoExperts(std::string_view system, std::string_view instead) {
   return BadInput(fmt::format("{} records no experts{}; leave --experts out", system, instead));
@@ -31,7 +26,7 @@ Error NoExperts(std::string_view system, std::string_view instead) {
 Result<LaunchLine> Vllm(const LaunchOptions& o) {
   LaunchLine line;
   line.command = fmt::format("VLLM_NO_USAGE_STATS=1 VLLM_SERVER_DEV_MODE=1 {}vllm serve {} --host 127.0.0.1 --port {}",
-                             o.gpus == 0 ? "VLLM_CPU_KVCACHE_SPACE=4 " : "", Word(o.model), o.port);
+                             o.gpus == 0 ? "VLLM_CPU_KVCACHE_SPACE=4 " : "", ShellWord(o.model), o.port);
   if (o.gpus > 1) line.command += fmt::format(" --tensor-parallel-size {} --enable-expert-parallel", o.gpus);
   line.command +=
       fmt::format(" --max-num-seqs {} --max-model-len {} --enable-prompt-tokens-details --enable-logging-iteration-details",
@@ -44,7 +39,7 @@ std::string SglangCommon(const LaunchOptions& o) {
   std::string common = fmt::format(
       "python -m sglang.launch_server --model-path {} --host 127.0.0.1 --port {} --max-running-requests {} --context-length {} "
       "--stream-interval 1 --enable-metrics --enable-cache-report",
-      Word(o.model), o.port, o.batch, o.context);
+      ShellWord(o.model), o.port, o.batch, o.context);
   if (o.gpus > 1) common += fmt::format(" --tp {0} --ep-size {0}", o.gpus);
   if (o.experts) {
     common +=
@@ -54,31 +49,36 @@ std::string SglangCommon(const LaunchOptions& o) {
   return common;
 }
 
+std::string RecorderFolder(const LaunchOptions& o) {
+  return o.experts ? fmt::format("SGLANG_EXPERT_DISTRIBUTION_RECORDER_DIR={} ", Folder(o)) : "";
+}
+
 Result<LaunchLine> Sglang(const LaunchOptions& o) {
-  const std::string recorder = o.experts ? "SGLANG_EXPERT_DISTRIBUTION_RECORDER_DIR=\"$PWD\" " : "";
+  const std::string recorder = RecorderFolder(o);
   if (o.gpus == 0) return LaunchLine{recorder + "SGLANG_USE_CPU_ENGINE=1 " + SglangCommon(o) + " --device cpu", "", ""};
   return LaunchLine{recorder + SglangCommon(o), "", ""};
 }
 
 Result<LaunchLine> KTransformers(const LaunchOptions& o) {
   if (o.gpus == 0) return BadInput("ktransformers needs a GPU for what is no expert; give --gpus 1 or more");
-  const std::string recorder = o.experts ? "SGLANG_EXPERT_DISTRIBUTION_RECORDER_DIR=\"$PWD\" " : "";
+  const std::string recorder = RecorderFolder(o);
   return LaunchLine{recorder + SglangCommon(o) +
-                        " --kt-method BF16 --kt-weight-path WEIGHTS --kt-cpuinfer \"$(nproc)\" --kt-num-gpu-experts 0 "
-                        "--kt-max-deferred-experts-per-token 0",
+                        fmt::format(" --kt-method BF16 --kt-weight-path WEIGHTS --kt-cpuinfer {} --kt-num-gpu-experts 0 "
+                                    "--kt-max-deferred-experts-per-token 0",
+                                    o.cpus == 0 ? "\"$(nproc)\"" : std::to_string(o.cpus)),
                     "", ""};
 }
 
 Result<LaunchLine> LlamaServer(const LaunchOptions& o) {
   if (o.experts) return NoExperts("llama-server", "; the same file as an embedded system (`model:`) has them");
-  return LaunchLine{fmt::format("llama-server -m {} --host 127.0.0.1 --port {} -np {} -c {} -ngl {} --metrics", Word(o.model),
-                                o.port, o.batch, int64_t{o.batch} * o.context, o.gpus == 0 ? 0 : 99),
+  return LaunchLine{fmt::format("llama-server -m {} --host 127.0.0.1 --port {} -np {} -c {} -ngl {} --metrics",
+                                ShellWord(o.model), o.port, o.batch, int64_t{o.batch} * o.context, o.gpus == 0 ? 0 : 99),
                     "", ""};
 }
 
 Result<LaunchLine> Transformers(const LaunchOptions& o) {
   if (o.experts) return NoExperts("transformers serve", " by itself: it takes a launcher that hooks its routers");
-  std::string command = fmt::format("transformers serve {} --host 127.0.0.1 --port {} --device {}", Word(o.model), o.port,
+  std::string command = fmt::format("transformers serve {} --host 127.0.0.1 --port {} --device {}", ShellWord(o.model), o.port,
                                     o.gpus == 0 ? "cpu" : "cuda");
   // Its pages of 32 tokens hold every context.
   if (o.batch > 1) {
@@ -97,8 +97,9 @@ Result<LaunchLine> TensorRtLlm(const LaunchOptions& o) {
       "kv_cache_config: {enable_block_reuse: false}\n";
   line.command = fmt::format(
       "{}trtllm-serve {} --host 127.0.0.1 --port {} --tp_size {} --ep_size {} --max_batch_size {} --max_seq_len {} --config {}",
-      o.experts ? "EXPERT_STATISTIC_ITER_RANGE=0-1000 EXPERT_STATISTIC_PATH=\"$PWD\" " : "", Word(o.model), o.port, o.gpus,
-      o.gpus, o.batch, o.context, line.file_name);
+      o.experts ? fmt::format("EXPERT_STATISTIC_ITER_RANGE=0-1000 EXPERT_STATISTIC_PATH={} ", Folder(o)) : "",
+      ShellWord(o.model), o.port, o.gpus, o.gpus, o.batch, o.context,
+      o.folder.empty() ? line.file_name : ShellWord(o.folder + "/" + line.file_name));
   return line;
 }
 
@@ -106,9 +107,9 @@ Result<LaunchLine> MoeInfinity(const LaunchOptions& o) {
   if (o.experts) return NoExperts("moe-infinity", " over HTTP");
   if (o.gpus == 0) return BadInput("moe-infinity needs a GPU; give --gpus 1");
   return LaunchLine{
-      fmt::format("python -m moe_infinity.entrypoints.openai.api_server --model {} --offload-dir \"$PWD/offload\" "
-                  "--device-memory-ratio 0.75 --port {}",
-                  Word(o.model), o.port),
+      fmt::format("python -m moe_infinity.entrypoints.openai.api_server --model {} --offload-dir {} --device-memory-ratio 0.75 "
+                  "--port {}",
+                  ShellWord(o.model), o.offload_folder.empty() ? "\"$PWD/offload\"" : ShellWord(o.offload_folder), o.port),
       "", ""};
 }
 
@@ -124,7 +125,7 @@ Result<LaunchLine> Tgi(const LaunchOptions& o) {
   if (o.experts) return NoExperts("tgi", "");
   return LaunchLine{fmt::format("text-generation-launcher --model-id {} --hostname 127.0.0.1 --port {} --num-shard {} "
                                 "--max-concurrent-requests {} --max-total-tokens {}",
-                                Word(o.model), o.port, std::max(1, o.gpus), o.batch, o.context),
+                                ShellWord(o.model), o.port, std::max(1, o.gpus), o.batch, o.context),
                     "", ""};
 }
 
@@ -133,7 +134,7 @@ Result<LaunchLine> Lmdeploy(const LaunchOptions& o) {
   return LaunchLine{
       fmt::format("lmdeploy serve api_server {} --backend pytorch --server-name 127.0.0.1 --server-port {} --tp {} "
                   "--max-batch-size {} --session-len {}{}",
-                  Word(o.model), o.port, o.gpus, o.batch, o.context,
+                  ShellWord(o.model), o.port, o.gpus, o.batch, o.context,
                   o.experts ? " --enable-return-routed-experts --distributed-executor-backend mp" : ""),
       "", ""};
 }
@@ -142,7 +143,7 @@ Result<LaunchLine> Fastllm(const LaunchOptions& o) {
   if (o.experts) return NoExperts("fastllm", "");
   const char* device = o.gpus == 0 ? "cpu" : "cuda";
   return LaunchLine{fmt::format("ftllm server {} --host 127.0.0.1 --port {} --device {} --moe_device {} --max_batch {}",
-                                Word(o.model), o.port, device, device, o.batch),
+                                ShellWord(o.model), o.port, device, device, o.batch),
                     "", ""};
 }
 
@@ -150,7 +151,7 @@ Result<LaunchLine> LlamaCppPython(const LaunchOptions& o) {
   if (o.experts) return NoExperts("llama-cpp-python", "; the same file as an embedded system (`model:`) has them");
   return LaunchLine{fmt::format("python -m llama_cpp.server --model {} --host 127.0.0.1 --port {} --n_ctx {} --n_gpu_layers {} "
                                 "--interrupt_requests false",
-                                Word(o.model), o.port, o.context, o.gpus == 0 ? 0 : -1),
+                                ShellWord(o.model), o.port, o.context, o.gpus == 0 ? 0 : -1),
                     "", ""};
 }
 

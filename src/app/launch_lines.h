@@ -18,6 +18,9 @@ struct LaunchOptions {
   int batch = 64;        // most requests at once
   int context = 8192;    // tokens of prompt and answer
   bool experts = false;  // with what records expert ids; it costs time
+  // Where files of the line are, and what a system keeps on disk; "" = a shell's working directory.
+  std::string folder, offload_folder;
+  int cpus = 0;  // of this machine; 0 = a shell counts them
 };
 
 struct LaunchSystem {
@@ -30,10 +33,11 @@ struct LaunchSystem {
 
 std::span<const LaunchSystem> LaunchSystems();
 
-// A line for a shell, and what must be written into a file before it, if anything.
+// A line for a shell, and what must be written into a file before it, if anything. With both folders and the CPUs given it
+// holds nothing but words and leading variables (base/words.h).
 struct LaunchLine {
   std::string command;
-  std::string file_name, file_text;  // both "" = no file is needed
+  std::string file_name, file_text;  // in the folder; both "" = no file is needed
 };
 
 // Error: kBadInput for an unknown name, for a system that does not run on the processor, or records no experts.

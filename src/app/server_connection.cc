@@ -194,7 +194,8 @@ constexpr int64_t kQuestionLimitNs = 120'000'000'000;  // a first request may ta
 
 void SeekVocabulary(ServerConnection& connection, openai::ServerControl& control) {
   const openai::RequestProfile& profile = connection.options.profile;
-  connection.vocabulary = FindVocabulary(connection.facts, profile.model, TokenizerOf(control, profile.server));
+  connection.vocabulary =
+      FindVocabulary(connection.facts, profile.model, connection.served, TokenizerOf(control, profile.server));
   connection.vocabulary_was_sought = true;
 }
 
@@ -208,7 +209,7 @@ Status InspectServer(ServerConnection& connection, Inspection inspection, const 
   ASSIGN_OR_RETURN(const auto client, net::HttpClient::Create(std::move(asking), clock));
   openai::ServerIdentity identity = connection.identity;
   ASSIGN_OR_RETURN(connection.facts, openai::ReadServerFacts(*client, identity, profile.version, connection.connect_limit_ns));
-  connection.context_tokens = FindContext(connection.facts, profile.model);
+  connection.context_tokens = FindContext(connection.facts, profile.model, connection.served);
   connection.capabilities = openai::CapabilitiesOnPages(profile.server, connection.facts);
   const bool openai = profile.api == openai::Api::kCompletions || profile.api == openai::Api::kChat;
   const bool learns = openai && openai::AsksForFields(profile.server);

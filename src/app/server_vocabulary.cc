@@ -81,20 +81,20 @@ std::optional<experiment::Vocabulary> OfTokenizer(const TokenizeText& tokenize) 
 }  // namespace
 
 std::optional<experiment::Vocabulary> FindVocabulary(const openai::ServerFacts& facts, const std::string& model_name,
-                                                     const TokenizeText& tokenize) {
+                                                     const std::string& served, const TokenizeText& tokenize) {
   if (facts.vocabulary) return experiment::Vocabulary{*facts.vocabulary, {}, facts.vocabulary_page};
-  for (const std::string& path : {facts.model_path, model_name}) {
+  for (const std::string& path : {facts.model_path, model_name, served}) {
     if (auto found = AtPath(path)) return found;
   }
-  for (const std::string& name : {model_name, facts.model_path}) {
+  for (const std::string& name : {served, model_name, facts.model_path}) {
     if (auto found = OfCatalogue(name)) return found;
   }
   return OfTokenizer(tokenize);
 }
 
-std::optional<int64_t> FindContext(const openai::ServerFacts& facts, const std::string& model_name) {
+std::optional<int64_t> FindContext(const openai::ServerFacts& facts, const std::string& model_name, const std::string& served) {
   if (facts.context_tokens) return facts.context_tokens;
-  for (const std::string& path : {facts.model_path, model_name}) {
+  for (const std::string& path : {facts.model_path, model_name, served}) {
     if (const auto tokens = NumberIn(ConfigAt(path), "max_position_embeddings")) return tokens;
     std::error_code error;
     if (!path.ends_with(".gguf") || !fs::path(path).is_absolute() || !fs::exists(path, error)) continue;

@@ -16,13 +16,13 @@ namespace moecap::app {
 using TokenizeText = std::function<Result<std::vector<int32_t>>(const std::string& text)>;
 
 // In this order: what the server's page says; the configuration of the model at the path that it names, where that is a path of
-// this machine, too; the catalogue's model of the name it is served under; the ids that its tokenizer makes of common words.
-// Null when nothing tells.
+// this machine, too; the model that the user says it serves (`served`: a path or an id of the catalogue; "" = not said); the
+// catalogue's model of the name it is served under; the ids that its tokenizer makes of common words. Null when nothing tells.
 std::optional<experiment::Vocabulary> FindVocabulary(const openai::ServerFacts& facts, const std::string& model_name,
-                                                     const TokenizeText& tokenize);
+                                                     const std::string& served, const TokenizeText& tokenize);
 
 // Tokens that a prompt and its answer may have together: as the server's page says, else as the configuration of the model at
-// the path that it names. Null when nothing tells.
-std::optional<int64_t> FindContext(const openai::ServerFacts& facts, const std::string& model_name);
+// the path that it names, or at that of `served`. Null when nothing tells.
+std::optional<int64_t> FindContext(const openai::ServerFacts& facts, const std::string& model_name, const std::string& served);
 
 }  // namespace moecap::app

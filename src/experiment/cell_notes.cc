@@ -81,18 +81,22 @@ void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<con
                             FigureId::kDecodeSMfuPaper, FigureId::kDecodeMfu, FigureId::kPrefillSMbu, FigureId::kPrefillSMfu,
                             FigureId::kDistinctExperts, FigureId::kKvMean, FigureId::kKvMax, FigureId::kMemory})
     cell.estimates.Add(id);
+  const auto& facts = whole.front()->measurement->server_passes;
   std::string note = fmt::format("{} passes reconstructed from the arrival of tokens, {:.1f} % of which fit their pass",
                                  passes.size(), 100 * Least(whole, &ServerPassFacts::fit).value_or(0));
   if (cell.utilization.all.bytes && ShareOfPasses(passes, record::Source::kServerReported) > 0) {
     note += fmt::format("; the server told the experts of {:.1f} % of them",
                         100 * ShareOfPasses(passes, record::Source::kServerReported));
-    if (const auto same = Least(whole, &ServerPassFacts::same_tokens))
-      note += fmt::format(" in a second run, which gave the same tokens in {:.1f} % of the answers", 100 * *same);
+    if (const auto same = Least(whole, &ServerPassFacts::same_tokens)) {
+      const std::string of = facts && !facts->capture_flags.empty() ? " of a server started with " + facts->capture_flags : "";
+      note += fmt::format(" in a second run{}, which gave the same tokens in {:.1f} % of the answers", of, 100 * *same);
+    }
   } else if (ShareOfPasses(passes, record::Source::kEstimated) > 0) {
     note += "; their distinct experts are estimated from the router's shape";
-    const auto& facts = whole.front()->measurement->server_passes;
     if (facts && !facts->experts_missing.empty()) note += fmt::format(" ({})", facts->experts_missing);
   }
+  if (facts && facts->most_tokens)
+    note += fmt::format("; a pass takes at most {} tokens ({})", *facts->most_tokens, facts->most_tokens_source);
   cell.notes.push_back(std::move(note));
 }
 

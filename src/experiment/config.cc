@@ -120,9 +120,24 @@ std::string ServedModel(YamlMap& map, const fs::path& base_dir) {
   return fs::exists(path, none) ? path.string() : *model;
 }
 
+// `server` and `launch` of a system, or of the whole configuration; one of them is there.
+void ReadServerKeys(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, SystemConfig& system) {
+  const YamlNode* server = map.Child("server");
+  if (const YamlNode* launch = map.Child("launch")) system.launch = ReadLaunch(*launch, base_dir, errors);
+  system.server = server != nullptr ? ReadServer(*server, base_dir, !system.launch, errors) : ServerConfig();
+  system.served = ServedModel(map, base_dir);
+  if (!system.launch || !system.launch->system.empty() || !system.server->urls.empty()) return;
+  const std::string port = PortIn(system.launch->command);
+  if (port.empty())
+    map.Complain("launch",
+                 "where the server listens is not known; write --port {port} into its command, or give server: {url: URL}");
+}
+
 std::string DefaultName(const SystemConfig& system) {
   if (!system.server) return system.weights.value_or(system.model.stem().string());
   if (!system.server->model.empty()) return system.server->model;
+  if (system.launch && !system.launch->system.empty()) return system.launch->system;
+  if (system.launch && !system.launch->command.empty()) return fs::path(system.launch->command.front()).filename().string();
   return system.server->urls.empty() ? "server" : system.server->urls.front();
 }
 
@@ -130,9 +145,8 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   YamlMap map(node, "a system", errors);
   SystemConfig system;
   system.machine = defaults.machine;
-  if (const YamlNode* server = map.Child("server")) {
-    system.server = ReadServer(*server, base_dir, errors);
-    system.served = ServedModel(map, base_dir);
+  if (map.Child("server") != nullptr || map.Child("launch") != nullptr) {
+    ReadServerKeys(map, base_dir, errors, system);
     RefuseEngineKeys(map, {"weights", "threads", "device", "gpu_layers"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
@@ -152,13 +166,13 @@ void ReadSystems(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, Con
   const int threads = static_cast<int>(map.Integer("threads", 1, kMostThreads).value_or(0));
   config.client_threads = static_cast<int>(map.Integer("client_threads", 1, 1024).value_or(1));
   const YamlNode* systems = map.Child("systems");
-  const YamlNode* server = map.Child("server");
-  if (server != nullptr) {
-    if (systems != nullptr) map.Complain("server", "give one of \"server\" and \"systems\"");
+  config.launch_together = map.Boolean("launch_together").value_or(false);
+  if (map.Child("server") != nullptr || map.Child("launch") != nullptr) {
+    const char* key = map.Child("server") != nullptr ? "server" : "launch";
+    if (systems != nullptr) map.Complain(key, fmt::format("give one of \"{}\" and \"systems\"", key));
     SystemConfig system;
     system.machine = defaults.machine;
-    system.server = ReadServer(*server, base_dir, errors);
-    system.served = ServedModel(map, base_dir);
+    ReadServerKeys(map, base_dir, errors, system);
     system.name = DefaultName(system);
     config.systems.push_back(std::move(system));
     if (threads > 0) config.client_threads = threads;
@@ -280,6 +294,11 @@ Config ReadTop(const YamlNode& root, const fs::path& base_dir, YamlErrors& error
 }
 
 }  // namespace
+
+bool MeasuresInTurn(const Config& config) {
+  return !config.launch_together && config.systems.size() > 1 &&
+         std::ranges::any_of(config.systems, [](const SystemConfig& system) { return system.launch.has_value(); });
+}
 
 std::string_view ScoringName(Scoring scoring) { return kScorings[static_cast<size_t>(scoring)].second; }
 

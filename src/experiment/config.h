@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "cap/scenario.h"
 #include "cost/machine.h"
+#include "experiment/launch_config.h"
 #include "experiment/server_config.h"
 #include "load/slo_search.h"
 #include "metrics/latency.h"
@@ -34,13 +35,14 @@ struct MachineConfig {
 // What the embedded engine computes on: the processor alone, GPUs or an error, GPUs where one works.
 enum class Device : uint8_t { kCpu, kGpu, kAuto };
 
-// Either an embedded engine (`model`) or a server.
+// Either an embedded engine (`model`) or a server, which this program may start itself.
 struct SystemConfig {
   std::string name;
   std::filesystem::path model;         // GGUF; empty with `server`
   std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
   int threads = 0;                     // of the engine; 0 = every CPU that this process may use and others leave free
   std::optional<ServerConfig> server;
+  std::optional<LaunchConfig> launch;  // only with `server`
   std::string
       served;  // what the server runs: a file, a folder or an id of the catalogue; empty = as it tells itself, if at all
   Device device = Device::kCpu;
@@ -105,8 +107,10 @@ struct Config {
   std::optional<double> drain_s;     // for what is in flight then; null = until it has ended
   double most_error_share = 0.5;     // above it a measurement is given up
   Deadlines deadlines;
-  int client_threads = 1;           // that drive a server
-  bool flush_cache = false;         // empty a server's prefix cache before each measurement
+  int client_threads = 1;    // that drive a server
+  bool flush_cache = false;  // empty a server's prefix cache before each measurement
+  // Launched servers all run from the beginning to the end. False: one at a time, and nothing else of this machine beside it.
+  bool launch_together = false;
   int64_t max_output_tokens = 256;  // of problems
   int context_tokens = 512;         // of the embedded engine, per request: prompt and output
   int batch_tokens = 512;           // of the embedded engine, prompt tokens in one pass at most
@@ -119,6 +123,9 @@ struct Config {
   std::string text;                // the YAML it was read from, ...
   std::filesystem::path base_dir;  // ... and the folder that paths in it are relative to, absolute
 };
+
+// Whether systems are measured in turn, one system's levels after another, because a launched server has the machine to itself.
+bool MeasuresInTurn(const Config& config);
 
 // Paths in `text` are relative to `base_dir`, except results_dir, which is relative to the working directory. Errors: kBadInput
 // with `file`, line, key and the nearest valid key, the accepted values or the remedy.

@@ -13,8 +13,10 @@
 
 #include "base/result.h"
 #include "experiment/config.h"
+#include "experiment/launch_facts.h"
 #include "experiment/server_passes.h"
 #include "hardware/energy_reading.h"
+#include "load/server_counters.h"
 #include "load/system_under_test.h"
 #include "metrics/pass_reconstruction.h"
 #include "model/model_spec.h"
@@ -68,7 +70,9 @@ struct SystemDescription {
 };
 
 struct StartOptions {
-  int connections = 1;            // requests in flight that are expected: KV slots of an engine, connections opened to a server
+  // Requests in flight that are expected: KV slots of an engine, connections opened to a server. 0: none is opened, and a
+  // launched server need not run.
+  int connections = 1;
   int threads = 1;                // that drive it; an engine in this process has one
   bool keep_text = false;         // answers are wanted as text
   std::string request_id_prefix;  // of the x-request-id that a server gets
@@ -92,10 +96,16 @@ class SystemDriver {
   virtual ~SystemDriver() = default;
   virtual const SystemDescription& description() const = 0;
 
-  // Loads the model if it is not loaded. At most one instance at a time. Error: kFailed, kBadInput with a remedy.
+  // Loads the model, or starts the server, if that is not done. At most one instance at a time. Error: kFailed, kBadInput with
+  // a remedy.
   virtual Result<std::unique_ptr<SystemInstance>> Start(const StartOptions& options) = 0;
-  // Frees the model until the next Start.
+  // Frees the model, or ends the server that this program started, until the next Start.
   virtual void Unload() {}
+
+  // How this program started the server; null when it did not.
+  virtual const LaunchFacts* launch() const { return nullptr; }
+  // How a launched server that ended by itself did, with the end of its log; "" = it did not.
+  virtual std::string WhyItEnded() { return ""; }
 
   virtual bool TakesTokenIds() const = 0;
   // Null = not known. May ask a server.
@@ -109,8 +119,13 @@ class SystemDriver {
   virtual Result<int64_t> CountTokens(const std::string& text);
   // Error: kBadInput when it has no interface for it.
   virtual Status FlushPrefixCache();
-  // How a server's passes follow from the arrival of its tokens; null = they do not.
-  virtual std::optional<metrics::PassRule> Passes() const { return std::nullopt; }
+  // How a server's passes follow from the arrival of its tokens, and where its limit was found; null = they do not.
+  struct Passes {
+    metrics::PassRule rule;
+    std::string limit_source;       // of rule.most_tokens: "--max-num-batched-tokens"; "" = none is known
+    bool limit_is_assumed = false;  // what such servers do by themselves
+  };
+  virtual std::optional<Passes> PassesOf() const { return std::nullopt; }
   // Sends the requests once more, `concurrency` at a time, for the experts that each token of their answers used. One entry a
   // request. `stop` may be empty. Error: kBadInput with the remedy when the server does not tell them; kInterrupted.
   struct Experts {
@@ -119,9 +134,14 @@ class SystemDriver {
   };
   virtual Result<Experts> AskForExperts(std::span<const load::RequestSpec> requests, int concurrency,
                                         const std::function<bool()>& stop);
+  // The words that make a launched server tell them and that the timed one lacks: it is started anew with them, so they are
+  // asked for after all that is timed. "" = the server as it runs is asked.
+  virtual std::string CaptureFlags() const { return ""; }
 
-  // Prompt tokens that a server took from its prefix cache since it was started, for whomever; null = no page tells.
-  virtual std::optional<double> CachedTokensSoFar() { return std::nullopt; }
+  // What a server counted since it was started, for whomever, when its counters have come to rest; null = no page tells.
+  virtual std::optional<load::ServerCounters> CountersSoFar() { return std::nullopt; }
+  // How a server is no longer the one that was met first: another model, its end; "" = nothing shows it.
+  virtual std::string WhatChanged() { return ""; }
   // What this machine does, with so many streams and threads, against a server that does nothing: tokens a second. Starts that
   // server and ends it. Error: kFailed; kBadInput for a system in this process.
   virtual Result<double> MeasureHeadRoom(int streams, int threads);

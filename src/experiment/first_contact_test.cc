@@ -134,8 +134,66 @@ TEST_F(FirstContact, NoQuestionWithoutAWarmUpOrGreedyDecoding) {
   EXPECT_EQ(Summarize(*none)->systems.at(0).cells.at(0).figures[FigureId::kUnequalShare], std::nullopt);
 }
 
+// Two readings of a server's own counters around a measurement of 8 requests with 16 tokens in and 4 out.
+std::deque<load::ServerCounters> Readings(double cached, double prompt, double generated, double finished) {
+  load::ServerCounters before{1000, 1000, 1000, 1000, 0, 1.7e9}, after = before;
+  *after.cached_tokens += cached;
+  *after.prompt_tokens += prompt;
+  *after.generated_tokens += generated;
+  *after.finished += finished;
+  return {before, after};
+}
+
+TEST_F(FirstContact, WhatTheServerCountsIsHeldAgainstTheClient) {
+  log.counters = Readings(0, 128, 32, 8);
+  const auto same = Measure(kSmall);
+  ASSERT_TRUE(same.ok()) << same.error().message;
+  EXPECT_EQ(same->manifest().measurements.at(0).server_counters->generated_tokens, 32);
+  EXPECT_EQ(GateOf(*same, "counts of client and server").state, metrics::Gate::State::kPassed);
+  EXPECT_EQ(GateOf(*same, "one server throughout").state, metrics::Gate::State::kPassed);
+}
+
+TEST_F(FirstContact, OthersTrafficTripsAGate) {
+  log.counters = Readings(0, 128, 48, 9);
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  const metrics::Gate gate = GateOf(*results, "counts of client and server");
+  EXPECT_TRUE(gate.tripped());
+  EXPECT_NEAR(*gate.value, 16.0 / 48, 1e-9) << "the worst of the three";
+  EXPECT_THAT(gate.explanation, AllOf(HasSubstr("48 generated tokens, this client 32"), HasSubstr("others may use")));
+}
+
+TEST_F(FirstContact, WithoutMetricsTheFlagIsNamed) {
+  log.capabilities = {{"metrics", "no", "", "start it with --enable-metrics"}};
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  const metrics::Gate gate = GateOf(*results, "counts of client and server");
+  EXPECT_EQ(gate.state, metrics::Gate::State::kNotMeasured);
+  EXPECT_THAT(gate.explanation, HasSubstr("--enable-metrics"));
+}
+
+TEST_F(FirstContact, ARestartOnTheWayVoidsTheMeasurement) {
+  log.counters = Readings(0, 128, 32, 8);
+  log.counters.back().process_start_s = 1.8e9;
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  const metrics::Gate gate = GateOf(*results, "one server throughout");
+  EXPECT_TRUE(gate.tripped());
+  EXPECT_THAT(gate.explanation, HasSubstr("start of its process"));
+  EXPECT_EQ(results->manifest().measurements.at(0).cached_tokens, std::nullopt) << "of two counters";
+  EXPECT_EQ(GateOf(*results, "counts of client and server").state, metrics::Gate::State::kNotMeasured);
+  EXPECT_FALSE(Summarize(*results)->systems.at(0).cells.at(0).IsValid());
+}
+
+TEST_F(FirstContact, AnotherModelOnTheWayVoidsTheMeasurement) {
+  log.change = "it serves \"b\" now, and served \"a\" before";
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_TRUE(GateOf(*results, "one server throughout").tripped());
+}
+
 TEST_F(FirstContact, TheServersOwnCounterTellsWhatCameFromTheCache) {
-  log.cached_tokens = {1000, 1020};
+  log.counters = Readings(20, 128, 32, 8);
   const auto clean = Measure(kSmall);
   ASSERT_TRUE(clean.ok()) << clean.error().message;
   EXPECT_EQ(clean->manifest().measurements.at(0).cached_tokens, 20);
@@ -145,7 +203,7 @@ TEST_F(FirstContact, TheServersOwnCounterTellsWhatCameFromTheCache) {
 }
 
 TEST_F(FirstContact, ACounterThatRoseTripsTheGate) {
-  log.cached_tokens = {1000, 1120};
+  log.counters = Readings(120, 128, 32, 8);
   const auto results = Measure(kSmall);
   ASSERT_TRUE(results.ok()) << results.error().message;
   const metrics::Gate gate = GateOf(*results, "cached more than planned");

@@ -1,6 +1,7 @@
 #include "experiment/gates.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "load/quirks.h"
 #include "metrics/quiet_gates.h"
 #include "metrics/shared_pause.h"
 #include "stats/summary.h"
@@ -32,6 +34,7 @@ constexpr double kMostCpuShare = 0.7;
 constexpr double kLeastAchievedShare = 0.99;
 constexpr double kLeastHeadRoom = 5;
 constexpr double kMostErrorShare = 0.01;
+constexpr double kMostCountDifference = 0.05;
 // Remedies name the key of a configuration and, where there is one, the flag of `moecap load`.
 constexpr const char* kMoreThreads = "more client threads (client_threads, --threads)";
 
@@ -218,6 +221,79 @@ Gate CacheGate(const GateFacts& facts, const PlannedRequests& requests) {
                                                          RemedyOf(facts.system.description, "cached tokens"));
 }
 
+// What this client saw of a counter, and what the server counted of it.
+struct Reconciled {
+  const char* what;
+  double client = 0;
+  std::optional<double> server;
+};
+
+double Difference(const Reconciled& pair) {
+  return std::abs(*pair.server - pair.client) / std::max({*pair.server, pair.client, 1.0});
+}
+
+// Each side's sum over the measurement. Counts of answers that were guessed from chunks are compared with nothing.
+Gate ReconciledGate(const GateFacts& facts) {
+  Gate gate = MakeGate("counts of client and server", kMostCountDifference, "share");
+  const auto& counters = facts.measurement.server_counters;
+  if (!facts.measurement.server_change.empty()) return NotMeasured(gate, "the server was not the same one throughout");
+  if (!counters) {
+    return NotMeasured(gate, "the server has no /metrics with its own counts" + RemedyOf(facts.system.description, "metrics"));
+  }
+  Reconciled prompt{"prompt tokens", 0, counters->prompt_tokens}, generated{"generated tokens", 0, counters->generated_tokens},
+      finished{"finished requests", 0, counters->finished};
+  for (const RequestRecord& request : facts.facts.records.requests) {
+    if (request.error_kind == record::RequestError::kNotIssued) continue;
+    if (!request.ok())
+      return NotMeasured(gate, "some requests failed or were given up, and how far the server had come is not told");
+    prompt.client += static_cast<double>(request.input_tokens);
+    generated.client += static_cast<double>(request.output_tokens);
+    finished.client += 1;
+    if (request.input_tokens == 0) prompt.server.reset();
+    if (request.tokens_source == record::TokensSource::kChunks) generated.server.reset();
+  }
+  const Reconciled* worst = nullptr;
+  for (const Reconciled* pair : {&prompt, &generated, &finished}) {
+    if (pair->server && (worst == nullptr || Difference(*pair) > Difference(*worst))) worst = pair;
+  }
+  if (worst == nullptr) return NotMeasured(gate, "the server's /metrics count nothing that this client counts, too");
+  return Judge(
+      gate, Difference(*worst),
+      fmt::format("the server counted {:.0f} {}, this client {:.0f}: others may use the server, or one side counts wrongly; "
+                  "see that nobody else sends requests, and measure again",
+                  *worst->server, worst->what, worst->client));
+}
+
+// Whether nobody listened at the server's address for a while: a connection was refused, and later ones were served.
+bool WasAway(const std::vector<RequestRecord>& requests) {
+  std::optional<double> refused_s;
+  for (const RequestRecord& request : requests) {
+    if (request.error_kind != record::RequestError::kConnectRefused) continue;
+    refused_s = std::min(refused_s.value_or(request.send_s), request.send_s);
+  }
+  return refused_s && std::ranges::any_of(requests, [&](const RequestRecord& r) { return r.ok() && r.send_s > *refused_s; });
+}
+
+// Figures of two servers, or of one that had to start over, are nobody's.
+Gate SameServerGate(const GateFacts& facts) {
+  Gate gate = MakeGate("one server throughout", 0, "changes");
+  const std::vector<RequestRecord>& requests = facts.facts.records.requests;
+  if (requests.empty()) return NotMeasured(gate, "nothing was sent");
+  std::vector<std::string> changes;
+  if (!facts.measurement.server_change.empty()) changes.push_back(facts.measurement.server_change);
+  for (const RequestRecord& request : requests) {
+    const auto other = std::ranges::find_if(request.quirks,
+                                            [](const std::string& quirk) { return quirk.starts_with(load::kOtherModelQuirk); });
+    if (other == request.quirks.end()) continue;
+    changes.push_back(*other);
+    break;
+  }
+  if (changes.empty() && WasAway(requests)) changes.emplace_back("for a while it refused connections, and then answered again");
+  return Judge(
+      gate, static_cast<double>(changes.size()),
+      fmt::format("the server changed during the measurement: {}; measure again when it stays up", fmt::join(changes, "; ")));
+}
+
 Gate CountingGate(const GateFacts& facts) {
   Gate gate = MakeGate("tokens counted by the server", 0, "requests");
   const auto ended_well = std::ranges::count_if(facts.facts.records.requests, [](const RequestRecord& r) { return r.ok(); });
@@ -250,10 +326,13 @@ std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
     if (use) quiet = metrics::InProcessQuietGates(*use, system.threads, facts.facts.records.passes);
   } else {
     const PlannedRequests requests(facts);
-    gates = {PacingGate(facts),          ReceiveGate(facts),  CpuGate(facts),
-             AchievedGate(facts),        HeldBackGate(facts), HeadRoomGate(facts),
-             ErrorGate(facts),           InputGate(requests), OutputGate(requests),
-             CacheGate(facts, requests), CountingGate(facts), metrics::SharedPauseGate(facts.facts.records.requests)};
+    gates = {PacingGate(facts),     ReceiveGate(facts),
+             CpuGate(facts),        AchievedGate(facts),
+             HeldBackGate(facts),   HeadRoomGate(facts),
+             ErrorGate(facts),      InputGate(requests),
+             OutputGate(requests),  CacheGate(facts, requests),
+             CountingGate(facts),   ReconciledGate(facts),
+             SameServerGate(facts), metrics::SharedPauseGate(facts.facts.records.requests)};
     if (use) quiet = metrics::ClientQuietGates(*use, system.on_this_machine);
   }
   std::ranges::move(quiet, std::back_inserter(gates));

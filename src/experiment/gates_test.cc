@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "load/quirks.h"
+
 namespace moecap::experiment {
 namespace {
 
@@ -72,7 +74,20 @@ TEST_F(GatesTest, ACleanRunTripsNone) {
   records.receive_delay_s = {1e-5F};
   head_room = {1000, 1};  // 20 tokens in 9.2 s
   for (record::RequestRecord& request : records.requests) request.cached_input_tokens = 0;
+  measurement.server_counters = load::ServerCounters{.prompt_tokens = 100, .generated_tokens = 20, .finished = 10};
   for (const Gate& gate : All()) EXPECT_EQ(gate.state, Gate::State::kPassed) << gate.name << ": " << gate.explanation;
+}
+
+TEST_F(GatesTest, JudgesWhetherItWasOneServer) {
+  EXPECT_EQ(StateOf("one server throughout"), Gate::State::kPassed);
+  records.requests[4].error_kind = record::RequestError::kConnectRefused;
+  records.requests[4].finish = record::FinishReason::kError;
+  EXPECT_EQ(StateOf("one server throughout"), Gate::State::kTripped) << "nobody listened, and later somebody did";
+  records.requests.resize(5);
+  EXPECT_EQ(StateOf("one server throughout"), Gate::State::kPassed) << "it only ended";
+  records.requests[3].quirks = {std::string(load::kOtherModelQuirk) + ": b, not a"};
+  EXPECT_EQ(StateOf("one server throughout"), Gate::State::kTripped);
+  EXPECT_EQ(StateOf("counts of client and server"), Gate::State::kNotMeasured) << "no counters, and a request that failed";
 }
 
 TEST_F(GatesTest, JudgesTheClient) {

@@ -16,6 +16,15 @@ constexpr auto JsonNames(EndedBy) {
                     std::pair{EndedBy::kErrorShare, "error share"}, std::pair{EndedBy::kInterrupt, "interrupt"}};
 }
 
+void Fields(auto& archive, JsonFieldsOf<ServerCounters> auto& counters) {
+  archive("prompt_tokens", counters.prompt_tokens);
+  archive("cached_tokens", counters.cached_tokens);
+  archive("generated_tokens", counters.generated_tokens);
+  archive("finished", counters.finished);
+  archive("aborted", counters.aborted);
+  archive("process_start_s", counters.process_start_s);
+}
+
 }  // namespace moecap::load
 
 namespace moecap::cost {
@@ -39,10 +48,14 @@ void Fields(auto& archive, JsonFieldsOf<PlanEntry> auto& entry) {
 void Fields(auto& archive, JsonFieldsOf<ServerPassFacts> auto& facts) {
   archive("missing", facts.missing);
   archive("fit", facts.fit);
+  archive("most_tokens", facts.most_tokens);
+  archive("most_tokens_source", facts.most_tokens_source);
   archive("experts_missing", facts.experts_missing);
   archive("told", facts.told);
   archive("same_tokens", facts.same_tokens);
   archive("findings", facts.findings);
+  archive("capture_flags", facts.capture_flags);
+  archive("experts_due", facts.experts_due);
 }
 
 void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
@@ -60,6 +73,8 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("client_ran_ahead", measurement.ran_ahead);
   archive("energy_j", measurement.energy_j);
   archive("cached_tokens", measurement.cached_tokens);
+  archive("server_counters", measurement.server_counters);
+  archive("server_change", measurement.server_change);
   archive("warmup_waves", measurement.warmup_waves);
   archive("warmup_difference", measurement.warmup_difference);
   archive("control_answers", measurement.control_answers);
@@ -108,11 +123,27 @@ void Fields(auto& archive, JsonFieldsOf<MachinePeaks> auto& peaks) {
   archive("source", peaks.source);
 }
 
+void Fields(auto& archive, JsonFieldsOf<ServerStart> auto& start) {
+  archive("at", start.at);
+  archive("command", start.command);
+  archive("captures", start.captures);
+  archive("ready_s", start.ready_s);
+  archive("ended", start.ended);
+}
+
+void Fields(auto& archive, JsonFieldsOf<LaunchFacts> auto& launch) {
+  archive("environment", launch.environment);
+  archive("directory", launch.directory);
+  archive("log", launch.log);
+  archive("starts", launch.starts);
+}
+
 void Fields(auto& archive, JsonFieldsOf<PricedSystem> auto& system) {
   archive("machine", system.machine);
   archive("machine_peaks", system.peaks);
   archive("pay", system.pay);
   archive("head_room", system.head_room);
+  archive("launch", system.launch);
 }
 
 // Everything of a manifest but configuration, host, ceilings, systems and measurements.

@@ -214,6 +214,13 @@ Status Results::SetHeadRoom(const std::string& system, const HeadRoom& head_room
   return WriteManifest();
 }
 
+Status Results::SetLaunch(const std::string& system, const LaunchFacts& launch) {
+  for (PricedSystem& entry : manifest_.systems) {
+    if (entry.description.name == system) entry.launch = launch;
+  }
+  return WriteManifest();
+}
+
 Status Results::MarkComplete() {
   manifest_.complete = true;
   return WriteManifest();

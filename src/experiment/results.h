@@ -21,6 +21,7 @@
 #include "hardware/host.h"
 #include "hardware/machine_use.h"
 #include "load/load_result.h"
+#include "load/server_counters.h"
 
 namespace moecap::experiment {
 
@@ -60,6 +61,9 @@ struct Measurement {
   std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
   // Prompt tokens that a server's own counter found in its prefix cache during the measurement; null = no page tells.
   std::optional<double> cached_tokens;
+  // By how much a server's own counters grew during the measurement; null = no page tells.
+  std::optional<load::ServerCounters> server_counters;
+  std::string server_change;  // how the server was another one at the end than at the beginning; "" = nothing shows it
   int warmup_waves = 0;
   std::optional<double> warmup_difference;  // WarmUpResult::difference
   // What a server said to the control question (MeasurementPlan::controls), answer by answer; a failed one is left out.
@@ -88,6 +92,7 @@ struct PricedSystem {
   cost::CostInputs cost;         // what price book and configuration gave
   std::optional<cost::Pay> pay;  // null = rent where a rate is set, else buy
   std::optional<HeadRoom> head_room;
+  std::optional<LaunchFacts> launch;  // of a server that this program started
 };
 
 struct Manifest {
@@ -139,6 +144,7 @@ class Results {
   // for a file of a complete measurement that is missing or cut off.
   Status PrepareResume();
   Status SetHeadRoom(const std::string& system, const HeadRoom& head_room);
+  Status SetLaunch(const std::string& system, const LaunchFacts& launch);
   Status MarkComplete();
   // From now on requests are held against these objectives instead of the configuration's; the folder keeps what it holds.
   void SetObjectives(const metrics::LatencyObjectives& objectives) { manifest_.config.objectives = objectives; }

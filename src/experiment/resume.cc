@@ -27,14 +27,20 @@ std::string FirstDifference(const std::string& before, const std::string& now) {
   return fmt::format("line {}", line);
 }
 
-void CompareSystems(const PricedSystem& before, const PricedSystem& now, Changes& changes) {
+// A launched server may listen elsewhere each time.
+bool IsLaunched(const Config& config, const std::string& name) {
+  const auto system = std::ranges::find(config.systems, name, &SystemConfig::name);
+  return system != config.systems.end() && system->launch;
+}
+
+void CompareSystems(const PricedSystem& before, const PricedSystem& now, bool is_launched, Changes& changes) {
   const SystemDescription& a = before.description;
   const SystemDescription& b = now.description;
   const std::string where = fmt::format("system {}, ", a.name);
   changes.Compare(where + "engine", a.engine, b.engine);
   changes.Compare(where + "model", a.model.id, b.model.id);
   changes.Compare(where + "threads", std::to_string(a.threads), std::to_string(b.threads));
-  changes.Compare(where + "address", a.url, b.url);
+  if (!is_launched) changes.Compare(where + "address", a.url, b.url);
   if (a.model_file_bytes != b.model_file_bytes) {
     changes.Compare(where + "size of " + b.model_file, std::to_string(a.model_file_bytes), std::to_string(b.model_file_bytes));
   } else if (a.model_file_xxh3 != b.model_file_xxh3) {
@@ -57,7 +63,7 @@ std::vector<std::string> ChangesSince(const Manifest& stored, const Manifest& no
     if (same == nullptr) {
       changes.Add(fmt::format("system {}: it is gone", system.description.name));
     } else {
-      CompareSystems(system, *same, changes);
+      CompareSystems(system, *same, IsLaunched(now.config, system.description.name), changes);
     }
   }
   return std::move(changes).Take();

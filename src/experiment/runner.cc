@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "base/hash.h"
-#include "base/rng.h"
 #include "experiment/expert_questions.h"
 #include "experiment/scoring.h"
+#include "experiment/server_watch.h"
 #include "experiment/warm_up.h"
 #include "hardware/probe/machine_watch.h"
 #include "load/event_log.h"
@@ -96,22 +96,6 @@ void DropAnswers(std::vector<record::RequestRecord>& requests) {
 
 }  // namespace
 
-std::vector<Planned> OrderOf(const Config& config) {
-  Rng rng(config.seed);
-  std::vector<size_t> systems(config.systems.size());
-  for (size_t i = 0; i < systems.size(); ++i) systems[i] = i;
-  std::vector<double> levels = config.load.levels;
-  std::vector<Planned> order;
-  for (int repeat = 0; repeat < config.repeats; ++repeat) {
-    rng.Shuffle(levels);
-    for (const double level : levels) {
-      rng.Shuffle(systems);
-      for (const size_t system : systems) order.push_back({system, {config.load.kind, level}, repeat});
-    }
-  }
-  return order;
-}
-
 // One execution: measurements into `results`.
 class Experiment::Session {
  public:
@@ -121,17 +105,18 @@ class Experiment::Session {
         results_(results),
         hooks_(hooks),
         clock_(*experiment.clock_),
-        experts_(config_.problems.has_value()) {}
+        experts_(config_.problems.has_value()) {
+    for (const PricedSystem& system : results.manifest().systems) {
+      if (system.launch) earlier_starts_[system.description.name] = system.launch->starts;
+    }
+  }
 
   Status Run() {
-    if (config_.search) {
-      RETURN_IF_ERROR(RunSearches());
-    } else {
-      const std::vector<Planned> order = OrderOf(config_);
-      measurements_ = static_cast<int>(order.size());
-      for (const Planned& planned : order) RETURN_IF_ERROR(Measure(planned));
-    }
+    const Status measured = MeasureAll();
     UnloadOthers(nullptr);
+    const Status stored = StoreLaunches();
+    RETURN_IF_ERROR(measured);
+    RETURN_IF_ERROR(stored);
     for (const auto& driver : experiment_.drivers_) RETURN_IF_ERROR(MeasureHeadRoom(*driver));
     return results_.MarkComplete();
   }
@@ -143,6 +128,14 @@ class Experiment::Session {
     std::string activity;
     load::LoadResult records;
   };
+
+  Status MeasureAll() {
+    if (config_.search) return RunSearches();
+    const std::vector<Planned> order = OrderOf(config_);
+    measurements_ = static_cast<int>(order.size());
+    for (const Planned& planned : order) RETURN_IF_ERROR(Measure(planned));
+    return CaptureExperts();
+  }
 
   Status RunSearches() {
     for (size_t i = 0; i < experiment_.drivers_.size(); ++i) {
@@ -171,17 +164,19 @@ class Experiment::Session {
     unit.measurement.threads = Threads(config_, driver.description());
     unit.activity = Activity(planned);
     UnloadOthers(&driver);
-    RETURN_IF_ERROR(MeasureUnit(planned, unit));
+    const Status measured = MeasureUnit(planned, unit);
+    RETURN_IF_ERROR(StoreLaunches());
+    if (!measured.ok()) {
+      const std::string end = driver.WhyItEnded();
+      return end.empty() ? measured : Error{measured.error().kind, fmt::format("{}\n{}", measured.error().message, end)};
+    }
     ++measured_;
     if (hooks_.on_stored) hooks_.on_stored(results_);
     return unit.records.interrupted ? Status(Interrupted()) : Status();
   }
 
   Status MeasureUnit(const Planned& planned, Unit& unit) {
-    const std::string salt =
-        SafeSalt(results_.manifest().run_id, fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
-    const PlanInput input = experiment_.InputFor(planned.level, NumberOf(planned), salt);
-    ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(input, unit.driver));
+    ASSIGN_OR_RETURN(const auto plan, PlanFor(planned, unit.driver));
     if (config_.flush_cache) RETURN_IF_ERROR(unit.driver.FlushPrefixCache());
     StartOptions start;
     start.threads = unit.measurement.threads;
@@ -194,11 +189,50 @@ class Experiment::Session {
     if (!unit.records.interrupted) {
       if (config_.problems) Score(*config_.problems, experiment_.problems_, unit.records.requests);
       RETURN_IF_ERROR(AddRouting(unit, *instance));
-      RETURN_IF_ERROR(AddServerPasses(*plan, unit));
+      RETURN_IF_ERROR(AddServerPasses(*plan, unit, /*capture=*/false));
     }
     unit.measurement.complete = !unit.records.interrupted;
-    if (!config_.problems && !unit.driver.description().in_process) DropAnswers(unit.records.requests);
+    const bool compares = unit.measurement.server_passes && unit.measurement.server_passes->experts_due;  // with a second run
+    if (!config_.problems && !unit.driver.description().in_process && !compares) DropAnswers(unit.records.requests);
     return results_.End(unit.measurement, unit.records);
+  }
+
+  Result<std::unique_ptr<MeasurementPlan>> PlanFor(const Planned& planned, SystemDriver& driver) {
+    const std::string salt =
+        SafeSalt(results_.manifest().run_id, fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
+    return MeasurementPlan::Create(experiment_.InputFor(planned.level, NumberOf(planned), salt), driver);
+  }
+
+  // Of servers that tell experts only when they were started for it: they are started once more, after all that is timed.
+  Status CaptureExperts() {
+    for (size_t i = 0; i < experiment_.drivers_.size(); ++i) {
+      SystemDriver& driver = *experiment_.drivers_[i];
+      for (const Measurement& stored : std::vector<Measurement>(results_.manifest().measurements)) {
+        const bool due = stored.complete && stored.server_passes && stored.server_passes->experts_due;
+        if (stored.system != driver.description().name || !due) continue;
+        UnloadOthers(&driver);
+        const Planned planned{i, stored.level, stored.repeat};
+        ASSIGN_OR_RETURN(Facts facts, results_.ReadFacts(stored));
+        Unit unit{driver, stored, Activity(planned), std::move(facts.records)};
+        ASSIGN_OR_RETURN(const auto plan, PlanFor(planned, driver));
+        RETURN_IF_ERROR(AddServerPasses(*plan, unit, /*capture=*/true));
+        RETURN_IF_ERROR(results_.End(unit.measurement, unit.records));
+        RETURN_IF_ERROR(StoreLaunches());
+      }
+    }
+    return {};
+  }
+
+  // Starts of an earlier process stay.
+  Status StoreLaunches() {
+    for (const auto& driver : experiment_.drivers_) {
+      if (driver->launch() == nullptr) continue;
+      LaunchFacts launch = *driver->launch();
+      const auto& earlier = earlier_starts_[driver->description().name];
+      launch.starts.insert(launch.starts.begin(), earlier.begin(), earlier.end());
+      RETURN_IF_ERROR(results_.SetLaunch(driver->description().name, launch));
+    }
+    return {};
   }
 
   Status WarmUpFor(const MeasurementPlan& plan, Unit& unit, load::SystemUnderTest& system) {
@@ -233,7 +267,7 @@ class Experiment::Session {
     for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i], sources[i].get(), &logs[i]});
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     instance.BeginMeasurement();
-    const std::optional<double> cached_before = unit.driver.CachedTokensSoFar();
+    const ServerWatch server = ServerWatch::Begin(unit.driver);
     const hardware::MachineWatch watch = hardware::MachineWatch::Begin(clock_);
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
@@ -243,10 +277,7 @@ class Experiment::Session {
       if (counted.complete()) measurement.energy_j = counted.joules;
     }
     measurement.machine_use = watch.End();
-    const std::optional<double> cached_after = cached_before ? unit.driver.CachedTokensSoFar() : std::nullopt;
-    // A counter that went back was that of another server.
-    if (cached_before && cached_after && *cached_after >= *cached_before)
-      measurement.cached_tokens = *cached_after - *cached_before;
+    server.End(measurement);
     for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
     measurement.ended_by = unit.records.ended_by;
     measurement.held_back = unit.records.held_back;
@@ -303,26 +334,37 @@ class Experiment::Session {
   }
 
   // What a server computed, as far as it shows. Its experts come from a second run of the same requests: the timed one streams.
-  Status AddServerPasses(const MeasurementPlan& plan, Unit& unit) {
+  // `capture`: the server runs so that it tells them.
+  Status AddServerPasses(const MeasurementPlan& plan, Unit& unit, bool capture) {
     const SystemDescription& system = unit.driver.description();
     if (system.in_process || system.model.layers.empty()) return {};
     ServerPassFacts& facts = unit.measurement.server_passes.emplace();
-    const auto rule = unit.driver.Passes();
-    if (!rule) {
+    const auto known = unit.driver.PassesOf();
+    if (!known) {
       facts.missing = "how this server forms its passes is not known";
       return {};
     }
     const std::vector<record::RequestRecord>& requests = unit.records.requests;
-    metrics::PassReconstruction passes = metrics::ReconstructPasses(requests, *rule);
+    facts.most_tokens = known->rule.most_tokens;
+    facts.most_tokens_source = known->limit_is_assumed ? "assumed: " + known->limit_source : known->limit_source;
+    metrics::PassReconstruction passes = metrics::ReconstructPasses(requests, known->rule);
     facts.missing = passes.missing;
     if (!facts.missing.empty()) return {};
     facts.fit = passes.fit;
     std::vector<const ToldExperts*> told(requests.size());
     if (system.model.MoeLayers() > 0) {
-      const ExpertQuestions::Asker asker{unit.driver, Connections(config_, system, unit.measurement.level),
-                                         hooks_.stop_requested,
-                                         [&] { Report(unit, plan.requests(), 0, ", asking for experts"); }};
-      ASSIGN_OR_RETURN(told, experts_.Tell(plan.specs(), unit.measurement, requests, asker, facts));
+      facts.capture_flags = unit.driver.CaptureFlags();
+      if (!capture && !facts.capture_flags.empty()) {
+        facts.experts_due = !config_.search;
+        facts.experts_missing = facts.experts_due
+                                    ? fmt::format("they are asked for later, of a server started with {}", facts.capture_flags)
+                                    : fmt::format("a search does not start its server anew with {}", facts.capture_flags);
+      } else {
+        const ExpertQuestions::Asker asker{unit.driver, Connections(config_, system, unit.measurement.level),
+                                           hooks_.stop_requested,
+                                           [&] { Report(unit, plan.requests(), 0, ", asking for experts"); }};
+        ASSIGN_OR_RETURN(told, experts_.Tell(plan.specs(), unit.measurement, requests, asker, facts));
+      }
     }
     if (const Status joined = AddExperts(system.model, requests, told, passes, facts); !joined.ok()) {
       facts.experts_missing = joined.error().message;
@@ -335,13 +377,14 @@ class Experiment::Session {
     return {};
   }
 
-  // Models that fit into half of the free memory together stay loaded.
+  // Models that fit into half of the free memory together stay loaded; launched servers run as the configuration says.
   void UnloadOthers(const SystemDriver* keep) {
     double bytes = 0;
     for (const auto& driver : experiment_.drivers_) bytes += static_cast<double>(driver->description().model_file_bytes);
-    if (keep != nullptr && bytes < kSharedMemory * results_.manifest().host.available_bytes.value_or(0)) return;
+    const bool fit = keep != nullptr && bytes < kSharedMemory * results_.manifest().host.available_bytes.value_or(0);
     for (const auto& driver : experiment_.drivers_) {
-      if (driver.get() != keep) driver->Unload();
+      const bool stays = driver->launch() != nullptr ? keep != nullptr && config_.launch_together : fit;
+      if (driver.get() != keep && !stays) driver->Unload();
     }
   }
 
@@ -400,6 +443,7 @@ class Experiment::Session {
   int measurements_ = 0;  // 0: not known before, a search
   int searched_ = 0;
   ExpertQuestions experts_;
+  std::map<std::string, std::vector<ServerStart>> earlier_starts_;  // by system
 };
 
 Result<Experiment> Experiment::Prepare(const Config& config, const DriverFactory& make_driver, const Clock& clock) {
@@ -439,13 +483,14 @@ Status Experiment::CheckPrompts() {
     };
     const auto plan = MeasurementPlan::Create(InputFor(level, 0, "check"), *driver);
     if (!plan.ok()) return annotate(plan.error());
-    auto instance = driver->Start({.connections = system.in_process ? Connections(config_, system, level) : 1});
+    const int remote = driver->launch() != nullptr ? 0 : 1;  // a launched server answered a moment ago, and may be down again
+    auto instance = driver->Start({.connections = system.in_process ? Connections(config_, system, level) : remote});
     if (!instance.ok()) return annotate(instance.error());
     for (const load::RequestSpec& request : (*plan)->specs()) {
       if (const Status valid = (*instance)->systems().front()->Validate(request); !valid.ok()) return annotate(valid.error());
     }
     instance->reset();
-    driver->Unload();
+    if (system.in_process) driver->Unload();
   }
   return {};
 }

@@ -1,9 +1,5 @@
 // One experiment, measured: every system at every level, repeated, or the search for the highest level that keeps the
 // objectives; from configuration to stored facts.
-//
-// Order: repetition by repetition; within one, the levels in random order, and at each level the systems in random order, so
-// that a slow minute meets all of them. The order depends on the configuration's seed alone. Within a level and a repetition
-// all systems get the same prompts at the same times.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +14,7 @@
 #include "base/result.h"
 #include "experiment/driver.h"
 #include "experiment/energy_meter.h"
+#include "experiment/order.h"
 #include "experiment/plan.h"
 #include "experiment/prompt_ids.h"
 #include "experiment/results.h"
@@ -41,14 +38,6 @@ struct Hooks {
   std::function<void(const Results&)> on_stored;           // after each measurement, before the next; may be empty
   EnergyMeter* energy = nullptr;                           // of the systems in this process; null: energy is not measured
 };
-
-struct Planned {
-  size_t system = 0;  // index in the configuration
-  record::Level level;
-  int repeat = 0;
-};
-// Every measurement of a configuration without a search, in the order in which they are made.
-std::vector<Planned> OrderOf(const Config& config);
 
 // An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.
 class Experiment {

@@ -156,12 +156,13 @@ double ReadSeconds(YamlMap& map, std::string_view key, double otherwise) {
 
 }  // namespace
 
-ServerConfig ReadServer(const YamlNode& node, const std::filesystem::path& base_dir, YamlErrors& errors) {
+ServerConfig ReadServer(const YamlNode& node, const std::filesystem::path& base_dir, bool needs_url, YamlErrors& errors) {
   YamlMap map(node, "server", errors);
   ServerConfig server;
   server.urls = ReadTexts(map, "url");
   CheckUrls(server.urls, map);
-  if (server.urls.empty()) errors.Add(map.line(), "\"url\" is missing in server; give one like http://127.0.0.1:8000");
+  if (server.urls.empty() && needs_url)
+    errors.Add(map.line(), "\"url\" is missing in server; give one like http://127.0.0.1:8000");
   server.api = map.String("api").value_or(server.api);
   server.kind = map.String("kind").value_or("");
   server.model = map.String("model").value_or("");

@@ -13,7 +13,7 @@ namespace moecap::experiment {
 
 // A server reached over HTTP. The names of interfaces and kinds are those of system/openai/dialect.h.
 struct ServerConfig {
-  std::vector<std::string> urls;  // at least one; further ones serve the same
+  std::vector<std::string> urls;  // at least one, but of a launched server; further ones serve the same
   std::string api = "completions";
   std::string kind;   // empty = found out by asking the server
   std::string model;  // as the server knows it; empty = the only one it lists
@@ -37,7 +37,8 @@ struct ServerConfig {
 };
 
 // The mapping `server` of a system; paths are relative to `base_dir`. A header that looks like a secret must name an
-// environment variable ("$NAME"), since the configuration is stored with the run.
-ServerConfig ReadServer(const YamlNode& node, const std::filesystem::path& base_dir, YamlErrors& errors);
+// environment variable ("$NAME"), since the configuration is stored with the run. `needs_url`: false for a server that is
+// launched, whose address may follow from its command.
+ServerConfig ReadServer(const YamlNode& node, const std::filesystem::path& base_dir, bool needs_url, YamlErrors& errors);
 
 }  // namespace moecap::experiment

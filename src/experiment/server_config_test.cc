@@ -24,7 +24,7 @@ Read ReadText(const std::string& text) {
   EXPECT_TRUE(node.ok()) << node.error().message;
   YamlErrors errors("c.yaml");
   Read read;
-  read.server = ReadServer(*node, "/base", errors);
+  read.server = ReadServer(*node, "/base", /*needs_url=*/true, errors);
   if (!errors.empty()) read.error = errors.first().message;
   return read;
 }

@@ -26,12 +26,17 @@ struct ToldExperts {
 
 // How far the passes of a server are known; kept in the manifest. Shares are 0..1.
 struct ServerPassFacts {
-  std::string missing;          // why there are no passes; empty = there are
-  std::optional<double> fit;    // metrics::PassReconstruction::fit; null without passes
-  std::string experts_missing;  // why no experts were told; empty = they were
-  std::optional<double> told;   // of the passes, those whose experts were told; the others' are estimates; null = not asked
+  std::string missing;                 // why there are no passes; empty = there are
+  std::optional<double> fit;           // metrics::PassReconstruction::fit; null without passes
+  std::optional<int64_t> most_tokens;  // metrics::PassRule::most_tokens
+  std::string most_tokens_source;      // in words, with "assumed" where it was not told
+  std::string experts_missing;         // why no experts were told; empty = they were
+  std::optional<double> told;  // of the passes, those whose experts were told; the others' are estimates; null = not asked
   std::optional<double> same_tokens;  // of the answers, those that the second run gave again; null = ids were not told
   std::vector<std::string> findings;  // what makes the experts doubtful, one sentence each
+  // The flags of the server that was started anew to be asked for them; empty = the timed one is asked.
+  std::string capture_flags;
+  bool experts_due = false;  // it has not been asked yet
 };
 
 // Fills distinct_experts of every pass, and expert_counts where they stay small: from `told` (as many as requests; null = not

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "base/words.h"
 #include "experiment/cell.h"
 #include "experiment/runner.h"
 
@@ -243,22 +244,10 @@ void AddNotes(const Manifest& manifest, ExperimentSummary& summary) {
   }
 }
 
-// As it can be given to a shell again.
-std::string ShellCommand(const std::vector<std::string>& words) {
-  std::string command;
-  for (const std::string& word : words) {
-    const bool plain = !word.empty() && word.find_first_not_of(
-                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                            "_-./:=,@%+") == std::string::npos;
-    std::string quoted = "'";
-    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    command += (command.empty() ? "" : " ") + (plain ? word : quoted + "'");
-  }
-  return command;
-}
-
 std::string OrderInWords(const Config& config) {
   if (config.systems.size() < 2 && config.load.levels.size() < 2) return "";
+  if (MeasuresInTurn(config))
+    return fmt::format("systems in turn, each with all its levels, at random within a repetition, seed {}", config.seed);
   return fmt::format("systems and levels interleaved at random, seed {}", config.seed);
 }
 
@@ -272,7 +261,7 @@ Result<ExperimentSummary> Summarize(const Results& results) {
   summary.started_at = manifest.started_at;
   summary.moecap_version = manifest.moecap_version;
   summary.name = config.name;
-  summary.command = ShellCommand(manifest.command);
+  summary.command = ShellLine(manifest.command);
   summary.complete = manifest.complete;
   summary.workload = manifest.workload;
   summary.problems = manifest.problems;

@@ -37,9 +37,9 @@ using experiment::Experiment;
 using experiment::Manifest;
 using experiment::Results;
 
-experiment::DriverFactory Drivers(const Clock& clock) {
-  return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(clock)](const experiment::SystemConfig& system,
-                                                                                        const Config& config) {
+experiment::DriverFactory Drivers(LaunchRoom& room, const Clock& clock) {
+  return [embedded = LlamaCppDriverFactory(clock), server = OpenAiDriverFactory(room, clock)](
+             const experiment::SystemConfig& system, const Config& config) {
     return system.server ? server(system, config) : embedded(system, config);
   };
 }
@@ -219,7 +219,10 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   }
   Config config = given ? *given : results->manifest().config;
   if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
-  ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(clock), clock));
+  LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested,
+                  [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  if (results) RETURN_IF_ERROR(room.MoveTo(results->dir()));
+  ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
   std::string no_energy;
   const auto energy = experiment.RunsHere() ? experiment::OpenEnergyMeter(no_energy) : nullptr;
   ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, energy.get()));
@@ -230,6 +233,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     ASSIGN_OR_RETURN(results, Create(std::move(manifest), clock));
     ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
     lock.emplace(std::move(acquired));
+    RETURN_IF_ERROR(room.MoveTo(results->dir()));
   }
   for (const std::string& note : results->manifest().notes) fmt::print(stderr, "{}\n", note);
   if (!no_energy.empty()) fmt::print(stderr, "energy is an estimate: {}\n", no_energy);

@@ -23,6 +23,7 @@ namespace {
 
 struct Flags {
   std::string target;  // a configuration or a URL
+  std::string launch;  // the command that starts the server; then a URL may be left out
   std::string api, kind, model, serves, machine, api_key_env, ca, salt, arrivals, dataset, vocabulary;
   bool insecure = false, text = false, flush = false, search = false, print_config = false;
   std::vector<int> clients;
@@ -55,14 +56,16 @@ std::optional<std::pair<int64_t, int64_t>> VocabularyOf(const std::string& text)
 
 // The flags as a configuration, so that both have one reader and one set of messages.
 std::string ConfigOf(const Flags& flags) {
-  Json config = {{"name", "load"}, {"server", {{"url", flags.target}}}, {"workload", Json::object()}, {"load", Json::object()}};
+  Json config = {{"name", "load"}, {"server", Json::object()}, {"workload", Json::object()}, {"load", Json::object()}};
   const auto put = [](Json& json, const char* key, const auto& value) {
     if (value) json[key] = *value;
   };
   const auto put_text = [](Json& json, const char* key, const std::string& value) {
     if (!value.empty()) json[key] = value;
   };
+  put_text(config, "launch", flags.launch);
   Json& server = config["server"];
+  put_text(server, "url", flags.target);
   put_text(server, "api", flags.api);
   put_text(server, "kind", flags.kind);
   put_text(server, "model", flags.model);
@@ -109,6 +112,7 @@ std::string ConfigOf(const Flags& flags) {
   put(objectives, "e2e_s", flags.e2e_s);
   if (!objectives.empty()) config["objectives"] = objectives;
   if (flags.search) config["search"] = Json::object();
+  if (server.empty()) config.erase("server");
   return ToYaml(config);
 }
 
@@ -122,7 +126,8 @@ bool IsGeneral(const std::string& name) {
 }
 
 Result<experiment::Config> MakeConfig(const Flags& flags, const CLI::App& app) {
-  if (IsUrl(flags.target)) return experiment::ParseConfig(ConfigOf(flags), "the command line", fs::current_path());
+  if (IsUrl(flags.target) || flags.target.empty())
+    return experiment::ParseConfig(ConfigOf(flags), "the command line", fs::current_path());
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || IsGeneral(option->get_name())) continue;
     return BadInput(
@@ -133,7 +138,7 @@ Result<experiment::Config> MakeConfig(const Flags& flags, const CLI::App& app) {
 
 Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocation) {
   std::optional<experiment::Config> config;
-  if (!flags.target.empty()) {
+  if (!flags.target.empty() || !flags.launch.empty()) {
     ASSIGN_OR_RETURN(config, MakeConfig(flags, app));
   } else if (flags.experiment.resume.empty()) {
     return BadInput("give a configuration or the URL of a server: moecap load http://127.0.0.1:8000");
@@ -149,6 +154,10 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
       "--api", flags.api,
       "completions, chat, responses, messages, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
   app.add_option("--kind", flags.kind, "what the server is, e.g. vLLM or unknown (default: it is asked)");
+  app.add_option(
+      "--launch", flags.launch,
+      "the command that starts the server, which is ended with the measurement; {port} in it is a free one, and the URL "
+      "may then be left out");
   app.add_option("--timeout", flags.timeout_s, "seconds for one request (default: 600)");
   app.add_option("--first-token-timeout", flags.first_token_s, "seconds to the first token (default: no limit)");
   app.add_option("--idle-timeout", flags.idle_s, "seconds between two tokens (default: no limit)");
@@ -203,6 +212,7 @@ Action AddLoad(CLI::App& app, const Invocation& invocation) {
       "  moecap load http://127.0.0.1:8000 --clients 1,8,64 --input-tokens 512 --output-tokens 128\n"
       "  moecap load http://127.0.0.1:8000 --rate 2,4,8 --duration 60 --ttft 1 --tpot 0.05\n"
       "  moecap load http://127.0.0.1:8000 --rate 1 --search --duration 60 --ttft 1 --tpot 0.05\n"
+      "  moecap load --launch 'vllm serve MODEL --port {port}' --clients 1,8\n"
       "  moecap load examples/load/rates.yaml\n\n"
       "Shown again with: moecap report RUN [--compat vllm,sglang]");
   return [flags, &app, &invocation] { return Load(*flags, app, invocation); };

@@ -102,7 +102,8 @@ struct DriverLog {
   bool takes_ids = true;
   std::optional<Vocabulary> vocabulary = Vocabulary{32000, {}, "fake"};
   std::optional<int64_t> context_tokens;
-  std::deque<double> cached_tokens;  // what the server's counter says, answer by answer; then nothing
+  std::deque<load::ServerCounters> counters;  // what the server's page says, time by time; then nothing
+  std::string change;                         // of the server
   std::vector<ServerCapability> capabilities;
   std::function<int64_t(size_t index)> service_ns;  // of the server's request of that index; empty: 10 ms
   // What a server says to a control question; empty: nothing but made-up tokens.
@@ -182,7 +183,7 @@ class FakeDriver final : public SystemDriver {
     description_.engine = system.server ? "fake 1.0" : "scripted";
     description_.model.id = "m";
     if (system.server) {
-      description_.url = system.server->urls.front();
+      description_.url = system.server->urls.empty() ? "http://launched:1" : system.server->urls.front();
       description_.api = system.server->api;
       description_.server_here = system.machine.here;
     }
@@ -200,19 +201,20 @@ class FakeDriver final : public SystemDriver {
   bool TakesTokenIds() const override { return log_.takes_ids; }
   std::optional<Vocabulary> KnownVocabulary() override { return log_.vocabulary; }
   std::optional<int64_t> ContextTokens() const override { return log_.context_tokens; }
-  std::optional<double> CachedTokensSoFar() override {
-    if (log_.cached_tokens.empty()) return std::nullopt;
-    const double tokens = log_.cached_tokens.front();
-    log_.cached_tokens.pop_front();
-    return tokens;
+  std::optional<load::ServerCounters> CountersSoFar() override {
+    if (log_.counters.empty()) return std::nullopt;
+    const load::ServerCounters counters = log_.counters.front();
+    log_.counters.pop_front();
+    return counters;
   }
+  std::string WhatChanged() override { return log_.change; }
   bool CanIgnoreEndToken() const override { return true; }
   Status FlushPrefixCache() override {
     ++log_.flushes;
     return {};
   }
-  std::optional<metrics::PassRule> Passes() const override {
-    return metrics::PassRule{metrics::PrefillBatching::kAlone, std::nullopt};
+  std::optional<Passes> PassesOf() const override {
+    return Passes{{metrics::PrefillBatching::kAlone, std::nullopt}, "", false};
   }
   Result<Experts> AskForExperts(std::span<const load::RequestSpec> requests, int, const std::function<bool()>&) override {
     if (!log_.tells_experts) return BadInput("start the server with --enable-experts");

@@ -36,6 +36,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "load/quirks.h"
 #include "system/openai/testing/scripted_api.h"
 
 namespace moecap::openai {
@@ -415,6 +416,29 @@ TEST(CachedTokens, AreReadFromEveryServer) {
   EXPECT_EQ(
       cached(Api::kOllamaGenerate, ServerKind::kOllama, R"({"response":"a","done":true,"prompt_eval_count":4,"eval_count":1})"),
       std::nullopt);
+}
+
+// A server that swaps its model names another one in its answers.
+TEST(ModelOfAnswers, MustStayTheSame) {
+  const auto event = [](const std::string& model) {
+    return R"(data: {"id":"1","model": ")" + model +
+           R"(","choices":[{"index":0,"text":"a \"model\":\"x\"","finish_reason":"stop"}],"usage":{"completion_tokens":1}})" +
+           "\n\ndata: [DONE]\n\n";
+  };
+  const std::vector<std::string> models = {"tiny", "tiny", "large"};
+  ScriptedServer server([&](net::ScriptedConnection& connection, int) {
+    for (size_t i = 0; i < models.size() && !connection.ReadRequest().empty(); ++i)
+      connection.Send(WholeResponse(200, event(models[i]), "Content-Type: text/event-stream\r\n"));
+    connection.Hold();
+  });
+  const SteadyClock clock;
+  const auto system = OpenAiSystem::Create(Options(server, Api::kCompletions, ServerKind::kVllm), clock).value();
+  const std::vector<load::RequestSpec> requests(3, Request());
+  const auto result = load::RunClosedLoop(*system, requests, {}, clock).value();
+  ASSERT_EQ(result.requests.size(), 3u);
+  EXPECT_THAT(result.requests[0].quirks, testing::IsEmpty());
+  EXPECT_THAT(result.requests[1].quirks, testing::IsEmpty()) << "what an answer says is not what it is";
+  EXPECT_THAT(result.requests[2].quirks, ElementsAre(std::string(load::kOtherModelQuirk) + ": \"large\", not \"tiny\""));
 }
 
 TEST(WholeAnswers, ComeAsOneChunk) {

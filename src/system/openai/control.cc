@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "system/openai/error_message.h"
 #include "system/openai/secrets.h"
-#include "system/openai/server_facts.h"
+#include "system/openai/server_counters.h"
 
 namespace moecap::openai {
 namespace {
@@ -64,6 +64,17 @@ std::optional<TokenizedText> TokensOf(const Json& answer) {
   return text;
 }
 
+// What stays while a server serves the same model; others, as the time at which it was listed, do not.
+std::string ModelInWords(const Json& model) {
+  std::string words;
+  for (const char* key : {"id", "root", "max_model_len"}) {
+    const auto found = model.find(key);
+    if (found == model.end() || found->is_null()) continue;
+    words += fmt::format("{}{}", words.empty() ? "" : ", ", found->is_string() ? found->get<std::string>() : DumpJson(*found));
+  }
+  return words;
+}
+
 }  // namespace
 
 bool CanFlushPrefixCache(ServerKind server) { return FlushPath(server) != nullptr; }
@@ -103,7 +114,7 @@ struct ServerControl::Impl {
   }
 
   ServerKind kind = ServerKind::kUnknown;
-  std::string model;
+  std::string model, version;
   int64_t limit_ns = net::kNoLimit;
   Secrets secrets;
   std::vector<Server> servers;
@@ -117,6 +128,7 @@ Result<std::unique_ptr<ServerControl>> ServerControl::Create(const OpenAiOptions
   auto impl = std::make_unique<Impl>();
   impl->kind = options.profile.server;
   impl->model = options.profile.model;
+  impl->version = options.profile.version;
   impl->limit_ns = limit_ns;
   impl->secrets = Secrets(options.api_key, options.http);
   for (const net::Url& url : options.http.urls) {
@@ -152,16 +164,32 @@ Status ServerControl::FlushPrefixCache() {
   return {};
 }
 
-std::optional<double> ServerControl::CachedTokens() {
-  double sum = 0;
+std::optional<load::ServerCounters> ServerControl::Counters() {
+  std::optional<load::ServerCounters> all;
   for (Impl::Server& server : impl_->servers) {
     const auto page = server.client->Fetch({.method = "GET", .path = "/metrics"}, impl_->limit_ns);
     if (!page.ok() || page->status != 200) return std::nullopt;
-    const auto tokens = CachedTokensOnPage(impl_->kind, page->body);
-    if (!tokens) return std::nullopt;
-    sum += *tokens;
+    const load::ServerCounters own = CountersOnPage(impl_->kind, page->body);
+    all = all ? load::SumOf(*all, own) : own;
   }
-  return sum;
+  return all;
+}
+
+Result<std::vector<std::string>> ServerControl::Models() {
+  std::vector<std::string> ours, all;
+  for (Impl::Server& server : impl_->servers) {
+    const std::string path = impl_->version + "/models";
+    ASSIGN_OR_RETURN(const auto page, server.client->Fetch({.method = "GET", .path = path}, impl_->limit_ns));
+    const auto json = ParseJson(page.body);
+    if (page.status != 200 || !json.ok() || !json->is_object() || !json->contains("data") || !(*json)["data"].is_array())
+      continue;
+    for (const Json& model : (*json)["data"]) {
+      if (!model.is_object()) continue;
+      all.push_back(fmt::format("{}: {}", server.origin, ModelInWords(model)));
+      if (model.contains("id") && model["id"] == impl_->model) ours.push_back(all.back());
+    }
+  }
+  return ours.empty() ? all : ours;
 }
 
 Result<TokenizedText> ServerControl::Tokenize(std::string_view text) {

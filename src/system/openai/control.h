@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "load/server_counters.h"
 #include "system/openai/openai_system.h"
 
 namespace moecap::openai {
@@ -37,9 +38,13 @@ class ServerControl {
   // Makes every server forget what it has cached; none may have a request in flight (SGLang then refuses, others keep a part).
   Status FlushPrefixCache();
 
-  // Tokens that all servers together took from their prefix caches since they were started, by their /metrics; null where one
-  // of them has no such page or counter.
-  std::optional<double> CachedTokens();
+  // What all servers together counted since they were started, by their /metrics; null where one of them has no such page. A
+  // counter that one of them lacks is null.
+  std::optional<load::ServerCounters> Counters();
+
+  // The model as the servers list it, with what tells it from another of the same name: "URL: tiny, /models/tiny, 512"; where
+  // none lists it, all that they list. Error: kFailed when a server cannot be reached.
+  Result<std::vector<std::string>> Models();
 
   // As the first server tokenizes the prompt of a completion: with its begin token, without a chat template.
   Result<TokenizedText> Tokenize(std::string_view text);

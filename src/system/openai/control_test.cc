@@ -164,6 +164,33 @@ TEST(Tokenize, RefusesWhatIsNoListOfTokens) {
   EXPECT_EQ(error(ServerKind::kVllm, 400, R"({"message":"too long"})").kind, ErrorKind::kFailed);
 }
 
+TEST(Counters, AreAddedUpOverAllServers) {
+  const Page one(200, "vllm:generation_tokens_total 5\nvllm:prompt_tokens_total 1\n"),
+      other(200, "vllm:generation_tokens_total 7\n");
+  const auto counters = Control({one.server().Url(), other.server().Url()}, ServerKind::kVllm)->Counters();
+  ASSERT_TRUE(counters.has_value());
+  EXPECT_EQ(counters->generated_tokens, 12);
+  EXPECT_FALSE(counters->prompt_tokens.has_value()) << "one of them does not tell";
+  const Page none(404);
+  EXPECT_FALSE(Control({one.server().Url(), none.server().Url()}, ServerKind::kVllm)->Counters().has_value());
+}
+
+TEST(Models, AreToldApartByWhatStays) {
+  const auto models = [](const std::string& body, int status = 200) {
+    const Page page(status, body);
+    auto list = Control({page.server().Url()}, ServerKind::kVllm)->Models();
+    EXPECT_TRUE(list.ok());
+    for (std::string& model : *list) model = model.substr(page.server().Url().size() + 2);
+    return *list;
+  };
+  EXPECT_THAT(models(R"({"data":[{"id":"m","root":"/a","max_model_len":512,"created":1},{"id":"lora"}]})"),
+              testing::ElementsAre("m, /a, 512"))
+      << "others may come and go";
+  EXPECT_THAT(models(R"({"data":[{"id":"n"},{"id":"o"}]})"), testing::ElementsAre("n", "o")) << "ours is gone";
+  EXPECT_THAT(models("", 404), testing::IsEmpty());
+  EXPECT_THAT(models(R"({"data":[1]})"), testing::IsEmpty());
+}
+
 TEST(Tokenize, AnAnswerWithoutEndIsCutOff) {
   ScriptedServer endless([](ScriptedConnection& connection, int) {
     connection.ReadRequest();

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "load/quirks.h"
 #include "system/openai/error_message.h"
 #include "system/openai/openai_system_impl.h"
 
@@ -135,6 +137,23 @@ net::BodyVerdict OpenAiSystem::Impl::Exchange::Collect(std::string_view bytes, c
   return net::BodyVerdict::kProgress;
 }
 
+// The first event of each answer names its model, by whatever name; it must be the same one in all. Within a text the quotes
+// would be escaped.
+void OpenAiSystem::Impl::Exchange::CheckModel(std::string_view data) {
+  if (std::exchange(saw_model_, true)) return;
+  constexpr std::string_view kMark = "\"model\":";
+  size_t begin = data.find(kMark);
+  if (begin == std::string_view::npos) return;
+  begin = data.find_first_not_of(' ', begin + kMark.size());
+  if (begin == std::string_view::npos || data[begin] != '"') return;
+  const std::string_view model = data.substr(begin + 1, std::min(data.find('"', begin + 1), data.size()) - begin - 1);
+  if (impl_.first_model.empty()) impl_.first_model = model;
+  if (model == impl_.first_model) return;
+  constexpr size_t kMost = 100;
+  account_.AddQuirk(fmt::format("{}: \"{}\", not \"{}\"", load::kOtherModelQuirk, model.substr(0, kMost),
+                                impl_.first_model.substr(0, kMost)));
+}
+
 // False when the stream cannot be read on.
 bool OpenAiSystem::Impl::Exchange::TakeEvent(std::string_view data, const net::Arrival& arrival) {
   EventFacts& facts = impl_.facts;
@@ -148,6 +167,7 @@ bool OpenAiSystem::Impl::Exchange::TakeEvent(std::string_view data, const net::A
                       facts.error.substr(0, 500)));
     return false;
   }
+  CheckModel(data);
   Count(facts, arrival);
   return true;
 }

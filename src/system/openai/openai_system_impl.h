@@ -30,6 +30,7 @@ struct OpenAiSystem::Impl {
       done_ = false;
       known_ = false;
       saw_event_ = false;
+      saw_model_ = false;
       status_ = 0;
       most_tokens_ = request.max_output_tokens;
       gap_ = stream ? record::TimingGap::kNone : record::TimingGap::kCameWhole;
@@ -64,6 +65,7 @@ struct OpenAiSystem::Impl {
     net::BodyVerdict ReadStream(std::string_view bytes, const net::Arrival& arrival);
     bool OnEvent(const net::StreamEvent& event);
     bool TakeEvent(std::string_view data, const net::Arrival& arrival);
+    void CheckModel(std::string_view data);
     void TakeWhole();
     void TakeRest();
     void Explain(const net::ExchangeResult& result, load::Completion& completion) const;
@@ -84,6 +86,7 @@ struct OpenAiSystem::Impl {
     net::StreamFormat format_ = net::StreamFormat::kServerSentEvents;
     bool known_ = false;      // what kind of answer it is, by its first byte
     bool saw_event_ = false;  // in a stream
+    bool saw_model_ = false;  // or looked for it
     int64_t most_tokens_ = 0;
     bool keep_text_ = true;
     record::TimingGap gap_ = record::TimingGap::kNone;
@@ -125,6 +128,7 @@ struct OpenAiSystem::Impl {
   std::string id_prefix;       // of the requests' ids
   bool names_requests = true;  // false: the configuration sets the header itself
   int64_t named_requests = 0;
+  std::string first_model;  // that an answer named; "" = none yet
   std::unordered_map<uint64_t, std::unique_ptr<Exchange>> in_flight;
   std::vector<std::unique_ptr<Exchange>> free;
   load::Observer* observer = nullptr;

@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -178,36 +175,6 @@ Result<ServerFacts> ReadKindsPage(Pages& pages, ServerKind kind, ServerFacts fac
   return facts;
 }
 
-// Names of counters that may hold it, the most exact first: prompt tokens found in the cache since the start.
-struct Counter {
-  ServerKind kind;
-  std::string_view name;
-};
-constexpr std::array kCachedTokens{
-    Counter{ServerKind::kVllm, "vllm:prompt_tokens_cached_total"},
-    Counter{ServerKind::kVllm, "vllm:prefix_cache_hits_total"},
-    Counter{ServerKind::kSglang, "sglang:cached_tokens_total"},
-    Counter{ServerKind::kLlamaServer, "llamacpp:prompt_tokens_cached_total"},
-};
-
-// The sum over the samples of that name; null without one.
-std::optional<double> SumOf(std::string_view page, std::string_view name) {
-  std::optional<double> sum;
-  while (!page.empty()) {
-    const std::string_view line = page.substr(0, page.find('\n'));
-    page.remove_prefix(std::min(page.size(), line.size() + 1));
-    if (!line.starts_with(name)) continue;
-    std::string_view rest = line.substr(name.size());
-    if (rest.starts_with('{')) rest.remove_prefix(std::min(rest.size(), rest.rfind('}') + 1));
-    if (!rest.starts_with(' ')) continue;
-    rest.remove_prefix(rest.find_first_not_of(' ') == std::string_view::npos ? rest.size() : rest.find_first_not_of(' '));
-    double value = 0;
-    const bool is_number = std::from_chars(rest.data(), rest.data() + rest.size(), value).ec == std::errc();
-    if (is_number && std::isfinite(value) && value >= 0) sum = sum.value_or(0) + value;
-  }
-  return sum;
-}
-
 }  // namespace
 
 Result<ServerFacts> ReadServerFacts(net::HttpClient& client, const ServerIdentity& identity, const std::string& version,
@@ -245,14 +212,6 @@ std::vector<std::pair<std::string, std::string>> InWords(const ServerFacts& fact
   text("quantization", facts.quantization);
   text("device", facts.device);
   return words;
-}
-
-std::optional<double> CachedTokensOnPage(ServerKind kind, std::string_view metrics) {
-  for (const Counter& counter : kCachedTokens) {
-    if (counter.kind != kind) continue;
-    if (const auto sum = SumOf(metrics, counter.name)) return sum;
-  }
-  return std::nullopt;
 }
 
 }  // namespace moecap::openai

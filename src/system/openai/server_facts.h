@@ -41,7 +41,4 @@ Result<ServerFacts> ReadServerFacts(net::HttpClient& client, const ServerIdentit
 // What they say in words, for a table or a record: {"context", "512 tokens"}; unknown ones are left out.
 std::vector<std::pair<std::string, std::string>> InWords(const ServerFacts& facts);
 
-// Tokens that the server took from its prefix cache since it was started, by its /metrics; null where the page does not tell.
-std::optional<double> CachedTokensOnPage(ServerKind kind, std::string_view metrics);
-
 }  // namespace moecap::openai

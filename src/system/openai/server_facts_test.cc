@@ -91,15 +91,5 @@ TEST(ServerFacts, PagesThatAreNoneTellNothing) {
             "/m/t");
 }
 
-TEST(CachedTokensOnPage, AddsUpTheSamplesOfTheServersCounter) {
-  EXPECT_EQ(CachedTokensOnPage(ServerKind::kVllm, kVllmMetrics), 8000);
-  EXPECT_EQ(CachedTokensOnPage(ServerKind::kVllm, "vllm:prompt_tokens_cached_total 3.0\nvllm:prefix_cache_hits_total 9\n"), 3);
-  EXPECT_EQ(CachedTokensOnPage(ServerKind::kSglang, "sglang:cached_tokens_total{cache_source=\"device\"} 7.0\n"), 7);
-  EXPECT_EQ(CachedTokensOnPage(ServerKind::kSglang, kVllmMetrics), std::nullopt);
-  EXPECT_EQ(CachedTokensOnPage(ServerKind::kSglang, "sglang:cached_tokens_total NaN\nsglang:cached_tokens_total{ 5"),
-            std::nullopt);
-  EXPECT_EQ(CachedTokensOnPage(ServerKind::kTgi, "tgi_queue_size 1\n"), std::nullopt);
-}
-
 }  // namespace
 }  // namespace moecap::openai

@@ -156,8 +156,7 @@ Status LaunchedServer::FillCommand() {
 }
 
 Status LaunchedServer::Run(const std::vector<std::string>& capture_flags) {
-  const bool runs = child_ && !child_->Ended();
-  if (runs && capture_flags == capture_flags_) return {};
+  if (IsRunning() && capture_flags == capture_flags_) return {};
   Stop();
   room_.Enter(*this);
   const Status started = Start(capture_flags);

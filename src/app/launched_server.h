@@ -72,6 +72,7 @@ class LaunchedServer {
   // the program cannot be run; kInterrupted.
   Status Run(const std::vector<std::string>& capture_flags);
   void Stop();
+  bool IsRunning() { return child_ && !child_->Ended(); }
   // "" = it did not end by itself since it was started; in a few words, and with the end of its log.
   std::string HowItEnded();
   std::string WhyItEnded();

@@ -201,7 +201,8 @@ class Driver final : public experiment::SystemDriver {
   bool CanIgnoreEndToken() const override { return profile().Fields().ignore_end; }
   bool CanTokenize() const override { return openai::CanTokenize(profile().server); }
   Result<int64_t> CountTokens(const std::string& text) override {
-    RETURN_IF_ERROR(MakeRun());
+    // However it was started.
+    if (launched_.server && !launched_.server->IsRunning()) RETURN_IF_ERROR(MakeRun());
     ASSIGN_OR_RETURN(const openai::TokenizedText tokens, control_->Tokenize(text));
     return tokens.count;
   }

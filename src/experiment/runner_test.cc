@@ -172,6 +172,48 @@ TEST_F(ExperimentTest, AServersPassesFollowFromItsTokensAndItsExpertsFromASecond
   EXPECT_THAT(cell.notes, testing::Contains(HasSubstr("the server told the experts of 100.0 % of them")));
 }
 
+TEST_F(ExperimentTest, AServerThatMustBeStartedAnewIsAskedForExpertsWhenAllIsTimed) {
+  log.capture_flags = "--tell";
+  const auto summary = Measure(kServerOfAModel);
+  EXPECT_EQ(log.asked_for_experts, 3);
+  EXPECT_EQ(log.starts_when_asked, log.starts) << "after the last measurement";
+  for (const Measurement& measurement : Results::Open(dir_ / "results" / "run")->manifest().measurements) {
+    EXPECT_FALSE(measurement.server_passes->experts_due);
+    EXPECT_EQ(measurement.server_passes->told, 1);
+    EXPECT_EQ(measurement.server_passes->same_tokens, 1) << "held against what the timed one chose";
+  }
+  EXPECT_THAT(summary.systems[0].cells[0].notes,
+              testing::Contains(HasSubstr("in a second run of a server started with --tell, which gave the same tokens")));
+}
+
+TEST_F(ExperimentTest, AResumeAsksForTheExpertsThatAreDue) {
+  log.capture_flags = "--tell";
+  log.interrupts_capture = true;
+  const Config config = Parse(kServerOfAModel);
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  const Status stopped = experiment.Execute(results, hooks);
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().kind, ErrorKind::kInterrupted);
+  for (const Measurement& measurement : results.manifest().measurements) {
+    EXPECT_TRUE(measurement.complete);
+    EXPECT_TRUE(measurement.server_passes->experts_due);
+  }
+  EXPECT_THAT(SummaryOf(results.dir()).systems[0].cells[0].notes, testing::Contains(HasSubstr("asked for later")));
+
+  auto reopened = Results::Open(results.dir());
+  ASSERT_TRUE(reopened.ok() && reopened->PrepareResume().ok());
+  log = {};
+  log.capture_flags = "--tell";
+  Experiment again = Prepare(config);
+  ASSERT_TRUE(again.Execute(*reopened, hooks).ok());
+  EXPECT_EQ(log.asked_for_experts, 3);
+  for (const Measurement& measurement : Results::Open(results.dir())->manifest().measurements) {
+    EXPECT_FALSE(measurement.server_passes->experts_due);
+    EXPECT_EQ(measurement.server_passes->told, 1);
+  }
+}
+
 TEST_F(ExperimentTest, ExpertsOfAnotherModelCostNoMeasurement) {
   log.experts = {7, 5, 2, std::vector<uint16_t>(7 * 5 * 2, 1)};
   const auto summary = Measure(kServerOfAModel);

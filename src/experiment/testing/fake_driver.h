@@ -113,6 +113,9 @@ struct DriverLog {
   routing::RoutedExperts experts;  // of each of its answers; empty: ScriptedExperts()
   int64_t kernel_delay_ns = -1;    // of a server of a known model: how late its tokens are read
   int asked_for_experts = 0;       // requests
+  std::string capture_flags;       // with which a server is started anew to be asked for them
+  bool interrupts_capture = false;
+  int starts_when_asked = 0;  // `starts` at the first question
 };
 
 // Answers each request after a queueing delay that grows with what is in flight, in fake time.
@@ -217,13 +220,16 @@ class FakeDriver final : public SystemDriver {
     return Passes{{metrics::PrefillBatching::kAlone, std::nullopt}, "", false};
   }
   Result<Experts> AskForExperts(std::span<const load::RequestSpec> requests, int, const std::function<bool()>&) override {
+    if (log_.interrupts_capture) return Error{ErrorKind::kInterrupted, "interrupted"};
     if (!log_.tells_experts) return BadInput("start the server with --enable-experts");
+    if (log_.asked_for_experts == 0) log_.starts_when_asked = log_.starts;
     log_.asked_for_experts += static_cast<int>(requests.size());
     Experts experts;
     for (size_t i = 0; i < requests.size(); ++i)
       experts.answers.push_back({{100, 101, 102}, log_.experts.empty() ? ScriptedExperts() : log_.experts, ""});
     return experts;
   }
+  std::string CaptureFlags() const override { return log_.capture_flags; }
   Result<double> MeasureHeadRoom(int streams, int) override {
     log_.head_room_streams = streams;
     return 1e6;

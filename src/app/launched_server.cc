@@ -182,7 +182,7 @@ Status LaunchedServer::Start(const std::vector<std::string>& capture_flags) {
   options.words.insert(options.words.end(), capture_flags.begin(), capture_flags.end());
   options.environment = environment_;
   options.directory = directory_;
-  options.output = folder / fs::path(facts_.log).filename();
+  options.output = LogFile();
   std::ofstream(options.output, std::ios::app)
       << "[moecap " << WallTimeIso8601() << "] " << ShellLine(options.words) << std::endl;
   if (room_.on_start_) room_.on_start_(fmt::format("starting {}: {}", name_, ShellLine(options.words)));
@@ -235,6 +235,18 @@ void LaunchedServer::Stop() {
   room_.Leave(*this);
 }
 
+uint64_t LaunchedServer::LogSize() const {
+  std::error_code error;
+  const uint64_t size = fs::file_size(LogFile(), error);
+  return error ? 0 : size;
+}
+
+std::string LaunchedServer::LogSince(uint64_t size) const {
+  std::ifstream log(LogFile(), std::ios::binary);
+  log.seekg(static_cast<std::streamoff>(size));
+  return {std::istreambuf_iterator<char>(log), std::istreambuf_iterator<char>()};
+}
+
 std::string LaunchedServer::HowItEnded() {
   if (!child_ || !child_->Ended()) return "";
   return fmt::format("it ended by itself ({})", InWords(*child_->Ended()));
@@ -246,7 +258,7 @@ std::string LaunchedServer::WhyItEnded() {
 }
 
 std::string LaunchedServer::EndOfLog() const {
-  const fs::path file = room_.folder_ / fs::path(facts_.log).filename();
+  const fs::path file = LogFile();
   std::ifstream log(file, std::ios::binary);
   log.seekg(0, std::ios::end);
   const std::streamoff size = log.tellg();

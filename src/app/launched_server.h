@@ -1,6 +1,7 @@
 // Servers that this program starts: their commands, their logs, when they are ready, and that they end.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -72,6 +73,9 @@ class LaunchedServer {
   // the program cannot be run; kInterrupted.
   Status Run(const std::vector<std::string>& capture_flags);
   void Stop();
+  // How much it has printed, and what it printed behind that.
+  uint64_t LogSize() const;
+  std::string LogSince(uint64_t size) const;
   bool IsRunning() { return child_ && !child_->Ended(); }
   // "" = it did not end by itself since it was started; in a few words, and with the end of its log.
   std::string HowItEnded();
@@ -84,6 +88,7 @@ class LaunchedServer {
   Status Start(const std::vector<std::string>& capture_flags);
   Status AwaitReady(net::HttpClient& client);
   bool IsReady(net::HttpClient& client);
+  std::filesystem::path LogFile() const { return room_.folder_ / std::filesystem::path(facts_.log).filename(); }
   std::string EndOfLog() const;
 
   LaunchRoom& room_;

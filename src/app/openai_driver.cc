@@ -239,6 +239,10 @@ class Driver final : public experiment::SystemDriver {
     }
     return last;
   }
+  std::optional<uint64_t> LogSize() override {
+    return launched_.server ? std::optional(launched_.server->LogSize()) : std::nullopt;
+  }
+  std::string LogSince(uint64_t size) override { return launched_.server ? launched_.server->LogSince(size) : ""; }
   std::string WhatChanged() override {
     if (launched_.server) {
       if (std::string end = launched_.server->HowItEnded(); !end.empty()) return end;

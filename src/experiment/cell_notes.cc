@@ -95,6 +95,13 @@ void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<con
     note += "; their distinct experts are estimated from the router's shape";
     if (facts && !facts->experts_missing.empty()) note += fmt::format(" ({})", facts->experts_missing);
   }
+  int64_t logged = 0, alike = 0;
+  for (const MeasuredFacts* measured : whole) {
+    const auto& own = measured->measurement->server_passes;
+    logged += own ? own->logged.value_or(0) : 0;
+    alike += own ? own->logged_alike.value_or(0) : 0;
+  }
+  if (logged > 0) note += fmt::format("; {} of {} passes in the server's own log are composed alike", alike, logged);
   if (facts && facts->most_tokens)
     note += fmt::format("; a pass takes at most {} tokens ({})", *facts->most_tokens, facts->most_tokens_source);
   cell.notes.push_back(std::move(note));

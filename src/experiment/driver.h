@@ -140,6 +140,9 @@ class SystemDriver {
 
   // What a server counted since it was started, for whomever, when its counters have come to rest; null = no page tells.
   virtual std::optional<load::ServerCounters> CountersSoFar() { return std::nullopt; }
+  // How much a launched server has printed; null where nobody keeps it. And what it printed behind that.
+  virtual std::optional<uint64_t> LogSize() { return std::nullopt; }
+  virtual std::string LogSince(uint64_t) { return ""; }
   // How a server is no longer the one that was met first: another model, its end; "" = nothing shows it.
   virtual std::string WhatChanged() { return ""; }
   // What this machine does, with so many streams and threads, against a server that does nothing: tokens a second. Starts that

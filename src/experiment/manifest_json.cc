@@ -48,6 +48,8 @@ void Fields(auto& archive, JsonFieldsOf<PlanEntry> auto& entry) {
 void Fields(auto& archive, JsonFieldsOf<ServerPassFacts> auto& facts) {
   archive("missing", facts.missing);
   archive("fit", facts.fit);
+  archive("logged", facts.logged);
+  archive("logged_alike", facts.logged_alike);
   archive("most_tokens", facts.most_tokens);
   archive("most_tokens_source", facts.most_tokens_source);
   archive("experts_missing", facts.experts_missing);

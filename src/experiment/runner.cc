@@ -127,6 +127,7 @@ class Experiment::Session {
     Measurement measurement;
     std::string activity;
     load::LoadResult records;
+    std::vector<LoggedPass> logged;  // in the server's own log
   };
 
   Status MeasureAll() {
@@ -157,7 +158,7 @@ class Experiment::Session {
       --measurements_;
       return {};
     }
-    Unit unit{driver, {}, {}, {}};
+    Unit unit{driver, {}, {}, {}, {}};
     unit.measurement.system = name;
     unit.measurement.level = planned.level;
     unit.measurement.repeat = planned.repeat;
@@ -213,7 +214,7 @@ class Experiment::Session {
         UnloadOthers(&driver);
         const Planned planned{i, stored.level, stored.repeat};
         ASSIGN_OR_RETURN(Facts facts, results_.ReadFacts(stored));
-        Unit unit{driver, stored, Activity(planned), std::move(facts.records)};
+        Unit unit{driver, stored, Activity(planned), std::move(facts.records), {}};
         ASSIGN_OR_RETURN(const auto plan, PlanFor(planned, driver));
         RETURN_IF_ERROR(AddServerPasses(*plan, unit, /*capture=*/true));
         RETURN_IF_ERROR(results_.End(unit.measurement, unit.records));
@@ -277,7 +278,7 @@ class Experiment::Session {
       if (counted.complete()) measurement.energy_j = counted.joules;
     }
     measurement.machine_use = watch.End();
-    server.End(measurement);
+    unit.logged = server.End(measurement);
     for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
     measurement.ended_by = unit.records.ended_by;
     measurement.held_back = unit.records.held_back;
@@ -338,7 +339,10 @@ class Experiment::Session {
   Status AddServerPasses(const MeasurementPlan& plan, Unit& unit, bool capture) {
     const SystemDescription& system = unit.driver.description();
     if (system.in_process || system.model.layers.empty()) return {};
+    const ServerPassFacts timed = unit.measurement.server_passes.value_or(ServerPassFacts());  // where experts were due
     ServerPassFacts& facts = unit.measurement.server_passes.emplace();
+    facts.logged = timed.logged;
+    facts.logged_alike = timed.logged_alike;
     const auto known = unit.driver.PassesOf();
     if (!known) {
       facts.missing = "how this server forms its passes is not known";
@@ -351,6 +355,10 @@ class Experiment::Session {
     facts.missing = passes.missing;
     if (!facts.missing.empty()) return {};
     facts.fit = passes.fit;
+    if (!unit.logged.empty()) {
+      facts.logged = std::ssize(unit.logged);
+      facts.logged_alike = CountAlike(unit.logged, passes.passes);
+    }
     std::vector<const ToldExperts*> told(requests.size());
     if (system.model.MoeLayers() > 0) {
       facts.capture_flags = unit.driver.CaptureFlags();

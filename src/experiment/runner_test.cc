@@ -177,7 +177,8 @@ TEST_F(ExperimentTest, AServerThatMustBeStartedAnewIsAskedForExpertsWhenAllIsTim
   const auto summary = Measure(kServerOfAModel);
   EXPECT_EQ(log.asked_for_experts, 3);
   EXPECT_EQ(log.starts_when_asked, log.starts) << "after the last measurement";
-  for (const Measurement& measurement : Results::Open(dir_ / "results" / "run")->manifest().measurements) {
+  const Results stored = Results::Open(dir_ / "results" / "run").value();
+  for (const Measurement& measurement : stored.manifest().measurements) {
     EXPECT_FALSE(measurement.server_passes->experts_due);
     EXPECT_EQ(measurement.server_passes->told, 1);
     EXPECT_EQ(measurement.server_passes->same_tokens, 1) << "held against what the timed one chose";
@@ -208,7 +209,8 @@ TEST_F(ExperimentTest, AResumeAsksForTheExpertsThatAreDue) {
   Experiment again = Prepare(config);
   ASSERT_TRUE(again.Execute(*reopened, hooks).ok());
   EXPECT_EQ(log.asked_for_experts, 3);
-  for (const Measurement& measurement : Results::Open(results.dir())->manifest().measurements) {
+  const Results stored = Results::Open(results.dir()).value();
+  for (const Measurement& measurement : stored.manifest().measurements) {
     EXPECT_FALSE(measurement.server_passes->experts_due);
     EXPECT_EQ(measurement.server_passes->told, 1);
   }

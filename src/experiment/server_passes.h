@@ -30,8 +30,10 @@ struct ServerPassFacts {
   std::optional<double> fit;           // metrics::PassReconstruction::fit; null without passes
   std::optional<int64_t> most_tokens;  // metrics::PassRule::most_tokens
   std::string most_tokens_source;      // in words, with "assumed" where it was not told
-  std::string experts_missing;         // why no experts were told; empty = they were
-  std::optional<double> told;  // of the passes, those whose experts were told; the others' are estimates; null = not asked
+  // Passes in the server's own log, and those of them that were reconstructed with as many requests and tokens; null = no log.
+  std::optional<int64_t> logged, logged_alike;
+  std::string experts_missing;  // why no experts were told; empty = they were
+  std::optional<double> told;   // of the passes, those whose experts were told; the others' are estimates; null = not asked
   std::optional<double> same_tokens;  // of the answers, those that the second run gave again; null = ids were not told
   std::vector<std::string> findings;  // what makes the experts doubtful, one sentence each
   // The flags of the server that was started anew to be asked for them; empty = the timed one is asked.

@@ -2,7 +2,7 @@
 
 namespace moecap::experiment {
 
-void ServerWatch::End(Measurement& measurement) const {
+std::vector<LoggedPass> ServerWatch::End(Measurement& measurement) const {
   const auto after = before_ ? driver_.CountersSoFar() : std::nullopt;
   if (before_ && after) {
     measurement.server_change = load::WhyRestarted(*before_, *after);
@@ -10,6 +10,7 @@ void ServerWatch::End(Measurement& measurement) const {
     measurement.cached_tokens = measurement.server_counters->cached_tokens;
   }
   if (const std::string change = driver_.WhatChanged(); !change.empty()) measurement.server_change = change;
+  return log_size_ ? ReadIterationLog(driver_.LogSince(*log_size_)) : std::vector<LoggedPass>();
 }
 
 }  // namespace moecap::experiment

@@ -418,7 +418,7 @@ class Experiment::Session {
     update.done = done;
     update.planned = planned;
     update.measured = measured_;
-    update.measurements = std::max(measurements_, 0);
+    update.measurements = measured_ < measurements_ ? measurements_ : 0;  // 0: all are made, and only questions are left
     update.waiting_for = progress.waiting_for;
     update.waiting_s = progress.waiting_s;
     hooks_.on_progress(update);

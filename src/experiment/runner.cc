@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "experiment/expert_questions.h"
 #include "experiment/scoring.h"
+#include "experiment/search.h"
 #include "experiment/server_watch.h"
 #include "experiment/warm_up.h"
 #include "hardware/probe/machine_watch.h"
@@ -74,16 +75,6 @@ std::string HashOfProblems(const std::vector<workload::Problem>& problems) {
   for (const workload::Problem& problem : problems)
     hash = HashOf(problem.answer, HashOf(problem.question, HashOf(problem.id, hash)));
   return problems.empty() ? "" : fmt::format("{:016x}", hash);
-}
-
-// In the order in which users wanted them.
-load::SloOutcomes OutcomesOf(std::vector<record::RequestRecord> requests, const metrics::LatencyObjectives& objectives) {
-  std::ranges::stable_sort(requests, {}, &record::RequestRecord::intended_send_s);
-  load::SloOutcomes outcomes;
-  for (const record::RequestRecord& request : requests)
-    outcomes.push_back(
-        {metrics::MeetsObjectives(request, objectives).value_or(false), metrics::ShareOfObjectives(request, objectives)});
-  return outcomes;
 }
 
 // Nobody reads what a server said to made-up prompts.
@@ -528,19 +519,5 @@ Status Experiment::Describe(Manifest& manifest) {
 }
 
 Status Experiment::Execute(Results& results, const Hooks& hooks) { return Session(*this, results, hooks).Run(); }
-
-Result<load::SloSearchResult> Search(const Results& results, const std::string& system,
-                                     const std::function<Status(double level, int repeat)>& measure) {
-  const Config& config = results.manifest().config;
-  std::map<double, int> probes;
-  return load::SearchHighestLoad(*config.search, [&](double level) -> Result<load::SloOutcomes> {
-    const int repeat = probes[level]++;
-    RETURN_IF_ERROR(measure(level, repeat));
-    const Measurement* measurement = results.Find(system, {config.load.kind, level}, repeat);
-    CHECK(measurement != nullptr);
-    ASSIGN_OR_RETURN(Facts facts, results.ReadFacts(*measurement));
-    return OutcomesOf(std::move(facts.records.requests), config.objectives);
-  });
-}
 
 }  // namespace moecap::experiment

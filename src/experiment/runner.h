@@ -18,7 +18,6 @@
 #include "experiment/plan.h"
 #include "experiment/prompt_ids.h"
 #include "experiment/results.h"
-#include "load/slo_search.h"
 #include "workload/dataset.h"
 
 namespace moecap::experiment {
@@ -69,10 +68,5 @@ class Experiment {
   std::vector<std::unique_ptr<SystemDriver>> drivers_;
   PromptIds ids_;
 };
-
-// The search over stored measurements of one system; `measure` is called for a probe that is not stored, and may end it with an
-// error.
-Result<load::SloSearchResult> Search(const Results& results, const std::string& system,
-                                     const std::function<Status(double level, int repeat)>& measure);
 
 }  // namespace moecap::experiment

@@ -9,7 +9,7 @@
 #include "base/units.h"
 #include "base/words.h"
 #include "experiment/cell.h"
-#include "experiment/runner.h"
+#include "experiment/search.h"
 
 namespace moecap::experiment {
 namespace {

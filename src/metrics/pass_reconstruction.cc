@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <ranges>
 #include <utility>
 
 namespace moecap::metrics {
@@ -220,53 +221,81 @@ void SpreadBursts(std::vector<Draft>& drafts) {
   }
 }
 
-// Prompts longer than a pass takes: the pass of their first token computed the end of them, those before it the rest, as far as
-// they had room and the request was there; what is left took passes of which no token tells.
-void SplitPrompts(std::span<const RequestRecord> requests, int64_t most_tokens, std::vector<Draft>& drafts) {
-  std::vector<Draft> split;
-  for (Draft& draft : drafts) {
-    const size_t own = split.size();
-    const double start_s = std::max(own > 0 ? split.back().end_s : draft.idle_until_s, draft.idle_until_s);
-    std::vector<PassShare> prompts = std::exchange(draft.prompts, {});
-    std::vector<PassShare> left;
-    for (PassShare prompt : prompts) {
-      const int64_t room = std::max<int64_t>(1, most_tokens - draft.Tokens());
-      const int64_t last = std::min(prompt.count, room);
-      draft.prompts.push_back({prompt.request, prompt.begin + prompt.count - last, last});
-      prompt.count -= last;
-      const double sent_s = requests[prompt.request].sent_s.value_or(requests[prompt.request].send_s);
-      for (size_t i = own; prompt.count > 0 && i-- > 0 && split[i].end_s > sent_s;) {
-        const int64_t part = std::min(prompt.count, most_tokens - split[i].Tokens());
-        if (part <= 0) continue;
-        split[i].prompts.push_back({prompt.request, prompt.begin + prompt.count - part, part});
-        prompt.count -= part;
-      }
-      if (prompt.count > 0) left.push_back(prompt);
+// Prompts longer than a pass takes: the passes before that of their first token computed their beginning, as many of them as
+// it takes and as far as they had room and the request was there. Where they had too little, passes did it of which no token
+// tells. Servers fill one pass after the other, so what is left over comes last, with the first token.
+class PromptSplitter {
+ public:
+  PromptSplitter(std::span<const RequestRecord> requests, int64_t most_tokens)
+      : requests_(requests), most_tokens_(most_tokens) {}
+
+  std::vector<Draft> Split(std::vector<Draft> drafts) {
+    for (Draft& draft : drafts) {
+      const double start_s = std::max(split_.empty() ? draft.idle_until_s : split_.back().end_s, draft.idle_until_s);
+      before_ = split_.size();
+      hidden_.clear();
+      for (const PassShare& prompt : std::exchange(draft.prompts, {})) Place(prompt, draft);
+      AddHidden(draft, start_s);
+      split_.push_back(std::move(draft));
     }
-    std::vector<Draft> hidden;
-    for (PassShare& prompt : left) {
-      while (prompt.count > 0) {
-        const int64_t part = std::min(prompt.count, most_tokens);
-        Draft before;
-        before.prompts.push_back({prompt.request, prompt.begin, part});
-        hidden.push_back(std::move(before));
-        prompt.begin += part;
-        prompt.count -= part;
-      }
+    return std::move(split_);
+  }
+
+ private:
+  void Place(PassShare prompt, Draft& draft) {
+    const int64_t own = std::max<int64_t>(1, most_tokens_ - draft.Tokens());
+    const double sent_s = requests_[prompt.request].sent_s.value_or(requests_[prompt.request].send_s);
+    std::vector<size_t> used;  // the last one first
+    int64_t room = own;
+    for (size_t i = before_; room < prompt.count && i-- > 0 && split_[i].end_s > sent_s;) {
+      const int64_t left = most_tokens_ - split_[i].Tokens();
+      if (left <= 0) continue;
+      used.push_back(i);
+      room += left;
     }
+    for (const size_t i : used | std::views::reverse) {
+      const int64_t part = PartOf(prompt, most_tokens_ - split_[i].Tokens(), own);
+      if (part > 0) split_[i].prompts.push_back(Take(part, prompt));
+    }
+    while (prompt.count > own) {
+      Draft before;
+      before.prompts.push_back(Take(PartOf(prompt, most_tokens_, own), prompt));
+      hidden_.push_back(std::move(before));
+    }
+    draft.prompts.push_back(prompt);
+  }
+
+  // As much as there is room for, but something must be left for the pass of the first token.
+  static int64_t PartOf(const PassShare& prompt, int64_t room, int64_t own) {
+    return room < prompt.count ? room : std::max<int64_t>(0, prompt.count - own);
+  }
+
+  static PassShare Take(int64_t count, PassShare& prompt) {
+    const PassShare part{prompt.request, prompt.begin, count};
+    prompt.begin += count;
+    prompt.count -= count;
+    return part;
+  }
+
+  // They share the time with the pass behind them by their tokens.
+  void AddHidden(const Draft& draft, double start_s) {
     double tokens = static_cast<double>(draft.Tokens());
-    for (const Draft& before : hidden) tokens += static_cast<double>(before.Tokens());
+    for (const Draft& before : hidden_) tokens += static_cast<double>(before.Tokens());
     double done = 0;
-    for (Draft& before : hidden) {
+    for (Draft& before : hidden_) {
       done += static_cast<double>(before.Tokens());
       before.idle_until_s = draft.idle_until_s;
       before.end_s = start_s + (draft.end_s - start_s) * done / tokens;
-      split.push_back(std::move(before));
+      split_.push_back(std::move(before));
     }
-    split.push_back(std::move(draft));
   }
-  drafts = std::move(split);
-}
+
+  std::span<const RequestRecord> requests_;
+  int64_t most_tokens_;
+  std::vector<Draft> split_;
+  size_t before_ = 0;  // passes in `split_` before the one that is split
+  std::vector<Draft> hidden_;
+};
 
 void AddSlice(int64_t context, int64_t tokens, std::vector<record::SequenceSlice>& sequences) {
   for (record::SequenceSlice& slice : sequences) {
@@ -365,7 +394,7 @@ PassReconstruction ReconstructPasses(std::span<const RequestRecord> requests, co
   std::vector<Draft> drafts = Walk(requests, rule.prefill).Take();
   result.fit = FitOf(requests, drafts);
   SpreadBursts(drafts);
-  if (rule.most_tokens) SplitPrompts(requests, *rule.most_tokens, drafts);
+  if (rule.most_tokens) drafts = PromptSplitter(requests, *rule.most_tokens).Split(std::move(drafts));
   double before_s = drafts.front().idle_until_s;
   for (Draft& draft : drafts) {
     const double end_s = draft.end_s;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_error.h"
+
 namespace moecap {
 
 namespace {
@@ -39,10 +41,7 @@ Result<Json> ParseJson(std::string_view text) {
   try {
     return Json::parse(text);
   } catch (const Json::exception& error) {
-    std::string reason = error.what();
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..." -> from "parse error" on.
-    if (const size_t close = reason.find("] "); close != std::string::npos) reason.erase(0, close + 2);
-    return BadInput("not valid JSON: " + reason);
+    return BadInput("not valid JSON: " + ReasonOf(error));
   }
 }
 

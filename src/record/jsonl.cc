@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/json_error.h"
 
 namespace moecap::record {
 namespace {
@@ -258,7 +259,7 @@ Result<T> ParseLine(std::string_view text, T (*parse)(const Json&)) {
   try {
     return parse(line);
   } catch (const Json::exception& error) {
-    return BadInput(error.what());
+    return BadInput(ReasonOf(error));
   } catch (const std::invalid_argument& error) {
     return BadInput(error.what());
   }

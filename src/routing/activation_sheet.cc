@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/json_error.h"
 #include "routing/estimate.h"
 
 namespace moecap::routing {
@@ -131,7 +132,7 @@ Result<ActivationSheet> ParseActivationSheet(std::string_view text) {
   try {
     return SheetFromJson(json);
   } catch (const Json::exception& error) {
-    return BadInput(fmt::format("activation sheet: {}", error.what()));
+    return BadInput(fmt::format("activation sheet: {}", ReasonOf(error)));
   }
 }
 

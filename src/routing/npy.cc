@@ -67,10 +67,12 @@ struct Type {
   std::string_view descr;
   size_t width;
   int64_t (*read)(const std::byte*);
+  int64_t most;
 };
-constexpr std::array kTypes = {Type{"|u1", 1, Read<uint8_t>}, Type{"|i1", 1, Read<int8_t>},   Type{"<u2", 2, Read<uint16_t>},
-                               Type{"<i2", 2, Read<int16_t>}, Type{"<u4", 4, Read<uint32_t>}, Type{"<i4", 4, Read<int32_t>},
-                               Type{"<i8", 8, Read<int64_t>}};
+constexpr std::array kTypes = {Type{"|u1", 1, Read<uint8_t>, UINT8_MAX},   Type{"|i1", 1, Read<int8_t>, INT8_MAX},
+                               Type{"<u2", 2, Read<uint16_t>, UINT16_MAX}, Type{"<i2", 2, Read<int16_t>, INT16_MAX},
+                               Type{"<u4", 4, Read<uint32_t>, UINT32_MAX}, Type{"<i4", 4, Read<int32_t>, INT32_MAX},
+                               Type{"<u8", 8, Read<int64_t>, INT64_MAX},   Type{"<i8", 8, Read<int64_t>, INT64_MAX}};
 
 // Header text and where the data begins.
 Result<std::string_view> HeaderOf(std::span<const std::byte> bytes, size_t& data) {
@@ -132,6 +134,7 @@ Result<NpyArray> ParseNpy(std::span<const std::byte> bytes) {
   array.fortran_order = FieldOf(header, "fortran_order").starts_with("True");
   array.read = type->read;
   array.width = type->width;
+  array.most = type->most;
   RETURN_IF_ERROR(ReadShape(FieldOf(header, "shape"), array.shape, array.size));
   const size_t needed = static_cast<size_t>(array.size) * type->width;
   if (needed > bytes.size() - data)

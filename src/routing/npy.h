@@ -24,6 +24,7 @@ struct NpyArray {
   std::span<const std::byte> data;
   int64_t (*read)(const std::byte* value) = nullptr;
   size_t width = 0;  // bytes of a value
+  int64_t most = 0;  // that the type can hold
 
   // In the order of the bytes, 0 <= index < size.
   int64_t At(int64_t index) const { return read(data.data() + static_cast<size_t>(index) * width); }
@@ -32,7 +33,7 @@ struct NpyArray {
 // Whether the bytes begin as a .npy does.
 bool LooksLikeNpy(std::span<const std::byte> bytes);
 
-// `descr` |u1, |i1, <u2, <i2, <u4, <i4, <i8, at most 2^28 values. Error kBadInput names what is different.
+// `descr` |u1, |i1, <u2, <i2, <u4, <i4, <u8, <i8, at most 2^28 values. Error kBadInput names what is different.
 Result<NpyArray> ParseNpy(std::span<const std::byte> bytes);
 
 }  // namespace moecap::routing

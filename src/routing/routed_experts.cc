@@ -22,9 +22,10 @@ Status CheckSizes(const RoutedExperts& experts) {
       fmt::format("routed experts of {} tokens x {} layers x {} ids cannot be", experts.rows, experts.layers, experts.top_k));
 }
 
-// Any negative number stands for "not recorded".
+// -1 stands for "not recorded"; what lies below it wrapped around in a narrow type.
 Status AddId(int64_t id, const RoutedShape& shape, RoutedExperts& experts) {
   const int64_t most = shape.experts > 0 ? shape.experts : kMostExperts;
+  if (id < -1) return BadInput(fmt::format("a token was routed to expert {}: ids that wrapped around in a signed type?", id));
   if (id >= most) return BadInput(fmt::format("a token was routed to expert {}, but there are {}: another model?", id, most));
   experts.ids.push_back(id < 0 ? kNoExpert : static_cast<uint16_t>(id));
   return {};
@@ -37,7 +38,11 @@ Result<RoutedExperts> OfNpy(std::span<const std::byte> bytes, const RoutedShape&
   experts.rows = array.shape[0];
   experts.layers = static_cast<int>(std::min<int64_t>(array.shape[1], kMostLayers + 1));
   experts.top_k = static_cast<int>(std::min<int64_t>(array.shape[2], kMostTopK + 1));
+  experts.most_id = array.most;
   RETURN_IF_ERROR(CheckSizes(experts));
+  if (shape.experts - 1 > array.most)
+    return BadInput(fmt::format("ids of {} experts do not fit into the array's type, which holds no more than {}",
+                                shape.experts, array.most));
   experts.ids.reserve(static_cast<size_t>(array.size));
   if (!array.fortran_order) {
     for (int64_t i = 0; i < array.size; ++i) RETURN_IF_ERROR(AddId(array.At(i), shape, experts));
@@ -219,6 +224,7 @@ Status Append(RoutedExperts& experts, const RoutedExperts& more) {
     return BadInput("prompt and output have different numbers of layers or experts per token");
   experts.layers = more.layers;
   experts.top_k = more.top_k;
+  experts.most_id = std::min(experts.most_id, more.most_id);
   experts.rows += more.rows;
   experts.ids.insert(experts.ids.end(), more.ids.begin(), more.ids.end());
   return {};

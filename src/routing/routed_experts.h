@@ -33,7 +33,8 @@ struct RoutedExperts {
   int64_t rows = 0;  // tokens
   int layers = 0;    // as the server counts them: all of the model's, in most servers
   int top_k = 0;
-  std::vector<uint16_t> ids;  // [row][layer][k] in the server's order, which is that of the router's weights
+  std::vector<uint16_t> ids;    // [row][layer][k] in the server's order, which is that of the router's weights
+  int64_t most_id = INT64_MAX;  // that the type in which they were sent can hold
 
   bool empty() const { return rows == 0; }
   // top_k ids. 0 <= row < rows, 0 <= layer < layers.
@@ -55,8 +56,8 @@ struct RoutedShape {
 bool TellsShape(std::string_view encoded);
 
 // `encoded`: the text of a JSON string, or a JSON list. Errors kBadInput, each with what to do: an encoding that is none of the
-// above, more than kMostEncodedBytes, an id that the model does not have, another shape than that of `shape`, or a shape that
-// neither says (SGLang needs two of layers, top-k and rows).
+// above, more than kMostEncodedBytes, an id below -1 or that the model does not have, a type that cannot hold the model's ids,
+// another shape than that of `shape`, or a shape that neither says (SGLang needs two of layers, top-k and rows).
 Result<RoutedExperts> DecodeRoutedExperts(std::string_view encoded, const RoutedShape& shape = {});
 
 // The same of a .npy file's bytes, of any size.

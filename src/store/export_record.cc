@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/json_error.h"
 
 namespace moecap::store {
 namespace {
@@ -91,7 +92,7 @@ Result<ExportRecord> ParseExportRecord(std::string_view text) {
   try {
     return FromJson(json);
   } catch (const Json::exception& error) {
-    return BadInput(fmt::format("not the record of an exported run: {}", error.what()));
+    return BadInput(fmt::format("not the record of an exported run: {}", ReasonOf(error)));
   }
 }
 

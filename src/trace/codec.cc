@@ -11,7 +11,7 @@ namespace {
 
 enum LayerMode : uint8_t { kAbsent = 0, kAllTokens = 1, kSomeTokens = 2, kHoles = 3 };
 enum PassFlag : uint8_t { kHasSequences = 1 };
-enum HeaderFlag : uint8_t { kPassesUnknown = 1 };
+enum HeaderFlag : uint8_t { kPassesUnknown = 1, kHasShare = 2 };
 
 constexpr uint64_t kMostText = uint64_t{1} << 20;
 constexpr uint64_t kMostNotes = 1024;
@@ -182,6 +182,39 @@ bool ReadText(ByteReader& in, std::string& text) {
   return true;
 }
 
+void EncodeShare(const TraceShare& share, std::string& out) {
+  out.push_back(static_cast<char>(share.whole ? 1 + *share.whole : 0));
+  AppendVarint(static_cast<uint64_t>(share.world.value_or(0)), out);
+  AppendVarint(static_cast<uint64_t>(share.devices.value_or(0)), out);
+  AppendVarint(static_cast<uint64_t>(share.physical_experts), out);
+  AppendVarint(share.ranks.size(), out);
+  for (const int rank : share.ranks) AppendVarint(static_cast<uint64_t>(rank), out);
+  AppendText(share.cell, out);
+}
+
+bool ReadSmall(ByteReader& in, uint64_t most, int& value) {
+  uint64_t read = 0;
+  if (!in.ReadVarint(read) || read > most) return false;
+  value = static_cast<int>(read);
+  return true;
+}
+
+bool DecodeShare(ByteReader& in, TraceShare& share) {
+  constexpr uint64_t kMostDevices = 1'000'000;
+  uint8_t whole = 0;
+  int world = 0, devices = 0, ranks = 0;
+  if (!in.ReadU8(whole) || whole > 2 || !ReadSmall(in, kMostRanks, world) || !ReadSmall(in, kMostDevices, devices) ||
+      !ReadSmall(in, kMostPlaces, share.physical_experts) || !ReadSmall(in, kMostRanks, ranks))
+    return false;
+  if (whole > 0) share.whole = whole == 2;
+  if (world > 0) share.world = world;
+  if (devices > 0) share.devices = devices;
+  for (int i = 0; i < ranks; ++i) {
+    if (!ReadSmall(in, kMostRanks, share.ranks.emplace_back())) return false;
+  }
+  return ReadText(in, share.cell);
+}
+
 }  // namespace
 
 void AppendVarint(uint64_t value, std::string& out) {
@@ -249,7 +282,8 @@ Status DecodePass(const TraceHeader& header, ByteReader& in, TracePass& pass) {
 
 void EncodeHeader(const TraceHeader& header, std::string& out) {
   out.push_back(static_cast<char>(header.grain));
-  out.push_back(static_cast<char>(header.passes_known ? 0 : kPassesUnknown));
+  const bool has_share = header.share != TraceShare();
+  out.push_back(static_cast<char>((header.passes_known ? 0 : kPassesUnknown) | (has_share ? kHasShare : 0)));
   AppendVarint(static_cast<uint64_t>(header.experts), out);
   AppendVarint(static_cast<uint64_t>(header.top_k), out);
   AppendVarint(header.layers(), out);
@@ -262,6 +296,7 @@ void EncodeHeader(const TraceHeader& header, std::string& out) {
   AppendText(header.origin, out);
   AppendVarint(header.notes.size(), out);
   for (const std::string& note : header.notes) AppendText(note, out);
+  if (has_share) EncodeShare(header.share, out);
 }
 
 Result<TraceHeader> DecodeHeader(std::span<const std::byte> bytes) {
@@ -269,7 +304,8 @@ Result<TraceHeader> DecodeHeader(std::span<const std::byte> bytes) {
   TraceHeader header;
   uint8_t grain = 0, flags = 0;
   uint64_t experts = 0, top_k = 0, layers = 0, notes = 0;
-  if (!in.ReadU8(grain) || grain < 1 || grain > 3 || !in.ReadU8(flags) || flags > kPassesUnknown) return Damaged("the header");
+  if (!in.ReadU8(grain) || grain < 1 || grain > 3 || !in.ReadU8(flags) || flags > (kPassesUnknown | kHasShare))
+    return Damaged("the header");
   if (!in.ReadVarint(experts) || !in.ReadVarint(top_k) || !in.ReadVarint(layers)) return Damaged("the header");
   if (experts > kMostExperts || top_k > kMostTopK || layers > kMostLayers) return Damaged("the header's sizes");
   header.grain = static_cast<Grain>(grain);
@@ -289,6 +325,7 @@ Result<TraceHeader> DecodeHeader(std::span<const std::byte> bytes) {
   for (uint64_t i = 0; i < notes; ++i) {
     if (!ReadText(in, header.notes.emplace_back())) return Damaged("the header's notes");
   }
+  if ((flags & kHasShare) != 0 && !DecodeShare(in, header.share)) return Damaged("whose share the trace holds");
   if (!in.done()) return Damaged("bytes behind the header");
   RETURN_IF_ERROR(CheckHeader(header));
   return header;

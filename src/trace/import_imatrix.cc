@@ -1,6 +1,7 @@
 // Importance matrices of llama.cpp (tools/imatrix): how many rows of a calibration text each expert's matrix multiplied.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -8,6 +9,7 @@
 #include <map>
 
 #include "model/gguf.h"
+#include "trace/count_passes.h"
 #include "trace/importers.h"
 
 namespace moecap::trace {
@@ -51,6 +53,18 @@ Result<std::vector<int64_t>> ReadCounts(std::span<const std::byte> data, const m
   return counts;
 }
 
+// The older format has one count a matrix. Converted, it stands alone, or once for each expert.
+Status CheckLegacy(const CountTable& table, const ImportOptions& options) {
+  const bool alone = table.columns == 1 && options.experts != 1;
+  const bool equal = std::ranges::all_of(table.counts, [&table](int64_t count) { return count == table.counts.front(); });
+  const bool copied = equal && table.columns > 1 && table.rows() > 1 && table.counts.front() > 0;
+  if (!alone && !copied) return {};
+  return BadInput(
+      "which experts were used is lost: the imatrix was converted from the older format, which has one count a matrix for all "
+      "of "
+      "its experts. Make it anew with llama-imatrix, which counts each expert in its GGUF format");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TraceSource>> ImportImatrix(std::span<const std::byte> bytes, const ImportOptions& options) {
@@ -64,37 +78,29 @@ Result<std::unique_ptr<TraceSource>> ImportImatrix(std::span<const std::byte> by
     layers[layer] = {preference, &tensor};
   }
   if (layers.empty()) return BadInput("no counts of experts; is it an imatrix in GGUF format, of an MoE model?");
-  TraceHeader header;
-  header.grain = Grain::kTotals;
-  header.origin = "llama.cpp-imatrix";
-  header.model = options.model;
-  header.top_k = options.top_k;
+  CountPasses passes;
+  passes.grain = Grain::kTotals;
+  passes.origin = "llama.cpp-imatrix";
+  passes.numbers = {0};
   const std::span<const std::byte> data = bytes.subspan(file.data_offset);
-  std::vector<int64_t> counts;
+  CountTable table;
   bool inexact = false;
   for (const auto& [layer, found] : layers) {
     ASSIGN_OR_RETURN(const std::vector<int64_t> row, ReadCounts(data, *found.tensor, inexact));
-    if (header.experts != 0 && row.size() != static_cast<size_t>(header.experts))
-      return BadInput("layers have different numbers of experts");
-    header.experts = static_cast<int>(row.size());
-    header.layer_numbers.push_back(layer);
-    counts.insert(counts.end(), row.begin(), row.end());
+    if (table.columns != 0 && row.size() != table.columns) return BadInput("layers have different numbers of experts");
+    table.columns = row.size();
+    passes.layer_numbers.push_back(layer);
+    table.counts.insert(table.counts.end(), row.begin(), row.end());
   }
-  ASSIGN_OR_RETURN(header.experts, ChooseExperts(header.experts, true, options, header.notes));
-  if (!options.moe_layers.empty() && header.layer_numbers != options.moe_layers) {
-    return BadInput(fmt::format("the layers with experts are not those of {}: another model?", options.model));
-  }
-  header.notes.push_back("sums over a whole calibration text: passes, sequences and single tokens are not recorded");
-  if (inexact) header.notes.push_back("counts of 2^24 and more are rounded by the file's format");
-  RETURN_IF_ERROR(CheckHeader(header));
-  auto make = [counts](size_t, TracePass& pass) {
-    pass.number = 0;
-    pass.kind.reset();
-    pass.tokens = 0;
-    pass.counts = counts;
+  RETURN_IF_ERROR(CheckLegacy(table, options));
+  passes.notes.emplace_back("sums over a whole calibration text: passes, sequences and single tokens are not recorded");
+  if (inexact) passes.notes.emplace_back("counts of 2^24 and more are rounded by the file's format");
+  passes.share.whole = true;
+  passes.read = [table](size_t, CountTable& out) {
+    out = table;
     return Status();
   };
-  return std::unique_ptr<TraceSource>(new IndexedSource(header, 1, std::move(make)));
+  return MakeCountSource(std::move(passes), options);
 }
 
 }  // namespace moecap::trace

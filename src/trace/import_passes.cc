@@ -13,7 +13,7 @@ namespace {
 
 class PassesSource final : public TraceSource {
  public:
-  explicit PassesSource(LineReader lines) : lines_(std::move(lines)) {}
+  PassesSource(LineReader lines, std::optional<record::CellId> cell) : lines_(std::move(lines)), cell_(std::move(cell)) {}
 
   const TraceHeader& header() const override { return header_; }
 
@@ -41,6 +41,10 @@ class PassesSource final : public TraceSource {
       header_.notes.push_back("layers are numbered among the MoE layers; --model would give the model's numbers");
     }
     header_.notes.push_back("counts per pass: single tokens and sequences are not recorded");
+    header_.share.cell = moecap::trace::Name(record_.cell);
+    header_.share.ranks = {0};
+    if (options.ranks > 0) header_.share.world = options.ranks;
+    if (!cell_) cell_ = record_.cell;
     pending_ = true;
     return CheckHeader(header_);
   }
@@ -72,8 +76,15 @@ class PassesSource final : public TraceSource {
   }
 
   std::vector<std::string> Warnings() const override {
-    if (without_ == 0) return {};
-    return {fmt::format("{} passes without expert_counts, of warm-ups or of other ranks than 0 were left out", without_)};
+    std::vector<std::string> warnings;
+    if (without_ > 0) warnings.push_back(fmt::format("{} passes without expert_counts were left out", without_));
+    if (other_ranks_ > 0)
+      warnings.push_back(
+          fmt::format("{} records of other ranks than 0 were left out: rank 0 holds what all of them computed", other_ranks_));
+    if (other_replicas_ > 0)
+      warnings.push_back(
+          fmt::format("{} passes are of other replicas than 0 and count as passes of their own", other_replicas_));
+    return warnings;
   }
 
  private:
@@ -105,7 +116,18 @@ class PassesSource final : public TraceSource {
       if (!record.ok()) return Annotate(fmt::format("line {}", lines_.line_number()), record.error());
       record_ = std::move(record).value();
       RETURN_IF_ERROR(CheckTokens());
-      if (!record_.expert_counts.empty() && record_.rank == 0 && record_.cell.repeat >= 0) return true;
+      if (record_.cell.repeat < 0) continue;
+      if (cell_ && record_.cell != *cell_) {
+        if (asked_) continue;
+        return BadInput(fmt::format("line {}: a pass of the cell {} after those of {}: name one of them with --cell",
+                                    lines_.line_number(), moecap::trace::Name(record_.cell), moecap::trace::Name(*cell_)));
+      }
+      if (record_.rank != 0) {
+        ++other_ranks_;
+        continue;
+      }
+      if (record_.replica != 0) ++other_replicas_;
+      if (!record_.expert_counts.empty()) return true;
       ++without_;
     }
   }
@@ -115,14 +137,39 @@ class PassesSource final : public TraceSource {
   record::PassRecord record_;
   bool pending_ = false;
   int64_t number_ = 0;
-  int64_t without_ = 0;
+  int64_t without_ = 0, other_ranks_ = 0, other_replicas_ = 0;
+  std::optional<record::CellId> cell_;
+  bool asked_ = cell_.has_value();  // for that cell: others are passed over
 };
 
 }  // namespace
 
+std::string Name(const record::CellId& cell) {
+  if (cell.system.empty()) return "";
+  return fmt::format(
+      "{}{}, repetition {}", cell.system,
+      cell.concurrency > 0 ? fmt::format(", {} client{}", cell.concurrency, cell.concurrency == 1 ? "" : "s") : "",
+      cell.repeat);
+}
+
+Result<std::vector<record::CellId>> CellsOf(const std::filesystem::path& path) {
+  ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path));
+  std::vector<record::CellId> cells;
+  std::string_view line;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, lines.Next(line));
+    if (!more) return cells;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const auto record = record::ParsePassLine(line);
+    if (!record.ok()) return Annotate(fmt::format("{}:{}", path.string(), lines.line_number()), record.error());
+    if (record->expert_counts.empty() || record->cell.repeat < 0) continue;
+    if (std::ranges::find(cells, record->cell) == cells.end()) cells.push_back(record->cell);
+  }
+}
+
 Result<std::unique_ptr<TraceSource>> ImportPasses(const std::filesystem::path& path, const ImportOptions& options) {
   ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path));
-  auto source = std::make_unique<PassesSource>(std::move(lines));
+  auto source = std::make_unique<PassesSource>(std::move(lines), options.cell);
   RETURN_IF_ERROR(source->Begin(options));
   return std::unique_ptr<TraceSource>(std::move(source));
 }

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "model/safetensors.h"
+#include "trace/count_passes.h"
 #include "trace/importers.h"
 
 namespace moecap::trace {
@@ -56,41 +57,13 @@ Status ReadRank(std::span<const std::byte> bytes, Statistics& statistics) {
   return {};
 }
 
-Result<std::vector<fs::path>> RankFiles(const fs::path& path) {
-  std::error_code code;
-  if (!fs::is_directory(path, code)) return std::vector<fs::path>{path};
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(path, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("rank") && name.ends_with(".safetensors")) files.push_back(entry.path());
-  }
-  std::ranges::sort(files);
-  if (files.empty()) {
-    return BadInput(
-        "the folder has no rank<r>.safetensors; TensorRT-LLM writes them when the last iteration of "
-        "EXPERT_STATISTIC_ITER_RANGE is reached");
-  }
-  return files;
-}
-
-// Ranks that saw the same tokens hold equal counts; others are added up.
-Status Merge(std::vector<Statistics>& ranks, std::vector<std::string>& notes) {
-  const bool equal = std::ranges::all_of(ranks, [&](const Statistics& rank) { return rank.counts == ranks[0].counts; });
-  if (ranks.size() > 1) {
-    notes.push_back(
-        equal ? fmt::format("the {} ranks hold equal counts, as in plain tensor parallelism: one of them counts", ranks.size())
-              : fmt::format("the counts of {} ranks are added up", ranks.size()));
-  }
-  if (equal) return {};
-  for (size_t i = 1; i < ranks.size(); ++i) {
-    for (const auto& [key, counts] : ranks[i].counts) {
-      std::vector<int64_t>& sum = ranks[0].counts[key];
-      if (sum.empty()) sum.resize(counts.size());
-      if (sum.size() != counts.size()) return BadInput("the ranks have different numbers of experts");
-      std::ranges::transform(sum, counts, sum.begin(), [](int64_t a, int64_t b) { return std::min(a + b, kMostCount); });
-    }
-  }
-  return {};
+// "rank3.safetensors" -> 3; -1: the name does not tell.
+int RankOfName(const fs::path& path) {
+  const std::string name = path.filename().string();
+  int rank = -1;
+  if (!name.starts_with("rank")) return -1;
+  const auto [end, error] = std::from_chars(name.data() + 4, name.data() + name.size(), rank);
+  return error == std::errc() && std::string_view(end) == ".safetensors" && rank < kMostRanks ? rank : -1;
 }
 
 // meta_info.json beside the ranks; absent = nothing known.
@@ -113,90 +86,52 @@ Status ReadMeta(const fs::path& dir, int& experts, int& top_k) {
 
 struct Plan {
   Statistics statistics;
-  std::vector<int64_t> iterations;
   std::vector<int64_t> layers;
 };
 
-Status MakePass(const Plan& plan, const TraceHeader& header, size_t index, TracePass& pass) {
-  const auto experts = static_cast<size_t>(header.experts);
-  pass.number = plan.iterations[index];
-  pass.kind.reset();
-  pass.tokens = 0;
-  pass.counts.assign(header.layers() * experts, 0);
-  int64_t most = 0;
+Status ReadPass(const Plan& plan, int64_t iteration, CountTable& table) {
+  table.columns = plan.statistics.counts.begin()->second.size();
+  table.counts.assign(plan.layers.size() * table.columns, 0);
   for (size_t row = 0; row < plan.layers.size(); ++row) {
-    const auto found = plan.statistics.counts.find({pass.number, plan.layers[row]});
+    const auto found = plan.statistics.counts.find({iteration, plan.layers[row]});
     if (found == plan.statistics.counts.end()) continue;
-    if (found->second.size() != experts) return BadInput("layers have different numbers of experts");
-    int64_t sum = 0;
-    for (size_t i = 0; i < experts; ++i) {
-      pass.counts[row * experts + i] = found->second[i];
-      sum += found->second[i];
-    }
-    most = std::max(most, sum);
+    if (found->second.size() != table.columns) return BadInput("layers have different numbers of experts");
+    std::ranges::copy(found->second, table.counts.begin() + static_cast<std::ptrdiff_t>(row * table.columns));
   }
-  if (header.top_k > 0 && most % header.top_k == 0 &&
-      most / header.top_k <= kMostIdsPerPass / static_cast<int64_t>(header.layers())) {
-    pass.tokens = most / header.top_k;
-  }
-  return {};
-}
-
-// The numbers of the layers are the model's own, or they count its MoE layers.
-Status ChooseNumbers(const Plan& plan, const ImportOptions& options, TraceHeader& header) {
-  header.layer_numbers.assign(plan.layers.begin(), plan.layers.end());
-  if (options.moe_layers.empty() || header.layer_numbers == options.moe_layers) return {};
-  if (plan.layers.size() != options.moe_layers.size()) {
-    return BadInput(fmt::format("{} layers are recorded, {} has {} MoE layers: another model?", plan.layers.size(),
-                                options.model, options.moe_layers.size()));
-  }
-  header.layer_numbers = options.moe_layers;
   return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<TraceSource>> ImportTensorRt(const fs::path& path, const ImportOptions& options) {
+Result<std::unique_ptr<TraceSource>> ImportTensorRt(const fs::path& path, const ImportOptions& given) {
   auto plan = std::make_shared<Plan>();
-  TraceHeader header;
-  header.grain = Grain::kPassCounts;
-  header.origin = "tensorrt-llm";
-  header.model = options.model;
-  ASSIGN_OR_RETURN(const std::vector<fs::path> files, RankFiles(path));
-  std::vector<Statistics> ranks;
-  for (const fs::path& file : files) {
-    ASSIGN_OR_RETURN(const MappedFile mapped, MappedFile::Open(file));
-    const Status read = ReadRank(mapped.bytes(), ranks.emplace_back());
-    if (!read.ok()) return Annotate(file.filename().string(), read.error());
-  }
-  RETURN_IF_ERROR(Merge(ranks, header.notes));
-  plan->statistics = std::move(ranks[0]);
+  ASSIGN_OR_RETURN(const MappedFile mapped, MappedFile::Open(path));
+  RETURN_IF_ERROR(ReadRank(mapped.bytes(), plan->statistics));
   if (plan->statistics.counts.empty()) return BadInput("the statistics hold no iteration");
+  CountPasses passes;
+  passes.origin = "tensorrt-llm";
+  passes.rank = RankOfName(path);
   std::set<int64_t> layers;
   for (const auto& [key, counts] : plan->statistics.counts) {
-    if (plan->iterations.empty() || plan->iterations.back() != key.first) plan->iterations.push_back(key.first);
+    if (passes.numbers.empty() || passes.numbers.back() != key.first) passes.numbers.push_back(key.first);
     layers.insert(key.second);
   }
   plan->layers.assign(layers.begin(), layers.end());
+  passes.layer_numbers.assign(layers.begin(), layers.end());
   int experts = 0, top_k = 0;
-  RETURN_IF_ERROR(ReadMeta(files[0].parent_path(), experts, top_k));
+  RETURN_IF_ERROR(ReadMeta(path.parent_path(), experts, top_k));
   const auto in_file = static_cast<int64_t>(plan->statistics.counts.begin()->second.size());
   if (experts != 0 && experts != in_file)
     return BadInput(fmt::format("meta_info.json says {} experts, the counts have {}", experts, in_file));
-  ASSIGN_OR_RETURN(header.experts, ChooseExperts(in_file, true, options, header.notes));
-  if (top_k != 0 && options.top_k != 0 && top_k != options.top_k) {
-    return BadInput(
-        fmt::format("meta_info.json says top-{}, {} has top-{}: another model?", top_k, options.model, options.top_k));
+  if (top_k != 0 && given.top_k != 0 && top_k != given.top_k) {
+    return BadInput(fmt::format("meta_info.json says top-{}, {} has top-{}: another model?", top_k, given.model, given.top_k));
   }
-  header.top_k = std::max(top_k, options.top_k);
-  RETURN_IF_ERROR(ChooseNumbers(*plan, options, header));
-  if (header.top_k == 0)
-    header.notes.push_back(
-        "experts per token are not known (no meta_info.json), so neither are the tokens of a pass; --model would tell");
-  RETURN_IF_ERROR(CheckHeader(header));
-  const size_t passes = plan->iterations.size();
-  auto make = [plan, header](size_t index, TracePass& pass) { return MakePass(*plan, header, index, pass); };
-  return std::unique_ptr<TraceSource>(new IndexedSource(header, passes, std::move(make)));
+  ImportOptions options = given;
+  options.top_k = std::max(top_k, given.top_k);
+  passes.read = [plan, numbers = passes.numbers](size_t index, CountTable& table) {
+    return ReadPass(*plan, numbers[index], table);
+  };
+  return MakeCountSource(std::move(passes), options);
 }
 
 }  // namespace moecap::trace

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "routing/npy.h"
+#include "routing/routed_experts.h"
 #include "trace/import.h"
 #include "trace/trace.h"
 
@@ -21,7 +23,22 @@ Result<std::unique_ptr<TraceSource>> ImportTensorRt(const std::filesystem::path&
 Result<std::unique_ptr<TraceSource>> ImportSglang(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
                                                   const ImportOptions& options);
 Result<std::unique_ptr<TraceSource>> ImportAnswers(std::span<const std::byte> bytes, const ImportOptions& options);
+// One entry a request; at least one.
+Result<std::unique_ptr<TraceSource>> ImportRoutes(std::vector<routing::RoutedExperts> requests, const ImportOptions& options);
 Result<std::unique_ptr<TraceSource>> ImportImatrix(std::span<const std::byte> bytes, const ImportOptions& options);
+
+Result<std::unique_ptr<TraceSource>> ImportNpz(std::span<const std::byte> bytes, const ImportOptions& options);
+// JSON or .npy; CSV, of rank `rank` (-1 = not told).
+Result<std::unique_ptr<TraceSource>> ImportCounts(std::span<const std::byte> bytes, const ImportOptions& options);
+Result<std::unique_ptr<TraceSource>> ImportCountsArray(const routing::NpyArray& array, const ImportOptions& options);
+Result<std::unique_ptr<TraceSource>> ImportCountsCsv(std::span<const std::byte> bytes, int rank, const ImportOptions& options);
+Result<std::unique_ptr<TraceSource>> ImportTraceCsv(std::span<const std::byte> bytes, const ImportOptions& options);
+
+// What a CSV's header says of it: layer, expert and count a row; a layer a row; loads of ranks; none of these.
+enum class CsvCounts { kNone, kLong, kWide, kRanks };
+CsvCounts CsvCountsOf(const std::vector<std::string>& header);
+// Whether `row`, the first of a CSV, begins a file of choices, a row each.
+bool IsTraceCsv(const std::vector<std::string>& row);
 
 // A source whose passes are made one by one by a function of their index.
 class IndexedSource final : public TraceSource {
@@ -56,6 +73,13 @@ struct LayerChoice {
   std::string note;          // empty when the model decided
 };
 Result<LayerChoice> ChooseLayers(size_t recorded, const std::vector<bool>& used, const ImportOptions& options);
+
+// Layer numbers that are the model's own stay; those that count its MoE layers become the model's. Error kBadInput: neither.
+Status RenumberLayers(const ImportOptions& options, TraceHeader& header);
+
+// New tokens of a pass with these counts ([layer][expert]): the most assignments of a layer over top-k. 0: not known, as where
+// the recording is a part, or no multiple.
+int64_t TokensOf(const TraceHeader& header, const std::vector<int64_t>& counts);
 
 // The number of experts: the model's, or what the file says. Error when the file needs more than the model has.
 Result<int> ChooseExperts(int64_t in_file, bool file_is_exact, const ImportOptions& options, std::vector<std::string>& notes);

@@ -1,6 +1,10 @@
 #include "trace/summarize.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <unordered_map>
 
@@ -75,7 +79,10 @@ class Summarizer {
     if (options.cache && header.grain != Grain::kTotals) layer_options.cache_accesses = options.cache_accesses;
     if (options.cache && header.grain == Grain::kTotals)
       summary_.no_cache_reason = "the trace holds sums, not the order in which experts were used";
-    for (size_t i = 0; i < header.layers(); ++i) layers_.emplace_back(header.experts, header.top_k, layer_options);
+    // Of a part it is not known how many tokens there were.
+    const int top_k = header.share.whole == false ? 0 : header.top_k;
+    for (size_t i = 0; i < header.layers(); ++i) layers_.emplace_back(header.experts, top_k, layer_options);
+    if (header.share.whole == false) summary_.tokens.reset();
   }
 
   Status Add(const TracePass& pass) {
@@ -85,12 +92,13 @@ class Summarizer {
     summary_.prefill_passes += pass.kind == record::PassKind::kPrefill;
     summary_.decode_passes += pass.kind == record::PassKind::kDecode;
     summary_.mixed_passes += pass.kind == record::PassKind::kMixed;
-    if (pass.tokens == 0) {
+    if (pass.tokens == 0 && !pass.Idle()) {
       summary_.tokens.reset();
     } else if (summary_.tokens) {
       *summary_.tokens += pass.tokens;
     }
     header_.grain == Grain::kTokenIds ? AddIds(pass) : AddCounts(pass);
+    AddToPhase(pass);
     return {};
   }
 
@@ -104,6 +112,8 @@ class Summarizer {
     for (const LayerTrace& layer : layers_) {
       if (any) summary_.caches.push_back(routing::SimulateCache(layer.cache_accesses(), header_.experts));
     }
+    FinishPhase(prefill_, summary_.prefill);
+    FinishPhase(decode_, summary_.decode);
     return std::move(summary_);
   }
 
@@ -133,6 +143,25 @@ class Summarizer {
     if (!header_.passes_known) layers_[layer].EndPass(false);
   }
 
+  // Mixed passes are of no phase.
+  void AddToPhase(const TracePass& pass) {
+    if (pass.kind != record::PassKind::kPrefill && pass.kind != record::PassKind::kDecode) return;
+    std::vector<int64_t>& loads = pass.kind == record::PassKind::kPrefill ? prefill_ : decode_;
+    const auto experts = static_cast<size_t>(header_.experts);
+    loads.resize(layers_.size() * experts);
+    for (size_t i = 0; i < pass.counts.size(); ++i) loads[i] += pass.counts[i];
+    const size_t per_layer = static_cast<size_t>(pass.tokens) * static_cast<size_t>(header_.top_k);
+    for (size_t i = 0; i < pass.ids.size(); ++i) {
+      if (pass.ids[i] != kNoExpert) ++loads[i / per_layer * experts + pass.ids[i]];
+    }
+  }
+
+  void FinishPhase(const std::vector<int64_t>& loads, TraceSummary::Phase& phase) const {
+    const auto experts = static_cast<size_t>(header_.experts);
+    for (size_t begin = 0; begin < loads.size(); begin += experts)
+      phase.layers.push_back(routing::SummarizeLayer(std::span(loads).subspan(begin, experts)));
+  }
+
   void AddCounts(const TracePass& pass) {
     const auto experts = static_cast<size_t>(header_.experts);
     for (size_t layer = 0; layer < layers_.size(); ++layer) {
@@ -147,6 +176,7 @@ class Summarizer {
   SequenceSlots slots_;
   std::vector<size_t> slot_of_token_, started_;
   std::vector<uint16_t> present_;
+  std::vector<int64_t> prefill_, decode_;  // [layer][expert]
   double assignments_ = 0;
 };
 
@@ -157,6 +187,33 @@ void AddTo(std::optional<double>& sum, int64_t& samples, const std::optional<dou
   ++samples;
 }
 
+// Layers of the model in which nothing was counted although others were: those of other pipeline stages.
+void NameEmptyLayers(TraceSummary& summary) {
+  std::vector<int> empty;
+  for (size_t i = 0; i < summary.layers.size(); ++i) {
+    if (summary.layers[i].load.assignments == 0) empty.push_back(summary.header.layer_numbers[i]);
+  }
+  if (empty.empty() || empty.size() == summary.layers.size()) return;
+  summary.header.share.whole = false;
+  const std::string names =
+      empty.size() > 8 ? fmt::format("{} to {}", empty.front(), empty.back()) : fmt::format("{}", fmt::join(empty, ", "));
+  summary.warnings.push_back(
+      fmt::format("{} of {} layers hold no token (layers {}): pipeline stages of other ranks, whose files are not here?",
+                  empty.size(), summary.layers.size(), names));
+}
+
+void NameMissingRanks(TraceSummary& summary) {
+  const TraceShare& share = summary.header.share;
+  const std::vector<int> missing = share.MissingRanks();
+  if (!missing.empty()) {
+    const std::string names = missing.size() > 16 ? fmt::format("{}, ... {}", missing.front(), missing.back())
+                                                  : fmt::format("{}", fmt::join(missing, ", "));
+    summary.warnings.push_back(
+        fmt::format("a part of the whole: records of {} of {} ranks; missing are those of rank{} {}. Give their files, too",
+                    share.ranks.size(), *share.world, missing.size() == 1 ? "" : "s", names));
+  }
+}
+
 bool LayersAreAlike(const TraceSummary& summary) {
   std::vector<std::vector<int64_t>> counts;
   for (const routing::LayerProfile& layer : summary.layers) counts.push_back(layer.counts);
@@ -164,6 +221,22 @@ bool LayersAreAlike(const TraceSummary& summary) {
 }
 
 }  // namespace
+
+double TraceSummary::PhaseDistance(size_t layer) const {
+  CHECK(!prefill.empty() && !decode.empty());
+  const std::vector<double>&a = prefill.layers[layer].popularity, &b = decode.layers[layer].popularity;
+  double distance = 0;
+  for (size_t i = 0; i < a.size(); ++i) distance += std::abs(a[i] - b[i]) / 2;
+  return distance;
+}
+
+std::string TraceSummary::NoSheetReason() const {
+  if (header.share.whole != false) return "";
+  const std::vector<int> missing = header.share.MissingRanks();
+  if (missing.empty()) return "the recording is a part of what the passes computed";
+  return fmt::format("the recording is a part of what the passes computed: ranks {} of {} are missing",
+                     fmt::join(missing, ", "), *header.share.world);
+}
 
 routing::ActivationSheet TraceSummary::Sheet() const {
   routing::ActivationSheet sheet;
@@ -188,8 +261,13 @@ Result<TraceSummary> Summarize(TraceSource& source, const SummarizeOptions& opti
   if (copy != nullptr) RETURN_IF_ERROR(copy->Close());
   TraceSummary summary = summarizer.Finish();
   summary.warnings = source.Warnings();
-  if (LayersAreAlike(summary)) summary.warnings.emplace_back(kLayersAlike);
+  summary.physical = source.Physical();
   if (summary.passes == 0) return BadInput("the trace holds no pass");
+  if (std::ranges::all_of(summary.layers, [](const auto& layer) { return layer.load.assignments == 0; }))
+    return BadInput("every count is zero: nothing was recorded (was the recorder started, and did this rank serve?)");
+  if (LayersAreAlike(summary)) summary.warnings.emplace_back(kLayersAlike);
+  NameMissingRanks(summary);
+  NameEmptyLayers(summary);
   return summary;
 }
 

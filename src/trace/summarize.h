@@ -26,14 +26,26 @@ struct SummarizeOptions {
 struct TraceSummary {
   TraceHeader header;
   int64_t passes = 0, prefill_passes = 0, decode_passes = 0, mixed_passes = 0;  // the rest is of unknown kind
-  std::optional<int64_t> tokens;                                                // null when a pass does not say
+  std::optional<int64_t> tokens;                                                // null when a pass does not say, or of a part
   std::vector<routing::LayerProfile> layers;                                    // as header.layer_numbers
   std::vector<routing::CacheCurve> caches;  // per layer; empty when not asked for, or when passes are not recorded
   bool cache_cut = false;                   // the caches saw only the trace's beginning
   std::string no_cache_reason;              // why `caches` is empty although asked for
   std::vector<std::string> warnings;        // of the source
 
+  // Loads of the experts by kind of pass, beside those of all passes. Empty: no pass of that kind.
+  struct Phase {
+    std::vector<routing::LayerLoad> layers;  // as header.layer_numbers
+    bool empty() const { return layers.empty(); }
+  };
+  Phase prefill, decode;
+  // Total variation between the popularities in prefill and decode of a layer. Requires both phases.
+  double PhaseDistance(size_t layer) const;
+  PhysicalLoad physical;  // empty where places and experts are the same
+
   routing::ActivationSheet Sheet() const;
+  // Why the sheet would mislead: the recording is a part of what the passes computed. Empty: it is whole, as far as is known.
+  std::string NoSheetReason() const;
 };
 
 // Reads the source to its end; `copy`, if given, receives every pass (and is closed).

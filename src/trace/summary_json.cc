@@ -26,6 +26,42 @@ Json CoverageToJson(const std::vector<routing::CoverageRow>& rows) {
   return result;
 }
 
+// Null where the recording does not say it.
+Json ShareToJson(const TraceSummary& summary) {
+  const TraceShare& share = summary.header.share;
+  const int64_t kinds = (summary.prefill_passes > 0) + (summary.decode_passes > 0) + (summary.mixed_passes > 0);
+  Json phase = nullptr;
+  if (kinds > 1) phase = "several";
+  if (kinds == 1) phase = summary.prefill_passes > 0 ? "prefill" : summary.decode_passes > 0 ? "decode" : "mixed";
+  return {{"whole", OrNull(share.whole)},
+          {"ranks", share.ranks.empty() ? Json(nullptr) : Json(share.ranks)},
+          {"world", OrNull(share.world)},
+          {"missing_ranks", share.MissingRanks()},
+          {"devices", OrNull(share.devices)},
+          {"cell", share.cell.empty() ? Json(nullptr) : Json(share.cell)},
+          {"phase", std::move(phase)},
+          {"physical_experts", share.physical_experts > 0 ? Json(share.physical_experts) : Json(nullptr)}};
+}
+
+Json PhaseToJson(const TraceSummary::Phase& phase, size_t layer) {
+  if (phase.empty()) return nullptr;
+  const routing::LayerLoad& load = phase.layers[layer];
+  return {{"assignments", load.assignments},
+          {"distinct_experts", load.distinct},
+          {"cv", load.cv},
+          {"max_over_mean", load.max_over_mean},
+          {"popularity", load.popularity}};
+}
+
+Json PhysicalToJson(const PhysicalLoad& physical, size_t layer) {
+  if (physical.empty()) return nullptr;
+  const routing::LayerLoad load = routing::SummarizeLayer(physical.counts[layer]);
+  return {{"experts", physical.experts[layer]},
+          {"counts", physical.counts[layer]},
+          {"cv", load.cv},
+          {"max_over_mean", load.max_over_mean}};
+}
+
 Json LayerToJson(int number, const routing::LayerProfile& profile, int top_k) {
   Json pairs = Json::array();
   for (const routing::ExpertPair& pair : profile.pairs) {
@@ -81,13 +117,17 @@ std::string ToJsonText(const TraceSummary& summary, std::span<const double> expe
   const TraceHeader& header = summary.header;
   Json layers = Json::array();
   for (size_t i = 0; i < summary.layers.size(); ++i) {
-    layers.push_back(LayerToJson(header.layer_numbers[i], summary.layers[i], header.top_k));
+    Json layer = LayerToJson(header.layer_numbers[i], summary.layers[i], header.top_k);
+    layer["by_phase"] = {{"prefill", PhaseToJson(summary.prefill, i)}, {"decode", PhaseToJson(summary.decode, i)}};
+    layer["physical"] = PhysicalToJson(summary.physical, i);
+    layers.push_back(std::move(layer));
   }
   return DumpJsonPretty({{"schema", 1},
                          {"model", header.model},
                          {"origin", header.origin},
                          {"grain", std::string(Name(header.grain))},
                          {"passes_known", header.passes_known},
+                         {"share", ShareToJson(summary)},
                          {"experts", header.experts},
                          {"top_k", header.top_k > 0 ? Json(header.top_k) : Json(nullptr)},
                          {"passes", summary.passes},

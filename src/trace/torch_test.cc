@@ -227,15 +227,23 @@ TEST(Sglang, AFullRingOfAnySizeIsNamed) {
   EXPECT_THAT((*source)->header().notes, testing::Contains(HasSubstr("no unused row is left in the recorder's buffer")));
 }
 
-TEST(Sglang, CountsOfTensorParallelRanksAreDivided) {
+TEST(Sglang, CountsAreDividedByTheRanksThatTheUserNames) {
   TorchTestWriter torch;
   std::vector<int32_t> counts(100 * 12);
   for (size_t i = 0; i < counts.size(); ++i) counts[i] = 8 * static_cast<int32_t>(1 + i % 5);
   const std::string file = torch.File(torch.Dict({{"logical_count", torch.Tensor(counts, {100, 3, 4})}}));
   auto source = Import(file);
   ASSERT_TRUE(source.ok());
-  EXPECT_THAT((*source)->header().notes, testing::Contains(HasSubstr("divided by 8")));
+  EXPECT_THAT((*source)->header().notes, testing::Contains(HasSubstr("every count is a multiple of 8")));
+  EXPECT_THAT(AllPasses(**source)[0].counts, testing::Contains(40)) << "equal prompts side by side look the same";
+  ImportOptions options;
+  options.tensor_ranks = 8;
+  source = Import(file, options);
+  ASSERT_TRUE(source.ok()) << source.error().message;
   EXPECT_THAT(AllPasses(**source)[0].counts, testing::Contains(5));
+  EXPECT_THAT((*source)->header().notes, testing::Not(testing::Contains(HasSubstr("every count is a multiple"))));
+  options.tensor_ranks = 3;
+  EXPECT_THAT(Import(file, options).error().message, HasSubstr("3"));
 }
 
 TEST(Sglang, PerToken) {
@@ -280,7 +288,7 @@ TEST(Sglang, PerTokenTellsItsExpertsByItsCounts) {
   EXPECT_EQ((*source)->header().experts, 6) << "not the highest id and one";
   ImportOptions other{"m", 8, 2, 1, {0}};
   EXPECT_THAT(Import(file(6), other).error().message, HasSubstr("another model?"));
-  EXPECT_THAT(Import(file(3)).error().message, HasSubstr("expert 3 of 3"));
+  EXPECT_THAT(Import(file(3)).error().message, HasSubstr("routed to expert 3, but there are 3"));
 }
 
 TEST(Sglang, OtherContentsAreNamed) {
@@ -289,7 +297,7 @@ TEST(Sglang, OtherContentsAreNamed) {
   EXPECT_THAT(Import(torch.File(torch.Dict({{"x", TorchTestWriter::None()}}))).error().message,
               HasSubstr("neither 'logical_count'"));
   EXPECT_THAT(Import(torch.File(torch.Dict({{"records", torch.List({})}}))).error().message, HasSubstr("no passes"));
-  EXPECT_THAT(Import(PerPass({std::vector<int32_t>(12)})).error().message, HasSubstr("no layer shows"));
+  EXPECT_THAT(Import(PerPass({std::vector<int32_t>(12)})).error().message, HasSubstr("every count is zero"));
   ImportOptions other = SmallModel();
   other.layers = 9;
   other.moe_layers = {1, 2, 3, 4};

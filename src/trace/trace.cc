@@ -18,6 +18,19 @@ std::string_view Name(Grain grain) {
   return "";
 }
 
+std::vector<int> TraceShare::MissingRanks() const {
+  std::vector<int> missing;
+  if (ranks.empty()) return missing;
+  for (int rank = 0; rank < world.value_or(0); ++rank) {
+    if (!std::ranges::binary_search(ranks, rank)) missing.push_back(rank);
+  }
+  return missing;
+}
+
+bool TracePass::Idle() const {
+  return tokens == 0 && std::ranges::all_of(counts, [](int64_t count) { return count == 0; });
+}
+
 Status CheckHeader(const TraceHeader& header) {
   if (header.experts < 1 || header.experts > kMostExperts) {
     return BadInput(fmt::format("{} experts a layer; 1 to {} are possible", header.experts, kMostExperts));
@@ -28,6 +41,13 @@ Status CheckHeader(const TraceHeader& header) {
   }
   if (header.layers() < 1 || header.layers() > static_cast<size_t>(kMostLayers)) {
     return BadInput(fmt::format("{} layers; 1 to {} are possible", header.layers(), kMostLayers));
+  }
+  if (header.share.world.value_or(1) < 1 || header.share.world.value_or(1) > kMostRanks ||
+      header.share.devices.value_or(1) < 1 || header.share.physical_experts < 0 ||
+      header.share.physical_experts > kMostPlaces || header.share.ranks.size() > static_cast<size_t>(kMostRanks) ||
+      (!header.share.ranks.empty() && header.share.ranks[0] < 0) ||
+      std::ranges::adjacent_find(header.share.ranks, std::greater_equal()) != header.share.ranks.end()) {
+    return BadInput("the recording's ranks or devices cannot be");
   }
   if (header.layer_numbers.front() < 0 ||
       std::ranges::adjacent_find(header.layer_numbers, std::greater_equal()) != header.layer_numbers.end()) {

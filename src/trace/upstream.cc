@@ -7,7 +7,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "trace/line_reader.h"
 #include "trace/upstream_line.h"
 
 namespace moecap::trace {
@@ -18,33 +17,53 @@ using record::PassKind;
 using record::PassRecord;
 using record::SequenceSlice;
 
-constexpr int kLinesToTell = 4096;
 constexpr size_t kMostRequests = size_t{1} << 16;
 
-bool Blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+// What the records of a file say of the recorder that wrote them. Certain: only one of the two can have written it.
+struct Evidence {
+  int64_t sglang = 0, vllm = 0, maybe_vllm = 0;
 
-// Null when the line fits both.
-std::optional<UpstreamFlavour> FlavourOf(const UpstreamLine& line) {
-  if (!line.requests.empty()) return line.requests[0].has_pool_index ? UpstreamFlavour::kSglang : UpstreamFlavour::kVllm;
-  if (line.mode != "decode" || line.batch_size == 0) return std::nullopt;
-  // A decoded token has a prompt before it, so a sum of contexts is at least twice the batch.
-  return line.seq_lens_sum > line.batch_size ? UpstreamFlavour::kSglang : UpstreamFlavour::kVllm;
-}
+  void Add(const UpstreamLine& line) {
+    const bool pool = std::ranges::any_of(line.requests, [](const UpstreamRequest& request) { return request.has_pool_index; });
+    if (line.mode == "decode" && line.batch_size > 0) {
+      // A decoded token has a prompt before it, so a sum of contexts is at least twice the batch; vLLM writes the scheduled
+      // tokens, more than one a sequence only with speculative decoding.
+      if (line.seq_lens_sum == line.batch_size) {
+        ++vllm;
+      } else if (line.seq_lens_sum > line.batch_size) {
+        (line.scheduled_tokens == line.seq_lens_sum ? maybe_vllm : sglang) += 1;
+      }
+    }
+    sglang += pool;
+    maybe_vllm += !pool && !line.requests.empty();
+    maybe_vllm += line.textual_ids;
+    if (line.mode == "prefill" && line.scheduled_tokens && *line.scheduled_tokens < line.seq_lens_sum) ++sglang;
+  }
+
+  Result<UpstreamFlavour> Verdict() const {
+    if (sglang > 0 && vllm > 0) {
+      return BadInput(fmt::format(
+          "{} records can only be of the recorder for SGLang and {} only of that for vLLM: two recordings in one file? "
+          "--flavour sglang or vllm reads it as one of them",
+          sglang, vllm));
+    }
+    if (sglang + vllm > 0) return sglang > 0 ? UpstreamFlavour::kSglang : UpstreamFlavour::kVllm;
+    return maybe_vllm > 0 ? UpstreamFlavour::kVllm : UpstreamFlavour::kSglang;
+  }
+};
 
 Result<UpstreamFlavour> TellFlavour(const fs::path& path) {
-  ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path, UpstreamLineParser::Slack()));
-  UpstreamLineParser parser;
+  ASSIGN_OR_RETURN(UpstreamFile file, UpstreamFile::Open(path));
   UpstreamLine line;
-  std::string_view text;
-  for (int i = 0; i < kLinesToTell; ++i) {
-    ASSIGN_OR_RETURN(const bool more, lines.Next(text));
+  Evidence evidence;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, file.Next(line));
     if (!more) break;
-    if (Blank(text)) continue;
-    const Status parsed = parser.Parse(text, line);
-    if (!parsed.ok()) return Annotate(fmt::format("line {}", lines.line_number()), parsed.error());
-    if (const auto flavour = FlavourOf(line)) return *flavour;
+    evidence.Add(line);
   }
-  return UpstreamFlavour::kSglang;
+  const auto verdict = evidence.Verdict();
+  if (!verdict.ok()) return Annotate(path.string(), verdict.error());
+  return verdict;
 }
 
 // `batch` sequences whose contexts and new tokens have the given sums, as equal as whole numbers allow.
@@ -93,6 +112,9 @@ class Importer {
 
   Status Add(const UpstreamLine& line) {
     ++report_.records;
+    if (line.devices && report_.devices && *line.devices != *report_.devices)
+      return BadInput(
+          fmt::format("records of {} and of {} GPUs (gpu_num): two recordings in one file", *report_.devices, *line.devices));
     if (line.devices) report_.devices = line.devices;
     if (!line.device.empty()) report_.device = line.device;
     const bool prefill = line.mode == "prefill";
@@ -267,28 +289,28 @@ class Importer {
 
 std::string_view Name(UpstreamFlavour flavour) { return flavour == UpstreamFlavour::kVllm ? "vllm" : "sglang"; }
 
+Result<std::optional<UpstreamFlavour>> UpstreamFlavourByName(std::string_view name) {
+  if (name.empty()) return std::optional<UpstreamFlavour>();
+  for (const UpstreamFlavour flavour : {UpstreamFlavour::kSglang, UpstreamFlavour::kVllm}) {
+    if (Name(flavour) == name) return std::optional(flavour);
+  }
+  return BadInput(fmt::format("--flavour {}: sglang and vllm are known", name));
+}
+
 Result<UpstreamReport> ReadUpstream(const fs::path& path, const UpstreamOptions& options, const UpstreamSink& sink) {
   UpstreamFlavour flavour = UpstreamFlavour::kSglang;
   if (options.flavour) {
     flavour = *options.flavour;
   } else {
-    const auto told = TellFlavour(path);
-    if (!told.ok()) return Annotate(path.string(), told.error());
-    flavour = *told;
+    ASSIGN_OR_RETURN(flavour, TellFlavour(path));
   }
-  ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path, UpstreamLineParser::Slack()));
+  ASSIGN_OR_RETURN(UpstreamFile file, UpstreamFile::Open(path));
   Importer importer(options, flavour, sink);
-  UpstreamLineParser parser;
   UpstreamLine line;
-  std::string_view text;
   for (;;) {
-    const auto more = lines.Next(text);
-    if (!more.ok()) return Annotate(path.string(), more.error());
-    if (!*more) break;
-    if (Blank(text)) continue;
-    Status added = parser.Parse(text, line);
-    if (added.ok()) added = importer.Add(line);
-    if (!added.ok()) return Annotate(fmt::format("{}:{}", path.string(), lines.line_number()), added.error());
+    ASSIGN_OR_RETURN(const bool more, file.Next(line));
+    if (!more) break;
+    if (const Status added = importer.Add(line); !added.ok()) return Annotate(file.where(), added.error());
   }
   return importer.Finish();
 }

@@ -1,4 +1,5 @@
-// Per-pass records of MoE-CAP's own recorder (JSON lines), in the forms of its SGLang and its vLLM patch, as pass records.
+// Per-pass records of MoE-CAP's own recorder (JSON lines, a list of them, or its HTTP answer), in the forms of its SGLang and
+// its vLLM patch, as pass records.
 //
 // The two forms name alike what is not alike: `seq_lens_sum` is the context including the new tokens on SGLang and only the
 // scheduled tokens on vLLM; a vLLM step that mixes prefill and decode is written as two records with the whole latency each.
@@ -21,9 +22,11 @@ namespace moecap::trace {
 enum class UpstreamFlavour { kSglang, kVllm };
 // "sglang", "vllm".
 std::string_view Name(UpstreamFlavour flavour);
+// Null for an empty name. Error kBadInput: another one.
+Result<std::optional<UpstreamFlavour>> UpstreamFlavourByName(std::string_view name);
 
 struct UpstreamOptions {
-  std::optional<UpstreamFlavour> flavour;  // null: told by the records
+  std::optional<UpstreamFlavour> flavour;  // null: told by all records together
   // The recorder averages over all layers and counts dense ones as zeros; with both numbers that is undone.
   int layers = 0;
   int moe_layers = 0;
@@ -56,7 +59,8 @@ struct UpstreamReport {
 // may be computed from it.
 using UpstreamSink = std::function<Status(const record::PassRecord& pass, bool context_known)>;
 
-// Streams the file in constant memory. Error kBadInput names file and line, also when the sink returns one.
+// Streams JSON lines in constant memory. Error kBadInput names file and line, also when the sink returns one; records that only
+// different recorders, or different numbers of GPUs, can have written are refused.
 Result<UpstreamReport> ReadUpstream(const std::filesystem::path& path, const UpstreamOptions& options,
                                     const UpstreamSink& sink);
 

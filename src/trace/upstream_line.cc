@@ -4,6 +4,11 @@
 #include <simdjson.h>
 
 #include <cmath>
+#include <optional>
+
+#include "base/csv.h"
+#include "base/fs.h"
+#include "trace/line_reader.h"
 
 namespace moecap::trace {
 namespace {
@@ -90,7 +95,12 @@ error_code ReadField(std::string_view key, const dom::element& value, UpstreamLi
   if (key == "expert_activation") return ReadDouble(value, line.expert_activation);
   if (key == "gpu_raw_type") return ReadText(value, line.device);
   if (key == "per_req_info") return ReadList(value, line.requests, ReadRequest);
-  if (key == "req_ids") return ReadList(value, line.request_ids, ReadId);
+  if (key == "req_ids") {
+    return ReadList(value, line.request_ids, [&line](const dom::element& id, std::string& out) {
+      line.textual_ids |= id.is_string();
+      return ReadId(id, out);
+    });
+  }
   if (key == "gpu_num") {
     int64_t devices = 0;
     // "N/A" on hosts without a GPU.
@@ -110,32 +120,117 @@ void Clear(UpstreamLine& line) {
   line.device.clear();
   line.requests.clear();
   line.request_ids.clear();
+  line.textual_ids = false;
 }
+
+Status ReadRecord(const dom::element& root, UpstreamLine& line) {
+  Clear(line);
+  dom::object object;
+  if (root.get_object().get(object)) return BadInput("not a JSON object");
+  for (const auto& [key, value] : object) {
+    if (ReadField(key, value, line))
+      return BadInput(fmt::format("\"{}\" is not of the kind that MoE-CAP's recorder writes", key));
+  }
+  return {};
+}
+
+// The list of records in a document; false when there is none.
+bool FindRecords(const dom::element& root, dom::array& records) {
+  if (!root.get_array().get(records)) return true;
+  for (const char* key : {"records", "data", "result", "results"}) {
+    dom::element inner;
+    if (root[key].get(inner)) continue;
+    if (!inner.get_array().get(records) || FindRecords(inner, records)) return true;
+  }
+  return false;
+}
+
+bool Blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
 }  // namespace
 
-struct UpstreamLineParser::Impl {
+struct UpstreamFile::Impl {
+  std::string name;
   dom::parser parser;
+  std::optional<LineReader> lines;  // of JSON lines
+  simdjson::padded_string text;     // of one document
+  dom::array records;
+  dom::array::iterator next, end;
+  int64_t number = 0;
+
+  Result<bool> NextLine(UpstreamLine& line) {
+    constexpr bool kCopyIfNeeded = false;  // the padding behind the line is ours to read
+    std::string_view one;
+    do {
+      const auto more = lines->Next(one);
+      if (!more.ok()) return Annotate(name, more.error());
+      if (!*more) return false;
+      if (lines->line_number() == 1) one = WithoutBom(one);
+    } while (Blank(one));
+    dom::element root;
+    if (parser.parse(one.data(), one.size(), kCopyIfNeeded).get(root)) return BadInput("not valid JSON");
+    RETURN_IF_ERROR(ReadRecord(root, line));
+    return true;
+  }
+
+  // A first line that is a whole record, or none at all, begins JSON lines.
+  Result<bool> IsDocument(const std::filesystem::path& path) {
+    ASSIGN_OR_RETURN(LineReader reader, LineReader::Open(path, simdjson::SIMDJSON_PADDING));
+    std::string_view one;
+    do {
+      ASSIGN_OR_RETURN(const bool more, reader.Next(one));
+      if (!more) return false;
+      if (reader.line_number() == 1) one = WithoutBom(one);
+    } while (Blank(one));
+    dom::element root, mode;
+    if (parser.parse(one.data(), one.size(), true).get(root))
+      return one[one.find_first_not_of(" \t\r")] != '{' || one.size() < 3;
+    dom::array list;
+    return root["forward_mode"].get(mode) != simdjson::SUCCESS && FindRecords(root, list);
+  }
 };
 
-UpstreamLineParser::UpstreamLineParser() : impl_(std::make_unique<Impl>()) {}
-UpstreamLineParser::~UpstreamLineParser() = default;
+UpstreamFile::UpstreamFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+UpstreamFile::UpstreamFile(UpstreamFile&&) noexcept = default;
+UpstreamFile::~UpstreamFile() = default;
 
-size_t UpstreamLineParser::Slack() { return simdjson::SIMDJSON_PADDING; }
-
-Status UpstreamLineParser::Parse(std::string_view text, UpstreamLine& line) {
-  Clear(line);
-  constexpr bool kCopyIfNeeded = false;  // the padding behind the line is ours to read
-  dom::element root;
-  dom::object object;
-  error_code error = impl_->parser.parse(text.data(), text.size(), kCopyIfNeeded).get(root);
-  if (!error) error = root.get_object().get(object);
-  if (error) return BadInput(fmt::format("not valid JSON: {}", simdjson::error_message(error)));
-  for (const auto& [key, value] : object) {
-    error = ReadField(key, value, line);
-    if (error) return BadInput(fmt::format("\"{}\": {}", key, simdjson::error_message(error)));
+Result<UpstreamFile> UpstreamFile::Open(const std::filesystem::path& path) {
+  auto impl = std::make_unique<Impl>();
+  impl->name = path.string();
+  const auto document = impl->IsDocument(path);
+  if (!document.ok()) return Annotate(path.string(), document.error());
+  if (!*document) {
+    ASSIGN_OR_RETURN(impl->lines, LineReader::Open(path, simdjson::SIMDJSON_PADDING));
+    return UpstreamFile(std::move(impl));
   }
-  return {};
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  impl->text = simdjson::padded_string(WithoutBom(text));
+  dom::element root;
+  if (impl->parser.parse(impl->text).get(root)) return BadInput(fmt::format("{}: not valid JSON", path.string()));
+  if (!FindRecords(root, impl->records))
+    return BadInput(fmt::format("{}: neither a list of records nor an object with \"records\"", path.string()));
+  impl->next = impl->records.begin();
+  impl->end = impl->records.end();
+  return UpstreamFile(std::move(impl));
+}
+
+std::string UpstreamFile::where() const {
+  if (impl_->lines) return fmt::format("{}:{}", impl_->name, impl_->lines->line_number());
+  return fmt::format("{}, record {}", impl_->name, impl_->number);
+}
+
+Result<bool> UpstreamFile::Next(UpstreamLine& line) {
+  if (impl_->lines) {
+    auto more = impl_->NextLine(line);
+    if (!more.ok()) return Annotate(where(), more.error());
+    return more;
+  }
+  if (!(impl_->next != impl_->end)) return false;
+  ++impl_->number;
+  const Status read = ReadRecord(*impl_->next, line);
+  ++impl_->next;
+  if (!read.ok()) return Annotate(where(), read.error());
+  return true;
 }
 
 }  // namespace moecap::trace

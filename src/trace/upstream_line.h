@@ -1,7 +1,8 @@
-// One line of MoE-CAP's recorder, parsed. Private to this folder.
+// The records of MoE-CAP's recorder, parsed one by one. Private to this folder.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,21 +32,27 @@ struct UpstreamLine {
   std::string device;
   std::vector<UpstreamRequest> requests;  // per_req_info
   std::vector<std::string> request_ids;   // req_ids
+  bool textual_ids = false;               // one of them is no number
 };
 
-// Parses line after line; its memory and the line's are used again.
-class UpstreamLineParser {
+// The records of a file: JSON lines, or one document: a list of records, or an object that holds such a list under "records",
+// as the recorder's HTTP interface answers.
+class UpstreamFile {
  public:
-  // Bytes that must be readable behind a line.
-  static size_t Slack();
+  // Error kBadInput: the file cannot be read, or is none of these.
+  static Result<UpstreamFile> Open(const std::filesystem::path& path);
+  UpstreamFile(UpstreamFile&&) noexcept;
+  ~UpstreamFile();
 
-  UpstreamLineParser();
-  ~UpstreamLineParser();
-  // Error kBadInput: not a JSON object, or a key of another type.
-  Status Parse(std::string_view text, UpstreamLine& line);
+  // The next record; its memory is used again. False at the end. Error kBadInput naming the place: no JSON object, or a key of
+  // another type.
+  Result<bool> Next(UpstreamLine& line);
+  // Of the record that Next gave last: "FILE:3", or "FILE, record 3".
+  std::string where() const;
 
  private:
   struct Impl;
+  explicit UpstreamFile(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

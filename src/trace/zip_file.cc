@@ -112,7 +112,8 @@ Result<std::vector<ZipEntry>> ListStoredZip(std::span<const std::byte> bytes) {
     entry.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
     if (in.outside) return BadInput("the ZIP directory is cut off");
     if (method != 0 || sizes.stored != sizes.raw)
-      return BadInput(fmt::format("the entry '{}' is compressed; torch.save stores its entries", entry.name));
+      return BadInput(fmt::format(
+          "the entry '{}' is compressed; store it, as torch.save and numpy.savez do (not savez_compressed)", entry.name));
     if (flags & 1) return BadInput(fmt::format("the entry '{}' is encrypted", entry.name));
     // The local entry repeats the name and has an extra field of its own length (torch aligns the data with it).
     const uint64_t local = sizes.local;

@@ -169,7 +169,7 @@ Result<PromptFile> ReadArray(const std::string& text, const std::filesystem::pat
   dom::parser parser;
   dom::array entries;
   if (const auto error = parser.parse(text).get(entries); error != simdjson::SUCCESS)
-    return BadInput(fmt::format("{}: not valid JSON: {}", path.string(), simdjson::error_message(error)));
+    return BadInput(fmt::format("{}: not valid JSON", path.string()));
   return ReadEntries(entries, path);
 }
 
@@ -199,7 +199,7 @@ Result<PromptFile> ReadEachLine(const std::string& text, const std::filesystem::
     const std::string where = fmt::format("{}:{}", path.string(), number + 1);
     dom::element entry;
     if (const auto error = parser.parse(line.data(), line.size()).get(entry); error != simdjson::SUCCESS)
-      return BadInput(fmt::format("{}: not valid JSON: {}", where, simdjson::error_message(error)));
+      return BadInput(fmt::format("{}: not valid JSON", where));
     if (const Status added = collector.Add(entry, number + 1); !added.ok()) return Annotate(where, added.error());
   }
   return std::move(collector).Finish(path);

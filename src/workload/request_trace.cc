@@ -6,34 +6,25 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 
+#include "base/csv.h"
 #include "base/fs.h"
 #include "base/json.h"
 
 namespace moecap::workload {
 namespace {
 
-using Cells = std::vector<std::string_view>;
+using Cells = std::vector<std::string>;
 
 std::string_view Trimmed(std::string_view text) {
   const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
   return text;
-}
-
-// The published files quote nothing and have no comma in a cell.
-Cells SplitCsv(std::string_view line) {
-  Cells cells;
-  for (;;) {
-    const size_t comma = line.find(',');
-    cells.push_back(Trimmed(line.substr(0, comma)));
-    if (comma == std::string_view::npos) return cells;
-    line.remove_prefix(comma + 1);
-  }
 }
 
 Result<double> ParseNumber(std::string_view text, std::string_view name) {
@@ -75,13 +66,13 @@ Result<double> ParseTimeOfDay(std::string_view text) {
   return static_cast<double>(days) * 86400 + hour * 3600 + minute * 60 + *second;
 }
 
-class CsvReader {
+// The columns of a published file.
+class TraceColumns {
  public:
   // Errors name the column that is missing.
-  static Result<CsvReader> Open(TraceFormat format, std::string_view header) {
-    CsvReader reader;
+  static Result<TraceColumns> Of(TraceFormat format, const Cells& names) {
+    TraceColumns reader;
     reader.format_ = format;
-    const Cells names = SplitCsv(header);
     const auto column = [&](std::string_view name) { return std::ranges::find(names, name) - names.begin(); };
     const bool azure = format == TraceFormat::kAzure;
     const std::string_view wanted[] = {azure ? "TIMESTAMP" : "Timestamp", azure ? "ContextTokens" : "Request tokens",
@@ -95,8 +86,7 @@ class CsvReader {
     return reader;
   }
 
-  Result<TracedRequest> Parse(std::string_view line) const {
-    const Cells cells = SplitCsv(line);
+  Result<TracedRequest> Parse(const Cells& cells) const {
     if (cells.size() <= std::max({columns_[0], columns_[1], columns_[2], session_.value_or(0)}))
       return BadInput(fmt::format("the row has {} cells, fewer than the header", cells.size()));
     TracedRequest request;
@@ -166,28 +156,49 @@ Result<TraceFormat> RecogniseFormat(const std::string& first_line) {
       "Azure (CSV with ContextTokens), or moecap's own (JSON lines with at_s)");
 }
 
-Status ReadLinesInto(const std::vector<std::string>& lines, std::string& where, const std::filesystem::path& path,
-                     RequestTrace& trace) {
-  const auto at = [&](size_t i) { where = fmt::format("{}:{}", path.string(), i + 1); };
-  at(0);
-  ASSIGN_OR_RETURN(trace.format, RecogniseFormat(lines[0]));
-  const bool is_csv = trace.format == TraceFormat::kBurstGpt || trace.format == TraceFormat::kAzure;
-  std::optional<CsvReader> csv;
-  if (is_csv) {
-    ASSIGN_OR_RETURN(csv, CsvReader::Open(trace.format, lines[0]));
+void Add(TracedRequest request, RequestTrace& trace) {
+  if (trace.format == TraceFormat::kBurstGpt && request.output_tokens == 0) {
+    ++trace.failed;
+    return;
   }
+  trace.requests.push_back(std::move(request));
+}
+
+Status ReadCsvInto(std::string_view text, const std::function<void(int64_t line)>& at, RequestTrace& trace) {
+  CsvReader csv(text);
+  Cells cells;
+  ASSIGN_OR_RETURN(bool more, csv.Next(cells));
+  ASSIGN_OR_RETURN(const TraceColumns columns, TraceColumns::Of(trace.format, cells));
+  for (;;) {
+    ASSIGN_OR_RETURN(more, csv.Next(cells));
+    if (!more) return {};
+    at(csv.line_number());
+    ASSIGN_OR_RETURN(TracedRequest request, columns.Parse(cells));
+    Add(std::move(request), trace);
+  }
+}
+
+Status ReadJsonInto(std::string_view text, const std::function<void(int64_t line)>& at, RequestTrace& trace) {
   const JsonKeys& keys = trace.format == TraceFormat::kMooncake ? kMooncakeKeys : kMoecapKeys;
-  for (size_t i = is_csv ? 1 : 0; i < lines.size(); ++i) {
-    if (Trimmed(lines[i]).empty()) continue;
-    at(i);
-    ASSIGN_OR_RETURN(TracedRequest request, csv ? csv->Parse(lines[i]) : ParseJsonRequest(lines[i], keys));
-    if (trace.format == TraceFormat::kBurstGpt && request.output_tokens == 0) {
-      ++trace.failed;
-      continue;
-    }
-    trace.requests.push_back(std::move(request));
+  int64_t number = 0;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = Trimmed(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    at(++number);
+    if (line.empty()) continue;
+    ASSIGN_OR_RETURN(TracedRequest request, ParseJsonRequest(std::string(line), keys));
+    Add(std::move(request), trace);
   }
   return {};
+}
+
+Status ReadInto(std::string_view text, const std::function<void(int64_t line)>& at, RequestTrace& trace) {
+  text = WithoutBom(text);
+  at(1);
+  ASSIGN_OR_RETURN(trace.format, RecogniseFormat(std::string(Trimmed(text.substr(0, text.find('\n'))))));
+  const bool is_csv = trace.format == TraceFormat::kBurstGpt || trace.format == TraceFormat::kAzure;
+  return is_csv ? ReadCsvInto(text, at, trace) : ReadJsonInto(text, at, trace);
 }
 
 }  // namespace
@@ -207,11 +218,12 @@ std::string_view TraceFormatName(TraceFormat format) {
 }
 
 Result<RequestTrace> ReadRequestTrace(const std::filesystem::path& path) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> lines, ReadLines(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   RequestTrace trace;
   std::string where = path.string();
-  if (lines.empty()) return BadInput(fmt::format("{}: the trace is empty", where));
-  if (const Status read = ReadLinesInto(lines, where, path, trace); !read.ok()) return Annotate(where, read.error());
+  if (text.empty()) return BadInput(fmt::format("{}: the trace is empty", where));
+  const auto at = [&](int64_t line) { where = fmt::format("{}:{}", path.string(), line); };
+  if (const Status read = ReadInto(text, at, trace); !read.ok()) return Annotate(where, read.error());
   if (trace.requests.empty()) return BadInput(fmt::format("{}: the trace has no request that succeeded", path.string()));
   std::ranges::stable_sort(trace.requests, {}, &TracedRequest::at_s);
   const double first_s = trace.requests.front().at_s;

@@ -54,6 +54,23 @@ TEST_F(RequestTraceTest, ReadsBurstGptAndCountsFailures) {
   EXPECT_EQ(trace->requests[1].output_tokens, 276);
 }
 
+// As spreadsheets write them: RFC 4180 with a byte order mark.
+TEST_F(RequestTraceTest, ReadsQuotedCellsBehindAByteOrderMark) {
+  const auto trace = Read(
+      "\xef\xbb\xbf"
+      "\"Timestamp\",Model,Request tokens,Response tokens,Total tokens,Log Type\r\n"
+      "\"5\",\"ChatGPT\",\"472\",\"18\",\"490\",\"Conversation, log\"\r\n"
+      "\"45\",\"say \"\"hi\"\"\nand more\",\"1\",\"2\",\"3\",\"x\"\r\n");
+  ASSERT_TRUE(trace.ok()) << trace.error().message;
+  EXPECT_EQ(trace->format, TraceFormat::kBurstGpt);
+  ASSERT_EQ(trace->requests.size(), 2u);
+  EXPECT_EQ(trace->requests[0].input_tokens, 472);
+  EXPECT_EQ(trace->requests[1].at_s, 40);
+  const auto mooncake = Read("\xef\xbb\xbf{\"timestamp\": 1, \"input_length\": 3, \"output_length\": 4, \"hash_ids\": []}\n");
+  ASSERT_TRUE(mooncake.ok()) << mooncake.error().message;
+  EXPECT_THAT(ErrorOf("Timestamp,Model,Request tokens,Response tokens\n5,\"open,3,4\n"), HasSubstr("not closed"));
+}
+
 TEST_F(RequestTraceTest, ReadsAzureAcrossMidnight) {
   const auto trace = Read(
       "TIMESTAMP,ContextTokens,GeneratedTokens\n"

@@ -1,9 +1,11 @@
 // moecap metrics: S-MBU, S-MFU and the rest from recorded passes of any origin, for any model and device.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
-#include <fstream>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,12 +15,15 @@
 #include "app/cli/cli.h"
 #include "app/cli/metrics_tiers.h"
 #include "app/cli/model_flags.h"
+#include "app/cli/trace_cells.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "base/units.h"
 #include "hardware/catalogue.h"
 #include "metrics/utilization.h"
 #include "record/jsonl.h"
+#include "record/level.h"
+#include "trace/import.h"
 #include "trace/upstream.h"
 
 namespace moecap::app {
@@ -34,6 +39,7 @@ struct Flags {
   double bandwidth = 0;  // bytes/s of one device; 0 = the catalogue's
   double flops = 0;
   std::string tiers;  // file; empty = one memory
+  std::string cell, flavour;
   bool json = false;
 };
 
@@ -59,12 +65,12 @@ Json ToJson(const PhaseUtilization& phase) {
 }
 
 // The type in which the products run decides the peak: the model's compute type, or that of --precision.
-Result<metrics::Peaks> PeaksOf(const Flags& flags, const model::ModelSpec& spec, int devices) {
+Result<metrics::Peaks> PeaksOf(const Flags& flags, const std::string& device_name, const model::ModelSpec& spec, int devices) {
   metrics::Peaks peaks;
   peaks.devices = devices;
-  if (!flags.device.empty()) {
+  if (!device_name.empty()) {
     ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(""));
-    ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(flags.device));
+    ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(device_name));
     peaks.bandwidth_bytes_per_s = device.bandwidth_bytes_per_s;
     peaks.flops_per_s = hardware::DensePeak(device, spec.compute_type.empty() ? "bf16" : spec.compute_type);
   }
@@ -105,12 +111,15 @@ Json ToJson(const std::optional<metrics::Deployment>& deployment) {
 struct Passes {
   std::vector<record::PassRecord> records;
   std::set<record::PassKind> without_context;  // kinds with passes whose context is not known
+  std::optional<int> devices;                  // of the server, as its records say
+  std::string device;                          // the same: its name
   std::vector<std::string> notes;
 };
 
-Result<Passes> ReadUpstreamPasses(const std::string& file, const model::ModelSpec& spec) {
+Result<Passes> ReadUpstreamPasses(const std::string& file, const std::string& flavour, const model::ModelSpec& spec) {
   Passes passes;
   trace::UpstreamOptions options;
+  ASSIGN_OR_RETURN(options.flavour, trace::UpstreamFlavourByName(flavour));
   options.layers = static_cast<int>(spec.layers.size());
   options.moe_layers = spec.MoeLayers();
   ASSIGN_OR_RETURN(const trace::UpstreamReport report,
@@ -120,17 +129,76 @@ Result<Passes> ReadUpstreamPasses(const std::string& file, const model::ModelSpe
                      return {};
                    }));
   passes.notes = report.notes;
+  passes.devices = report.devices;
+  passes.device = report.device;
   return passes;
 }
 
-Result<Passes> ReadPassFile(const std::string& file, const model::ModelSpec& spec) {
-  std::ifstream stream(file);
-  std::string first_line;
-  std::getline(stream, first_line);
-  if (first_line.find("\"forward_mode\"") != std::string::npos) return ReadUpstreamPasses(file, spec);
+// Passes of one system at one level: those of a run's other cells are of other engines, types and batches. Its repetitions
+// count together.
+Result<Passes> ReadCell(const std::vector<TraceCell>& all, const std::string& name) {
+  std::vector<TraceCell> cells = all;
+  if (!name.empty()) {
+    ASSIGN_OR_RETURN(cells, ChooseCells(std::move(cells), name));
+  }
   Passes passes;
-  ASSIGN_OR_RETURN(passes.records, record::ReadPasses(file));
+  std::set<std::string> files, kinds;
+  for (const TraceCell& cell : cells) kinds.insert(fmt::format("{}@{}", cell.system, cell.level));
+  if (kinds.size() > 1)
+    return BadInput(fmt::format("the passes are of {} cells: {}; name one with --cell", kinds.size(), fmt::join(kinds, ", ")));
+  for (const TraceCell& cell : cells) {
+    if (!cell.record && !files.insert(cell.file.string()).second) continue;
+    ASSIGN_OR_RETURN(std::vector<record::PassRecord> records, record::ReadPasses(cell.file));
+    for (record::PassRecord& record : records) {
+      if (!cell.record || record.cell == *cell.record) passes.records.push_back(std::move(record));
+    }
+  }
   return passes;
+}
+
+// What the records say of the server's devices is used; what a flag says instead is used too, and noted.
+Result<int> DevicesOf(const Flags& flags, const metrics::UtilizationOptions& options, Passes& passes) {
+  const std::optional<int> told =
+      options.deployment ? std::optional(static_cast<int>(options.deployment->Devices())) : flags.devices;
+  if (told && passes.devices && *told != *passes.devices)
+    passes.notes.push_back(
+        fmt::format("the records were made on {} devices (gpu_num); the flags say {}, which is used", *passes.devices, *told));
+  return told.value_or(passes.devices.value_or(1));
+}
+
+// The device that the flags name, or else the records.
+Result<std::string> DeviceOf(const Flags& flags, Passes& passes) {
+  if (passes.device.empty() || (flags.device.empty() && (flags.bandwidth > 0 || flags.flops > 0 || !flags.tiers.empty())))
+    return flags.device;
+  ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(""));
+  const auto recorded = catalogue.FindDevice(passes.device);
+  if (flags.device.empty()) return recorded.ok() ? passes.device : std::string();
+  const auto named = catalogue.FindDevice(flags.device);
+  if (recorded.ok() && named.ok() && recorded->id != named->id)
+    passes.notes.push_back(fmt::format("the records were made on {}; --device {} is used", passes.device, flags.device));
+  return flags.device;
+}
+
+Result<Passes> ReadPassFile(const Flags& flags, const model::ModelSpec& spec) {
+  std::error_code code;
+  if (std::filesystem::is_directory(flags.passes, code)) {
+    ASSIGN_OR_RETURN(const std::vector<TraceCell> cells, TraceCells(flags.passes));
+    if (cells.empty()) return BadInput(fmt::format("{} is no stored run with passes", flags.passes));
+    return ReadCell(cells, flags.cell);
+  }
+  const auto kind = trace::DetectKind(flags.passes);
+  if (kind.ok() && *kind == trace::ImportKind::kUpstream) return ReadUpstreamPasses(flags.passes, flags.flavour, spec);
+  Passes passes;
+  ASSIGN_OR_RETURN(passes.records, record::ReadPasses(flags.passes));
+  std::vector<TraceCell> cells;
+  for (const record::PassRecord& record : passes.records) {
+    const record::CellId& id = record.cell;
+    const auto same = [&id](const TraceCell& cell) { return *cell.record == id; };
+    if (id.repeat < 0 || std::ranges::any_of(cells, same)) continue;
+    const std::string level = id.concurrency > 0 ? record::Label({record::LoadKind::kClients, double(id.concurrency)}) : "";
+    cells.push_back({id.system, level, id.repeat, flags.passes, id});
+  }
+  return flags.cell.empty() && cells.size() < 2 ? Result<Passes>(std::move(passes)) : ReadCell(cells, flags.cell);
 }
 
 // What depends on the context of a pass is null where one is not known.
@@ -199,17 +267,18 @@ Status Metrics(const Flags& flags) {
   }
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model));
   ASSIGN_OR_RETURN(const metrics::UtilizationOptions options, OptionsOf(flags, spec));
-  const int devices = options.deployment ? static_cast<int>(options.deployment->Devices()) : flags.devices.value_or(1);
-  ASSIGN_OR_RETURN(const metrics::Peaks peaks, PeaksOf(flags, spec, devices));
-  ASSIGN_OR_RETURN(Passes passes, ReadPassFile(flags.passes, spec));
+  ASSIGN_OR_RETURN(Passes passes, ReadPassFile(flags, spec));
   if (passes.records.empty()) return BadInput(fmt::format("{} holds no passes", flags.passes));
+  ASSIGN_OR_RETURN(const int devices, DevicesOf(flags, options, passes));
+  ASSIGN_OR_RETURN(const std::string device, DeviceOf(flags, passes));
+  ASSIGN_OR_RETURN(const metrics::Peaks peaks, PeaksOf(flags, device, spec, devices));
   ASSIGN_OR_RETURN(const auto tiers, TiersOf(flags, spec, passes));
   Utilization utilization = metrics::ComputeUtilization(spec, passes.records, peaks, options);
   passes.notes.insert(passes.notes.end(), utilization.notes.begin(), utilization.notes.end());
   ForgetContextFigures(passes.without_context, utilization);
   if (flags.json) {
     Json json = {{"model", spec.id},
-                 {"device", flags.device},
+                 {"device", device},
                  {"devices", devices},
                  {"deployment", ToJson(options.deployment)},
                  {"mla_form", metrics::Name(options.mla_form)},
@@ -237,11 +306,12 @@ Status Metrics(const Flags& flags) {
 
 Action AddMetrics(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("passes", flags->passes, "passes.jsonl (docs/formats/records.md), or records of MoE-CAP's own recorder")
+  app.add_option("passes", flags->passes,
+                 "passes.jsonl (docs/formats/records.md), a stored run's folder, or records of MoE-CAP's own recorder")
       ->required();
   app.add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf")->required();
   app.add_option("--device", flags->device, "device of the catalogue");
-  app.add_option("--devices", flags->devices, "how many of them; their peaks add up");
+  app.add_option("--devices", flags->devices, "how many of them (default: as the records say, else 1); their peaks add up");
   app.add_option("--tp", flags->tensor, "ranks of tensor parallelism; devices = tp x pp x dp");
   app.add_option("--ep", flags->expert, "ranks that share one set of routed experts, of the tp x dp ranks");
   app.add_option("--pp", flags->pipeline, "pipeline stages");
@@ -253,6 +323,9 @@ Action AddMetrics(CLI::App& app, const Invocation&) {
   app.add_option("--bandwidth-bytes-per-s", flags->bandwidth, "peak of one device, instead of the catalogue's");
   app.add_option("--flops-per-s", flags->flops, "dense peak of one device, instead of the catalogue's");
   app.add_option("--tiers", flags->tiers, "YAML file of memory tiers (docs/metrics.md): HBM, DRAM, SSD and what lies in each");
+  app.add_option("--cell", flags->cell, "of a stored run: SYSTEM, SYSTEM@LEVEL or SYSTEM@LEVEL#REPETITION");
+  app.add_option("--flavour", flags->flavour, "of MoE-CAP's records: sglang or vllm, instead of what all of them tell")
+      ->check(CLI::IsMember({"sglang", "vllm"}));
   app.add_flag("--json", flags->json, "print JSON");
   app.footer("Example:\n  moecap metrics passes.jsonl --model Qwen/Qwen3-30B-A3B --device h100-sxm --json");
   return [flags] { return Metrics(*flags); };

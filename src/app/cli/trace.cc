@@ -11,11 +11,13 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/trace_cells.h"
 #include "app/cli/trace_text.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "model/open_model.h"
 #include "trace/import.h"
+#include "trace/recording.h"
 #include "trace/summary_json.h"
 
 namespace moecap::app {
@@ -23,8 +25,11 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Flags {
-  std::string file;
+  std::vector<std::string> files;
   std::string model;
+  std::string flavour;
+  std::string cell;
+  int ranks = 0, tensor = 0;
   std::string kind;
   std::string sheet;
   std::string write;
@@ -60,13 +65,15 @@ Status Upstream(const Flags& flags, const std::optional<model::ModelSpec>& spec)
         "records of MoE-CAP's recorder hold the mean number of experts per pass, not which ones: "
         "--write, --sheet, --svg, --coverage-svg and --cache have nothing to work with");
   }
+  if (flags.files.size() > 1) return BadInput("records of MoE-CAP's recorder are read one file at a time");
   trace::UpstreamOptions options;
+  ASSIGN_OR_RETURN(options.flavour, trace::UpstreamFlavourByName(flags.flavour));
   if (spec) {
     options.layers = static_cast<int>(spec->layers.size());
     options.moe_layers = spec->MoeLayers();
   }
   ASSIGN_OR_RETURN(const trace::UpstreamReport report,
-                   trace::ReadUpstream(flags.file, options, [](const record::PassRecord&, bool) { return Status(); }));
+                   trace::ReadUpstream(flags.files[0], options, [](const record::PassRecord&, bool) { return Status(); }));
   if (!flags.json) {
     Print(RenderUpstream(report, TerminalWidth(), WantsUnicode()));
     return {};
@@ -84,7 +91,16 @@ Status Upstream(const Flags& flags, const std::optional<model::ModelSpec>& spec)
   return {};
 }
 
+bool IsUpstream(const std::string& file) {
+  std::error_code code;
+  if (fs::is_directory(file, code)) return false;
+  const auto kind = trace::DetectKind(file);
+  return kind.ok() && *kind == trace::ImportKind::kUpstream;
+}
+
 Status WriteFiles(const Flags& flags, const trace::TraceSummary& summary) {
+  if (const std::string reason = summary.NoSheetReason(); !flags.sheet.empty() && !reason.empty())
+    return BadInput(fmt::format("--sheet: {}; a sheet of it would mislead every later estimate", reason));
   if (!flags.sheet.empty()) RETURN_IF_ERROR(WriteFileAtomically(flags.sheet, routing::ToJsonText(summary.Sheet())));
   if (!flags.svg.empty()) RETURN_IF_ERROR(WriteFileAtomically(flags.svg, DrawPopularity(summary)));
   if (flags.coverage_svg.empty()) return {};
@@ -94,59 +110,118 @@ Status WriteFiles(const Flags& flags, const trace::TraceSummary& summary) {
   return WriteFileAtomically(flags.coverage_svg, drawing);
 }
 
-Result<trace::ImportKind> KindOf(const Flags& flags) {
-  if (flags.kind.empty()) return trace::DetectKind(flags.file);
-  if (const auto kind = trace::ImportKindByName(flags.kind)) return *kind;
-  return BadInput(
-      fmt::format("--import {}: known are moetrace, passes, upstream, sglang, vllm, tensorrt and imatrix", flags.kind));
+Result<std::optional<trace::ImportKind>> KindOf(const Flags& flags) {
+  if (flags.kind.empty()) return std::optional<trace::ImportKind>();
+  if (const auto kind = trace::ImportKindByName(flags.kind)) return kind;
+  return BadInput(fmt::format("--import {}: known are {}", flags.kind, trace::ImportKindNames()));
 }
 
-// passes.jsonl of a stored run may be named by the run's folder.
-fs::path TraceFile(const std::string& given) {
-  std::error_code code;
-  const fs::path passes = fs::path(given) / "passes.jsonl";
-  return fs::exists(passes, code) ? passes : fs::path(given);
-}
-
-Status Trace(Flags flags) {
-  flags.file = TraceFile(flags.file).string();
-  ASSIGN_OR_RETURN(const trace::ImportKind kind, KindOf(flags));
-  std::optional<model::ModelSpec> spec;
-  if (!flags.model.empty()) {
-    ASSIGN_OR_RETURN(spec, model::OpenModel(flags.model));
-    if (spec->MoeLayers() == 0) return BadInput(fmt::format("{} has no experts", flags.model));
-  }
-  if (kind == trace::ImportKind::kUpstream) return Upstream(flags, spec);
-  std::error_code code;
-  if (!flags.write.empty() && fs::equivalent(flags.write, flags.file, code))
-    return BadInput("--write names the trace that is read; choose another file");
-  ASSIGN_OR_RETURN(const auto source,
-                   trace::OpenTrace(flags.file, kind, spec ? trace::OptionsFor(*spec) : trace::ImportOptions{}));
+Result<trace::TraceSummary> SummarizeSource(const Flags& flags, trace::TraceSource& source) {
   std::optional<trace::MoetraceWriter> copy;
   if (!flags.write.empty()) {
-    auto created = trace::MoetraceWriter::Create(flags.write, source->header());
+    auto created = trace::MoetraceWriter::Create(flags.write, source.header());
     if (!created.ok()) return created.error();
     copy.emplace(std::move(created).value());
   }
   trace::SummarizeOptions options;
   options.cache = flags.cache;
-  auto summary = trace::Summarize(*source, options, copy ? &*copy : nullptr);
-  if (!summary.ok()) return Annotate(flags.file, summary.error());
-  RETURN_IF_ERROR(WriteFiles(flags, *summary));
-  const std::vector<double> bytes = spec ? ExpertBytes(*spec, summary->header.layer_numbers) : std::vector<double>();
-  Print(flags.json ? ToJsonText(*summary, bytes) : RenderTrace(*summary, bytes, TerminalWidth(), WantsUnicode()));
+  return trace::Summarize(source, options, copy ? &*copy : nullptr);
+}
+
+Status PrintSummary(const Flags& flags, const trace::TraceSummary& summary, const std::optional<model::ModelSpec>& spec) {
+  RETURN_IF_ERROR(WriteFiles(flags, summary));
+  const std::vector<double> bytes = spec ? ExpertBytes(*spec, summary.header.layer_numbers) : std::vector<double>();
+  Print(flags.json ? ToJsonText(summary, bytes) : RenderTrace(summary, bytes, TerminalWidth(), WantsUnicode()));
   return {};
+}
+
+// Cells of one run: one of them, or a table of all side by side. Their repetitions asked the same problems, so that no two of
+// them are one recording.
+Status Cells(const Flags& flags, std::vector<TraceCell> cells, const std::optional<model::ModelSpec>& spec,
+             const trace::ImportOptions& given) {
+  if (!flags.cell.empty()) {
+    ASSIGN_OR_RETURN(cells, ChooseCells(std::move(cells), flags.cell));
+  }
+  const bool files = !flags.write.empty() || !flags.sheet.empty() || !flags.svg.empty() || !flags.coverage_svg.empty();
+  if (cells.size() > 1 && files) {
+    return BadInput(fmt::format("{} holds {} cells, and files are written of one; name it with --cell, e.g. --cell \"{}\"",
+                                flags.files[0], cells.size(), cells[0].Label()));
+  }
+  std::vector<LabelledTrace> traces;
+  for (const TraceCell& cell : cells) {
+    trace::ImportOptions options = given;
+    options.cell = cell.record;
+    ASSIGN_OR_RETURN(const auto source, trace::OpenTrace(cell.file, trace::ImportKind::kPasses, options));
+    auto summary = SummarizeSource(flags, *source);
+    if (!summary.ok()) return Annotate(cell.file.string(), summary.error());
+    summary->header.share.cell = cell.Label();
+    if (cells.size() == 1) return PrintSummary(flags, *summary, spec);
+    traces.push_back({cell.Label(), *std::move(summary)});
+  }
+  if (flags.json) {
+    Json list = Json::array();
+    for (const LabelledTrace& trace : traces) {
+      const std::vector<double> bytes = spec ? ExpertBytes(*spec, trace.summary.header.layer_numbers) : std::vector<double>();
+      ASSIGN_OR_RETURN(Json summary, ParseJson(ToJsonText(trace.summary, bytes)));
+      list.push_back(std::move(summary));
+    }
+    Print(DumpJsonPretty({{"schema", 1}, {"cells", std::move(list)}}));
+  } else {
+    Print(RenderCells(traces, TerminalWidth(), WantsUnicode()));
+  }
+  return {};
+}
+
+Status CheckFlags(const Flags& flags) {
+  if (flags.ranks < 0 || flags.tensor < 0) return BadInput("--ranks and --tp must be 1 or more");
+  std::error_code code;
+  for (const std::string& file : flags.files) {
+    if (!flags.write.empty() && fs::equivalent(flags.write, file, code))
+      return BadInput("--write names the trace that is read; choose another file");
+  }
+  return {};
+}
+
+Status Trace(const Flags& flags) {
+  RETURN_IF_ERROR(CheckFlags(flags));
+  ASSIGN_OR_RETURN(const std::optional<trace::ImportKind> kind, KindOf(flags));
+  std::optional<model::ModelSpec> spec;
+  if (!flags.model.empty()) {
+    ASSIGN_OR_RETURN(spec, model::OpenModel(flags.model));
+    if (spec->MoeLayers() == 0) return BadInput(fmt::format("{} has no experts", flags.model));
+  }
+  trace::ImportOptions options = spec ? trace::OptionsFor(*spec) : trace::ImportOptions{};
+  options.ranks = flags.ranks;
+  options.tensor_ranks = flags.tensor;
+  if (flags.files.size() == 1) {
+    ASSIGN_OR_RETURN(std::vector<TraceCell> cells, TraceCells(flags.files[0]));
+    if (!cells.empty()) return Cells(flags, std::move(cells), spec, options);
+  }
+  if (!flags.cell.empty()) return BadInput("--cell chooses among the cells of one stored run; there are none here");
+  if (kind == trace::ImportKind::kUpstream || (!kind && IsUpstream(flags.files[0]))) return Upstream(flags, spec);
+  const std::vector<fs::path> paths(flags.files.begin(), flags.files.end());
+  ASSIGN_OR_RETURN(const auto source, trace::OpenRecording(paths, kind, options));
+  auto summary = SummarizeSource(flags, *source);
+  if (!summary.ok()) return Annotate(flags.files[0], summary.error());
+  return PrintSummary(flags, *summary, spec);
 }
 
 }  // namespace
 
 Action AddTrace(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("file", flags->file, "a trace of a known format, or a stored run's folder")->required();
+  app.add_option("file", flags->files,
+                 "a trace of a known format, a folder of one, the files of several ranks, or a stored run's folder")
+      ->required();
   app.add_option("--model", flags->model,
                  "the model that was traced (id, config.json or .gguf): layers, top-k, bytes of an expert");
-  app.add_option("--import", flags->kind,
-                 "format, if not told by the file: moetrace, passes, upstream, sglang, vllm, tensorrt, imatrix");
+  app.add_option("--import", flags->kind, fmt::format("format, if not told by the file: {}", trace::ImportKindNames()));
+  app.add_option("--ranks", flags->ranks,
+                 "how many ranks recorded on the server, where the files do not tell; 1: they are all");
+  app.add_option("--tp", flags->tensor, "tensor-parallel ranks that counted the same tokens in a sum over ranks; 1: none did");
+  app.add_option("--cell", flags->cell, "of a stored run: SYSTEM, SYSTEM@LEVEL or SYSTEM@LEVEL#REPETITION");
+  app.add_option("--flavour", flags->flavour, "of MoE-CAP's records: sglang or vllm, instead of what all of them tell")
+      ->check(CLI::IsMember({"sglang", "vllm"}));
   app.add_option("--sheet", flags->sheet, "write the activation sheet (JSON) that later estimates use");
   app.add_option("--write", flags->write, "write the trace in moecap's own format (.moetrace)");
   app.add_flag("--cache", flags->cache, "what caches of experts would hit, by policy and capacity");

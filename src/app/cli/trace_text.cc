@@ -1,6 +1,7 @@
 #include "app/cli/trace_text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -51,6 +52,54 @@ std::string Head(const TraceSummary& summary) {
                      header.origin.empty() ? "" : "recorded by " + PrintableText(header.origin) + ", ", header.layers(),
                      header.experts, header.top_k > 0 ? fmt::format(", top-{}", header.top_k) : "", summary.passes, kinds,
                      Count(summary.tokens));
+}
+
+std::string ShareText(const trace::TraceShare& share, size_t width) {
+  std::string text;
+  const auto add = [&text](const std::string& part) { text += text.empty() ? part : "; " + part; };
+  if (!share.cell.empty()) add(PrintableText(share.cell));
+  if (!share.ranks.empty()) {
+    add(fmt::format("rank{} {}{}", share.ranks.size() == 1 ? "" : "s",
+                    share.ranks.size() > 8 ? fmt::format("{} to {}", share.ranks.front(), share.ranks.back())
+                                           : fmt::format("{}", fmt::join(share.ranks, ", ")),
+                    share.world ? fmt::format(" of {}", *share.world) : ""));
+  }
+  if (share.devices) add(fmt::format("{} devices", *share.devices));
+  if (share.physical_experts > 0) add(fmt::format("{} places for experts", share.physical_experts));
+  if (share.whole) add(*share.whole ? "the whole" : "a PART of the whole: tokens and batches are not known");
+  if (text.empty()) return "";
+  std::string out;
+  for (const std::string& line : WrapText("holds: " + text, width)) out += line + "\n";
+  return out;
+}
+
+// Loads of prefill and decode side by side, and of places and experts.
+std::string LoadTable(const TraceSummary& summary, size_t width, bool unicode) {
+  const bool phases = !summary.prefill.empty() && !summary.decode.empty();
+  const bool places = !summary.physical.empty();
+  if (!phases && !places) return "";
+  std::vector<TableColumn> columns = {Key("layer")};
+  for (const char* group : {"prefill", "decode"}) {
+    if (phases) columns.insert(columns.end(), {Column("used", group), Column("CV", group), Column("max/mean", group)});
+  }
+  if (phases) columns.push_back(Column("TV", "between"));
+  if (places) columns.insert(columns.end(), {Column("experts", "max/mean"), Column("places", "max/mean")});
+  std::vector<std::vector<std::string>> rows;
+  for (size_t i = 0; i < summary.layers.size(); ++i) {
+    std::vector<std::string>& row = rows.emplace_back();
+    row.push_back(std::to_string(summary.header.layer_numbers[i]));
+    for (const auto* phase : {&summary.prefill, &summary.decode}) {
+      if (!phases) break;
+      const routing::LayerLoad& load = phase->layers[i];
+      row.insert(row.end(), {std::to_string(load.distinct), FormatFixed(load.cv, 2), FormatFixed(load.max_over_mean, 2)});
+    }
+    if (phases) row.push_back(FormatFixed(summary.PhaseDistance(i), 3));
+    if (places) {
+      row.push_back(FormatFixed(summary.layers[i].load.max_over_mean, 2));
+      row.push_back(FormatFixed(routing::SummarizeLayer(summary.physical.counts[i]).max_over_mean, 2));
+    }
+  }
+  return std::string("\nLoad ") + (phases ? "by phase" : "of places and experts") + "\n" + Table(columns, rows, width, unicode);
 }
 
 std::string LayerTable(const TraceSummary& summary, size_t width, bool unicode) {
@@ -153,11 +202,39 @@ std::string CacheText(const TraceSummary& summary, std::span<const double> exper
 }  // namespace
 
 std::string RenderTrace(const TraceSummary& summary, std::span<const double> expert_bytes, size_t width, bool unicode) {
-  std::string text = Head(summary) + "\n" + LayerTable(summary, width, unicode) + CoverageText(summary, width, unicode) +
-                     PairText(summary, width) + CacheText(summary, expert_bytes, width, unicode);
+  std::string text = Head(summary) + ShareText(summary.header.share, width) + "\n" + LayerTable(summary, width, unicode) +
+                     LoadTable(summary, width, unicode) + CoverageText(summary, width, unicode) + PairText(summary, width) +
+                     CacheText(summary, expert_bytes, width, unicode);
   if (!summary.header.notes.empty() || !summary.warnings.empty()) text += "\n";
   for (const std::string& note : summary.header.notes) text += Wrapped(note, width);
   for (const std::string& warning : summary.warnings) text += Wrapped(warning, width);
+  return unicode ? text : AsciiText(text);
+}
+
+std::string RenderCells(std::span<const LabelledTrace> traces, size_t width, bool unicode) {
+  std::vector<std::vector<std::string>> rows;
+  for (const LabelledTrace& trace : traces) {
+    const TraceSummary& summary = trace.summary;
+    double used = 0, cv = 0;
+    for (const routing::LayerProfile& layer : summary.layers) {
+      used += layer.load.distinct;
+      cv += layer.load.cv;
+    }
+    const auto layers = static_cast<double>(summary.layers.size());
+    rows.push_back({PrintableText(trace.label), std::to_string(summary.prefill_passes), std::to_string(summary.decode_passes),
+                    std::to_string(summary.mixed_passes), Count(summary.tokens), FormatFixed(used / layers, 1),
+                    FormatFixed(cv / layers, 2)});
+  }
+  std::string text = Table({{"", "cell", Align::kLeft, true},
+                            Column("prefill", "passes"),
+                            Column("decode", "passes"),
+                            Column("mixed", "passes"),
+                            Column("tokens"),
+                            Column("used", "experts, mean"),
+                            Column("CV", "experts, mean")},
+                           rows, width, unicode);
+  text += Wrapped(
+      "cells asked the same problems, so they are not added up; --cell shows one with everything that is known of it", width);
   return unicode ? text : AsciiText(text);
 }
 

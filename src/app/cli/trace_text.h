@@ -12,6 +12,12 @@ namespace moecap::app {
 
 // Lines of at most `width` cells. `expert_bytes`: of one expert per layer, empty = not known.
 std::string RenderTrace(const trace::TraceSummary& summary, std::span<const double> expert_bytes, size_t width, bool unicode);
+// One line a cell.
+struct LabelledTrace {
+  std::string label;
+  trace::TraceSummary summary;
+};
+std::string RenderCells(std::span<const LabelledTrace> traces, size_t width, bool unicode);
 std::string RenderUpstream(const trace::UpstreamReport& report, size_t width, bool unicode);
 
 // Popularity against the uniform share, layer by expert.

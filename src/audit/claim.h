@@ -149,6 +149,19 @@ struct PrefillTable {
   std::vector<Row> rows;
 };
 
+// A row of a public board: a model served on devices, and what physics allows of it.
+struct BoardRow {
+  Name model, device;
+  int64_t devices = 1;            // that the row counts
+  std::string precision;          // as the board labels it: "fp4", "fp8", "bf16"
+  int64_t concurrency = 1;        // requests in flight, at most
+  int64_t input_tokens = 0;       // of a request
+  bool speculative = false;       // several tokens may come of one step
+  std::optional<Printed> tpot_s;  // mean time per output token
+  std::optional<Printed> output_tokens_per_s_per_device;
+  std::optional<Printed> s_mbu, s_mfu;  // where the board prints them
+};
+
 // A claim whose inputs were not published.
 struct NotComputable {
   std::string published;             // in words
@@ -157,7 +170,7 @@ struct NotComputable {
 
 using Inputs =
     std::variant<ModelParameters, ActivatedShare, RequiredBandwidth, BatchLimit, CapRadar, ErrorTable, Utilisation,
-                 VanillaOverestimate, ProfilingOverhead, ServerCost, Ratio, DevicePower, PrefillTable, NotComputable>;
+                 VanillaOverestimate, ProfilingOverhead, ServerCost, Ratio, DevicePower, PrefillTable, BoardRow, NotComputable>;
 
 struct Claim {
   std::string id;        // unique in its file

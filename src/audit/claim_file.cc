@@ -235,6 +235,26 @@ Inputs ReadPrefill(ClaimMap& map) {
   return inputs;
 }
 
+Inputs ReadBoardRow(ClaimMap& map) {
+  BoardRow inputs;
+  inputs.model = map.NameOf("model");
+  inputs.device = map.NameOf("device");
+  inputs.devices = map.Integer("devices", 1, 1);
+  inputs.precision = map.Text("precision");
+  inputs.concurrency = map.Integer("concurrency", 1, 1);
+  inputs.input_tokens = map.Integer("input_tokens", 0, 0);
+  inputs.speculative = map.OptionalText("speculative") == "true";
+  ClaimMap published = map.Map("published");
+  inputs.tpot_s = published.OptionalNumber("tpot_s");
+  inputs.output_tokens_per_s_per_device = published.OptionalNumber("output_tokens_per_s_per_device");
+  inputs.s_mbu = published.OptionalNumber("s_mbu");
+  inputs.s_mfu = published.OptionalNumber("s_mfu");
+  published.RefuseUnknownKeys();
+  if (!inputs.tpot_s && !inputs.output_tokens_per_s_per_device && !inputs.s_mbu && !inputs.s_mfu)
+    map.Complain(published.line(), "\"published\" must have tpot_s, output_tokens_per_s_per_device, s_mbu or s_mfu");
+  return inputs;
+}
+
 Inputs ReadNotComputable(ClaimMap& map) { return NotComputable{map.Text("published"), map.Texts("missing")}; }
 
 struct Kind {
@@ -243,6 +263,7 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {{"activated_share", ReadActivatedShare},
                            {"batch_limit", ReadBatchLimit},
+                           {"board_row", ReadBoardRow},
                            {"cap_radar", ReadCapRadar},
                            {"device_power", ReadDevicePower},
                            {"model_parameters", ReadModelParameters},

@@ -164,6 +164,10 @@ Status Fill(const BatchLimit& inputs, const Claim& claim, const Sources& sources
     figure.low = static_cast<double>(LargestBatch(uniform, s_mbu * bytes_per_s, inputs.tpot_s));
     figure.high = static_cast<double>(LargestBatch(strong, s_mbu * bytes_per_s, inputs.tpot_s));
     figure.estimated = true;
+    // The S-MBU of this device was not published; that of the pair above belongs to another one. No S-MBU exceeds 1.
+    figure.possible_low = 0;
+    figure.possible_high = static_cast<double>(LargestBatch(strong, bytes_per_s, inputs.tpot_s));
+    if (Judge(figure) == Verdict::kNotComputable) report.missing.push_back(fmt::format("the S-MBU on {}", device.name));
     fitting.Narrow(curve, row.batch, bytes_per_s * inputs.tpot_s);
     report.reasons.push_back(fmt::format(
         "{}: in {} it reads {} at S-MBU {:.3f}, enough for batch {:g} ({:g} with uniform routing, {:g} "

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "audit/evaluators.h"
 #include "base/units.h"
@@ -122,6 +123,11 @@ Status Fill(const ServerCost& inputs, const Claim& claim, const Sources& sources
   figure.low = usd.low;
   figure.high = usd.high;
   figure.estimated = true;
+  // Prices are those of the catalogue at its dates, and parts that nobody lists (disks, network, chassis) have one, too.
+  figure.possible_low = 0;
+  figure.possible_high = std::numeric_limits<double>::infinity();
+  if (Judge(figure) == Verdict::kNotComputable)
+    report.missing.emplace_back("the list of parts, and what each cost at that time");
   if (usd.typical && usd.low && usd.high) {
     report.reasons.push_back(fmt::format("At the catalogue's low and high prices: {} to {}.",
                                          FormatFigure(*usd.low, Unit::kUsd), FormatFigure(*usd.high, Unit::kUsd)));
@@ -173,6 +179,13 @@ Status Fill(const DevicePower& inputs, const Claim& claim, const Sources& source
   if (device.tdp_w) {
     figure.computed = static_cast<double>(inputs.devices) * *device.tdp_w;
     report.reasons.push_back("Nameplate power of the accelerators alone.");
+    // Several in one box need processors, memory and fans besides: their sum is the least that such a system draws.
+    if (inputs.devices > 1) {
+      figure.possible_low = figure.computed;
+      figure.possible_high = std::numeric_limits<double>::infinity();
+      if (Judge(figure) == Verdict::kNotComputable)
+        report.missing.emplace_back("whether this is a whole system, and the power of its other parts");
+    }
   } else {
     report.missing.push_back(fmt::format("the catalogue has no power of {}", device.name));
   }

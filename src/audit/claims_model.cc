@@ -40,6 +40,22 @@ void AddSharedExperts(const model::LayerSpec& layer, const Printed& published, C
   }
 }
 
+// "64 experts" may be the routed ones, or all of them: the shared ones besides, as modules or in routed widths.
+void AddExperts(const model::ModelSpec& spec, const Printed& published, ClaimReport& report) {
+  Figure figure = CountFigure("routed experts", published, spec.Experts());
+  const model::LayerSpec* layer = FirstMoeLayer(spec);
+  if (layer != nullptr && layer->ffn.shared_experts > 0) {
+    const model::FfnSpec& ffn = layer->ffn;
+    figure.readings.push_back(ffn.experts + ffn.shared_experts);
+    if (ffn.expert_width > 0)
+      figure.readings.push_back(ffn.experts + static_cast<double>(ffn.shared_width) / static_cast<double>(ffn.expert_width));
+    if (published.value != spec.Experts() && Judge(figure) == Verdict::kAgrees)
+      report.reasons.push_back(fmt::format("{:g} experts are {} routed ones and {:g} shared ones; either count is one.",
+                                           published.value, spec.Experts(), published.value - spec.Experts()));
+  }
+  report.figures.push_back(std::move(figure));
+}
+
 void AddActiveParams(const model::ModelSpec& spec, const Printed& published, ClaimReport& report) {
   Figure figure;
   figure.quantity = "active parameters";
@@ -93,6 +109,32 @@ double ActivatedShareOf(const model::ModelSpec& spec, Base base, double tokens, 
   return total > 0 ? 1 - idle / total : 1;
 }
 
+// The same when each layer uses `distinct(E, k)` of its experts, whatever chose them.
+template <typename Distinct>
+double ShareWith(const model::ModelSpec& spec, Distinct distinct) {
+  double idle = 0;
+  for (const model::LayerSpec& layer : spec.layers) {
+    if (!layer.ffn.moe()) continue;
+    const double experts = layer.ffn.experts;
+    idle += static_cast<double>(layer.weights[TensorClass::kRoutedExpert].params) *
+            (1 - std::min(experts, distinct(experts, layer.ffn.ActiveExperts())) / experts);
+  }
+  const auto total = static_cast<double>(spec.TotalParams());
+  return total > 0 ? 1 - idle / total : 1;
+}
+
+// The popularity CV at which independent tokens activate `share` of the whole model; null when none up to 8 does.
+std::optional<double> CvOf(const model::ModelSpec& spec, double tokens, double share) {
+  double low = 0, high = 8;
+  const auto at = [&](double cv) { return ActivatedShareOf(spec, Base::kWholeModel, tokens, cv); };
+  if (at(low) < share || at(high) > share) return std::nullopt;
+  for (int step = 0; step < 100; ++step) {
+    const double middle = 0.5 * (low + high);
+    (at(middle) > share ? low : high) = middle;
+  }
+  return low;
+}
+
 // The number of uniformly routed independent tokens that activates `share`; null when even one token or every expert does not.
 std::optional<double> EffectiveBatch(const model::ModelSpec& spec, Base base, double share) {
   double low = 1, high = 1e6;
@@ -115,7 +157,7 @@ Status Fill(const ModelParameters& inputs, const Claim& claim, const Sources& so
   }
   if (inputs.active_params) AddActiveParams(spec, *inputs.active_params, report);
   AddExpertShareRemark(inputs, report);
-  if (inputs.experts) report.figures.push_back(CountFigure("routed experts", inputs.experts, spec.Experts()));
+  if (inputs.experts) AddExperts(spec, *inputs.experts, report);
   if (inputs.top_k) report.figures.push_back(CountFigure("experts per token", inputs.top_k, spec.TopK()));
   const model::LayerSpec* layer = FirstMoeLayer(spec);
   if (inputs.shared_experts && layer != nullptr) AddSharedExperts(*layer, *inputs.shared_experts, report);
@@ -134,7 +176,12 @@ Status Fill(const ActivatedShare& inputs, const Claim& claim, const Sources& sou
     Figure figure;
     figure.quantity = fmt::format("of the {}", row.name);
     figure.unit = Unit::kShare;
-    if (row.base == Base::kWholeModel) figure.published = inputs.activated_share;
+    if (row.base == Base::kWholeModel) {
+      // Between one set of experts for all tokens and a set of its own for each: a trace can show anything there.
+      figure.published = inputs.activated_share;
+      figure.possible_low = ShareWith(spec, [](double, double k) { return k; });
+      figure.possible_high = ShareWith(spec, [batch](double, double k) { return batch * k; });
+    }
     figure.computed = ActivatedShareOf(spec, row.base, batch, routing::kDefaultPopularityCv);
     figure.low = ActivatedShareOf(spec, row.base, batch, kStrongCv);
     figure.high = ActivatedShareOf(spec, row.base, batch, kUniformCv);
@@ -148,8 +195,12 @@ Status Fill(const ActivatedShare& inputs, const Claim& claim, const Sources& sou
       effective += fmt::format("{}{:.1f} ({})", effective.empty() ? "" : ", ", *tokens, row.name);
   }
   report.reasons.push_back(
-      "The published share is traced on real prompts; ours is an estimate. The denominator is not named: all parameters is the "
-      "literal reading.");
+      "The published share is traced on real prompts; ours is an estimate, which cannot contradict a trace. The denominator is "
+      "not "
+      "named: all parameters is the literal reading.");
+  if (const auto cv = CvOf(spec, batch, inputs.activated_share.value))
+    report.reasons.push_back(fmt::format("Independent tokens activate the published share at a popularity CV of {:.2f}.", *cv));
+  if (Judge(report.figures.front()) == Verdict::kNotComputable) report.missing.emplace_back("the experts that the batch chose");
   if (!effective.empty()) {
     report.reasons.push_back(fmt::format(
         "Uniform routing activates the published share at an effective batch of {} instead of {}.", effective, inputs.batch));

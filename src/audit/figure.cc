@@ -121,7 +121,11 @@ Verdict Judge(const Figure& figure) {
   };
   switch (figure.relation) {
     case Relation::kEqual:
-      return high >= least && low <= most ? Verdict::kAgrees : Verdict::kDiffers;
+      if (high >= least && low <= most) return Verdict::kAgrees;
+      if (std::ranges::any_of(figure.readings, [&](double value) { return value >= least && value <= most; }))
+        return Verdict::kAgrees;
+      if (figure.possible_low && *figure.possible_low <= most && *figure.possible_high >= least) return Verdict::kNotComputable;
+      return Verdict::kDiffers;
     case Relation::kOver:
       return bound(*figure.computed >= least, high >= least);
     case Relation::kAtMost:

@@ -60,13 +60,17 @@ struct Figure {
   std::optional<double> low, high;  // range of `computed` that conventions, estimates or rounded inputs leave; low <= high
   bool estimated = false;           // `computed` rests on an estimate (routing, prices)
   double tolerance = 0;             // also allowed, relative to the published value
+  std::vector<double> readings;     // other values that the same words can mean; each counts
+  // Where inputs were not published and `computed` assumes them: what no assumption can leave. Infinite = no such bound.
+  std::optional<double> possible_low, possible_high;
   // Figures that are words ("PC"): both set, and the numbers above are not used.
   std::string published_text, computed_text;
 };
 
 // kAgrees: the published number, give or take half of its last digit and the tolerance, lies in [low, high] (by default the
 // computed value alone); for a bound, the computed value keeps it. A bound that only an end of [low, high] keeps is
-// kNotComputable: the printed inputs have too few digits to tell. Words agree when they are equal.
+// kNotComputable: the printed inputs have too few digits to tell. So is a number that differs from what was computed with
+// assumed inputs, unless no assumption could give it. Words agree when they are equal.
 Verdict Judge(const Figure& figure);
 
 // computed - published; null when either is missing.

@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "analysis/identity.h"
+#include "analysis/imported.h"
 #include "analysis/price_by_memory.h"
 #include "base/fs.h"
 #include "base/nearest_word.h"
 #include "base/yaml.h"
-#include "experiment/summarize.h"
 
 namespace moecap::analysis {
 namespace {
@@ -313,7 +313,7 @@ Result<StoredExperiment> ReadStored(experiment::Results results, const std::stri
   stored.given = given;
   stored.cells = std::move(cells);
   stored.manifest = results.manifest();
-  ASSIGN_OR_RETURN(stored.summary, experiment::Summarize(results));
+  ASSIGN_OR_RETURN(stored.summary, SummarizeStored(results));
   return stored;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "analysis/imported.h"
 #include "base/folder_lock.h"
 #include "base/fs.h"
 #include "store/run_files.h"
@@ -58,6 +59,18 @@ Status AddFiles(const Results& results, bool hash, store::StoredRun& run) {
   ASSIGN_OR_RETURN(const std::vector<Results::File> files, results.Files());
   for (const Results::File& file : files)
     RETURN_IF_ERROR(AddFile(results.dir(), file.name.generic_string(), file.bytes, hash, run));
+  std::error_code code;
+  const fs::path imported = results.dir() / kImportedFolder;
+  if (!fs::is_directory(imported, code)) return {};
+  std::vector<fs::path> paths;
+  for (auto entry = fs::recursive_directory_iterator(imported, code); !code && entry != fs::recursive_directory_iterator();
+       entry.increment(code)) {
+    if (entry->is_regular_file(code)) paths.push_back(entry->path());
+  }
+  std::ranges::sort(paths);
+  for (const fs::path& path : paths)
+    RETURN_IF_ERROR(
+        AddFile(results.dir(), path.lexically_relative(results.dir()).generic_string(), fs::file_size(path, code), hash, run));
   return {};
 }
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "analysis/figure_limits.h"
+#include "analysis/imported.h"
 #include "analysis/price_by_memory.h"
-#include "experiment/summarize.h"
 
 namespace moecap::analysis {
 namespace {
@@ -186,7 +186,7 @@ cap::JudgedExperiment JudgeExperiment(cap::ExperimentSummary summary, const expe
 }
 
 Result<cap::JudgedExperiment> JudgeStored(const experiment::Results& results, const JudgeChoice& choice) {
-  ASSIGN_OR_RETURN(cap::ExperimentSummary summary, experiment::Summarize(results));
+  ASSIGN_OR_RETURN(cap::ExperimentSummary summary, SummarizeStored(results));
   return JudgeExperiment(std::move(summary), results.manifest(), choice);
 }
 

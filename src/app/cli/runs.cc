@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "analysis/imported.h"
 #include "analysis/transfer.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
@@ -219,8 +220,23 @@ Status Delete(const Flags& flags) {
   return {};
 }
 
+// Run folders as they are; result files of other tools as a run made of them.
+Result<std::vector<fs::path>> RunFoldersOf(const Flags& flags) {
+  std::vector<fs::path> folders, files;
+  for (const std::string& given : flags.dirs) {
+    std::error_code code;
+    const bool run = experiment::Results::IsExperiment(given) || !fs::exists(given, code);
+    (run ? folders : files).emplace_back(given);
+  }
+  if (files.empty()) return folders;
+  RETURN_IF_ERROR(MakeWritableDir(flags.results_dir));
+  ASSIGN_OR_RETURN(const fs::path made, analysis::StoreResultFiles(files, flags.results_dir));
+  folders.push_back(made);
+  return folders;
+}
+
 Status Import(const Flags& flags) {
-  const std::vector<fs::path> dirs(flags.dirs.begin(), flags.dirs.end());
+  ASSIGN_OR_RETURN(const std::vector<fs::path> dirs, RunFoldersOf(flags));
   ASSIGN_OR_RETURN(const std::vector<analysis::ImportedRun> runs, analysis::ImportRuns(dirs, flags.results_dir, MakeFigures));
   Json list = Json::array();
   for (const analysis::ImportedRun& run : runs) {
@@ -274,7 +290,8 @@ Examples:
   moecap runs show latest
   moecap runs delete 20260131-120000-quickstart --files --yes
   moecap runs export latest --to quickstart-run
-  moecap runs import quickstart-run --results-dir elsewhere)";
+  moecap runs import quickstart-run --results-dir elsewhere
+  moecap runs import openai-infqps-concurrency8-*.json)";
 
 using Function = Status (*)(const Flags& flags);
 
@@ -321,8 +338,11 @@ Action AddRuns(CLI::App& app, const Invocation&) {
       subs.AddForRun("delete", "take a run out of the index; --files: and remove its folder; --yes: without asking", Delete);
   remove->add_flag("--files", flags->files, "also remove the run's folder; without this it is kept");
   remove->add_flag("--yes", flags->yes, "do not ask");
-  subs.Add("import", "index run folders; those from elsewhere are copied", Import)
-      ->add_option("dirs", flags->dirs, "folders with a manifest.json, or exports")
+  subs.Add("import", "index run folders, or result files of other benchmark clients", Import)
+      ->add_option(
+          "dirs", flags->dirs,
+          "folders with a manifest.json or exports; or results of vllm bench serve, SGLang bench_serving, AIPerf, GenAI-Perf, "
+          "GuideLLM, llama-bench, MoE-CAP")
       ->required();
   subs.AddForRun("export", "copy a run into a folder of its own; --to DIR", Export)
       ->add_option("--to", flags->to, "the folder to make")

@@ -13,7 +13,7 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
-std::string Run(int clients, double tpot_ms) {
+std::string ServeResult(int clients, double tpot_ms) {
   return R"({"date":"20260428-105748","model_id":"org/m:tag","num_prompts":8,"request_rate":"inf","duration":2.0,"completed":8,"output_throughput":50.0,)"
          "\"max_concurrency\":" +
          std::to_string(clients) + ",\"mean_ttft_ms\":100.0,\"mean_tpot_ms\":" + std::to_string(tpot_ms) + "}";
@@ -21,7 +21,8 @@ std::string Run(int clients, double tpot_ms) {
 
 TEST(Imported, ResultFilesAreStoredRuns) {
   const TempDir dir;
-  const auto a = dir.Write("a.json", Run(4, 10)), b = dir.Write("b.json", Run(8, 20)), again = dir.Write("c.json", Run(8, 30));
+  const auto a = dir.Write("a.json", ServeResult(4, 10)), b = dir.Write("b.json", ServeResult(8, 20)),
+             again = dir.Write("c.json", ServeResult(8, 30));
   const auto stored = StoreResultFiles({a, b, again}, dir / "results");
   ASSERT_TRUE(stored.ok()) << stored.error().message;
   EXPECT_THAT(stored->filename().string(), HasSubstr("20260428-vllm-bench-serve-"));
@@ -45,7 +46,7 @@ TEST(Imported, ResultFilesAreStoredRuns) {
 
 TEST(Imported, TheIndexHoldsThem) {
   const TempDir dir;
-  const auto stored = StoreResultFiles({dir.Write("a.json", Run(4, 10))}, dir / "results");
+  const auto stored = StoreResultFiles({dir.Write("a.json", ServeResult(4, 10))}, dir / "results");
   ASSERT_TRUE(stored.ok()) << stored.error().message;
   const auto make = [](const experiment::Results& results) -> Result<DerivedFigures> {
     ASSIGN_OR_RETURN(cap::ExperimentSummary summary, SummarizeStored(results));
@@ -69,7 +70,7 @@ TEST(Imported, RefusesWhatIsNoResult) {
   const TempDir dir;
   EXPECT_THAT(StoreResultFiles({dir.Write("x", "hello")}, dir / "results").error().message, HasSubstr("no result file"));
   const auto llama = dir.Write("l.json", R"([{"model_filename":"m","avg_ts":1.0,"n_gen":1,"n_prompt":0}])");
-  EXPECT_THAT(StoreResultFiles({dir.Write("a.json", Run(1, 1)), llama}, dir / "results").error().message,
+  EXPECT_THAT(StoreResultFiles({dir.Write("a.json", ServeResult(1, 1)), llama}, dir / "results").error().message,
               HasSubstr("one tool at a time"));
 }
 

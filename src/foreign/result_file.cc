@@ -228,7 +228,7 @@ Result<ResultFile> ReadResultFile(const fs::path& path) {
   }
   std::ranges::sort(files);
   if (files.empty())
-    return BadInput(fmt::format("{}: neither a stored run nor an output folder with metrics_*.json", path.string()));
+    return BadInput(fmt::format("{} is not a stored run, nor an output folder with metrics_*.json", path.string()));
   ResultFile all;
   for (const fs::path& file : files) {
     ASSIGN_OR_RETURN(ResultFile one, ReadOne(file));

@@ -124,7 +124,7 @@ TEST(ExportRecord, WhatCannotBeIsNamed) {
       {with("20260131-120000-quickstart", ".x"), "cannot be the id"},
       {with("interrupted", "done"), "done"},
       {with("\"v1\"", "\"v 1\""), "\"v 1\""},
-      {with("\"v1\"", "7"), "must be string"},
+      {with("\"v1\"", "7"), "string is expected"},
       {with("deep/x", "../x"), "\"../x\""},
       {with("deep/x", "/etc/passwd"), "/etc/passwd"},
       {with("deep/x", "a//b"), "a//b"},

@@ -25,7 +25,7 @@ bool NamesIds(std::string_view name) {
 }  // namespace
 
 Result<std::unique_ptr<TraceSource>> ImportNpz(std::span<const std::byte> bytes, const ImportOptions& options) {
-  ASSIGN_OR_RETURN(const std::vector<ZipEntry> entries, ListStoredZip(bytes));
+  ASSIGN_OR_RETURN(const std::vector<ZipEntry> entries, ListZip(bytes));
   std::vector<routing::RoutedExperts> requests;
   std::string others;
   size_t three = 0, named = 0;  // arrays of three dimensions; those whose names speak of ids

@@ -1,6 +1,7 @@
 #include "trace/zip_file.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <bit>
@@ -91,9 +92,27 @@ void ReadZip64(Window& in, uint64_t extra, uint64_t extra_bytes, Sizes& sizes) {
   }
 }
 
-}  // namespace
+// Nothing deflates further.
+constexpr uint64_t kMostRatio = 1032;
 
-Result<std::vector<ZipEntry>> ListStoredZip(std::span<const std::byte> bytes) {
+Status Unpack(std::span<const std::byte> stored, uint64_t raw, ZipEntry& entry) {
+  const Error damaged = BadInput(fmt::format("the entry '{}' is damaged", entry.name));
+  if (raw > kMostRatio * (stored.size() + 1)) return damaged;
+  entry.unpacked = std::make_shared<std::vector<std::byte>>(raw + 1);  // never empty
+  z_stream stream = {};
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(stored.data()));
+  stream.avail_in = static_cast<uInt>(stored.size());
+  stream.next_out = reinterpret_cast<Bytef*>(entry.unpacked->data());
+  stream.avail_out = static_cast<uInt>(entry.unpacked->size());
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return BadInput("no memory to unpack");
+  const int ended = inflate(&stream, Z_FINISH);
+  inflateEnd(&stream);
+  if (ended != Z_STREAM_END || stream.total_out != raw) return damaged;
+  entry.data = std::span<const std::byte>(*entry.unpacked).first(raw);
+  return {};
+}
+
+Result<std::vector<ZipEntry>> ListEntries(std::span<const std::byte> bytes, uint64_t most_unpacked) {
   ASSIGN_OR_RETURN(const Directory directory, FindDirectory(bytes));
   Window in(bytes);
   std::vector<ZipEntry> entries;
@@ -111,7 +130,8 @@ Result<std::vector<ZipEntry>> ListStoredZip(std::span<const std::byte> bytes) {
     ZipEntry entry;
     entry.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
     if (in.outside) return BadInput("the ZIP directory is cut off");
-    if (method != 0 || sizes.stored != sizes.raw)
+    const bool deflated = method == 8 && most_unpacked > 0;
+    if (!deflated && (method != 0 || sizes.stored != sizes.raw))
       return BadInput(fmt::format(
           "the entry '{}' is compressed; store it, as torch.save and numpy.savez do (not savez_compressed)", entry.name));
     if (flags & 1) return BadInput(fmt::format("the entry '{}' is encrypted", entry.name));
@@ -122,10 +142,22 @@ Result<std::vector<ZipEntry>> ListStoredZip(std::span<const std::byte> bytes) {
     const uint64_t data = local + kLocalBytes + in.Get<uint16_t>(local + 26) + in.Get<uint16_t>(local + 28);
     entry.data = in.Slice(data, sizes.stored);
     if (in.outside) return BadInput(fmt::format("the entry '{}' is cut off", entry.name));
+    if (deflated) {
+      if (sizes.raw > most_unpacked)
+        return BadInput(fmt::format("the entry '{}' is too large: unpack the archive and give its files", entry.name));
+      most_unpacked -= sizes.raw;
+      RETURN_IF_ERROR(Unpack(entry.data, sizes.raw, entry));
+    }
     entries.push_back(std::move(entry));
     at += kDirectoryBytes + uint64_t{name_bytes} + extra_bytes + comment_bytes;
   }
   return entries;
 }
+
+}  // namespace
+
+Result<std::vector<ZipEntry>> ListStoredZip(std::span<const std::byte> bytes) { return ListEntries(bytes, 0); }
+
+Result<std::vector<ZipEntry>> ListZip(std::span<const std::byte> bytes) { return ListEntries(bytes, kMostUnpackedBytes); }
 
 }  // namespace moecap::trace

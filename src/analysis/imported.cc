@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <set>
 
 #include "base/fs.h"
 #include "base/hash.h"
@@ -21,6 +23,30 @@ using foreign::ResultFile;
 constexpr const char* kConfig =
     "name: imported\nserver:\n  url: http://imported.invalid\nworkload:\n  input_tokens: 1\n  output_tokens: 1\nload:\n  "
     "clients: [1]\n";
+
+// Two digits, as the means of random lengths differ a little from run to run.
+double Rounded(double value) {
+  const double unit = std::pow(10, std::max(0.0, std::floor(std::log10(std::max(value, 1.0))) - 1));
+  return std::round(value / unit) * unit;
+}
+
+// "1000 tokens in": of all cells that tell, when they agree.
+std::string Lengths(const std::vector<ResultFile>& files, cap::FigureId id, const char* which) {
+  std::set<double> lengths;
+  for (const ResultFile& file : files) {
+    for (const Cell& cell : file.cells) {
+      if (cell.figures[id]) lengths.insert(Rounded(*cell.figures[id]));
+    }
+  }
+  if (lengths.empty()) return fmt::format("lengths {} not told", which);
+  if (lengths.size() == 1) return fmt::format("about {:g} tokens {}", *lengths.begin(), which);
+  return fmt::format("about {:g} to {:g} tokens {}", *lengths.begin(), *lengths.rbegin(), which);
+}
+
+std::string WorkloadOf(const std::vector<ResultFile>& files) {
+  return fmt::format("{}, {}", Lengths(files, cap::FigureId::kInputTokens, "in"),
+                     Lengths(files, cap::FigureId::kOutputTokens, "out"));
+}
 
 // A name that RUN:SYSTEM@LEVEL can hold.
 std::string SystemName(const ResultFile& file, const Cell& cell) {
@@ -227,8 +253,7 @@ Result<fs::path> StoreResultFiles(const std::vector<fs::path>& paths, const fs::
   ASSIGN_OR_RETURN(const std::vector<fs::path> sources, FilesBelow(paths));
   experiment::Manifest base;
   base.started_at = FirstTime(files);
-  base.workload =
-      fmt::format("{} result file{} of {}", paths.size(), paths.size() == 1 ? "" : "s", foreign::Name(files.front().tool));
+  base.workload = WorkloadOf(files);
   ASSIGN_OR_RETURN(const std::string run_id, RunId(sources, files.front().tool, base.started_at));
   std::error_code code;
   if (fs::exists(results_dir / run_id, code)) return results_dir / run_id;

@@ -68,7 +68,9 @@ Result<std::vector<fs::path>> RecordingFiles(const fs::path& path) {
 Result<std::unique_ptr<TraceSource>> OpenRecording(const std::vector<fs::path>& paths, std::optional<ImportKind> kind,
                                                    const ImportOptions& options) {
   ASSIGN_OR_RETURN(const std::vector<File> files, FilesOf(paths, kind));
-  if (files.size() == 1) return OpenTrace(files[0].path, files[0].kind, options);
+  // Our own format keeps what was told when it was written; --ranks completes that.
+  const bool told_more = files[0].kind == ImportKind::kMoetrace && options.ranks > 0;
+  if (files.size() == 1 && !told_more) return OpenTrace(files[0].path, files[0].kind, options);
   // Layers of a pipeline stage are numbered as the whole model's, so only all of them together can be held against it.
   ImportOptions each = options;
   if (files[0].kind == ImportKind::kTensorRt) each.moe_layers.clear();
@@ -79,6 +81,7 @@ Result<std::unique_ptr<TraceSource>> OpenRecording(const std::vector<fs::path>& 
     ASSIGN_OR_RETURN(const std::unique_ptr<TraceSource> source, openers.back()());
     ranks &= !source->header().share.ranks.empty();
   }
+  if (!ranks && files.size() == 1) return openers[0]();
   return ranks ? MergeRanks(std::move(openers), options) : Concatenate(std::move(openers));
 }
 

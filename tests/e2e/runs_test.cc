@@ -195,6 +195,33 @@ TEST_F(RunsCli, ExportsImportsAndVerifies) {
   ExpectRefused({"runs", "import", "second/20260101-000000-first"}, {"events.0.bin"});
 }
 
+// Results of other clients are runs, too, whose figures are those of their tool.
+TEST_F(RunsCli, ResultsOfOtherToolsStandBesideOurs) {
+  const auto result = [this](const std::string& name, int clients, double rate) {
+    std::ofstream(dir_ / name)
+        << R"({"date":"20260428-105748","model_id":"org/m","num_prompts":8,"request_rate":"inf","duration":2.0,)"
+        << R"("completed":8,"mean_ttft_ms":100.0,"mean_tpot_ms":10.0,"max_concurrency":)" << clients
+        << ",\"output_throughput\":" << rate << "}";
+  };
+  result("a.json", 4, 50);
+  result("b.json", 8, 90);
+  const Json imported = CallJson({"runs", "import", "a.json", "b.json", "--json"});
+  ASSERT_EQ(imported["runs"].size(), 1u) << DumpJson(imported);
+  const std::string id = imported["runs"][0]["run_id"];
+  EXPECT_EQ(CallJson({"runs", "import", "b.json", "a.json", "--json"})["runs"][0]["was_there"], true);
+  const Json shown = CallJson({"runs", "show", id, "--json"});
+  EXPECT_EQ(shown["cells"].size(), 2u);
+  const Outcome report = Call({"report", id});
+  EXPECT_THAT(report.out, AllOf(HasSubstr("vllm bench serve"), HasSubstr("8 clients"), HasSubstr("90")));
+  const Outcome compared = Call({"compare", id, "20260101", "--force"});
+  EXPECT_EQ(compared.exit_code, 0) << compared.err;
+  EXPECT_TRUE(CallJson({"runs", "verify", "--json"})["problems"].empty());
+  std::ofstream(dir_ / "c.json") << R"([{"model_filename":"m","avg_ts":1.0,"n_gen":1,"n_prompt":0}])";
+  ExpectRefused({"runs", "import", "a.json", "c.json"}, {"one tool at a time"});
+  std::ofstream(dir_ / "d.json") << "{\"a\": 1}";
+  ExpectRefused({"runs", "import", "d.json"}, {"d.json", "vllm bench serve"});
+}
+
 // Load tests and the folders of version 0.1 are runs like others.
 TEST_F(RunsCli, EveryKindOfRunIsListed) {
   dir_.WriteRun01("old-run");

@@ -101,6 +101,52 @@ TEST_F(TraceCli, RecordsOfMoeCap) {
   EXPECT_EQ(Call("r.jsonl --cache").exit_code, 2);
 }
 
+// gpu_num and gpu_raw_type are the devices, unless flags say otherwise.
+TEST_F(TraceCli, MetricsTakeTheDevicesOfTheRecords) {
+  dir_.Write("r.jsonl",
+             R"({"batch_size":1,"latency":0.004,"seq_lens_sum":1000,"forward_mode":"decode","expert_activation":8,"gpu_num":8,)"
+             R"("gpu_raw_type":"NVIDIA-H100-HBM3-80GB","per_req_info":[{"req_pool_idx":0,"extend_len":1,"total_len":1000}]})"
+             "\n");
+  const auto share = [this](const std::string& flags) {
+    const Outcome outcome =
+        ShellProgram(dir_.path(), "metrics r.jsonl --model Qwen/Qwen3-30B-A3B --flavour sglang --json " + flags);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const Json json = ParseJson(outcome.out).value();
+    return json["phases"]["decode"]["s_mbu"].get<double>();
+  };
+  const double eight = share("");
+  EXPECT_NEAR(share("--device h100-sxm --devices 1"), 8 * eight, 1e-9);
+  EXPECT_NEAR(share("--device h100-sxm"), eight, 1e-12);
+}
+
+TEST_F(TraceCli, FilesOfRanksAreOneRecording) {
+  for (const int rank : {0, 2}) {
+    trace::TraceHeader header;
+    header.grain = trace::Grain::kPassCounts;
+    header.experts = 4;
+    header.top_k = 2;
+    header.layer_numbers = {0};
+    header.origin = "test";
+    header.share.ranks = {rank};
+    header.share.whole = false;
+    auto writer = trace::MoetraceWriter::Create(dir_ / ("r" + std::to_string(rank) + ".moetrace"), header);
+    ASSERT_TRUE(writer.ok());
+    trace::TracePass pass;
+    pass.counts = rank == 0 ? std::vector<int64_t>{3, 5, 0, 0} : std::vector<int64_t>{0, 0, 2, 6};
+    ASSERT_TRUE(writer->Write(pass).ok());
+    ASSERT_TRUE(writer->Close().ok());
+  }
+  const Json both = ParseJson(Call("r0.moetrace r2.moetrace --json").out).value();
+  EXPECT_EQ(both["share"]["ranks"], Json({0, 2}));
+  EXPECT_EQ(both["share"]["missing_ranks"], Json({1}));
+  EXPECT_TRUE(both["tokens"].is_null());
+  EXPECT_EQ(both["layers"][0]["distinct_experts"], 4);
+  const Outcome sheet = Call("r0.moetrace r2.moetrace --sheet s.json");
+  EXPECT_EQ(sheet.exit_code, 2);
+  EXPECT_THAT(sheet.err, HasSubstr("a part"));
+  EXPECT_THAT(Call("r0.moetrace --ranks 4").out, HasSubstr("rank 0 of 4"));
+}
+
 TEST_F(TraceCli, BadInputIsExitCode2AndNamesTheFile) {
   dir_.Write("noise", "hello");
   EXPECT_EQ(Call("noise").exit_code, 2);

@@ -66,8 +66,7 @@ Result<Survey> LookAt(const CountPasses& passes) {
     for (size_t row = 0; row < survey.rows; ++row) LookAtRow(table, row, survey, last);
     if (std::ranges::any_of(table.counts, [](int64_t count) { return count > 0; })) survey.kept.push_back(i);
   }
-  if (survey.kept.empty() && !passes.numbers.empty())
-    return BadInput("every count is zero: nothing was recorded (was the recorder started, and did this rank serve?)");
+  if (survey.kept.empty() && !passes.numbers.empty()) return BadInput(std::string(kNothingRecorded));
   return survey;
 }
 

@@ -54,16 +54,6 @@ std::optional<ImportKind> KindOfText(std::string_view head) {
   return has("routed_experts\"") || has("\"choices\"") ? std::optional(ImportKind::kVllm) : std::nullopt;
 }
 
-// "expert_distribution_rank3_timestamp1.csv" -> 3; -1: the name does not tell.
-int RankInName(const fs::path& path) {
-  const std::string name = path.filename().string();
-  const size_t at = name.find("rank");
-  int rank = -1;
-  if (at == std::string::npos) return -1;
-  std::from_chars(name.data() + at + 4, name.data() + name.size(), rank);
-  return rank >= 0 && rank < kMostRanks ? rank : -1;
-}
-
 // Whether the first entry of a ZIP archive is an array.
 bool IsNpz(std::string_view head) {
   constexpr size_t kNameBytesAt = 26, kNameAt = 30;
@@ -140,6 +130,15 @@ Result<ImportKind> DetectKind(const fs::path& path) {
   if (const auto kind = KindOfText(head)) return *kind;
   return BadInput(
       fmt::format("{}: not a trace of a known format; name it with --import: {}", path.string(), ImportKindNames()));
+}
+
+int RankInName(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const size_t at = name.find("rank");
+  int rank = -1;
+  if (at == std::string::npos) return -1;
+  std::from_chars(name.data() + at + 4, name.data() + name.size(), rank);
+  return rank >= 0 && rank < kMostRanks ? rank : -1;
 }
 
 Result<LayerChoice> ChooseLayers(size_t recorded, const std::vector<bool>& used, const ImportOptions& options) {

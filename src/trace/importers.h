@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +17,12 @@
 #include "trace/trace.h"
 
 namespace moecap::trace {
+
+// Why a recording of nothing but zeros is refused: alone it says nothing, but among several it is a rank that waited.
+inline constexpr std::string_view kNothingRecorded =
+    "every count is zero: nothing was recorded (was the recorder started, and did this rank serve?)";
+// "expert_distribution_rank3_timestamp1.csv" -> 3; -1: the name does not tell.
+int RankInName(const std::filesystem::path& path);
 
 Result<std::unique_ptr<TraceSource>> ImportPasses(const std::filesystem::path& path, const ImportOptions& options);
 Result<std::unique_ptr<TraceSource>> ImportTensorRt(const std::filesystem::path& path, const ImportOptions& options);

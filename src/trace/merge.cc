@@ -312,8 +312,10 @@ Result<std::vector<size_t>> KeptOf(const std::vector<Digest>& digests, TraceHead
 }
 
 // Ranks, and whether they are all.
-void DescribeRanks(const std::vector<Digest>& digests, const ImportOptions& options, TraceHeader& header) {
-  std::set<int> ranks;
+void DescribeRanks(const std::vector<Digest>& digests, const std::vector<int>& idle, const ImportOptions& options,
+                   TraceHeader& header) {
+  std::set<int> ranks(idle.begin(), idle.end());
+  if (!idle.empty()) header.notes.push_back(fmt::format("{} counted nothing: no token was sent there", RankNames(idle)));
   bool parts = false;
   std::optional<int> world;
   if (options.ranks > 0) world = options.ranks;
@@ -337,7 +339,8 @@ void DescribeRanks(const std::vector<Digest>& digests, const ImportOptions& opti
 
 }  // namespace
 
-Result<std::unique_ptr<TraceSource>> MergeRanks(std::vector<Opener> openers, const ImportOptions& options) {
+Result<std::unique_ptr<TraceSource>> MergeRanks(std::vector<Opener> openers, const std::vector<int>& idle,
+                                                const ImportOptions& options) {
   std::vector<Digest> digests;
   std::vector<TraceHeader> headers;
   for (const Opener& open : openers) {
@@ -348,7 +351,7 @@ Result<std::unique_ptr<TraceSource>> MergeRanks(std::vector<Opener> openers, con
     digests.push_back(std::move(digest));
   }
   ASSIGN_OR_RETURN(TraceHeader header, CommonHeader(headers));
-  DescribeRanks(digests, options, header);
+  DescribeRanks(digests, idle, options, header);
   ASSIGN_OR_RETURN(const std::vector<size_t> kept, KeptOf(digests, header));
   RETURN_IF_ERROR(CheckHeader(header));
   std::vector<Opener> chosen;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "trace/importers.h"
 #include "trace/merge.h"
 
 namespace moecap::trace {
@@ -75,14 +76,23 @@ Result<std::unique_ptr<TraceSource>> OpenRecording(const std::vector<fs::path>& 
   ImportOptions each = options;
   if (files[0].kind == ImportKind::kTensorRt) each.moe_layers.clear();
   std::vector<Opener> openers;
+  std::vector<int> idle;
   bool ranks = true;
   for (const File& file : files) {
+    const auto source = OpenTrace(file.path, file.kind, each);
+    if (!source.ok()) {
+      // One rank of several may have waited all the time.
+      const int rank = RankInName(file.path);
+      if (rank < 0 || !source.error().message.ends_with(kNothingRecorded)) return source.error();
+      idle.push_back(rank);
+      continue;
+    }
     openers.push_back([file, each] { return OpenTrace(file.path, file.kind, each); });
-    ASSIGN_OR_RETURN(const std::unique_ptr<TraceSource> source, openers.back()());
-    ranks &= !source->header().share.ranks.empty();
+    ranks &= !(*source)->header().share.ranks.empty();
   }
+  if (openers.empty()) return BadInput(std::string(kNothingRecorded));
   if (!ranks && files.size() == 1) return openers[0]();
-  return ranks ? MergeRanks(std::move(openers), options) : Concatenate(std::move(openers));
+  return ranks ? MergeRanks(std::move(openers), idle, options) : Concatenate(std::move(openers));
 }
 
 }  // namespace moecap::trace

@@ -118,6 +118,16 @@ TEST_F(Recording, RanksThatCountedTheSameAreCopies) {
   EXPECT_THAT(read.header.notes, Contains(HasSubstr("count once")));
 }
 
+TEST_F(Recording, ARankMayHaveWaitedAllTheTime) {
+  Put("dp/rank0.pt", RankFile(0, {{3, 5, 4, 4}}, 1, 4));
+  Put("dp/rank1.pt", RankFile(1, {{0, 0, 0, 0}}, 1, 4));
+  const auto read = Open({dir_.path() / "dp"});
+  ASSERT_EQ(read.error, "");
+  EXPECT_THAT(read.header.share.ranks, ElementsAre(0, 1));
+  EXPECT_THAT(read.header.notes, Contains(HasSubstr("rank 1 counted nothing")));
+  EXPECT_THAT(Open({dir_.path() / "dp/rank1.pt"}).error, HasSubstr("every count is zero"));
+}
+
 TEST_F(Recording, TwoRecordingsOfOneRankAreNotOne) {
   const auto a = Put("a.pt", RankFile(0, {{3, 5, 4, 4}}, 1, 4)), b = Put("b.pt", RankFile(0, {{5, 3, 4, 4}}, 1, 4));
   EXPECT_THAT(Open({a, b}).error, HasSubstr("two recordings"));

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "trace/importers.h"
 
 namespace moecap::trace {
 namespace {
@@ -264,7 +265,7 @@ Result<TraceSummary> Summarize(TraceSource& source, const SummarizeOptions& opti
   summary.physical = source.Physical();
   if (summary.passes == 0) return BadInput("the trace holds no pass");
   if (std::ranges::all_of(summary.layers, [](const auto& layer) { return layer.load.assignments == 0; }))
-    return BadInput("every count is zero: nothing was recorded (was the recorder started, and did this rank serve?)");
+    return BadInput(std::string(kNothingRecorded));
   if (LayersAreAlike(summary)) summary.warnings.emplace_back(kLayersAlike);
   NameMissingRanks(summary);
   NameEmptyLayers(summary);

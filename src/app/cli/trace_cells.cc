@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "experiment/results.h"
 #include "record/level.h"
@@ -39,7 +40,12 @@ Result<std::vector<TraceCell>> TraceCells(const fs::path& path) {
   ASSIGN_OR_RETURN(const experiment::Results results, experiment::Results::Open(path));
   if (fs::exists(path / "passes.jsonl", code)) return CellsOfFile(path / "passes.jsonl");  // of version 0.1
   std::vector<TraceCell> cells;
-  for (const experiment::Measurement& measurement : results.manifest().measurements) {
+  // They ran in random order.
+  std::vector<experiment::Measurement> measurements = results.manifest().measurements;
+  std::ranges::stable_sort(measurements, {}, [](const experiment::Measurement& measurement) {
+    return std::tuple(measurement.system, measurement.level.value, measurement.repeat);
+  });
+  for (const experiment::Measurement& measurement : measurements) {
     if (!measurement.complete) continue;
     const std::string& name = measurement.routing_of.empty() ? measurement.name : measurement.routing_of;
     const fs::path file = path / "measurements" / name / "passes.jsonl";

@@ -263,9 +263,12 @@ void DescribeRank(int rank, const ImportOptions& options, TraceHeader& header) {
   TraceShare& share = header.share;
   if (rank < 0) return;
   share.ranks = {rank};
-  if (options.ranks > 0) {
+  if (options.ranks == 1) {  // what is here is all
+    share.whole = true;
+    return;
+  }
+  if (options.ranks > 1) {
     share.world = options.ranks;
-    if (options.ranks == 1) share.whole = true;
     return;
   }
   header.notes.push_back(fmt::format(

@@ -312,29 +312,39 @@ Result<std::vector<size_t>> KeptOf(const std::vector<Digest>& digests, TraceHead
 }
 
 // Ranks, and whether they are all.
-void DescribeRanks(const std::vector<Digest>& digests, const std::vector<int>& idle, const ImportOptions& options,
-                   TraceHeader& header) {
+Status DescribeRanks(const std::vector<Digest>& digests, const std::vector<int>& idle, const ImportOptions& options,
+                     TraceHeader& header) {
   std::set<int> ranks(idle.begin(), idle.end());
   if (!idle.empty()) header.notes.push_back(fmt::format("{} counted nothing: no token was sent there", RankNames(idle)));
   bool parts = false;
-  std::optional<int> world;
-  if (options.ranks > 0) world = options.ranks;
+  TraceShare& share = header.share;
+  share.world = options.ranks > 1 ? std::optional(options.ranks) : std::nullopt;
   for (const Digest& digest : digests) {
-    const TraceShare& share = digest.header.share;
-    ranks.insert(share.ranks.begin(), share.ranks.end());
-    parts |= share.whole == false;
-    if (share.world && !world) world = share.world;
-    if (!header.share.devices) header.share.devices = share.devices;
+    const TraceShare& other = digest.header.share;
+    ranks.insert(other.ranks.begin(), other.ranks.end());
+    parts |= other.whole == false;
+    if (other.world && !share.world) share.world = other.world;
+    if (!share.devices) share.devices = other.devices;
   }
-  header.share.ranks.assign(ranks.begin(), ranks.end());
-  if (!world && !ranks.empty() && static_cast<size_t>(*ranks.rbegin()) >= ranks.size()) world = *ranks.rbegin() + 1;  // a gap
-  header.share.world = world;
-  const std::vector<int> missing = header.share.MissingRanks();
-  header.share.whole = world && missing.empty()    ? std::optional(true)
-                       : missing.empty() && !parts ? std::nullopt
-                                                   : std::optional(false);
+  share.ranks.assign(ranks.begin(), ranks.end());
   std::erase_if(header.notes,
                 [](const std::string& note) { return note.find(" alone: everything under") != std::string::npos; });
+  if (options.ranks == 1) {  // what is here is all
+    share.world.reset();
+    share.whole = true;
+    return {};
+  }
+  if (options.ranks > 1 && !ranks.empty() && *ranks.rbegin() >= options.ranks)
+    return BadInput(fmt::format("--ranks {}, but there is a file of rank {}", options.ranks, *ranks.rbegin()));
+  const bool gap = !ranks.empty() && static_cast<size_t>(*ranks.rbegin()) >= ranks.size();
+  if (!share.world && gap) share.world = *ranks.rbegin() + 1;
+  const std::vector<int> missing = share.MissingRanks();
+  if (share.world && missing.empty()) {
+    share.whole = true;
+  } else {
+    share.whole = missing.empty() && !parts ? std::nullopt : std::optional(false);
+  }
+  return {};
 }
 
 }  // namespace
@@ -351,7 +361,7 @@ Result<std::unique_ptr<TraceSource>> MergeRanks(std::vector<Opener> openers, con
     digests.push_back(std::move(digest));
   }
   ASSIGN_OR_RETURN(TraceHeader header, CommonHeader(headers));
-  DescribeRanks(digests, idle, options, header);
+  RETURN_IF_ERROR(DescribeRanks(digests, idle, options, header));
   ASSIGN_OR_RETURN(const std::vector<size_t> kept, KeptOf(digests, header));
   RETURN_IF_ERROR(CheckHeader(header));
   std::vector<Opener> chosen;

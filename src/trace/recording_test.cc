@@ -101,12 +101,18 @@ TEST_F(Recording, RanksOfOtherExpertsAreAddedUpAndMissingOnesNamed) {
   const auto part = Open({dir_.path() / "ep"}, three);
   EXPECT_EQ(part.header.share.whole, false);
   EXPECT_THAT(part.header.share.MissingRanks(), ElementsAre(2));
-  three.ranks = 2;
-  EXPECT_EQ(Open({dir_.path() / "ep"}, three).header.share.whole, true);
+  for (const int all : {1, 2}) {
+    three.ranks = all;
+    const auto whole = Open({dir_.path() / "ep"}, three);
+    EXPECT_EQ(whole.header.share.whole, true);
+    EXPECT_THAT(whole.header.share.MissingRanks(), testing::IsEmpty());
+  }
   // A gap shows without being told.
   Put("gap/r0.pt", RankFile(0, {{3, 5, 0, 0}}, 1, 4));
   Put("gap/r2.pt", RankFile(2, {{0, 0, 2, 6}}, 1, 4));
   EXPECT_THAT(Open({dir_.path() / "gap"}).header.share.MissingRanks(), ElementsAre(1));
+  three.ranks = 2;
+  EXPECT_THAT(Open({dir_.path() / "gap"}, three).error, HasSubstr("--ranks 2, but there is a file of rank 2"));
 }
 
 TEST_F(Recording, RanksThatCountedTheSameAreCopies) {

@@ -143,6 +143,24 @@ TEST(PowerUnderLoad, PrefersTheMeasurement) {
   EXPECT_TRUE(power->measured);
 }
 
+TEST(PowerUnderLoad, MeteredAcceleratorsReplaceTheirNameplates) {
+  CostInputs inputs;
+  inputs.nameplate_w = Of(1050);
+  inputs.accelerators_w = Of(700);
+  inputs.metered_accelerators_w = Input{500, "metered by NVML: GPU 0", ""};
+  inputs.load_factor = Of(0.8);
+  inputs.wall_factor = Of(1.25);
+  EXPECT_DOUBLE_EQ(PowerUnderLoad(inputs)->watts, (500 + 350 * 0.8) * 1.25);
+  inputs.all_in_w = Of(1690);
+  inputs.pue = Of(1.3);
+  const auto power = PowerUnderLoad(inputs);
+  EXPECT_DOUBLE_EQ(power->watts, 500 + 1300 - 700) << "wall losses and processors are in the all-in power already";
+  EXPECT_FALSE(power->measured) << "the rest is no measurement";
+  EXPECT_THAT(power->words, AllOf(HasSubstr("estimate"), HasSubstr("500 W, metered by NVML: GPU 0"), HasSubstr("700 W")));
+  inputs.accelerators_w.reset();
+  EXPECT_DOUBLE_EQ(PowerUnderLoad(inputs)->watts, 1300) << "whose part they are is not known";
+}
+
 TEST(JoulesPerToken, IsPowerTimesTime) {
   EXPECT_DOUBLE_EQ(*JoulesPerToken(100, 30, 600), 5);
   EXPECT_FALSE(JoulesPerToken(100, 30, 0).has_value());

@@ -235,6 +235,7 @@ class Pricing {
       tdp.Add(each, part.count, part.device.id);
     };
     std::for_each(accelerators_.begin(), accelerators_.end(), add);
+    if (!accelerators_.empty()) inputs.accelerators_w = tdp.Total();
     std::for_each(processors_.begin(), processors_.end(), add);
     inputs.nameplate_w = tdp.Total();
     inputs.load_factor = book_.Find("load_factor");

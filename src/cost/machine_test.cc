@@ -112,6 +112,7 @@ TEST(PriceMachine, SumsAHeterogeneousBillOfMaterials) {
   // No all-in power is known of the L40S: the TDPs of all count.
   EXPECT_FALSE(inputs.all_in_w.has_value());
   EXPECT_DOUBLE_EQ(inputs.nameplate_w->value, 2 * (8 * 700 + 2 * 350 + 2 * 350));
+  EXPECT_DOUBLE_EQ(inputs.accelerators_w->value, 2 * (8 * 700 + 2 * 350));
   EXPECT_EQ(inputs.wall_factor->value, 1.35);
   EXPECT_DOUBLE_EQ(inputs.rent_usd_per_h->value, 2 * (8 * 2.95 + 2 * 0.79));
 }

@@ -138,16 +138,25 @@ std::optional<double> BreakEvenUtilisation(const CostInputs& inputs) {
 std::optional<Power> PowerUnderLoad(const CostInputs& inputs) {
   if (inputs.measured_power_w)
     return Power{inputs.measured_power_w->value, true, "measured: " + inputs.measured_power_w->source};
+  // Metered accelerators take the place of their nameplates, the rest stays as it would have been estimated.
+  const bool metered = inputs.metered_accelerators_w && inputs.accelerators_w;
+  const double metered_w = metered ? inputs.metered_accelerators_w->value : 0;
+  const double rated_w = metered ? inputs.accelerators_w->value : 0;
+  const std::string of_metered =
+      metered ? fmt::format("accelerators {:.4g} W, {}, + the rest by ", metered_w, inputs.metered_accelerators_w->source) : "";
+  const std::string less_rated = metered ? fmt::format(" - {:.4g} W of the accelerators", rated_w) : "";
   if (inputs.all_in_w) {
     const double pue = ValueOr(inputs.pue, 1);
-    return Power{inputs.all_in_w->value / pue, false,
-                 fmt::format("estimate: all-in power {:.4g} W / PUE {:.3g}", inputs.all_in_w->value, pue)};
+    return Power{
+        metered_w + std::max(0.0, inputs.all_in_w->value / pue - rated_w), false,
+        fmt::format("estimate: {}all-in power {:.4g} W / PUE {:.3g}{}", of_metered, inputs.all_in_w->value, pue, less_rated)};
   }
   if (!inputs.nameplate_w) return std::nullopt;
   const double load = ValueOr(inputs.load_factor, 1);
   const double wall = ValueOr(inputs.wall_factor, 1);
-  return Power{inputs.nameplate_w->value * load * wall, false,
-               fmt::format("estimate: nameplate {:.4g} W x load {:.3g} x wall {:.3g}", inputs.nameplate_w->value, load, wall)};
+  return Power{(metered_w + std::max(0.0, inputs.nameplate_w->value - rated_w) * load) * wall, false,
+               fmt::format("estimate: {}{}nameplate {:.4g} W{} x load {:.3g}{} x wall {:.3g}", metered ? "(" : "", of_metered,
+                           inputs.nameplate_w->value, less_rated, load, metered ? ")" : "", wall)};
 }
 
 std::optional<double> KgCo2(const CostInputs& inputs, double joules) {

@@ -57,14 +57,17 @@ struct CostInputs {
   // Rent.
   std::optional<Input> rent_usd_per_h;
   std::optional<Input> rent_extra_fraction;  // storage, network, support on top of the rate
-  // Energy. Power at the wall under load = measured_power_w, else all_in_w / pue, else nameplate_w x load_factor x wall_factor.
-  std::optional<Input> measured_power_w;  // at the wall, under this load
-  std::optional<Input> all_in_w;          // under load, with the building's share: what a datacentre has to provide
-  std::optional<Input> nameplate_w;       // sum of the TDPs of accelerators and processors
-  std::optional<Input> load_factor;       // power drawn under this load / nameplate
-  std::optional<Input> wall_factor;       // power at the wall / power of accelerators and processors
-  std::optional<Input> duty;              // mean power over all hours / power under load: idle hours draw less, not nothing
-  std::optional<Input> pue;               // energy of the building / energy of the machine
+  // Energy. Power at the wall under load = measured_power_w, else all_in_w / pue, else nameplate_w x load_factor x wall_factor;
+  // in the last two metered accelerators take the place of their nameplates.
+  std::optional<Input> measured_power_w;        // at the wall, under this load
+  std::optional<Input> all_in_w;                // under load, with the building's share: what a datacentre has to provide
+  std::optional<Input> nameplate_w;             // sum of the TDPs of accelerators and processors
+  std::optional<Input> accelerators_w;          // the accelerators' part of nameplate_w
+  std::optional<Input> metered_accelerators_w;  // what the accelerators drew under this load, by their own counters
+  std::optional<Input> load_factor;             // power drawn under this load / nameplate
+  std::optional<Input> wall_factor;             // power at the wall / power of accelerators and processors
+  std::optional<Input> duty;  // mean power over all hours / power under load: idle hours draw less, not nothing
+  std::optional<Input> pue;   // energy of the building / energy of the machine
   std::optional<Input> energy_usd_per_kwh;
   std::optional<Input> grid_kg_co2_per_kwh;  // CO2 equivalents of the electricity
 };

@@ -201,19 +201,25 @@ void SplitTime(std::span<const MeasuredFacts* const> whole, const metrics::Utili
   work.split_is_estimated = !all_told;
 }
 
+// Null unless every measurement has it.
+std::optional<double> SumOf(std::span<const MeasuredFacts* const> whole, std::optional<double> Measurement::*joules) {
+  std::optional<double> sum;
+  for (const MeasuredFacts* measured : whole) {
+    const std::optional<double>& own = measured->measurement->*joules;
+    if (!own) return std::nullopt;
+    sum = sum.value_or(0) + *own;
+  }
+  return sum;
+}
+
 CellWork WorkOf(const ServingSums& sums, std::span<const MeasuredFacts* const> whole, const metrics::Utilization& utilization) {
   CellWork work;
   work.wall_s = sums.window_s;
   work.input_tokens = sums.input_tokens;
   work.output_tokens = sums.output_tokens;
   work.requests = sums.completed;
-  double joules = 0;
-  bool metered = !whole.empty();
-  for (const MeasuredFacts* measured : whole) {
-    metered = metered && measured->measurement->energy_j.has_value();
-    joules += measured->measurement->energy_j.value_or(0);
-  }
-  if (metered) work.chips_j = joules;
+  work.chips_j = SumOf(whole, &Measurement::energy_j);
+  work.gpus_j = SumOf(whole, &Measurement::gpu_energy_j);
   SplitTime(whole, utilization, work);
   return work;
 }
@@ -411,16 +417,26 @@ std::string UsualAnswer(const Manifest& manifest, const std::string& system) {
   return usual == counts.end() ? "" : std::string(usual->first);
 }
 
-MeteredTime MeteredTimeOf(std::span<const MeasuredFacts> measurements) {
-  MeteredTime metered;
+MeteredPower MeteredTime::Power() const {
+  MeteredPower power;
+  if (chips_s > 0) power.chips_w = chips_j / chips_s;
+  if (gpus_s > 0) power.gpus_w = gpus_j / gpus_s;
+  return power;
+}
+
+void AddMeteredTime(std::span<const MeasuredFacts> measurements, MeteredTime& metered) {
   for (const MeasuredFacts& measured : measurements) {
-    if (!measured.measurement->complete || !measured.measurement->energy_j) continue;
     const auto window = metrics::WholeRun(measured.facts.records.requests);
-    if (!window) continue;
-    metered.joules += *measured.measurement->energy_j;
-    metered.seconds += window->Seconds();
+    if (!measured.measurement->complete || !window) continue;
+    if (const auto& joules = measured.measurement->energy_j) {
+      metered.chips_j += *joules;
+      metered.chips_s += window->Seconds();
+    }
+    if (const auto& joules = measured.measurement->gpu_energy_j) {
+      metered.gpus_j += *joules;
+      metered.gpus_s += window->Seconds();
+    }
   }
-  return metered;
 }
 
 }  // namespace moecap::experiment

@@ -33,10 +33,13 @@ struct MeasuredFacts {
 // `measurements`: of one system and level, by repetition; may hold interrupted ones, which are listed and enter no figure.
 cap::CellSummary SummarizeCell(const CellContext& context, std::span<const MeasuredFacts> measurements);
 
-// Joules that the counters saw in whole measurements and the time in which they did, for a system's mean power.
+// What the counters saw in whole measurements and the time in which they did, for a system's mean power.
 struct MeteredTime {
-  double joules = 0, seconds = 0;
+  double chips_j = 0, chips_s = 0;
+  double gpus_j = 0, gpus_s = 0;
+
+  MeteredPower Power() const;
 };
-MeteredTime MeteredTimeOf(std::span<const MeasuredFacts> measurements);
+void AddMeteredTime(std::span<const MeasuredFacts> measurements, MeteredTime& metered);
 
 }  // namespace moecap::experiment

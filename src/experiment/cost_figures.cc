@@ -82,9 +82,9 @@ Result<ResolvedCost> ResolveCost(const hardware::HostInfo& host, const SystemCon
 }
 
 CostFigures::CostFigures(const cost::CostInputs& inputs, std::optional<cost::Pay> pay, const std::string& energy_source,
-                         std::optional<double> chips_w, cap::MachineSummary& machine)
+                         const MeteredPower& metered, cap::MachineSummary& machine)
     : inputs_(inputs), energy_source_(energy_source), pay_(cost::Pay::kBuy) {
-  const cost::CostInputs over_run = chips_w ? WithMeasuredPower(*chips_w) : inputs_;
+  const cost::CostInputs over_run = WithMeasuredPower(metered);
   if (const auto power = cost::PowerUnderLoad(over_run)) {
     machine.power_w = power->watts;
     machine.power_source = power->words;
@@ -104,13 +104,18 @@ CostFigures::CostFigures(const cost::CostInputs& inputs, std::optional<cost::Pay
                                             pay_ == cost::Pay::kRent ? "rented" : "owned"));
 }
 
-cost::CostInputs CostFigures::WithMeasuredPower(double chips_w) const {
+cost::CostInputs CostFigures::WithMeasuredPower(const MeteredPower& metered) const {
   cost::CostInputs inputs = inputs_;
   if (inputs.measured_power_w) return inputs;
-  const double wall = inputs.wall_factor ? inputs.wall_factor->value : 1;
-  inputs.measured_power_w = cost::Input{
-      chips_w * wall,
-      fmt::format("{:.4g} W of the chips by {} x wall {:.3g}, which is an estimate", chips_w, energy_source_, wall), ""};
+  if (metered.chips_w) {
+    const double wall = inputs.wall_factor ? inputs.wall_factor->value : 1;
+    inputs.measured_power_w = cost::Input{
+        *metered.chips_w * wall,
+        fmt::format("{:.4g} W of the chips by {} x wall {:.3g}, which is an estimate", *metered.chips_w, energy_source_, wall),
+        ""};
+  } else if (metered.gpus_w) {
+    inputs.metered_accelerators_w = cost::Input{*metered.gpus_w, "metered by " + energy_source_, ""};
+  }
   return inputs;
 }
 
@@ -118,6 +123,11 @@ void CostFigures::FillEnergy(const CellWork& work, const cost::CostInputs& input
                              cap::FigureSet& estimates, bool& is_metered) const {
   using cap::FigureId;
   if (work.chips_j) figures[FigureId::kChipJoulesPerOutput] = cost::JoulesPerToken(*work.chips_j, 1, work.output_tokens);
+  if (work.gpus_j && work.wall_s > 0) {
+    figures[FigureId::kGpuPower] = *work.gpus_j / work.wall_s;
+    figures[FigureId::kGpuJoulesPerOutput] = cost::JoulesPerToken(*work.gpus_j, 1, work.output_tokens);
+    figures[FigureId::kGpuJoulesPerToken] = cost::JoulesPerToken(*work.gpus_j, 1, work.input_tokens + work.output_tokens);
+  }
   const auto power = cost::PowerUnderLoad(inputs);
   if (!power || !(work.wall_s > 0)) return;
   is_metered = power->measured;
@@ -135,8 +145,10 @@ void CostFigures::FillEnergy(const CellWork& work, const cost::CostInputs& input
 
 void CostFigures::Fill(const CellWork& work, cap::FigureValues& figures, cap::FigureSet& estimates, bool& is_metered) const {
   using cap::FigureId;
-  const bool metered = work.chips_j && work.wall_s > 0;
-  const cost::CostInputs inputs = metered ? WithMeasuredPower(*work.chips_j / work.wall_s) : inputs_;
+  MeteredPower metered;
+  if (work.chips_j && work.wall_s > 0) metered.chips_w = *work.chips_j / work.wall_s;
+  if (work.gpus_j && work.wall_s > 0) metered.gpus_w = *work.gpus_j / work.wall_s;
+  const cost::CostInputs inputs = WithMeasuredPower(metered);
   FillEnergy(work, inputs, figures, estimates, is_metered);
   if (const auto hardware = cost::PriceHardware(inputs)) figures[FigureId::kPurchase] = hardware->known_usd;
   const auto hourly = cost::CostPerHour(inputs, pay_);

@@ -36,21 +36,26 @@ struct CellWork {
   // Busy time in prefill and in decode; null = not known. `split_is_estimated`: from what clients saw.
   std::optional<double> prefill_s, decode_s;
   bool split_is_estimated = false;
-  std::optional<double> chips_j;  // what the counters saw meanwhile; null = not metered
+  std::optional<double> chips_j;  // what the counters saw meanwhile; null = not metered, or not every chip
+  std::optional<double> gpus_j;   // of the GPUs alone
+};
+
+// Mean power by the counters, over all cells of a system. Null as in CellWork.
+struct MeteredPower {
+  std::optional<double> chips_w, gpus_w;
 };
 
 class CostFigures {
  public:
-  // Adds price, power and cost inputs in words to `machine`. `energy_source`: of the counters, empty without; `chips_w`: their
-  // mean over all cells of the system, null when not metered.
+  // Adds price, power and cost inputs in words to `machine`. `energy_source`: of the counters, empty without.
   CostFigures(const cost::CostInputs& inputs, std::optional<cost::Pay> pay, const std::string& energy_source,
-              std::optional<double> chips_w, cap::MachineSummary& machine);
+              const MeteredPower& metered, cap::MachineSummary& machine);
 
   // A cell whose energy was metered is charged for that.
   void Fill(const CellWork& work, cap::FigureValues& figures, cap::FigureSet& estimates, bool& is_metered) const;
 
  private:
-  cost::CostInputs WithMeasuredPower(double chips_w) const;
+  cost::CostInputs WithMeasuredPower(const MeteredPower& metered) const;
   void FillEnergy(const CellWork& work, const cost::CostInputs& inputs, cap::FigureValues& figures, cap::FigureSet& estimates,
                   bool& is_metered) const;
 

@@ -93,7 +93,7 @@ TEST(CostFigures, BuyAndRentSideBySide) {
   inputs.utilisation = cost::Input{0.5, "s", ""};
   inputs.rent_usd_per_h = cost::Input{3, "s", ""};
   cap::MachineSummary host;
-  const CostFigures figures(inputs, cost::Pay::kBuy, "", std::nullopt, host);
+  const CostFigures figures(inputs, cost::Pay::kBuy, "", {}, host);
   EXPECT_EQ(host.own_usd_per_useful_h, (cost::Range{1, 2, 4}));
   EXPECT_EQ(host.rent_usd_per_useful_h, (cost::Range{6, 6, 6}));
   EXPECT_NEAR(*host.break_even_utilisation, 1 / 3.0, 1e-12);

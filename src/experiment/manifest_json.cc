@@ -74,6 +74,7 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("client_loop_s", measurement.loop_s);
   archive("client_ran_ahead", measurement.ran_ahead);
   archive("energy_j", measurement.energy_j);
+  archive("gpu_energy_j", measurement.gpu_energy_j);
   archive("cached_tokens", measurement.cached_tokens);
   archive("server_counters", measurement.server_counters);
   archive("server_change", measurement.server_change);

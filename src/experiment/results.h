@@ -56,9 +56,10 @@ struct Measurement {
   load::EndedBy ended_by = load::EndedBy::kInterrupt;
   int threads = 1;  // that drove the load: event logs
   int64_t held_back = 0;
-  double cpu_s = 0, loop_s = 0;    // load::LoadResult
-  bool ran_ahead = false;          // the same: the client's threads had real-time priority
-  std::optional<double> energy_j;  // of the chips that Manifest::energy_source counts, while the requests were served
+  double cpu_s = 0, loop_s = 0;        // load::LoadResult
+  bool ran_ahead = false;              // the same: the client's threads had real-time priority
+  std::optional<double> energy_j;      // of the chips that Manifest::energy_source counts, while the requests were served
+  std::optional<double> gpu_energy_j;  // of the GPUs alone; known where another chip, which `energy_j` needs, has no counter
   // Prompt tokens that a server's own counter found in its prefix cache during the measurement; null = no page tells.
   std::optional<double> cached_tokens;
   // By how much a server's own counters grew during the measurement; null = no page tells.

@@ -264,9 +264,10 @@ class Experiment::Session {
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
     if (energy != nullptr) {
-      // A part would be taken for the whole: then the nameplate estimates it.
+      // A part would be taken for the whole: then the nameplate estimates what was not counted.
       const auto counted = hardware::EnergyOf(energy->SinceBegin(), unit.driver.description().devices.energy);
       if (counted.complete()) measurement.energy_j = counted.joules;
+      measurement.gpu_energy_j = counted.gpus_j;
     }
     measurement.machine_use = watch.End();
     unit.logged = server.End(measurement);

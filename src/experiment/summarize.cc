@@ -151,7 +151,7 @@ std::map<double, std::vector<MeasuredFacts>> MeasurementsOf(const Manifest& mani
 Status SummarizeCells(const Results& results, const PricedSystem& system, SystemSummary& summary) {
   const Manifest& manifest = results.manifest();
   const metrics::Peaks peaks{summary.machine.peak_bandwidth_bytes_per_s, summary.machine.peak_flops_per_s, 1};
-  const CostFigures cost(system.cost, system.pay, manifest.energy_source, std::nullopt, summary.machine);
+  const CostFigures cost(system.cost, system.pay, manifest.energy_source, {}, summary.machine);
   const std::string usual = UsualAnswer(manifest, summary.name);
   auto levels = MeasurementsOf(manifest, summary.name);
   MeteredTime metered;
@@ -161,15 +161,13 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
       ASSIGN_OR_RETURN(measured.facts, results.ReadFacts(*measured.measurement));
       if (measured.measurement->repeat == 0) shares.Add(measured.facts.records.passes);
     }
-    const MeteredTime own = MeteredTimeOf(measurements);
-    metered.joules += own.joules;
-    metered.seconds += own.seconds;
+    AddMeteredTime(measurements, metered);
     summary.cells.push_back(SummarizeCell({manifest, system, peaks, cost, usual}, measurements));
     for (MeasuredFacts& measured : measurements) measured.facts = {};
   }
   summary.expert_share = std::move(shares).Take();
-  if (metered.seconds > 0)  // the words of the machine then say what was metered
-    CostFigures(system.cost, system.pay, manifest.energy_source, metered.joules / metered.seconds, summary.machine);
+  // The words of the machine say what was metered.
+  CostFigures(system.cost, system.pay, manifest.energy_source, metered.Power(), summary.machine);
   return {};
 }
 

@@ -78,10 +78,12 @@ class ScriptedMeter final : public EnergyMeter {
   void Begin() override { begin_j_ = Joules(); }
   hardware::EnergyReading SinceBegin() override {
     // A GPU that idles beside the processor's work.
+    if (gpu_only) return {std::nullopt, std::nullopt, {Joules() - begin_j_}};
     return {broken ? std::nullopt : std::optional(Joules() - begin_j_), std::nullopt, {80.0}};
   }
   std::string Describe(const hardware::UsedDevices&) const override { return "RAPL: package-0"; }
   bool broken = false;
+  bool gpu_only = false;  // the 50 W are GPU 0's, and the processor has no counter
 
  private:
   double Joules() const { return 1000 + 50 * static_cast<double>(clock_.NowNs()) * 1e-9; }
@@ -151,6 +153,34 @@ TEST_F(ExperimentTest, WithoutCountersTheNameplateStandsAndSaysSo) {
   EXPECT_NEAR(cell.figures[FigureId::kJoulesPerOutput].value(), 400 * 0.24 / 18, 1e-9);
   EXPECT_FALSE(cell.figures[FigureId::kCo2].has_value()) << "no factor is known";
   EXPECT_EQ(summary.systems[0].machine.pay, "");
+}
+
+// A GPU server whose processor nothing counts: what the GPU drew is metered, the whole machine an estimate from both.
+TEST_F(ExperimentTest, MeteredGpusStandBesideTheEstimateOfTheWhole) {
+  change_manifest = [](Manifest& manifest) {
+    manifest.energy_source = "NVML: GPU 0";
+    for (const auto& [key, value] : std::map<std::string, double>{{"all_in_w", 260}, {"pue", 1.3}, {"accelerators_w", 70}})
+      ASSERT_TRUE(cost::SetCostInput(manifest.systems[0].cost, key, {value, "test", ""}).ok());
+  };
+  log.used = {true, {0}};
+  ScriptedMeter meter(clock);
+  meter.gpu_only = true;
+  hooks.energy = &meter;
+  const auto summary = Measure(kOneEngine);
+  const cap::CellSummary& cell = summary.systems[0].cells.at(0);
+  const auto figure = [&](FigureId id) { return cell.figures[id].value(); };
+  // 0.24 s, 18 output and 30 input tokens.
+  EXPECT_NEAR(figure(FigureId::kGpuPower), 50, 1e-6);
+  EXPECT_NEAR(figure(FigureId::kGpuJoulesPerOutput), 12.0 / 18, 1e-9);
+  EXPECT_NEAR(figure(FigureId::kGpuJoulesPerToken), 12.0 / 48, 1e-9);
+  EXPECT_FALSE(cell.estimates.Has(FigureId::kGpuPower));
+  EXPECT_FALSE(cell.figures[FigureId::kChipJoulesPerOutput].has_value()) << "the processor is a chip, too";
+  EXPECT_FALSE(cell.energy_is_metered);
+  EXPECT_NEAR(figure(FigureId::kPower), 50 + 200 - 70, 1e-6);
+  EXPECT_TRUE(cell.estimates.Has(FigureId::kPower));
+  EXPECT_NEAR(cell.measurements.at(1).figures[FigureId::kGpuPower].value(), 50, 1e-6);
+  EXPECT_THAT(summary.systems[0].machine.power_source,
+              testing::AllOf(HasSubstr("50 W, metered by NVML: GPU 0"), HasSubstr("estimate")));
 }
 
 TEST_F(ExperimentTest, WeightsAreMeasuredAgainstThePeakOfTheTypeTheyAreMultipliedIn) {

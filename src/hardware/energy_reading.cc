@@ -30,10 +30,16 @@ CountedEnergy EnergyOf(const EnergyReading& reading, const UsedDevices& used) {
     Count("processor", reading.cpu_j, energy);
     if (reading.dram_j) Count("memory", reading.dram_j, energy);
   }
+  bool all_gpus = !used.gpus.empty();
+  double gpus_j = 0;
   for (const int gpu : used.gpus) {
     const bool known = gpu >= 0 && static_cast<size_t>(gpu) < reading.gpus_j.size();
-    Count(fmt::format("GPU {}", gpu), known ? reading.gpus_j[static_cast<size_t>(gpu)] : std::nullopt, energy);
+    const std::optional<double> joules = known ? reading.gpus_j[static_cast<size_t>(gpu)] : std::nullopt;
+    Count(fmt::format("GPU {}", gpu), joules, energy);
+    all_gpus = all_gpus && joules;
+    gpus_j += joules.value_or(0);
   }
+  if (all_gpus) energy.gpus_j = gpus_j;
   return energy;
 }
 

@@ -27,6 +27,7 @@ struct UsedDevices {
 // The energy of the devices that were used; what idles beside them is not charged.
 struct CountedEnergy {
   std::optional<double> joules;  // of `counted`; null when nothing that was used has a counter
+  std::optional<double> gpus_j;  // of the GPUs among it; null when none was used, or one of them has no counter
   std::string counted;           // "processor, memory, GPU 0"; empty without
   // Used devices without a counter: "processor". Not empty: `joules` is a part of the whole, and the whole an estimate at best.
   // A machine that counts its memory nowhere says so in no figure: it is then part of what a nameplate estimates.

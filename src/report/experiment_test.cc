@@ -141,6 +141,22 @@ TEST(ExperimentReport, MarksWhatMustNotBeTakenAtItsFaceValue) {
   EXPECT_THAT(LineWith(markdown, "| vllm-h100 | 1 client |"), HasSubstr("\\~2.78 ±0.11")) << "an estimate";
 }
 
+TEST(ExperimentReport, MeteredGpusAreToldFromTheEstimateOfTheWhole) {
+  cap::JudgedExperiment experiment = SampleExperiment();
+  EXPECT_THAT(RenderMarkdown(ExperimentDocument(experiment)), Not(HasSubstr("GPU")));
+  for (auto& system : experiment.summary.systems) {
+    for (auto& cell : system.cells) {
+      cell.energy_is_metered = false;
+      cell.figures[FigureId::kGpuPower] = 451;
+      cell.figures[FigureId::kGpuJoulesPerToken] = 0.77;
+    }
+  }
+  const Document document = ExperimentDocument(experiment);
+  EXPECT_THAT(Terminal(document, false), HasSubstr("0.770")) << "on the first screen";
+  EXPECT_THAT(Terminal(document, true), AllOf(HasSubstr("GPUs alone, metered"), HasSubstr("whole machine is an estimate")));
+  EXPECT_THAT(Widths(Terminal(document, true)), Each(Le(80u)));
+}
+
 TEST(ExperimentReport, SpreadsAreThoseOfTheRepetitions) {
   // Repetitions at 0.96 to 1.04 of the time a token takes: half of the range is 4 %.
   const cap::JudgedExperiment experiment = SampleExperiment();

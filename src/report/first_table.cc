@@ -26,7 +26,8 @@ Table FirstTable(std::span<const ShownCell> cells) {
       {.id = FigureId::kOutputRate, .group = "output", .header = "tokens/s", .spread = true, .unit_in_header = true},
       {.id = FigureId::kGoodput, .group = "goodput", .header = "req/s", .unit_in_header = true},
       {.id = FigureId::kUsdPerMillionTokens, .group = "cost", .header = "USD/1M tok", .spread = true, .unit_in_header = true},
-      {.id = FigureId::kJoulesPerToken, .group = "energy", .header = "J/token", .unit_in_header = true}};
+      {.id = FigureId::kJoulesPerToken, .group = "energy", .header = "J/token", .unit_in_header = true},
+      {.id = FigureId::kGpuJoulesPerToken, .group = "energy", .header = "GPU J/token", .unit_in_header = true}};
   Table table = CellTable("", cells, columns);
   table.name = "cells";
   return table;

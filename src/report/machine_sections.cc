@@ -102,7 +102,15 @@ Paragraph EnergySource(std::span<const ShownCell> cells) {
   const auto metered = std::ranges::count_if(cells, [](const ShownCell& shown) { return shown.cell->energy_is_metered; });
   const auto known =
       std::ranges::count_if(cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kEnergy].has_value(); });
-  if (known == 0) return {};
+  const auto gpus =
+      std::ranges::count_if(cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kGpuPower].has_value(); });
+  if (known == 0 && gpus == 0) return {};
+  if (metered == 0 && gpus > 0) {
+    return {
+        {"What the GPUs alone drew was metered while the requests were served. The energy of the whole machine is an estimate "
+         "(~): "
+         "nothing counts its other parts, whose power the table of machines gives."}};
+  }
   if (metered == 0) return {{"Energy is an estimate: power, as given in the table of machines, times the measured time."}};
   if (metered == known)
     return {
@@ -184,6 +192,9 @@ Section CostSection(std::span<const SystemSummary* const> systems, std::span<con
                                             {FigureId::kJoulesPerToken, "energy", "of a token"},
                                             {FigureId::kJoulesPerRequest, "energy", "of a request"},
                                             {FigureId::kChipJoulesPerOutput, "energy", "of an output token, chips"},
+                                            {FigureId::kGpuPower, "GPUs alone, metered", "power", true},
+                                            {FigureId::kGpuJoulesPerOutput, "GPUs alone, metered", "of an output token", true},
+                                            {FigureId::kGpuJoulesPerToken, "GPUs alone, metered", "of a token"},
                                             {FigureId::kCo2}};
   Section section{.heading = "Cost and energy", .anchor = "cost"};
   section.blocks = {CellTable("Cost", cells, cost), CellTable("Energy", cells, energy), EnergySource(cells),

@@ -98,6 +98,7 @@ class ScriptedSystem final : public load::SystemUnderTest {
 // What drivers saw, and how they behave.
 struct DriverLog {
   int routings = 0, starts = 0, flushes = 0, head_room_streams = 0;
+  hardware::UsedDevices used;           // devices of every system
   std::vector<load::RequestSpec> seen;  // by servers
   bool takes_ids = true;
   std::optional<Vocabulary> vocabulary = Vocabulary{32000, {}, "fake"};
@@ -196,6 +197,7 @@ class FakeDriver final : public SystemDriver {
     description_.capabilities = log.capabilities;
     description_.description = description_.engine;
   }
+    description_.devices.energy = log.used;
   const SystemDescription& description() const override { return description_; }
   Result<std::unique_ptr<SystemInstance>> Start(const StartOptions& options) override {
     ++log_.starts;

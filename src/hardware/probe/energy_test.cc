@@ -145,6 +145,15 @@ TEST(EnergyOf, AnIdleGpuIsNotChargedToAProcessorsWork) {
   const CountedEnergy gpu = EnergyOf(reading, {true, {1}});
   EXPECT_EQ(gpu.joules, 510.0);
   EXPECT_EQ(gpu.counted, "processor, memory, GPU 1");
+  EXPECT_EQ(gpu.gpus_j, 400.0);
+  EXPECT_EQ(cpu.gpus_j, std::nullopt);
+}
+
+// A GPU server in a virtual machine: nothing counts its processor.
+TEST(EnergyOf, TheGpusAloneAreToldApart) {
+  const CountedEnergy gpus = EnergyOf({std::nullopt, std::nullopt, {80.0, 400.0}}, {true, {0, 1}});
+  EXPECT_EQ(gpus.gpus_j, 480.0);
+  EXPECT_EQ(gpus.missing, "processor");
 }
 
 TEST(EnergyOf, APartWithoutACounterIsTold) {
@@ -153,6 +162,7 @@ TEST(EnergyOf, APartWithoutACounterIsTold) {
   EXPECT_EQ(none.missing, "processor");
   const CountedEnergy part = EnergyOf({std::nullopt, std::nullopt, {80.0}}, {true, {0, 1}});
   EXPECT_EQ(part.joules, 80.0);
+  EXPECT_EQ(part.gpus_j, std::nullopt) << "one of two GPUs is not the GPUs";
   EXPECT_EQ(part.missing, "processor, GPU 1");
   EXPECT_FALSE(part.complete());
 }

@@ -1,6 +1,6 @@
 # The embedded engine. Defines the target llama::llama unless MOECAP_LLAMA=off.
 #   prebuilt  libraries and headers unpacked by tools/fetch_engine (the default; nothing is compiled)
-#   source    builds the same release from its source (add -DGGML_CUDA=ON for NVIDIA GPUs)
+#   source    builds the same release from its source (tools/fetch_engine --source first); preset release-cuda: for NVIDIA GPUs
 #   system    find_package(llama) of an installed build of the same release
 set(MOECAP_ENGINE_DIR "" CACHE PATH "Folder written by tools/fetch_engine")
 if(NOT MOECAP_ENGINE_DIR AND MOECAP_LLAMA MATCHES "^(prebuilt|source)$")
@@ -24,6 +24,9 @@ if(MOECAP_LLAMA STREQUAL "prebuilt")
     INTERFACE_LINK_LIBRARIES "llama::ggml;llama::ggml-base")
   set(MOECAP_ENGINE_BACKEND_DIR ${lib})
 elseif(MOECAP_LLAMA STREQUAL "source")
+  if(NOT EXISTS ${MOECAP_ENGINE_DIR}/source/CMakeLists.txt)
+    message(FATAL_ERROR "The engine's source is not in ${MOECAP_ENGINE_DIR}. Run tools/fetch_engine --source first.")
+  endif()
   set(LLAMA_BUILD_COMMON OFF CACHE BOOL "")
   set(BUILD_SHARED_LIBS ON)
   add_subdirectory(${MOECAP_ENGINE_DIR}/source ${CMAKE_BINARY_DIR}/llama EXCLUDE_FROM_ALL SYSTEM)

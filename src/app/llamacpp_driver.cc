@@ -34,18 +34,18 @@ class Instance final : public experiment::SystemInstance {
   std::vector<load::SystemUnderTest*> systems() override { return {system_.get()}; }
   void BeginMeasurement() override { system_->StartPassLog(); }
 
-  Status AddRouting(std::vector<record::PassRecord>& passes) override {
+  Result<double> AddRouting(std::vector<record::PassRecord>& passes) override {
     const llamacpp::PassLog log = system_->TakePassLog();
     CHECK(log.size() == passes.size());
-    ASSIGN_OR_RETURN(auto routing, system_->ReplayRouting(log));
+    ASSIGN_OR_RETURN(llamacpp::ReplayedLog replayed, system_->ReplayRouting(log));
     for (size_t i = 0; i < passes.size(); ++i) {
-      passes[i].expert_counts = std::move(routing[i].expert_counts);
+      passes[i].expert_counts = std::move(replayed.passes[i].expert_counts);
       for (const auto& layer : passes[i].expert_counts) {
         passes[i].distinct_experts.push_back(
             static_cast<double>(std::count_if(layer.begin(), layer.end(), [](int32_t n) { return n > 0; })));
       }
     }
-    return {};
+    return replayed.choices > 0 ? 1 - static_cast<double>(replayed.differing) / static_cast<double>(replayed.choices) : 1.0;
   }
 
  private:

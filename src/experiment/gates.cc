@@ -35,6 +35,7 @@ constexpr double kLeastAchievedShare = 0.99;
 constexpr double kLeastHeadRoom = 5;
 constexpr double kMostErrorShare = 0.01;
 constexpr double kMostCountDifference = 0.05;
+constexpr double kLeastSameTokens = 0.95;
 // Remedies name the key of a configuration and, where there is one, the flag of `moecap load`.
 constexpr const char* kMoreThreads = "more client threads (client_threads, --threads)";
 
@@ -304,6 +305,15 @@ Gate CountingGate(const GateFacts& facts) {
   return Judge(gate, static_cast<double>(guessed), "the server gave no count: each chunk was taken for one token, an estimate");
 }
 
+// Near-ties may tip; experts of another computation may not stand for those of the timed one.
+Gate ReplayGate(const GateFacts& facts) {
+  Gate gate = MakeGate("tokens as in the routing replay", kLeastSameTokens, "share", true);
+  const auto& share = facts.measurement.replay_same_tokens;
+  if (!share) return NotMeasured(gate, "no replay of its own");
+  return Judge(gate, *share,
+               "the execution that recorded the experts chose other tokens: its experts may not be those of the timed passes");
+}
+
 }  // namespace
 
 PlanMismatch CompareToPlan(const RequestRecord& request, const PlanEntry& entry) {
@@ -323,7 +333,9 @@ std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
   std::vector<Gate> gates, quiet;
   if (system.in_process) {
     gates = {AchievedGate(facts), HeldBackGate(facts), ErrorGate(facts)};
-    if (use) quiet = metrics::InProcessQuietGates(*use, system.threads, facts.facts.records.passes);
+    if (system.model.MoeLayers() > 0) gates.push_back(ReplayGate(facts));
+    const int threads = system.devices.gpus.empty() ? system.threads : 0;
+    if (use) quiet = metrics::InProcessQuietGates(*use, threads, facts.facts.records.passes);
   } else {
     const PlannedRequests requests(facts);
     gates = {PacingGate(facts),     ReceiveGate(facts),

@@ -81,6 +81,7 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("warmup_waves", measurement.warmup_waves);
   archive("warmup_difference", measurement.warmup_difference);
   archive("control_answers", measurement.control_answers);
+  archive("replay_same_tokens", measurement.replay_same_tokens);
   archive("routing_of", measurement.routing_of);
   archive("server_passes", measurement.server_passes);
   archive("file_bytes", measurement.file_bytes);

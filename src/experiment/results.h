@@ -73,6 +73,9 @@ struct Measurement {
   std::optional<hardware::MachineUse> machine_use;
   std::optional<ServerPassFacts> server_passes;  // of a server whose model is known
   std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
+  // Of the tokens that the engine chose, the share that the execution which recorded their experts chose, too; null: none was
+  // made.
+  std::optional<double> replay_same_tokens;
   // The files of its folder and their sizes when it ended, by which a folder that was copied in part is told. Empty: it did not
   // end, or was measured by version 0.1.
   std::map<std::string, uint64_t> file_bytes;

@@ -323,7 +323,8 @@ class Experiment::Session {
         return {};
       }
     }
-    return instance.AddRouting(unit.records.passes);
+    ASSIGN_OR_RETURN(unit.measurement.replay_same_tokens, instance.AddRouting(unit.records.passes));
+    return {};
   }
 
   // What a server computed, as far as it shows. Its experts come from a second run of the same requests: the timed one streams.

@@ -31,6 +31,7 @@ double Percent(std::optional<double> share) { return 100 * share.value_or(0); }
 
 Gate MissingCpuGate(const MachineUse& use, int threads, std::span<const PassRecord> passes) {
   Gate gate = MakeGate("CPU time missing in passes", kMostCpuMissing, "share");
+  if (threads == 0) return NotMeasured(std::move(gate), "the passes run on a GPU");
   double pass_s = 0;
   for (const PassRecord& pass : passes) {
     if (pass.cell.repeat >= 0) pass_s += pass.latency_s;
@@ -73,7 +74,7 @@ Gate ThrottledGate(const MachineUse& use) {
 Gate SwitchesGate(const MachineUse& use, int threads) {
   Gate gate = MakeGate("involuntary switches", kMostSwitchesPerS, "/s");
   std::optional<double> per_thread = use.SwitchesPerS();
-  if (per_thread) *per_thread /= threads;
+  if (per_thread) *per_thread /= std::max(threads, 1);
   return JudgeIfKnown(std::move(gate), per_thread,
                       fmt::format("the kernel took the CPU from each computing thread {:.0f} times a second: {}",
                                   per_thread.value_or(0), kRemedy),

@@ -16,9 +16,9 @@ namespace moecap::metrics {
 // grow from pass to pass. Only shapes with at least ten passes count; null when there is none. Warm-up passes do not count.
 std::optional<double> DecodeIrregularity(std::span<const record::PassRecord> passes);
 
-// For an engine in this process whose `threads` threads all compute, or wait spinning, while a pass runs. `use` spans the
-// measurement that recorded `passes`. In this order: CPU time that the passes lacked, others' share, steal, throttling,
-// involuntary switches, irregular passes.
+// For an engine in this process whose `threads` threads all compute, or wait spinning, while a pass runs; 0: its passes run on
+// GPUs, and one thread waits for them. `use` spans the measurement that recorded `passes`. In this order: CPU time that the
+// passes lacked, others' share, steal, throttling, involuntary switches, irregular passes.
 std::vector<Gate> InProcessQuietGates(const hardware::MachineUse& use, int threads, std::span<const record::PassRecord> passes);
 
 // For the client of a server. With `shares_machine` (a server on this machine) the server's own work cannot be told from

@@ -73,6 +73,14 @@ TEST(QuietGates, MoreTimeThanPassesTakeIsNoLack) {
   EXPECT_EQ(Find(InProcessQuietGates(use, 2, Passes(95, 0.1)), "CPU time missing in passes").value, 0.0);
 }
 
+TEST(QuietGates, PassesOnAGpuNeedNoThreadsTime) {
+  MachineUse use = Quiet();
+  use.cpu_s = 1;
+  const auto gates = InProcessQuietGates(use, 0, Passes(95, 0.1));
+  EXPECT_EQ(Find(gates, "CPU time missing in passes").state, Gate::State::kNotMeasured);
+  EXPECT_EQ(Find(gates, "involuntary switches").state, Gate::State::kPassed);
+}
+
 TEST(QuietGates, WhatIsNotToldIsNotMeasured) {
   MachineUse use;
   use.wall_s = 10;

@@ -1,7 +1,8 @@
-"""tools/gpu/vllm as far as no GPU, network or vLLM is needed.  gpu_vllm_test.py MOECAP"""
+"""tools/gpu/vllm and tools/gpu/engine as far as no GPU, network or vLLM is needed.  gpu_vllm_test.py MOECAP"""
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -73,6 +74,15 @@ class Shapes(unittest.TestCase):
     def test_each_shape_has_an_experiment_that_names_it(self):
         for folder in (TOOLS / "shapes").iterdir():
             self.assertIn(f"model: shapes/{folder.name}\n", (TOOLS / f"{folder.name}.yaml").read_text())
+            self.assertIn(f"model: models/{folder.name}.gguf\n", (TOOLS / f"{folder.name}-engine.yaml").read_text())
+
+    def test_both_systems_are_asked_the_same(self):
+        for folder in (TOOLS / "shapes").iterdir():
+            asked = [
+                [line for line in (TOOLS / f"{folder.name}{kind}.yaml").read_text().splitlines() if line.startswith(("workload:", "load:"))]
+                for kind in ("", "-engine")
+            ]
+            self.assertEqual(*asked)
 
     def test_the_tokenizer_has_one_word_for_each_id(self):
         vocabulary = make_model.tokenizer(vocab_size=300, end_id=7)["model"]["vocab"]
@@ -81,18 +91,41 @@ class Shapes(unittest.TestCase):
 
 
 class Script(unittest.TestCase):
-    def run_script(self, *arguments, **variables):
-        return subprocess.run([TOOLS / "vllm", *arguments], capture_output=True, text=True, env={**os.environ, **variables})
+    def run_script(self, *arguments, script="vllm", **variables):
+        return subprocess.run([TOOLS / script, *arguments], capture_output=True, text=True, env={**os.environ, **variables})
 
     def test_without_a_verb_it_says_what_it_can_do(self):
-        out = self.run_script()
-        self.assertEqual(out.returncode, 2)
-        self.assertIn("tools/gpu/vllm measure SHAPE DIR", out.stderr)
+        for script in ("vllm", "engine"):
+            out = self.run_script(script=script)
+            self.assertEqual(out.returncode, 2)
+            self.assertIn(f"tools/gpu/{script} measure SHAPE DIR", out.stderr)
 
     def test_an_unknown_shape_is_answered_with_the_known_ones(self):
-        out = self.run_script("measure", "gpt-5", "out")
-        self.assertEqual(out.returncode, 2)
-        self.assertIn("no shape named 'gpt-5'; there are: mixtral-8x7b qwen3-30b-a3b", out.stderr)
+        for script in ("vllm", "engine"):
+            out = self.run_script("measure", "gpt-5", "out", script=script)
+            self.assertEqual(out.returncode, 2)
+            self.assertIn(f"{script}: no shape named 'gpt-5'; there are: mixtral-8x7b qwen3-30b-a3b", out.stderr)
+
+    # Written by the program itself: bf16 as vLLM has it, each layer other weights.
+    def test_a_model_of_a_shape_is_made_once(self):
+        with tempfile.TemporaryDirectory() as state:
+            tools = pathlib.Path(state) / "tools"
+            shutil.copytree(TOOLS, tools)
+            shape = tools / "shapes" / "mixtral-8x7b" / "config.json"
+            small = {**json.loads(shape.read_text()), "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
+            shape.write_text(json.dumps({**small, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512}))
+            model = pathlib.Path(state) / "models" / "mixtral-8x7b.gguf"
+            for _ in range(2):
+                out = subprocess.run(
+                    [tools / "engine", "model", "mixtral-8x7b"],
+                    capture_output=True,
+                    text=True,
+                    env={**os.environ, "MOECAP": MOECAP, "MOECAP_GPU_DIR": state, "MOECAP_GPU_MODELS": str(model.parent)},
+                )
+                self.assertEqual(out.returncode, 0, out.stderr)
+            self.assertEqual(out.stdout, "", "the second time it is there")
+            spec = json.loads(subprocess.run([MOECAP, "model", model, "--json"], capture_output=True, text=True, check=True).stdout)
+            self.assertEqual(spec["total_params"], 2 * (2 * 256 * 256 + 2 * 256 * 128 + 8 * 3 * 256 * 256 + 8 * 256 + 2 * 256) + 2 * 512 * 256 + 256)
 
     def test_stop_ends_a_server_and_the_children_that_it_leaves(self):
         with tempfile.TemporaryDirectory() as state:

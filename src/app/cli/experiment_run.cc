@@ -78,9 +78,10 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
   return manifest;
 }
 
-// Of a server elsewhere this machine is only the client, and a machine by name has its datasheet.
+// Of a server elsewhere this machine is only the client; a machine by name and a GPU have their datasheet.
 bool NeedsCeilings(const experiment::PricedSystem& system) {
-  return system.description.in_process || (system.description.server_here && system.machine.empty());
+  if (system.description.in_process) return system.description.devices.gpus.empty();
+  return system.description.server_here && system.machine.empty();
 }
 
 Result<Results> Create(Manifest manifest, const Clock& clock) {

@@ -98,6 +98,7 @@ class ScriptedSystem final : public load::SystemUnderTest {
 // What drivers saw, and how they behave.
 struct DriverLog {
   int routings = 0, starts = 0, flushes = 0, head_room_streams = 0;
+  double replay_same_tokens = 1;        // of the engines' second executions
   hardware::UsedDevices used;           // devices of every system
   std::vector<load::RequestSpec> seen;  // by servers
   bool takes_ids = true;
@@ -195,9 +196,9 @@ class FakeDriver final : public SystemDriver {
       description_.model = SmallMoe();
     }
     description_.capabilities = log.capabilities;
+    description_.devices.energy = log.used;
     description_.description = description_.engine;
   }
-    description_.devices.energy = log.used;
   const SystemDescription& description() const override { return description_; }
   Result<std::unique_ptr<SystemInstance>> Start(const StartOptions& options) override {
     ++log_.starts;
@@ -254,13 +255,13 @@ class FakeDriver final : public SystemDriver {
       for (const auto& system : systems_) systems.push_back(system.get());
       return systems;
     }
-    Status AddRouting(std::vector<record::PassRecord>& passes) override {
+    Result<double> AddRouting(std::vector<record::PassRecord>& passes) override {
       ++log_.routings;
       for (auto& pass : passes) {
         pass.distinct_experts = {2, 3};
         pass.expert_counts = {{1, 1, 0, 0}, {1, 0, 1, 1}};
       }
-      return {};
+      return log_.replay_same_tokens;
     }
 
    private:

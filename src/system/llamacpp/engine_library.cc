@@ -1,5 +1,6 @@
 #include "system/llamacpp/engine_library.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
@@ -81,7 +82,13 @@ bool IsGpu(ggml_backend_dev_t device) {
 
 }  // namespace
 
-fs::path EngineLibrary::DefaultFolder() { return MOECAP_ENGINE_BACKEND_DIR; }
+fs::path EngineLibrary::DefaultFolder() {
+  const fs::path built_with = MOECAP_ENGINE_BACKEND_DIR;
+  if (built_with.empty()) return {};
+  Dl_info engine{};
+  const bool found = ::dladdr(reinterpret_cast<const void*>(&llama_backend_init), &engine) != 0 && engine.dli_fname != nullptr;
+  return found ? fs::path(engine.dli_fname).parent_path() : built_with;
+}
 
 Result<std::unique_ptr<EngineLibrary>> EngineLibrary::Load(const fs::path& folder) {
   std::unique_ptr<EngineLibrary> library(new EngineLibrary(folder));

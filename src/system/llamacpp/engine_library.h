@@ -55,6 +55,8 @@ class EngineLibrary {
   // The CPU's backend of the libraries in `folder`; empty = what is linked in or installed. A GPU backend there is not touched.
   // Error: kFailed when no compute backend can be loaded.
   static Result<std::unique_ptr<EngineLibrary>> Load(const std::filesystem::path& folder = DefaultFolder());
+  // Where the engine's library was found, so that a build and its libraries can be carried to another machine; empty for a
+  // build that links its backends in.
   static std::filesystem::path DefaultFolder();
   ~EngineLibrary();
   EngineLibrary(const EngineLibrary&) = delete;

@@ -320,17 +320,18 @@ PassLog LlamaCppSystem::TakePassLog() {
   return log;
 }
 
-Result<std::vector<PassRouting>> LlamaCppSystem::ReplayRouting(const PassLog& log) {
+Result<ReplayedLog> LlamaCppSystem::ReplayRouting(const PassLog& log) {
   RoutingProbe probe;
-  llama_context_params params = ContextParams(impl_->options, impl_->model->on_gpu());
+  const bool on_gpu = impl_->model->on_gpu();
+  llama_context_params params = ContextParams(impl_->options, on_gpu);
   params.cb_eval = &RoutingProbe::Callback;
   params.cb_eval_user_data = &probe;
   const ContextPtr context = impl_->NewContext(params);
   if (!context) return Failed("no second context for the routing replay: " + impl_->library.LastComplaint());
   probe.TakeCounts();
 
-  std::vector<PassRouting> routing;
-  routing.reserve(log.size());
+  ReplayedLog replayed;
+  replayed.passes.reserve(log.size());
   for (const LoggedPass& pass : log) {
     for (const int32_t slot : pass.freed_slots) llama_memory_seq_rm(llama_get_memory(context.get()), slot, -1, -1);
     std::vector<BatchToken> tokens = pass.tokens;
@@ -338,14 +339,18 @@ Result<std::vector<PassRouting>> LlamaCppSystem::ReplayRouting(const PassLog& lo
     auto executed = impl_->Execute(context.get(), tokens, &start_ns);
     if (!executed.ok()) return executed.error();
     for (size_t i = 0; i < tokens.size(); ++i) {
-      if (tokens[i].next_token != pass.tokens[i].next_token) {
-        return Failed(fmt::format(
-            "the routing replay chose another token in pass {}; routing would not belong to the timed run", routing.size()));
+      if (tokens[i].output) ++replayed.choices;
+      if (tokens[i].next_token == pass.tokens[i].next_token) continue;
+      if (!on_gpu) {
+        return Failed(
+            fmt::format("the routing replay chose another token in pass {}; routing would not belong to the timed run",
+                        replayed.passes.size()));
       }
+      ++replayed.differing;
     }
-    routing.push_back({probe.TakeCounts()});
+    replayed.passes.push_back({probe.TakeCounts()});
   }
-  return routing;
+  return replayed;
 }
 
 }  // namespace moecap::llamacpp

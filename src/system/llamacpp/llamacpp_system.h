@@ -69,9 +69,10 @@ class LlamaCppSystem final : public load::SystemUnderTest {
   void StartPassLog();
   PassLog TakePassLog();
 
-  // The experts each pass of `log` routed to, from an instrumented second execution of the same batches (one entry a pass).
-  // Empty counts for a dense model. Error: kFailed when the replay does not reproduce the log's greedy tokens.
-  Result<std::vector<PassRouting>> ReplayRouting(const PassLog& log);
+  // The experts each pass of `log` routed to, from an instrumented second execution of the same batches. Empty counts for a
+  // dense model. On a GPU being watched splits what the backend fuses, and sums differ in their last bits: what it chooses
+  // otherwise is counted. On a processor that is an error: kFailed.
+  Result<ReplayedLog> ReplayRouting(const PassLog& log);
 
  private:
   struct Impl;

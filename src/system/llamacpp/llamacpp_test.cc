@@ -127,9 +127,11 @@ TEST_F(Engine, ReplayRoutesEveryTokenOfEveryPassToTopKExperts) {
   ASSERT_EQ(log.size(), result.passes.size());
   const auto routing = system->ReplayRouting(log);
   ASSERT_TRUE(routing.ok()) << routing.error().message;
-  ASSERT_EQ(routing->size(), log.size());
+  ASSERT_EQ(routing->passes.size(), log.size());
+  EXPECT_EQ(routing->choices, 24 * static_cast<int64_t>(kQuestions.size()));
+  EXPECT_EQ(routing->differing, 0);
   for (size_t i = 0; i < log.size(); ++i) {
-    const auto& counts = (*routing)[i].expert_counts;
+    const auto& counts = routing->passes[i].expert_counts;
     ASSERT_GE(counts.size(), 6u);
     const auto outputs =
         std::count_if(log[i].tokens.begin(), log[i].tokens.end(), [](const BatchToken& token) { return token.output; });

@@ -26,4 +26,12 @@ struct PassRouting {
   std::vector<std::vector<int32_t>> expert_counts;
 };
 
+// A second, instrumented execution of a log: the same tokens go in, so each pass has the experts of the logged one but for what
+// rounding tips.
+struct ReplayedLog {
+  std::vector<PassRouting> passes;  // one a logged pass
+  int64_t choices = 0;              // greedy choices in the log
+  int64_t differing = 0;            // of them those that came out otherwise
+};
+
 }  // namespace moecap::llamacpp

@@ -340,7 +340,8 @@ void JudgeCell(const CellContext& context, std::span<const MeasuredFacts* const>
   for (const metrics::Gate& gate : cell.utilization.gates) cell.gates.push_back(gate);
   std::vector<const Facts*> facts;
   for (const MeasuredFacts* measured : whole) facts.push_back(&measured->facts);
-  if (!context.system.description.in_process) return;
+  // Generated prompts are others in each repetition.
+  if (!context.system.description.in_process || context.manifest.problems == 0) return;
   if (auto same = JudgeRepetitions(facts)) cell.gates.push_back(std::move(*same));
 }
 

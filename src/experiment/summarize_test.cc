@@ -266,6 +266,18 @@ TEST_F(ExperimentTest, ExpertsOfAnotherComputationDoNotCount) {
   EXPECT_TRUE(gate(0.9).tripped());
 }
 
+TEST_F(ExperimentTest, OnlyRepetitionsOfTheSamePromptsMustChooseTheSameTokens) {
+  const auto compares = [&](const std::string& text) {
+    const auto summary = Measure(text);
+    return std::ranges::count(summary.systems[0].cells.at(0).gates, "same tokens in every repetition", &metrics::Gate::name) >
+           0;
+  };
+  EXPECT_TRUE(compares(kOneEngine));
+  EXPECT_FALSE(
+      compares("systems: [{name: A, model: a.gguf}]\nworkload: {input_tokens: 8, output_tokens: 3, requests: 3}\nrepeats: 2\n"))
+      << "generated prompts are others in each";
+}
+
 TEST_F(ExperimentTest, TheMeterOfThisMachineIsNotThatOfAServer) {
   ScriptedMeter meter(clock);
   hooks.energy = &meter;

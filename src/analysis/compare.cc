@@ -307,13 +307,18 @@ CellName ParseCellName(const std::string& text) {
 }
 
 Result<StoredExperiment> ReadStored(experiment::Results results, const std::string& given, std::vector<CellName> cells,
-                                    const metrics::LatencyObjectives& objectives) {
+                                    const metrics::LatencyObjectives& objectives, const Summarizer& summarize) {
+  if (objectives.Any() && results.manifest().figures_only) {
+    return BadInput(
+        fmt::format("{} holds figures only, and other limits need its requests: compare the run that it was exported from",
+                    results.dir().string()));
+  }
   if (objectives.Any()) results.SetObjectives(objectives);
   StoredExperiment stored;
   stored.given = given;
   stored.cells = std::move(cells);
   stored.manifest = results.manifest();
-  ASSIGN_OR_RETURN(stored.summary, SummarizeStored(results));
+  ASSIGN_OR_RETURN(stored.summary, summarize(results));
   return stored;
 }
 

@@ -30,9 +30,10 @@ struct StoredExperiment {
   cap::ExperimentSummary summary;
 };
 
-// Reads the facts and summarises them. Objectives that are set replace those of the experiment's configuration.
+// Summarises a stored run by `summarize`. Objectives that are set replace those of the experiment's configuration.
 Result<StoredExperiment> ReadStored(experiment::Results results, const std::string& given, std::vector<CellName> cells,
-                                    const metrics::LatencyObjectives& objectives = {});
+                                    const metrics::LatencyObjectives& objectives = {},
+                                    const Summarizer& summarize = SummarizeStored);
 
 struct CompareOptions {
   // What is not set is taken from the configuration where one experiment alone is looked at, else from the scenario.

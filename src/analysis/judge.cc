@@ -185,8 +185,9 @@ cap::JudgedExperiment JudgeExperiment(cap::ExperimentSummary summary, const expe
   return judged;
 }
 
-Result<cap::JudgedExperiment> JudgeStored(const experiment::Results& results, const JudgeChoice& choice) {
-  ASSIGN_OR_RETURN(cap::ExperimentSummary summary, SummarizeStored(results));
+Result<cap::JudgedExperiment> JudgeStored(const experiment::Results& results, const JudgeChoice& choice,
+                                          const Summarizer& summarize) {
+  ASSIGN_OR_RETURN(cap::ExperimentSummary summary, summarize(results));
   return JudgeExperiment(std::move(summary), results.manifest(), choice);
 }
 

@@ -2,6 +2,7 @@
 // from the limits. The statistics are cap::Judge's.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "cap/judgement.h"
 #include "experiment/results.h"
+#include "experiment/summarize.h"
 #include "model/model_spec.h"
 #include "record/level.h"
 
@@ -54,7 +56,11 @@ const cap::CellSummary* PassingCell(const cap::SystemSummary& system);
 cap::JudgedExperiment JudgeExperiment(cap::ExperimentSummary summary, const experiment::Manifest& manifest,
                                       const JudgeChoice& choice = {});
 
-// The stored experiment, summarised and judged. Errors: those of reading its facts.
-Result<cap::JudgedExperiment> JudgeStored(const experiment::Results& results, const JudgeChoice& choice = {});
+// The figures of a stored run. Of one that holds its facts: experiment::Summarize.
+using Summarizer = std::function<Result<cap::ExperimentSummary>(const experiment::Results& results)>;
+
+// The stored experiment, summarised and judged. Errors: those of `summarize`.
+Result<cap::JudgedExperiment> JudgeStored(const experiment::Results& results, const JudgeChoice& choice = {},
+                                          const Summarizer& summarize = SummarizeStored);
 
 }  // namespace moecap::analysis

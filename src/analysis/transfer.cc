@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/fs.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "experiment/manifest_json.h"
 #include "store/export_record.h"
 #include "store/run_files.h"
 
@@ -244,12 +248,47 @@ Result<std::vector<ImportedRun>> ImportRuns(const std::vector<fs::path>& dirs, c
   return imported;
 }
 
-Status ExportRun(const RunStore& store, const fs::path& results_dir, const std::string& run_id, const fs::path& to) {
+namespace {
+
+ExportedFile Described(const std::string& name, const std::string& text) {
+  return {name, text.size(), fmt::format("{:016x}", HashOf(text))};
+}
+
+// What is in the index already: the summary, and the manifest without the files that are left out.
+Status ExportCompact(const store::StoredRun& run, const Results& results, RunStatus status, const fs::path& to) {
+  const bool is_old = results.manifest().layout != experiment::Manifest::Layout::kExperiment;
+  if (is_old || status != RunStatus::kComplete || !run.summary_json) {
+    return BadInput(fmt::format("{} is {}, so its facts cannot be left out; export it whole", run.info.run_id,
+                                is_old ? "of version 0.1" : "not complete"));
+  }
+  experiment::Manifest manifest = results.manifest();
+  manifest.figures_only = true;
+  for (experiment::Measurement& measurement : manifest.measurements) measurement.file_bytes.clear();
+  ASSIGN_OR_RETURN(const Json summary, ParseJson(*run.summary_json));
+  const std::string manifest_json = DumpJson(experiment::ToJson(manifest)) + "\n";
+  const std::string summary_json = DumpJson(summary) + "\n";
+  const store::ExportRecord record{
+      run.info.run_id,
+      status,
+      run.tags,
+      {Described(experiment::kManifestName, manifest_json), Described(experiment::kSummaryName, summary_json)}};
+  return store::CopyFolder(results.dir(), {},
+                           {{experiment::kManifestName, manifest_json},
+                            {experiment::kSummaryName, summary_json},
+                            {store::kExportRecordName, store::WriteExportRecord(record)}},
+                           to);
+}
+
+}  // namespace
+
+Status ExportRun(const RunStore& store, const fs::path& results_dir, const std::string& run_id, const fs::path& to,
+                 ExportForm form) {
   ASSIGN_OR_RETURN(const store::StoredRun run, store.Find(run_id));
   ASSIGN_OR_RETURN(const fs::path dir, store::FolderBelow(results_dir, run.info.path));
   ASSIGN_OR_RETURN(const Results results, Results::Open(dir));
   const RunStatus status = StatusOf(results);
   if (status == RunStatus::kRunning) return BadInput(fmt::format("{} is still being measured; wait until it is done", run_id));
+  if (form == ExportForm::kCompact) return ExportCompact(run, results, status, Plain(to));
   ASSIGN_OR_RETURN(std::vector<ExportedFile> files, store::ListFiles(dir));
   const store::ExportRecord record{run_id, status, run.tags, files};
   return store::CopyFolder(dir, files, {{store::kExportRecordName, store::WriteExportRecord(record)}}, Plain(to));

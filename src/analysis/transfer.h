@@ -30,9 +30,14 @@ struct ImportedRun {
 Result<std::vector<ImportedRun>> ImportRuns(const std::vector<std::filesystem::path>& dirs,
                                             const std::filesystem::path& results_dir, const FigureMaker& make_figures);
 
-// Copies the run's folder with an export record (store/export_record.h) to `to`, which must not exist.
+// All of a run, or its manifest and figures alone: enough for reports and comparisons, some hundred kilobytes instead of the
+// hundred megabytes that events and experts of each pass may take.
+enum class ExportForm : uint8_t { kWhole, kCompact };
+
+// Copies the run's folder with an export record (store/export_record.h) to `to`, which must not exist. Error: kBadInput, also
+// for a compact export of a run that is not complete or was measured by version 0.1.
 Status ExportRun(const store::RunStore& store, const std::filesystem::path& results_dir, const std::string& run_id,
-                 const std::filesystem::path& to);
+                 const std::filesystem::path& to, ExportForm form = ExportForm::kWhole);
 
 // Takes the run out of the index and, with `with_files`, removes its folder, which must lie right below `results_dir`.
 Status DeleteRun(store::RunStore& store, const std::filesystem::path& results_dir, const std::string& run_id, bool with_files);

@@ -157,6 +157,26 @@ TEST_F(Transfer, AnExportComesBackBitForBit) {
   EXPECT_EQ(Content(dir_ / "again"), Content(dir_ / "export"));
 }
 
+TEST_F(Transfer, ACompactExportHoldsFiguresAndSaysSo) {
+  ASSERT_TRUE(Import({WriteRun("r"), WriteRun("half", false)}).ok());
+  ASSERT_TRUE(ExportRun(Open(), dir_ / "results", "r", dir_ / "small", ExportForm::kCompact).ok());
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : Content(dir_ / "small")) names.push_back(name);
+  EXPECT_THAT(names, ElementsAre("manifest.json", "moecap-export.json", "summary.json"));
+  EXPECT_EQ(Content(dir_ / "small")["summary.json"], "{\"schema\":1}\n");
+  const Results results = Results::Open(dir_ / "small").value();
+  EXPECT_TRUE(results.manifest().figures_only);
+  EXPECT_THAT(results.ReadFacts(results.manifest().measurements.at(0)).error().message, HasSubstr("figures of its run only"));
+  // An index takes it, with the figures that whoever reads its summary makes of it.
+  const auto from_summary = [](const Results& run) {
+    return Result<DerivedFigures>(DerivedFigures{{}, "{\"from\":\"" + run.manifest().run_id + "\"}"});
+  };
+  ASSERT_TRUE(ImportRuns({dir_ / "small"}, dir_ / "second", from_summary).ok());
+  EXPECT_TRUE(VerifyRuns(Open("second"), dir_ / "second")->problems.empty());
+  EXPECT_THAT(ExportRun(Open(), dir_ / "results", "half", dir_ / "h", ExportForm::kCompact).error().message,
+              HasSubstr("not complete"));
+}
+
 TEST_F(Transfer, AnExportWhoseBytesChangedIsRefused) {
   ASSERT_TRUE(Import({WriteRun("r")}).ok());
   ASSERT_TRUE(ExportRun(Open(), dir_ / "results", "r", dir_ / "export").ok());

@@ -156,6 +156,7 @@ void Fields(auto& archive, JsonFieldsOf<Manifest> auto& manifest) {
   archive("started_at", manifest.started_at);
   archive("moecap_version", manifest.moecap_version);
   archive("complete", manifest.complete);
+  archive("figures_only", manifest.figures_only);
   archive("command", manifest.command);
   archive("workload", manifest.workload);
   archive("problems", manifest.problems);

@@ -239,6 +239,10 @@ fs::path Results::EventLogFile(const std::string& name, int thread) const {
 }
 
 Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
+  if (manifest_.figures_only) {
+    return BadInput(fmt::format(
+        "{} holds the figures of its run only: requests, events and passes were left out when it was exported", dir_.string()));
+  }
   Facts facts;
   if (manifest_.layout == Manifest::Layout::kRun01) {
     ASSIGN_OR_RETURN(facts.records.requests, ReadSlice(dir_ / "requests.jsonl", measurement.requests, record::ReadRequests));
@@ -279,6 +283,10 @@ Result<std::vector<Results::File>> Results::Files() const {
     files.push_back({path.lexically_relative(dir_), bytes ? *bytes : fs::file_size(path)});
     return {};
   };
+  if (manifest_.figures_only) {
+    RETURN_IF_ERROR(add(dir_ / kSummaryName, std::nullopt));
+    return files;
+  }
   if (manifest_.layout == Manifest::Layout::kRun01) {
     if (manifest_.measurements.empty()) return files;
     RETURN_IF_ERROR(add(dir_ / "requests.jsonl", manifest_.measurements.back().requests.end));

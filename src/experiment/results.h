@@ -26,6 +26,7 @@
 namespace moecap::experiment {
 
 inline constexpr const char* kManifestName = "manifest.json";
+inline constexpr const char* kSummaryName = "summary.json";
 inline constexpr const char* kLoadManifestName = "load.json";  // of load tests of version 0.1
 
 // One request of a measurement as it was planned.
@@ -72,10 +73,10 @@ struct Measurement {
   // What the machine did meanwhile: that of a system in this process, of the client of a server. Null in runs of version 0.1.
   std::optional<hardware::MachineUse> machine_use;
   std::optional<ServerPassFacts> server_passes;  // of a server whose model is known
-  std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
   // Of the tokens that the engine chose, the share that the execution which recorded their experts chose, too; null: none was
   // made.
   std::optional<double> replay_same_tokens;
+  std::string routing_of;  // the measurement whose experts hold for these passes, too: equal tokens; empty = its own
   // The files of its folder and their sizes when it ended, by which a folder that was copied in part is told. Empty: it did not
   // end, or was measured by version 0.1.
   std::map<std::string, uint64_t> file_bytes;
@@ -117,6 +118,7 @@ struct Manifest {
   std::vector<std::string> notes;  // of workload and machine
   std::vector<Measurement> measurements;
   bool complete = false;
+  bool figures_only = false;  // a compact export: its facts were left out, and kSummaryName holds what followed from them
 
   // Null when there is none of that name.
   const PricedSystem* FindSystem(const std::string& name) const;

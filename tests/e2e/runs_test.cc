@@ -222,6 +222,19 @@ TEST_F(RunsCli, ResultsOfOtherToolsStandBesideOurs) {
   ExpectRefused({"runs", "import", "d.json"}, {"d.json", "vllm bench serve"});
 }
 
+// Figures alone are enough for every report and comparison, and nothing else.
+TEST_F(RunsCli, ACompactExportIsReportedAndComparedLikeTheWholeRun) {
+  ASSERT_EQ(Call({"runs", "export", "20260101", "--to", "small", "--compact"}).exit_code, 0);
+  EXPECT_FALSE(fs::exists(dir_ / "small/measurements"));
+  EXPECT_EQ(Call({"report", "small", "--all"}).out, Call({"report", "20260101", "--all"}).out);
+  EXPECT_EQ(Call({"report", "small", "--json"}).out, Call({"report", "20260101", "--json"}).out);
+  EXPECT_EQ(Call({"compare", "small", "--json"}).exit_code, 0);
+  ExpectRefused({"compare", "small", "--limit-ttft-s", "1"}, {"small holds figures only"});
+  ExpectRefused({"report", "small", "--format", "vllm"}, {"small holds the figures of its run only"});
+  EXPECT_EQ(CallJson({"runs", "import", "small", "--results-dir", "third", "--json"})["runs"][0]["was_there"], false);
+  EXPECT_EQ(Ids({"--results-dir", "third"}), std::vector<std::string>{"20260101-000000-first"});
+}
+
 // Load tests and the folders of version 0.1 are runs like others.
 TEST_F(RunsCli, EveryKindOfRunIsListed) {
   dir_.WriteRun01("old-run");

@@ -103,7 +103,7 @@ Status Compare(const Flags& flags) {
   for (NamedExperiment& one : named) {
     ASSIGN_OR_RETURN(experiment::Results results, experiment::Results::Open(one.dir));
     ASSIGN_OR_RETURN(analysis::StoredExperiment stored,
-                     analysis::ReadStored(std::move(results), one.given, std::move(one.cells), ObjectivesOf(flags)));
+                     analysis::ReadStored(std::move(results), one.given, std::move(one.cells), ObjectivesOf(flags), SummaryOf));
     experiments.push_back(std::move(stored));
   }
   ASSIGN_OR_RETURN(const cap::Comparison comparison, analysis::Compare(experiments, options));

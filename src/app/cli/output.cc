@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/nearest_word.h"
+#include "experiment/results.h"
 #include "report/experiment_csv.h"
 #include "report/experiment_document.h"
 #include "report/experiment_json.h"
@@ -120,7 +121,7 @@ void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all) {
 
 std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format) {
   if (format == ReportFormat::kCsv) return {{"report.csv", report::ExperimentsToCsv(std::span(&experiment, 1))}};
-  if (format == ReportFormat::kJson) return {{"summary.json", DumpJsonPretty(report::ExperimentToJson(experiment))}};
+  if (format == ReportFormat::kJson) return {{experiment::kSummaryName, DumpJsonPretty(report::ExperimentToJson(experiment))}};
   return ReportFiles(report::ExperimentDocument(experiment), format, {.all = true});
 }
 

@@ -44,7 +44,7 @@ Result<std::vector<Stored>> OpenAll(const std::vector<std::filesystem::path>& di
     ASSIGN_OR_RETURN(experiment::Results results, experiment::Results::Open(dir));
     const std::string id = results.manifest().run_id;
     if (!seen.insert(id).second) return BadInput(fmt::format("run {} is given twice", id));
-    ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results));
+    ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results, {}, SummaryOf));
     all.push_back({std::move(results), std::move(judged)});
   }
   return all;

@@ -40,6 +40,7 @@ struct Flags {
   std::vector<std::string> tags;
   std::vector<std::string> dirs;
   std::string to;
+  bool compact = false;
   bool files = false;
   bool yes = false;
 };
@@ -250,7 +251,8 @@ Status Import(const Flags& flags) {
 Status Export(const Flags& flags) {
   ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
   ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
-  RETURN_IF_ERROR(analysis::ExportRun(index, flags.results_dir, run_id, flags.to));
+  const auto form = flags.compact ? analysis::ExportForm::kCompact : analysis::ExportForm::kWhole;
+  RETURN_IF_ERROR(analysis::ExportRun(index, flags.results_dir, run_id, flags.to, form));
   PrintDone(flags, run_id, {{"folder", flags.to}}, fmt::format("{} is in {}", run_id, flags.to));
   return {};
 }
@@ -344,9 +346,11 @@ Action AddRuns(CLI::App& app, const Invocation&) {
           "folders with a manifest.json or exports; or results of vllm bench serve, SGLang bench_serving, AIPerf, GenAI-Perf, "
           "GuideLLM, llama-bench, MoE-CAP")
       ->required();
-  subs.AddForRun("export", "copy a run into a folder of its own; --to DIR", Export)
-      ->add_option("--to", flags->to, "the folder to make")
-      ->required();
+  CLI::App* take =
+      subs.AddForRun("export", "copy a run into a folder of its own; --to DIR; --compact: its figures only", Export);
+  take->add_option("--to", flags->to, "the folder to make")->required();
+  take->add_flag("--compact", flags->compact,
+                 "leave out requests, events and passes: what report and compare need, and no more");
   subs.Add("verify", "check that the files behind every row are there and unchanged", Verify);
   subs.Add("rebuild", "make the index anew from the run folders", Rebuild);
   return [flags, all = std::move(subs.all)] {

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "analysis/judge.h"
+#include "base/fs.h"
 #include "base/json.h"
+#include "experiment/summarize.h"
 #include "report/experiment_json.h"
 #include "store/run_files.h"
 
@@ -127,8 +129,19 @@ Result<std::string> RunIdOf(const store::RunStore& store, const std::string& nam
   return ids.front();
 }
 
+Result<cap::ExperimentSummary> SummaryOf(const Results& results) {
+  if (!results.manifest().figures_only) return experiment::Summarize(results);
+  const fs::path file = results.dir() / experiment::kSummaryName;
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
+  auto json = ParseJson(text);
+  if (!json.ok()) return Annotate(file.string(), json.error());
+  auto judged = report::ExperimentFromJson(*json);
+  if (!judged.ok()) return Annotate(file.string(), judged.error());
+  return std::move(judged->summary);
+}
+
 Result<analysis::DerivedFigures> MakeFigures(const Results& results) {
-  ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results));
+  ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results, {}, SummaryOf));
   return FiguresOf(judged);
 }
 

@@ -22,7 +22,11 @@ Result<std::filesystem::path> StoredDir(const std::string& name, const std::file
 // The same for verbs that work on the index: the id of an indexed run.
 Result<std::string> RunIdOf(const store::RunStore& store, const std::string& name);
 
-// The figures of a run from its facts, judged.
+// The figures of a run: from its facts, or, where a compact export left them out, from its summary.json. Error: kBadInput
+// naming the file.
+Result<cap::ExperimentSummary> SummaryOf(const experiment::Results& results);
+
+// The same, judged.
 Result<analysis::DerivedFigures> MakeFigures(const experiment::Results& results);
 
 // Keeps the index in step with a run that goes on. The facts are in the run's folder, so an index that cannot be written costs

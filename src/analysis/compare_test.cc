@@ -135,6 +135,17 @@ TEST(Compare, HardwareIsThatOfTheSystem) {
   EXPECT_THAT(unchecked.experiments[1].hardware, "");
 }
 
+// An engine in this process on a GPU runs on the machine that it names, like a server beside it.
+TEST(Compare, AGpuIsTheHardwareOfItsEngine) {
+  const RunTestFolder dir;
+  const auto server = Read(dir.Write(RunOf("a", {{.name = "x", .machine = "h200-sxm"}})));
+  auto engine = Read(dir.Write(RunOf("b", {{.name = "y", .machine = "h200-sxm"}})));
+  engine.manifest.systems[0].description.in_process = true;
+  EXPECT_THAT(Refused({server, engine}), HasSubstr("differ in hardware"));
+  engine.manifest.systems[0].description.devices.gpus = {"CUDA0 (NVIDIA H200)"};
+  EXPECT_THAT(Compared({server, engine}).mismatches, IsEmpty());
+}
+
 TEST(Compare, OtherProblemsAreRefused) {
   const RunTestFolder dir;
   const auto a = Read(dir.Write(RunOf("a", {{.name = "x", .scores = {1, 0, 1}}})));

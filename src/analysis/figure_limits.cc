@@ -170,8 +170,8 @@ std::vector<cap::FigureLimit> BuiltinLimits(const ModelWork& work) {
 }
 
 std::string ModelIdentity(const model::ModelSpec& model) {
-  return fmt::format("{} ({}, {} parameters, {} layers, {} of {} experts)", BaseName(model.id), model.model_type,
-                     FormatParams(model.TotalParams()), model.layers.size(), model.TopK(), model.Experts());
+  return fmt::format("{} ({} parameters, {} layers, {} of {} experts)", BaseName(model.id), FormatParams(model.TotalParams()),
+                     model.layers.size(), model.TopK(), model.Experts());
 }
 
 std::optional<ModelWork> CommonWork(std::span<const model::ModelSpec* const> models) {

@@ -95,6 +95,9 @@ TEST(ModelIdentity, LeavesThePrecisionOut) {
   for (const char* id : {"tiny-moe-v2.gguf", "big-moe-f16.gguf", "tiny-moe-instruct"})
     EXPECT_NE(ModelIdentity(Named(id)), base) << id;
   EXPECT_NE(ModelIdentity(Named("tiny-moe", 12)), ModelIdentity(Named("tiny-moe"))) << "another shape";
+  model::ModelSpec as_gguf = Named("tiny-moe.gguf");
+  as_gguf.model_type = "llama";
+  EXPECT_EQ(ModelIdentity(as_gguf), base) << "a GGUF file and a config.json name families differently";
 }
 
 TEST(CommonWork, IsTheReferenceWhereModelsDiffer) {

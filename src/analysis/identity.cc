@@ -26,7 +26,8 @@ Identity HardwareOf(const Participants& participants) {
   Identity identity;
   const hardware::HostInfo& host = participants.experiment->manifest.host;
   for (const experiment::PricedSystem* system : participants.systems) {
-    if (!system->machine.empty() && !system->description.in_process) {
+    const bool on_host = system->description.in_process && system->description.devices.gpus.empty();
+    if (!system->machine.empty() && !on_host) {
       identity.exact.insert(system->machine);
       identity.words.insert(system->machine);
     } else if (system->description.RunsHere()) {

@@ -90,6 +90,16 @@ class Shapes(unittest.TestCase):
         self.assertEqual(vocabulary["<end>"], 7)
 
 
+class References(unittest.TestCase):
+    def test_every_run_that_the_documentation_quotes_can_be_read(self):
+        folders = sorted(folder for folder in (TOOLS.parents[1] / "results" / "reference").iterdir() if folder.is_dir())
+        self.assertGreater(len(folders), 3)
+        for folder in folders:
+            out = subprocess.run([MOECAP, "report", folder, "--json"], capture_output=True, text=True)
+            self.assertEqual(out.returncode, 0, out.stderr)
+            self.assertTrue(json.loads(out.stdout)["run_id"].endswith(folder.name))
+
+
 class Script(unittest.TestCase):
     def run_script(self, *arguments, script="vllm", **variables):
         return subprocess.run([TOOLS / script, *arguments], capture_output=True, text=True, env={**os.environ, **variables})

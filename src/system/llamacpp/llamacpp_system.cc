@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "system/llamacpp/arg_max.h"
 #include "system/llamacpp/batch.h"
 #include "system/llamacpp/routing_probe.h"
 
@@ -52,10 +53,6 @@ std::vector<llama_token> Tokenize(const llama_vocab* vocab, const std::string& t
   }
   tokens.resize(static_cast<size_t>(std::max(count, 0)));
   return tokens;
-}
-
-llama_token ArgMax(const float* logits, int vocab_size) {
-  return static_cast<llama_token>(std::max_element(logits, logits + vocab_size) - logits);
 }
 
 llama_context_params ContextParams(const EngineOptions& options, bool on_gpu) {
@@ -143,7 +140,9 @@ struct LlamaCppSystem::Impl {
     if (failed != 0)
       return Failed(fmt::format("the engine failed in a pass of {} tokens: {}", tokens.size(), library.LastComplaint()));
     for (size_t i = 0; i < tokens.size(); ++i) {
-      if (tokens[i].output) tokens[i].next_token = ArgMax(llama_get_logits_ith(ctx, static_cast<int32_t>(i)), vocab_size);
+      if (!tokens[i].output) continue;
+      const float* logits = llama_get_logits_ith(ctx, static_cast<int32_t>(i));
+      tokens[i].next_token = static_cast<llama_token>(ArgMax({logits, static_cast<size_t>(vocab_size)}));
     }
     return end_ns;
   }

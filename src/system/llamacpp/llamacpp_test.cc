@@ -1,13 +1,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <numeric>
 
 #include "base/clock.h"
+#include "base/rng.h"
 #include "load/closed_loop.h"
+#include "system/llamacpp/arg_max.h"
 #include "system/llamacpp/llamacpp_system.h"
 #include "system/llamacpp/quantize.h"
 
@@ -103,6 +107,19 @@ TEST_F(Engine, PassesAndTokensAddUp) {
   }
   EXPECT_EQ(prefilled, prompt_tokens);
   EXPECT_EQ(decoded, static_cast<int64_t>(kQuestions.size()) * 23) << "the first token comes out of the prefill pass";
+}
+
+TEST(ArgMax, IsTheFirstOfTheLargest) {
+  Rng rng(7);
+  for (const size_t size : {1u, 31u, 32u, 33u, 1000u}) {
+    for (int round = 0; round < 50; ++round) {
+      std::vector<float> logits(size);
+      for (float& logit : logits) logit = static_cast<float>(rng.Below(20)) - 30;  // with many ties
+      EXPECT_EQ(ArgMax(logits), static_cast<size_t>(std::ranges::max_element(logits) - logits.begin()));
+    }
+  }
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(ArgMax(std::vector<float>{-kInfinity, -kInfinity}), 0u);
 }
 
 TEST_F(Engine, ConcurrencyAndChunkingDoNotChangeWhatIsGenerated) {

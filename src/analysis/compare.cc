@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "analysis/identity.h"
-#include "analysis/imported.h"
 #include "analysis/price_by_memory.h"
 #include "base/fs.h"
 #include "base/nearest_word.h"

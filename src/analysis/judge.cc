@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "analysis/figure_limits.h"
-#include "analysis/imported.h"
 #include "analysis/price_by_memory.h"
 
 namespace moecap::analysis {

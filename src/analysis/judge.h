@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "analysis/imported.h"
 #include "base/result.h"
 #include "cap/judgement.h"
 #include "experiment/results.h"
-#include "experiment/summarize.h"
 #include "model/model_spec.h"
 #include "record/level.h"
 

@@ -8,10 +8,10 @@
 #include <set>
 #include <vector>
 
+#include "analysis/imported.h"
 #include "analysis/judge.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "experiment/summarize.h"
 #include "report/experiment_json.h"
 #include "store/run_files.h"
 
@@ -130,7 +130,7 @@ Result<std::string> RunIdOf(const store::RunStore& store, const std::string& nam
 }
 
 Result<cap::ExperimentSummary> SummaryOf(const Results& results) {
-  if (!results.manifest().figures_only) return experiment::Summarize(results);
+  if (!results.manifest().figures_only) return analysis::SummarizeStored(results);
   const fs::path file = results.dir() / experiment::kSummaryName;
   ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
   auto json = ParseJson(text);

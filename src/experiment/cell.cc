@@ -361,7 +361,7 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
     whole.push_back(&measured);
     sums.Add(cell.measurements.back().load.whole);
     AddCached(measured, sums);
-    NoteWarmUp(*measured.measurement, cell);
+    NoteWarmUp(context, *measured.measurement, cell);
     const Controls own_controls = CountControls(*measured.measurement, context.usual_answer);
     controls.answers += own_controls.answers;
     controls.unequal += own_controls.unequal;

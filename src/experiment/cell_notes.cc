@@ -32,12 +32,19 @@ std::optional<double> Least(std::span<const MeasuredFacts* const> whole, std::op
 
 }  // namespace
 
-void NoteWarmUp(const Measurement& measurement, cap::CellSummary& cell) {
-  if (measurement.warmup_difference.value_or(0) <= kMostWaveDifference) return;
+void NoteWarmUp(const CellContext& context, const Measurement& measurement, cap::CellSummary& cell) {
+  const bool is_adaptive = !context.system.description.in_process && !context.manifest.config.warmup_requests;
+  std::string found;
+  if (is_adaptive && measurement.warmup_waves == 1)
+    found = "was a single wave, since another one would have ended beyond its limit of a minute";
+  if (measurement.warmup_difference.value_or(0) > kMostWaveDifference)
+    found = fmt::format("ended at its limit after {} waves, the last two of which differ by {:.0f} %", measurement.warmup_waves,
+                        100 * *measurement.warmup_difference);
+  if (found.empty()) return;
   cell.notes.push_back(
-      fmt::format("the warm-up of {} ended at its limit of {} waves, the last two of which differ by {:.0f} %: the server may "
-                  "not have been warm; see the gate \"pause of all streams\", or give --warmup (warmup_requests)",
-                  measurement.name, measurement.warmup_waves, 100 * *measurement.warmup_difference));
+      fmt::format("the warm-up of {} {}: the server may not have been warm; see the gate \"pause of all streams\", or give "
+                  "--warmup (warmup_requests)",
+                  measurement.name, found));
 }
 
 void NoteControls(const Controls& controls, cap::CellSummary& cell) {

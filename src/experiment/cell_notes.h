@@ -14,7 +14,7 @@ struct Controls {
   double answers = 0, unequal = 0;
 };
 
-void NoteWarmUp(const Measurement& measurement, cap::CellSummary& cell);
+void NoteWarmUp(const CellContext& context, const Measurement& measurement, cap::CellSummary& cell);
 void NoteControls(const Controls& controls, cap::CellSummary& cell);
 
 void NoteBlurredGaps(cap::CellSummary& cell);

@@ -244,7 +244,32 @@ TEST_F(FirstContact, AWarmUpThatNeverAgreesEndsAndSaysSo) {
   const auto results = Measure(kUnsaid);
   ASSERT_TRUE(results.ok()) << results.error().message;
   EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 4);
-  EXPECT_THAT(Summarize(*results)->notes, testing::Contains(HasSubstr("ended at its limit of 4 waves")));
+  EXPECT_THAT(Summarize(*results)->notes, testing::Contains(HasSubstr("ended at its limit after 4 waves")));
+}
+
+// Two waves take 2 x 16 x 2 s one after the other: the second would end after a minute.
+TEST_F(FirstContact, NoWaveBeginsThatWouldEndAfterTheLimit) {
+  log.service_ns = [](size_t) { return 2000 * kMs; };
+  const auto results = Measure(kUnsaid);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 1);
+  EXPECT_EQ(log.seen.size(), 3 + 16 + 8u);
+  EXPECT_THAT(Summarize(*results)->notes, testing::Contains(HasSubstr("was a single wave")));
+}
+
+TEST_F(FirstContact, ASlowWaveEndsAtTheLimit) {
+  log.service_ns = [](size_t) { return 20000 * kMs; };
+  const auto results = Measure(kUnsaid);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 1);
+  EXPECT_EQ(log.seen.size(), 1 + 4 + 8u) << "the question, what was sent within a minute, the measured ones";
+}
+
+TEST_F(FirstContact, AWarmUpOfAGivenLengthIsSentWhole) {
+  log.service_ns = [](size_t) { return 20000 * kMs; };
+  const auto results = Measure(kSmall);
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(log.seen.size(), 3 + 4 + 8u);
 }
 
 TEST_F(FirstContact, AWarmUpOfAGivenLengthIsOneWave) {

@@ -12,7 +12,7 @@
 namespace moecap::experiment {
 namespace {
 
-constexpr int64_t kLimitNs = 60'000'000'000;  // no wave begins later
+constexpr int64_t kLimitNs = 60'000'000'000;  // of all waves: nothing is sent later
 
 using record::RequestRecord;
 
@@ -73,19 +73,24 @@ class Warmer {
   Result<WarmUpResult> Run() {
     const auto& controls = input_.plan.controls();
     if (!controls.empty()) {
-      ASSIGN_OR_RETURN([[maybe_unused]] const auto alone, Send({controls.front()}, 1));
+      ASSIGN_OR_RETURN([[maybe_unused]] const auto alone, Send({controls.front()}, 1, std::nullopt));
     }
     const int64_t begin_ns = clock_.NowNs();
     const std::span<const load::RequestSpec> all = input_.plan.warmup();
     const auto wave = static_cast<size_t>(input_.plan.warmup_wave());
+    // A wave of a length that was asked for is sent whole.
+    const bool is_limited = all.size() > wave;
     std::optional<double> before;
-    for (size_t at = 0; at < all.size(); at += wave) {
-      if (at > 0 && clock_.NowNs() - begin_ns > kLimitNs) break;
+    int64_t spent_ns = 0, last_wave_ns = 0;
+    for (size_t at = 0; at < all.size() && spent_ns + last_wave_ns <= kLimitNs; at += wave) {
       const auto part = all.subspan(at, std::min(wave, all.size() - at));
       std::vector<load::RequestSpec> specs(part.begin(), part.end());
       if (at == 0 && !controls.empty())
         specs.insert(specs.begin() + std::ssize(specs) / 2, controls.begin() + 1, controls.end());
-      ASSIGN_OR_RETURN(const std::optional<double> now, Send(specs, static_cast<int>(input_.level.value)));
+      const auto left_ns = is_limited ? std::optional(kLimitNs - spent_ns) : std::nullopt;
+      ASSIGN_OR_RETURN(const std::optional<double> now, Send(specs, static_cast<int>(input_.level.value), left_ns));
+      last_wave_ns = clock_.NowNs() - begin_ns - spent_ns;
+      spent_ns += last_wave_ns;
       ++result_.waves;
       if (now && before) result_.difference = std::abs(*now / *before - 1);
       if (result_.difference && *result_.difference <= kMostWaveDifference) break;
@@ -95,11 +100,14 @@ class Warmer {
   }
 
  private:
-  Result<std::optional<double>> Send(const std::vector<load::RequestSpec>& specs, int clients) {
+  // Sends nothing after `limit_ns`; waits for what was sent.
+  Result<std::optional<double>> Send(const std::vector<load::RequestSpec>& specs, int clients,
+                                     std::optional<int64_t> limit_ns) {
     load::ClosedLoopOptions options;
     options.cell = {input_.system, record::ClientsOf(input_.level), -1};
     options.clients = std::clamp(clients, 1, static_cast<int>(specs.size()));
     options.stop_requested = input_.stop_requested;
+    if (limit_ns) options.duration_s = static_cast<double>(*limit_ns) * 1e-9;
     ASSIGN_OR_RETURN(const load::LoadResult sent, load::RunClosedLoop(system_, specs, options, clock_));
     if (sent.interrupted) return Error{ErrorKind::kInterrupted, "interrupted; what was measured is kept"};
     for (const RequestRecord& request : sent.requests) {

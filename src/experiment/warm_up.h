@@ -32,8 +32,9 @@ struct WarmUpResult {
 inline constexpr double kMostWaveDifference = 0.1;
 
 // The control question alone, then wave after wave with the level's requests in flight, the other questions amid the first one,
-// until two agree, the planned waves run out, or a minute is over. Error: kFailed when nothing was answered, or the server
-// stopped answering, with what it had been sent; kInterrupted.
+// until two agree, the planned waves run out, or another one as long as the last would end later than a minute after the first
+// began; after that minute nothing is sent. A single planned wave has no limit. Error: kFailed when nothing was answered, or
+// the server stopped answering, with what it had been sent; kInterrupted.
 Result<WarmUpResult> WarmUp(const WarmUpInput& input, load::SystemUnderTest& system, const Clock& clock);
 
 }  // namespace moecap::experiment

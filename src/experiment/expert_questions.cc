@@ -15,6 +15,10 @@ Result<std::vector<const ToldExperts*>> ExpertQuestions::Tell(std::span<const lo
     facts.experts_missing = "the prompts of a conversation depend on the answers, so they cannot be sent once more";
     return told;
   }
+  if (const auto refused = refused_.find(measurement.system); refused != refused_.end()) {
+    facts.experts_missing = refused->second;
+    return told;
+  }
   std::map<std::string, ToldExperts>& known = told_[measurement.system];
   if (!again_) known.clear();
   std::set<std::string_view> sent;
@@ -29,6 +33,7 @@ Result<std::vector<const ToldExperts*>> ExpertQuestions::Tell(std::span<const lo
     if (!asked.ok() && asked.error().kind == ErrorKind::kInterrupted) return asked.error();
     if (!asked.ok()) {
       facts.experts_missing = asked.error().message;
+      if (asked.error().kind == ErrorKind::kBadInput) refused_[measurement.system] = facts.experts_missing;
       return told;
     }
     facts.findings = std::move(asked->findings);

@@ -36,6 +36,7 @@ class ExpertQuestions {
  private:
   bool again_;
   std::map<std::string, std::map<std::string, ToldExperts>> told_;  // by system and request
+  std::map<std::string, std::string> refused_;                      // why a system tells none: it is not asked again
 };
 
 }  // namespace moecap::experiment

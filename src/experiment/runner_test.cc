@@ -232,6 +232,8 @@ TEST_F(ExperimentTest, WithoutToldExpertsTheyAreEstimated) {
   EXPECT_TRUE(cell.figures[FigureId::kDecodeSMbu].has_value());
   EXPECT_TRUE(cell.estimates.Has(FigureId::kDistinctExperts));
   EXPECT_THAT(cell.notes, testing::Contains(HasSubstr("start the server with --enable-experts")));
+  EXPECT_EQ(log.questions_for_experts, 1) << "four measurements, one answer for all of them";
+  EXPECT_THAT(summary.systems[0].cells[1].notes, testing::Contains(HasSubstr("start the server with --enable-experts")));
 }
 
 TEST_F(ExperimentTest, NeverSendsAPromptTwice) {

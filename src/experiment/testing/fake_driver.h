@@ -114,6 +114,7 @@ struct DriverLog {
   bool tells_experts = true;       // a server with a model
   routing::RoutedExperts experts;  // of each of its answers; empty: ScriptedExperts()
   int64_t kernel_delay_ns = -1;    // of a server of a known model: how late its tokens are read
+  int questions_for_experts = 0;   // calls
   int asked_for_experts = 0;       // requests
   std::string capture_flags;       // with which a server is started anew to be asked for them
   bool interrupts_capture = false;
@@ -224,6 +225,7 @@ class FakeDriver final : public SystemDriver {
   }
   Result<Experts> AskForExperts(std::span<const load::RequestSpec> requests, int, const std::function<bool()>&) override {
     if (log_.interrupts_capture) return Error{ErrorKind::kInterrupted, "interrupted"};
+    ++log_.questions_for_experts;
     if (!log_.tells_experts) return BadInput("start the server with --enable-experts");
     if (log_.asked_for_experts == 0) log_.starts_when_asked = log_.starts;
     log_.asked_for_experts += static_cast<int>(requests.size());

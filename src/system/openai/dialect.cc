@@ -126,6 +126,10 @@ bool AsksForFields(ServerKind kind) {
          kind == ServerKind::kLlamaCppPython || kind == ServerKind::kLitGpt;
 }
 
+bool MayTellExperts(ServerKind kind) {
+  return kind == ServerKind::kVllm || kind == ServerKind::kSglang || kind == ServerKind::kUnknown;
+}
+
 bool NeedsModelName(Api api) { return api == Api::kCompletions || api == Api::kOllamaGenerate || IsChat(api); }
 
 }  // namespace moecap::openai

@@ -82,6 +82,8 @@ struct RequestFields {
 RequestFields FieldsOf(Api api, ServerKind kind);
 // Whether the fields must be found out by asking this very server: it is a stranger, or refuses what it does not know.
 bool AsksForFields(ServerKind kind);
+// Whether a server of that kind may put routed experts into its answers.
+bool MayTellExperts(ServerKind kind);
 bool NeedsModelName(Api api);
 
 }  // namespace moecap::openai

@@ -291,11 +291,10 @@ Status AskPages(const ProbeInput& input, const Clock& clock, std::vector<Capabil
 std::vector<Capability> CapabilitiesOnPages(ServerKind kind, const ServerFacts& facts) {
   const bool records = facts.recorder_mode && !facts.recorder_mode->empty();
   const bool logs = kind == ServerKind::kVllm;  // in its log only
-  const bool may_return = kind == ServerKind::kVllm || kind == ServerKind::kSglang || kind == ServerKind::kUnknown;
   return {
       {Feature::kCachedTokens, Known(facts.tells_cached_tokens), ""},
       {Feature::kMetrics, Known(facts.has_metrics), ""},
-      {Feature::kExperts, may_return ? Known(facts.returns_experts) : Support::kNo, ""},
+      {Feature::kExperts, MayTellExperts(kind) ? Known(facts.returns_experts) : Support::kNo, ""},
       {Feature::kRecorder, facts.recorder_mode ? Known(records) : Support::kNo, records ? "mode " + *facts.recorder_mode : ""},
       {Feature::kPasses, logs ? Support::kNotAsked : Known(facts.has_pass_metrics.value_or(false)),
        logs ? "its log would show it" : ""}};

@@ -285,10 +285,8 @@ Result<ExpertsOffer> AskForAnswer(const OpenAiOptions& options, int64_t limit_ns
 
 Result<ExpertsOffer> TellsExperts(const OpenAiOptions& options, int64_t limit_ns, const Clock& clock) {
   const ServerKind kind = options.profile.server;
-  if (kind == ServerKind::kLlamaServer || kind == ServerKind::kTgi || kind == ServerKind::kOllama ||
-      kind == ServerKind::kTensorRtLlm) {
+  if (!MayTellExperts(kind))
     return ExpertsOffer{false, fmt::format("servers of kind {} put no experts into their answers", Name(kind))};
-  }
   if (kind == ServerKind::kSglang) {
     ASSIGN_OR_RETURN(const auto client, MakeClient(options, clock));
     ASSIGN_OR_RETURN(const std::optional<bool> says, SglangSays(*client, limit_ns));

@@ -63,7 +63,8 @@ struct ExpertsOffer {
   bool tells = false;
   std::string why_not;  // one sentence that names the server's flag; "" when it tells
 };
-// Asks SGLang's /server_info, any other server for a tiny answer with experts. Errors: kFailed when it cannot be reached.
+// Asks SGLang's /server_info, any other server that MayTellExperts for a tiny answer with experts. Errors: kFailed when it
+// cannot be reached.
 Result<ExpertsOffer> TellsExperts(const OpenAiOptions& options, int64_t limit_ns, const Clock& clock);
 
 }  // namespace moecap::openai

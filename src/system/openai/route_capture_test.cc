@@ -149,10 +149,12 @@ TEST(RouteCapture, AServerWithoutTheFlagIsNamed) {
 
 TEST(RouteCapture, ServersThatNeverTellAreNotAsked) {
   const SteadyClock clock;
-  const auto offer = TellsExperts(OptionsFor("http://127.0.0.1:1", Api::kLlamaServer, ServerKind::kLlamaServer), 1, clock);
-  ASSERT_TRUE(offer.ok());
-  EXPECT_FALSE(offer->tells);
-  EXPECT_THAT(offer->why_not, HasSubstr("llama-server"));
+  for (const ServerKind kind : {ServerKind::kLlamaServer, ServerKind::kTransformers, ServerKind::kFastllm}) {
+    const auto offer = TellsExperts(OptionsFor("http://127.0.0.1:1", Api::kCompletions, kind), 1, clock);
+    ASSERT_TRUE(offer.ok());
+    EXPECT_FALSE(offer->tells);
+    EXPECT_THAT(offer->why_not, HasSubstr(std::string(Name(kind))));
+  }
 }
 
 TEST(RouteCapture, NobodyThere) {

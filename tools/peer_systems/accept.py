@@ -9,13 +9,17 @@ import tempfile
 from dataclasses import dataclass, field
 
 import install
+import pages
 import serve
 from systems import ROOT, SYSTEMS, Refused, system_named
 
 CLIENTS, REQUESTS, PROBLEMS = (1, 4, 16), 32, 32
-PATIENCE_S = 1200  # for one command, on a busy machine
+PATIENCE_S = 3600  # for one command, on a busy machine
 PAGE = ROOT / "docs/systems.md"
-BEGIN, END = "<!-- written by tools/peers test -->\n", "<!-- end of what tools/peers test wrote -->\n"
+COLUMNS = ("system", "version", "load", "run", "equal answers", "accuracy, %", "asked by", "tokens from", "cached tokens", "experts",
+           "passes", "takes and tells no", "what failed")
+# Of what moecap may have found missing (systems[].capabilities of the manifest), that which changes what is measured.
+LACKS = ("token ids in", "token ids out", "usage", "ignore_eos", "cache salt", "cached tokens", "routed experts")
 # Figures that no answering server leaves unknown, whatever it tells.
 FIGURES = ("completed", "ttft_mean_s", "tpot_mean_s", "output_tokens_per_s")
 
@@ -105,27 +109,41 @@ def with_server(system, options, work):
     return outcome
 
 
+def met(outcomes, folder):
+    """How the server is asked, and what it lacks, as moecap found it."""
+    manifests = [json.loads((folder / outcome.summary["run_id"] / "manifest.json").read_text()) for outcome in outcomes if outcome.summary]
+    if not manifests:
+        return "-", "-"
+    system = manifests[-1]["systems"][0]
+    missing = {found["name"] for found in system["capabilities"] if found["support"] in ("no", "ignored")}
+    return system["api"], ", ".join(name for name in LACKS if name in missing) or "-"
+
+
 def told(outcomes):
     """What the server let moecap know, in the columns of the table."""
     sources = [source["source"] for outcome in outcomes for cell in outcome.cells for measurement in cell["measurements"]
                for source in measurement["load"]["token_sources"]]
     cells = [cell for outcome in outcomes for cell in outcome.cells]
-    experts = any(cell["figures"]["decode_distinct_experts"] is not None for cell in cells)
+    distinct = "decode_distinct_experts"
+    experts = [distinct in cell["estimates"] for cell in cells if cell["figures"][distinct] is not None]
     passes = any(cell["utilization"]["all"]["passes"] for cell in cells)
     cached = any(outcome.figure("cached_input_share") is not None for outcome in outcomes)
-    return [", ".join(dict.fromkeys(sources)) or "-", *("yes" if known else "-" for known in (cached, experts, passes))]
+    return [", ".join(dict.fromkeys(sources)) or "-", "yes" if cached else "-",
+            "-" if not experts else "estimated" if all(experts) else "yes", "yes" if passes else "-"]
 
 
-def row(system, loaded, ran, equal):
+def row(system, loaded, ran, folder):
     """One line of the table, and whether everything in it is as it should be."""
     faults = [f"{outcome.command.split()[1]}: {fault}" for outcome in (loaded, ran) for fault in outcome.faults]
     accuracy = ran.figure("accuracy")
+    equal = equal_answers(ran, folder) if ran.summary else None
+    api, lacks = met((loaded, ran), folder)
     if equal and equal[0] != equal[1]:
         faults.append(f"run: {equal[1] - equal[0]} problems have different answers at different levels")
     cells = [system.name, system.version, *("no" if outcome.faults else "yes" for outcome in (loaded, ran)),
              f"{equal[0]} of {equal[1]}" if equal else "-", "-" if accuracy is None else f"{100 * accuracy:.1f}",
-             *told((loaded, ran)), "; ".join(faults) or "-"]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |", faults
+             api, *told((loaded, ran)), lacks, "; ".join(faults) or "-"]
+    return pages.line_of(cells), faults
 
 
 def test_system(system, moecap, options):
@@ -134,18 +152,7 @@ def test_system(system, moecap, options):
         # A server for each: what the first one did to it must not decide what the second one finds.
         loaded = with_server(system, options, lambda url: load(moecap, url, folder))
         ran = with_server(system, options, lambda url: run(moecap, url, folder))
-        return row(system, loaded, ran, equal_answers(ran, folder) if ran.summary else None)
-
-
-def write_page(rows):
-    """Puts the new rows into the page's table, in the order of the systems; rows of systems that were not tested stay."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    table, _, after = rest.partition(END)
-    lines = table.splitlines()
-    head, old = lines[:2], {line.split("|")[1].strip(): line for line in lines[2:]}
-    new = old | rows
-    body = [new[system.name] for system in SYSTEMS if system.name in new]
-    PAGE.write_text(before + BEGIN + "\n".join(head + body) + "\n" + END + after, encoding="utf-8")
+        return row(system, loaded, ran, folder)
 
 
 def test(names, moecap, options):
@@ -163,10 +170,10 @@ def test(names, moecap, options):
             rows[system.name], faults = test_system(system, moecap, options)
         except Refused as refused:
             faults = [str(refused)]
-            rows[system.name] = "| " + " | ".join([system.name, system.version, "-", "-", "-", "-", "-", "-", "-", "-", faults[0]]) + " |"
+            rows[system.name] = pages.line_of([system.name, system.version, *["-"] * (len(COLUMNS) - 3), faults[0]])
         print(rows[system.name], flush=True)
         failed = failed or bool(faults)
-        write_page({system.name: rows[system.name]})
+        pages.write_rows(PAGE, "tools/peers test", COLUMNS, {system.name: rows[system.name]}, [system.name for system in SYSTEMS])
     return 1 if failed else 0
 
 

@@ -1,35 +1,56 @@
 """Several engines, one model, one truth: the same problems one at a time on the embedded engine and on real servers, and what they
-have in common: the answers, token by token, and the experts of every token."""
+have in common: the answers, token by token, the experts of every token in every layer, the distinct experts of every pass. Where
+they differ, transformers' router logits of the same text say by how little the choice was made."""
 import json
+import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import install
+import pages
 import serve
-from systems import GGUF, HOME, ROOT, Refused, system_named
+from systems import GGUF, HERE, ROOT, Refused, python_of, system_named
 
-SYSTEMS = ("vllm", "sglang", "transformers-cb")
+SYSTEMS = ("vllm", "sglang", "transformers", "transformers-cb")
 PATIENCE_S = 3600
-PAGE = ROOT / "docs/systems.md"
-BEGIN, END = "<!-- written by tools/peers truth -->\n", "<!-- end of what tools/peers truth wrote -->\n"
+DATA = ROOT / "datasets/tinymath/test.jsonl"
+PAGE, PROGRAM = ROOT / "docs/validation.md", "tools/peers truth"
+COLUMNS = ("system", "problems", "equal answers", "equal experts of a token in a layer", "experts of transformers' logits",
+           "equal distinct experts of a pass in a layer", "their mean, embedded and here", "gap where experts differ: median, largest",
+           "all gaps: median, share up to that largest")
 
 
 @dataclass
 class Answers:
     """Of one system, one request after the other."""
-    answers: dict  # id: (text, token ids)
-    passes: list  # of each request in the order in which they were sent: its prefill pass and its decode passes
+    texts: dict                                 # problem: (text, token ids)
+    passes: dict = field(default_factory=dict)  # problem: its prompt's pass and those of its answer
+
+
+@dataclass
+class Tally:
+    """What two engines have in common; a pass here is that of one request."""
+    equal: int = 0
+    compared: int = 0
+
+    def add(self, is_equal):
+        self.compared += 1
+        self.equal += is_equal
+
+    def __str__(self):
+        return f"{self.equal:,} of {self.compared:,} ({100 * self.equal / self.compared:.2f} %)" if self.compared else "-"
 
 
 def by_request(lines):
-    """Passes of requests that ran one at a time: each begins with its prompt."""
+    """Passes of requests that ran one at a time: each begins with its prompt, which may have been cut into several passes."""
     requests = []
     for line in lines:
         record = json.loads(line)
-        if record["kind"] == "prefill":
+        if record["kind"] == "prefill" and (not requests or requests[-1][-1]["kind"] != "prefill" or record["sequences"][0]["context_tokens"] == 0):
             requests.append([])
         if requests:
             requests[-1].append(record)
@@ -39,7 +60,7 @@ def by_request(lines):
 def measure(moecap, system, problems, folder):
     config = folder / "truth.yaml"
     config.write_text(f"systems: [{json.dumps(system)}]\n"
-                      f"dataset: {{path: {ROOT / 'datasets/tinymath/test.jsonl'}, problems: {problems}}}\n"
+                      f"dataset: {{path: {DATA}, problems: {problems}}}\n"
                       "load: {clients: [1]}\nmax_output_tokens: 200\n")
     done = subprocess.run([moecap, "run", config, "--results-dir", folder, "--json"], capture_output=True, text=True,
                           timeout=PATIENCE_S)
@@ -47,12 +68,21 @@ def measure(moecap, system, problems, folder):
         raise Refused(done.stderr.strip().splitlines()[-1])
     run_id = json.loads(done.stdout)["run_id"]
     measurement = next((folder / run_id / "measurements").iterdir())
-    answers = {}
-    for line in (measurement / "answers.jsonl").read_text(encoding="utf-8").splitlines():
-        answer = json.loads(line)
-        answers[answer["id"]] = (answer["text"], answer.get("token_ids") or [])
+    lines = (measurement / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = {answer["id"]: (answer["text"], answer.get("token_ids") or []) for answer in map(json.loads, lines)}
     passes = measurement / "passes.jsonl"
-    return Answers(answers, by_request(passes.read_text().splitlines()) if passes.exists() else [])
+    found = by_request(passes.read_text().splitlines()) if passes.exists() else []
+    return Answers(texts, dict(zip(texts, found, strict=True)) if found else {})
+
+
+def recorded(path, problems):
+    """Of our launcher, by the end of the request's id, which is the client's; warm-up and others have other ends."""
+    passes = {}
+    for request in by_request(path.read_text().splitlines()):
+        problem = next((name for name in problems if (request[0]["requests"][0] or "").endswith(name)), None)
+        if problem:
+            passes[problem] = request
+    return passes
 
 
 def measure_server(moecap, name, problems, folder, options):
@@ -60,13 +90,25 @@ def measure_server(moecap, name, problems, folder, options):
     options.record = folder / "record.jsonl" if name.startswith("transformers") else None
     server = serve.start(system_named(name), options)
     try:
-        model = str(HOME / "models/tiny-moe-float32")
-        result = measure(moecap, {"name": name, "server": {"url": server["url"]}, "model": model, "machine": "here"}, problems, folder)
+        served = {} if options.record else {"model": str(serve.hf_model("float32")), "machine": "here"}
+        result = measure(moecap, {"name": name, "server": {"url": server["url"]}} | served, problems, folder)
     finally:
         serve.end(server)
-    if options.record:  # warm-up came before
-        result.passes = by_request(options.record.read_text().splitlines())[-problems:]
+    if options.record:
+        result.passes = recorded(options.record, result.texts)
     return result
+
+
+def reference(ours):
+    """Transformers' routes of the embedded engine's texts, by problem."""
+    questions = {problem["id"]: problem["question"] for problem in map(json.loads, DATA.read_text(encoding="utf-8").splitlines())}
+    texts = [json.dumps({"prompt": f"Question: {questions[name]}\nAnswer:", "token_ids": ids}) for name, (_, ids) in ours.texts.items()]
+    done = subprocess.run([python_of("transformers"), HERE / "router_reference.py", serve.hf_model("float32")],
+                          input="\n".join(texts) + "\n", capture_output=True, text=True, timeout=PATIENCE_S,
+                          env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"})
+    if done.returncode != 0:
+        raise Refused(done.stderr.strip().splitlines()[-1], 1)
+    return dict(zip(ours.texts, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
 def sets_of(record):
@@ -74,54 +116,91 @@ def sets_of(record):
     return [{expert for expert, tokens in enumerate(layer) if tokens} for layer in record["expert_counts"]]
 
 
-def compare_experts(ours, theirs):
-    """(equal, all) layers of decode passes, which are single tokens, as far as both gave the same number of them."""
-    equal = compared = 0
-    for a, b in zip(ours.passes, theirs.passes):
-        if len(a) != len(b):
-            continue
-        for mine, other in zip(a[1:], b[1:]):
+@dataclass
+class Comparison:
+    """Of a server with the embedded engine, and of both with the router's logits."""
+    answers: Tally = field(default_factory=Tally)
+    experts: Tally = field(default_factory=Tally)
+    routed: Tally = field(default_factory=Tally)                 # the server's experts and those of the router's logits
+    distinct: Tally = field(default_factory=Tally)
+    used: list = field(default_factory=lambda: [0, 0])           # distinct experts, embedded and here, over all passes
+    gaps: list = field(default_factory=list)                     # of the router, where the experts differ
+    token_gaps: list = field(default_factory=list)               # of the next token, where answers part
+
+    def add_answer(self, ours, theirs, routes):
+        """By token ids where the server tells them, else by text."""
+        ids, other_ids = ours[1], theirs[1]
+        is_equal = ids == other_ids if ids and other_ids else ours[0] == theirs[0]
+        self.answers.add(is_equal)
+        if not is_equal and other_ids:
+            at = next((i for i, (a, b) in enumerate(zip(ids, other_ids)) if a != b), min(len(ids), len(other_ids)))
+            self.token_gaps.append(routes["token_gaps"][at])
+
+    def add_prompt(self, ours, theirs):
+        """One pass each; the embedded engine routes the last position alone in the last layer."""
+        if not theirs.get("expert_counts") or ours["sequences"] != theirs["sequences"]:
+            return
+        for left, right in list(zip(sets_of(ours), sets_of(theirs)))[:-1]:
+            self.add_distinct(left, right)
+
+    def add_tokens(self, ours, theirs, routes):
+        """Passes of one token each; row 0 of the routes is the prompt's last token."""
+        if len(ours) != len(theirs):
+            return
+        for mine, other in zip(ours, theirs):
             if not other.get("expert_counts"):
                 continue
-            for left, right in zip(sets_of(mine), sets_of(other)):
-                compared += 1
-                equal += left == right
-    return equal, compared
+            row = mine["sequences"][0]["context_tokens"] - routes["prompt_tokens"] + 1
+            for layer, (left, right) in enumerate(zip(sets_of(mine), sets_of(other))):
+                self.experts.add(left == right)
+                self.routed.add(right == set(routes["experts"][row][layer]))
+                self.add_distinct(left, right)
+                if left != right:
+                    self.gaps.append(routes["gaps"][row][layer])
+
+    def add_distinct(self, left, right):
+        self.distinct.add(len(left) == len(right))
+        self.used[0] += len(left)
+        self.used[1] += len(right)
 
 
-def compare_answers(ours, theirs):
-    """By token ids where the server tells them, else by text."""
-    equal = 0
-    for name, (text, ids) in ours.answers.items():
-        other_text, other_ids = theirs.answers.get(name, ("", []))
-        equal += ids == other_ids if ids and other_ids else text == other_text
-    return equal, len(ours.answers)
+def compare(ours, theirs, routes):
+    comparison = Comparison()
+    for name, answer in ours.texts.items():
+        comparison.add_answer(answer, theirs.texts.get(name, ("", [])), routes[name])
+        if name in theirs.passes:
+            comparison.add_prompt(ours.passes[name][0], theirs.passes[name][0])
+            comparison.add_tokens(ours.passes[name][1:], theirs.passes[name][1:], routes[name])
+    return comparison
 
 
-def share(equal, compared):
-    return f"{equal:,} of {compared:,} ({100 * equal / compared:.2f} %)" if compared else "-"
-
-
-def write_page(lines):
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+def row(name, problems, found, all_gaps):
+    differ, share = "-", "-"
+    if found.gaps:
+        largest = max(found.gaps)
+        differ = f"{statistics.median(found.gaps):.5f}, {largest:.5f}"
+        share = f"{100 * sum(gap <= largest for gap in all_gaps) / len(all_gaps):.2f} %"
+    means = ", ".join(f"{used / found.distinct.compared:.4f}" for used in found.used) if found.distinct.compared else "-"
+    return [name, str(problems), *map(str, (found.answers, found.experts, found.routed, found.distinct)), means, differ,
+            f"{statistics.median(all_gaps):.3f}, {share}"]
 
 
 def truth(names, problems, moecap, options):
     chosen = [name for name in names or SYSTEMS if install.is_installed(system_named(name))]
     if not chosen:
         raise Refused("none of these systems is installed: tools/peers install SYSTEM", install.SKIPPED)
-    lines = [f"| system | equal answers, {problems} problems | equal experts of a token in a layer |", "|---|---|---|"]
+    install.require_installed(system_named("transformers"))
     with tempfile.TemporaryDirectory(prefix="moecap-truth-") as scratch:
         folder = pathlib.Path(scratch)
         ours = measure(moecap, {"name": "embedded", "model": str(GGUF)}, problems, folder)
+        routes = reference(ours)
+        all_gaps = [gap for of in routes.values() for token in of["gaps"][1:-1] for gap in token]
         for name in chosen:
             own = folder / name
             own.mkdir()
-            theirs = measure_server(moecap, name, problems, own, options)
-            line = f"| {name} | {share(*compare_answers(ours, theirs))} | {share(*compare_experts(ours, theirs))} |"
-            print(line, file=sys.stderr)
-            lines.append(line)
-    write_page(lines)
-    print("\n".join(lines))
+            found = compare(ours, measure_server(moecap, name, problems, own, options), routes)
+            line = pages.line_of(row(name, problems, found, all_gaps))
+            pages.write_rows(PAGE, PROGRAM, COLUMNS, {name: line}, SYSTEMS)
+            print(line, flush=True)
+            if found.token_gaps:
+                print(f"{name}: answers part where the likeliest token leads by {max(found.token_gaps):.5f} at most", file=sys.stderr)

@@ -1,0 +1,72 @@
+"""What tools/oracles does; see the head of that script."""
+import argparse
+import pathlib
+import signal
+import subprocess
+import sys
+
+import install
+import score
+import serve
+import speed
+from systems import ROOT, Refused, System, system_named
+
+LM_EVAL = System("lm-eval", "0.4.13", command=lambda start: [], ready="", venv="lm-eval")
+
+
+def parser():
+    main = argparse.ArgumentParser(prog="tools/oracles", description="Other clients against the same server: docs/validation.md")
+    main.add_argument("--moecap", type=pathlib.Path, default=ROOT / "build/release/moecap", help="the program (default: build/release/moecap)")
+    verbs = main.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("install", help="lm-eval at its pinned version, in an environment of its own; twice is once")
+    verb = verbs.add_parser("score", help="lm-eval's answers and scores, item by item, beside those of `moecap run`")
+    verb.add_argument("--problems", type=int, default=512)
+    verb.add_argument("--clients", type=int, default=4)
+    verb = verbs.add_parser("speed", help="`vllm bench serve` and `moecap load` in turn with equal parameters")
+    verb.add_argument("--rounds", type=int, default=5, help="of both, one after the other")
+    verb.add_argument("--clients", type=lambda text: [int(word) for word in text.split(",")], default=[1, 4])
+    verb.add_argument("--requests", type=int, default=32)
+    verb.add_argument("--input-tokens", type=int, default=128)
+    verb.add_argument("--output-tokens", type=int, default=64)
+    return main
+
+
+def run(options):
+    if options.verb == "install":
+        return install.install(LM_EVAL)
+    vllm = system_named("vllm")
+    for system in [vllm] + [LM_EVAL] * (options.verb == "score"):
+        install.require_installed(system)
+    if not options.moecap.exists():
+        raise Refused(f"{options.moecap} does not exist: build it, or name another with --moecap")
+    how = argparse.Namespace(port=None, model=None, dtype="float32", threads=1, plain=options.verb == "speed", record=None,
+                             record_ids=False, extra=[])
+    server = serve.start(vllm, how)
+    try:
+        if options.verb == "score":
+            return score.compare(server["url"], options)
+        return speed.compare(server["url"], options)
+    finally:
+        serve.end(server)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def main():
+    signal.signal(signal.SIGTERM, interrupt)  # so that the server ends, too
+    try:
+        sys.exit(run(parser().parse_args()))
+    except Refused as refused:
+        print(f"oracles: {refused}", file=sys.stderr)
+        sys.exit(refused.exit_code)
+    except subprocess.CalledProcessError as failed:
+        print(f"oracles: {failed.cmd[0]} failed: {(failed.stderr or '').strip()[-500:]}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

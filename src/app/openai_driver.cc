@@ -18,6 +18,7 @@
 #include "model/open_model.h"
 #include "system/openai/control.h"
 #include "system/openai/pass_limit.h"
+#include "system/openai/probe.h"
 #include "system/openai/route_capture.h"
 
 namespace moecap::app {
@@ -196,7 +197,13 @@ class Driver final : public experiment::SystemDriver {
     if (!connection_.vocabulary_was_sought) SeekVocabulary(connection_, *control_);
     return connection_.vocabulary;
   }
-  std::optional<int64_t> ContextTokens() const override { return connection_.context_tokens; }
+  std::optional<int64_t> ContextTokens(int64_t words) override {
+    if (!connection_.context_tokens && openai::AsksForFields(profile().server)) {
+      auto said = openai::AskForContext(connection_.options, words, kControlLimitNs, clock_);
+      if (said.ok()) connection_.context_tokens = *said;
+    }
+    return connection_.context_tokens;
+  }
   bool TakesMessages() const override { return openai::IsChat(profile().api); }
   bool CanIgnoreEndToken() const override { return profile().Fields().ignore_end; }
   bool CanTokenize() const override { return openai::CanTokenize(profile().server); }

@@ -112,8 +112,9 @@ class SystemDriver {
   virtual bool TakesTokenIds() const = 0;
   // Null = not known. May ask a server.
   virtual std::optional<Vocabulary> KnownVocabulary() { return std::nullopt; }
-  // Tokens that a prompt and its answer may have together, as a server tells; null = not known.
-  virtual std::optional<int64_t> ContextTokens() const { return std::nullopt; }
+  // Tokens that a prompt and its answer may have together, as a server tells, or says when it refuses a prompt of so many
+  // words; null = not known. May ask a server.
+  virtual std::optional<int64_t> ContextTokens([[maybe_unused]] int64_t words) { return std::nullopt; }
   virtual bool TakesMessages() const { return false; }  // chat
   virtual bool CanIgnoreEndToken() const = 0;
   virtual bool CanTokenize() const { return false; }

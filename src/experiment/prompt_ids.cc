@@ -116,7 +116,7 @@ void FitContext(std::span<const std::unique_ptr<SystemDriver>> drivers, PromptId
   workload::WorkloadConfig& workload = prompts.workload;
   if (workload.dataset || workload.trace || workload.input_is_given || workload.shared_prefix || workload.conversations) return;
   for (const auto& driver : drivers) {
-    const auto context = driver->ContextTokens();
+    const auto context = driver->ContextTokens(static_cast<int64_t>(workload.input_tokens.max));
     if (!context) continue;
     const int64_t answer = workload.output_tokens ? static_cast<int64_t>(workload.output_tokens->max)
                                                   : std::min(workload::kDefaultOutputTokens, *context / 4);

@@ -109,9 +109,8 @@ def with_server(system, options, work):
     return outcome
 
 
-def met(outcomes, folder):
+def met(manifests):
     """How the server is asked, and what it lacks, as moecap found it."""
-    manifests = [json.loads((folder / outcome.summary["run_id"] / "manifest.json").read_text()) for outcome in outcomes if outcome.summary]
     if not manifests:
         return "-", "-"
     system = manifests[-1]["systems"][0]
@@ -119,17 +118,18 @@ def met(outcomes, folder):
     return system["api"], ", ".join(name for name in LACKS if name in missing) or "-"
 
 
-def told(outcomes):
+def told(outcomes, manifests):
     """What the server let moecap know, in the columns of the table."""
     sources = [source["source"] for outcome in outcomes for cell in outcome.cells for measurement in cell["measurements"]
                for source in measurement["load"]["token_sources"]]
     cells = [cell for outcome in outcomes for cell in outcome.cells]
-    distinct = "decode_distinct_experts"
-    experts = [distinct in cell["estimates"] for cell in cells if cell["figures"][distinct] is not None]
+    experts = any(cell["figures"]["decode_distinct_experts"] is not None for cell in cells)
+    experts_told = any((measurement.get("server_passes") or {}).get("told") for manifest in manifests
+                      for measurement in manifest["measurements"])
     passes = any(cell["utilization"]["all"]["passes"] for cell in cells)
     cached = any(outcome.figure("cached_input_share") is not None for outcome in outcomes)
     return [", ".join(dict.fromkeys(sources)) or "-", "yes" if cached else "-",
-            "-" if not experts else "estimated" if all(experts) else "yes", "yes" if passes else "-"]
+            "-" if not experts else "yes" if experts_told else "estimated", "yes" if passes else "-"]
 
 
 def row(system, loaded, ran, folder):
@@ -137,12 +137,14 @@ def row(system, loaded, ran, folder):
     faults = [f"{outcome.command.split()[1]}: {fault}" for outcome in (loaded, ran) for fault in outcome.faults]
     accuracy = ran.figure("accuracy")
     equal = equal_answers(ran, folder) if ran.summary else None
-    api, lacks = met((loaded, ran), folder)
+    manifests = [json.loads((folder / outcome.summary["run_id"] / "manifest.json").read_text()) for outcome in (loaded, ran)
+                 if outcome.summary]
+    api, lacks = met(manifests)
     if equal and equal[0] != equal[1]:
         faults.append(f"run: {equal[1] - equal[0]} problems have different answers at different levels")
     cells = [system.name, system.version, *("no" if outcome.faults else "yes" for outcome in (loaded, ran)),
              f"{equal[0]} of {equal[1]}" if equal else "-", "-" if accuracy is None else f"{100 * accuracy:.1f}",
-             api, *told((loaded, ran)), lacks, "; ".join(faults) or "-"]
+             api, *told((loaded, ran), manifests), lacks, "; ".join(faults) or "-"]
     return pages.line_of(cells), faults
 
 

@@ -207,7 +207,7 @@ class FakeDriver final : public SystemDriver {
   }
   bool TakesTokenIds() const override { return log_.takes_ids; }
   std::optional<Vocabulary> KnownVocabulary() override { return log_.vocabulary; }
-  std::optional<int64_t> ContextTokens() const override { return log_.context_tokens; }
+  std::optional<int64_t> ContextTokens(int64_t) override { return log_.context_tokens; }
   std::optional<load::ServerCounters> CountersSoFar() override {
     if (log_.counters.empty()) return std::nullopt;
     const load::ServerCounters counters = log_.counters.front();

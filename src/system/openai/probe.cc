@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <span>
 #include <utility>
 
@@ -199,6 +200,17 @@ class Learner {
   ProbeResult result_;
 };
 
+// "maximum context length is 512 tokens", "exceed context window of 512", "the model's context length (512 tokens)": the first
+// number behind the word.
+std::optional<int64_t> ContextIn(std::string_view message) {
+  const size_t word = message.find("context");
+  const size_t digit = message.find_first_of("0123456789", std::min(word, message.size()));
+  int64_t tokens = 0;
+  if (digit == std::string_view::npos) return std::nullopt;
+  const auto parsed = std::from_chars(message.data() + digit, message.data() + message.size(), tokens);
+  return parsed.ec == std::errc() && tokens > 0 ? std::optional(tokens) : std::nullopt;
+}
+
 Support Known(bool yes) { return yes ? Support::kYes : Support::kNo; }
 Support Known(const std::optional<bool>& yes) { return yes ? Known(*yes) : Support::kNotAsked; }
 
@@ -301,6 +313,21 @@ std::vector<Capability> CapabilitiesOnPages(ServerKind kind, const ServerFacts& 
 }
 
 Result<ProbeResult> LearnFields(const ProbeInput& input, const Clock& clock) { return Learner(input, clock).Learn(); }
+
+Result<std::optional<int64_t>> AskForContext(const OpenAiOptions& options, int64_t words, int64_t limit_ns,
+                                             const Clock& clock) {
+  const ServerFacts facts;
+  const ProbeInput input{options, facts, {}, limit_ns};
+  load::RequestSpec spec = Spec(1);
+  spec.prompt.clear();
+  for (int64_t i = 0; i < words; ++i) spec.prompt += "thirteen ";
+  // llama-cpp-python refuses a whole answer with a sentence, and ends a stream without a word.
+  spec.stream = false;
+  ASSIGN_OR_RETURN(const RequestRecord answer, Asker(input, clock).Ask(options.profile.Fields(), spec));
+  if (answer.ok()) return std::optional<int64_t>();
+  if (answer.http_status == 0) return Failed(answer.error);
+  return ContextIn(answer.error);
+}
 
 Result<ProbeResult> ProbeCapabilities(const ProbeInput& input, const Clock& clock) {
   const RequestProfile& profile = input.options.profile;

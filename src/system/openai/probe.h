@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,11 @@ struct ProbeResult {
 // /v1/completions is asked for a chat. Error: kFailed with the server's own words when it does not answer the plain request;
 // kBadInput as of OpenAiSystem::Create.
 Result<ProbeResult> LearnFields(const ProbeInput& input, const Clock& clock);
+
+// Tokens that a prompt and its answer may have together, as the server says when it refuses a prompt of so many words; null: it
+// takes the prompt, or does not say. The profile's fields and interface are those that it takes. Errors: kFailed when it cannot
+// be reached; kBadInput as of OpenAiSystem::Create.
+Result<std::optional<int64_t>> AskForContext(const OpenAiOptions& options, int64_t words, int64_t limit_ns, const Clock& clock);
 
 // What the pages alone say: cached tokens, experts, recorder, telemetry, metrics.
 std::vector<Capability> CapabilitiesOnPages(ServerKind kind, const ServerFacts& facts);

@@ -186,6 +186,34 @@ TEST(LearnFields, SaysWhatAServerAnswersThatAnswersNothing) {
   EXPECT_THAT(result.error().message, testing::AllOf(HasSubstr("plain request"), HasSubstr("503"), HasSubstr("loading")));
 }
 
+// llama-cpp-python refuses a whole answer with a sentence; a stream it would end without a word.
+TEST(AskForContext, TheRefusalOfALongPromptTellsIt) {
+  const auto ask = [](int status, const std::string& answer) {
+    ScriptedServer server([&](ScriptedConnection& connection, int) {
+      for (std::string request; !(request = connection.ReadRequest()).empty();) {
+        const Json body = ParseJson(request.substr(request.find("\r\n\r\n") + 4)).value();
+        EXPECT_FALSE(body.value("stream", false));
+        EXPECT_EQ(std::ranges::count(body["prompt"].get<std::string>(), ' '), 512);
+        connection.Send(WholeResponse(status, answer));
+      }
+    });
+    const OpenAiOptions options = openai::Options(server, Api::kCompletions, ServerKind::kLlamaCppPython);
+    return AskForContext(options, 512, net::kPatienceNs, SteadyClock());
+  };
+  const auto refused = ask(
+      400, R"({"error":{"message":"This model's maximum context length is 512 tokens, however you requested 1410 tokens"}})");
+  ASSERT_TRUE(refused.ok()) << refused.error().message;
+  EXPECT_EQ(*refused, 512);
+  EXPECT_EQ(*ask(400, R"({"error":{"message":"Requested tokens (1332) exceed context window of 2048"}})"), 2048);
+  EXPECT_EQ(*ask(400, R"({"error":{"message":"prompt too long: 1332"}})"), std::nullopt);
+  EXPECT_EQ(
+      *ask(
+          200,
+          R"({"choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":600,"completion_tokens":1}})"),
+      std::nullopt)
+      << "it takes the prompt";
+}
+
 TEST(ProbeCapabilities, AKnownServerIsAskedOnceAndItsFlagsAreNamed) {
   Mannered server({.obeys = {"stream_options", "return_token_ids", "ignore_eos"}, .takes_ids = true});
   const SteadyClock clock;

@@ -10,7 +10,7 @@ import serve
 from systems import python_of
 
 BENCH = pathlib.Path(__file__).parent / "vllm_bench.py"
-WARMUP = 8
+WARMUP = 4
 # Ours and theirs, the median over requests, and tokens of all over the time from the first send to the last answer.
 FIGURES = {"TTFT p50, ms": ("ttft_p50_s", "median_ttft_ms"), "TPOT p50, ms": ("tpot_p50_s", "median_tpot_ms"),
            "output tokens/s": ("output_tokens_per_s", "output_throughput")}

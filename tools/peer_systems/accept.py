@@ -13,7 +13,7 @@ import pages
 import serve
 from systems import ROOT, SYSTEMS, Refused, system_named
 
-CLIENTS, REQUESTS, PROBLEMS = (1, 4, 16), 32, 32
+CLIENTS = (1, 4, 16)
 PATIENCE_S = 3600  # for one command, on a busy machine
 PAGE = ROOT / "docs/systems.md"
 COLUMNS = ("system", "version", "load", "run", "equal answers", "accuracy, %", "asked by", "tokens from", "cached tokens", "experts",
@@ -73,14 +73,14 @@ def measure(moecap, words, url):
     return outcome
 
 
-def load(moecap, url, folder):
-    return measure(moecap, ["load", url, "--clients", ",".join(map(str, CLIENTS)), "--requests", REQUESTS, "--results-dir", folder], url)
+def load(moecap, url, requests, folder):
+    return measure(moecap, ["load", url, "--clients", ",".join(map(str, CLIENTS)), "--requests", requests, "--results-dir", folder], url)
 
 
-def run(moecap, url, folder):
+def run(moecap, url, problems, folder):
     path = folder / "systems.yaml"
     path.write_text(f"systems:\n  - server: {{url: {url}}}\n    model: {serve.hf_model('float32')}\n    machine: here\n"
-                    f"dataset: {{path: {ROOT / 'datasets/tinymath/test.jsonl'}, problems: {PROBLEMS}}}\n"
+                    f"dataset: {{path: {ROOT / 'datasets/tinymath/test.jsonl'}, problems: {problems}}}\n"
                     f"load: {{clients: {list(CLIENTS)}}}\n")
     return measure(moecap, ["run", path, "--results-dir", folder], url)
 
@@ -148,16 +148,16 @@ def row(system, loaded, ran, folder):
     return pages.line_of(cells), faults
 
 
-def test_system(system, moecap, options):
+def test_system(system, moecap, requests, options):
     with tempfile.TemporaryDirectory(prefix="moecap-peers-") as scratch:
         folder = pathlib.Path(scratch)
         # A server for each: what the first one did to it must not decide what the second one finds.
-        loaded = with_server(system, options, lambda url: load(moecap, url, folder))
-        ran = with_server(system, options, lambda url: run(moecap, url, folder))
+        loaded = with_server(system, options, lambda url: load(moecap, url, requests, folder))
+        ran = with_server(system, options, lambda url: run(moecap, url, requests, folder))
         return row(system, loaded, ran, folder)
 
 
-def test(names, moecap, options):
+def test(names, moecap, requests, options):
     chosen = [system_named(name) for name in names] or [system for system in SYSTEMS if install.is_installed(system)]
     if not chosen:
         raise Refused("no system is installed: tools/peers install SYSTEM", install.SKIPPED)
@@ -169,7 +169,7 @@ def test(names, moecap, options):
     for system in chosen:
         print(f"{system.name} {system.version} ...", file=sys.stderr)
         try:
-            rows[system.name], faults = test_system(system, moecap, options)
+            rows[system.name], faults = test_system(system, moecap, requests, options)
         except Refused as refused:
             faults = [str(refused)]
             rows[system.name] = pages.line_of([system.name, system.version, *["-"] * (len(COLUMNS) - 3), faults[0]])

@@ -45,6 +45,8 @@ def parser():
     verb.add_argument("systems", nargs="*", metavar="system", help="default: all that are installed")
     verb.add_argument("--moecap", type=pathlib.Path, default=ROOT / "build/release/moecap", help="the program (default: build/release/moecap)")
 
+    verb.add_argument("--requests", type=int, default=32, help="and problems, of each level (default: 32)")
+
     verb = verbs.add_parser("truth", help="the same answers and experts on several engines? writes docs/systems.md")
     verb.add_argument("systems", nargs="*", metavar="system", help="default: " + ", ".join(truth.SYSTEMS))
     verb.add_argument("--problems", type=int, default=512)
@@ -79,7 +81,7 @@ def run(arguments):
     elif options.verb == "truth":
         truth.truth(options.systems, options.problems, options.moecap, accept.default_options(THREADS))
     elif options.verb == "test":
-        sys.exit(accept.test(options.systems, options.moecap, accept.default_options(THREADS)))
+        sys.exit(accept.test(options.systems, options.moecap, options.requests, accept.default_options(THREADS)))
 
 
 def interrupt(*_):

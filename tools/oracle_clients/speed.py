@@ -44,19 +44,20 @@ def spread(values):
 
 def compare(url, options):
     """Prints a line a figure and level: the medians over the rounds with the range, and their ratio."""
-    print("| clients | figure | moecap load | vllm bench serve | ratio of medians | ratios of the rounds |\n|---|---|---|---|---|---|")
+    print("| clients | figure | moecap load | vllm bench serve | ratio of medians | ratios of the rounds: median (range) |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="moecap-oracles-") as scratch:
         folder = pathlib.Path(scratch)
         for clients in options.clients:
             ours, theirs = [], []
             for round_ in range(options.rounds):
-                # Another seed each time: equal prompts would come from the prefix cache.
+                # Another seed each time: equal prompts would come from the prefix cache. In turn, and each first as often as the other.
                 seed = 1000 * clients + round_
-                ours.append(of_moecap(url, clients, seed, options, folder))
-                theirs.append(of_bench(url, clients, seed, options, folder))
+                turns = [(ours, of_moecap), (theirs, of_bench)]
+                for found, measure in turns if round_ % 2 == 0 else reversed(turns):
+                    found.append(measure(url, clients, seed, options, folder))
             for name in FIGURES:
                 a, b = [of[name] for of in ours], [of[name] for of in theirs]
                 ratios = [mine / other for mine, other in zip(a, b)]
                 print(f"| {clients} | {name} | {spread(a)} | {spread(b)} | {statistics.median(a) / statistics.median(b):.3f} | "
-                      f"{min(ratios):.3f} to {max(ratios):.3f} |", flush=True)
+                      f"{spread(ratios)} |", flush=True)
     return 0

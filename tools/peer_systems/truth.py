@@ -27,8 +27,8 @@ COLUMNS = ("system", "problems", "equal answers", "equal experts of a token in a
 @dataclass
 class Answers:
     """Of one system, one request after the other."""
-    texts: dict                                 # problem: (text, token ids)
-    passes: dict = field(default_factory=dict)  # problem: its prompt's pass and those of its answer
+    texts: dict                                   # problem: (text, token ids)
+    requests: list = field(default_factory=list)  # each its prompt's passes and those of its answer, one a token
 
 
 @dataclass
@@ -47,14 +47,34 @@ class Tally:
 
 def by_request(lines):
     """Passes of requests that ran one at a time: each begins with its prompt, which may have been cut into several passes."""
-    requests = []
-    for line in lines:
-        record = json.loads(line)
-        if record["kind"] == "prefill" and (not requests or requests[-1][-1]["kind"] != "prefill" or record["sequences"][0]["context_tokens"] == 0):
+    requests, last = [], None
+    for record in map(json.loads, lines):
+        goes_on = last and end_of(last) == record["sequences"][-1]["context_tokens"]
+        if record["kind"] != "decode" and not (goes_on and last["kind"] != "decode"):
             requests.append([])
         if requests:
             requests[-1].append(record)
+        last = record
     return requests
+
+
+def end_of(record):
+    """Tokens of the request that are in the cache after the pass."""
+    return record["sequences"][-1]["context_tokens"] + record["sequences"][-1]["new_tokens"]
+
+
+def by_problem(requests, routes):
+    """{problem: passes}: the next request with as many prompt tokens, in the order in which the problems were sent."""
+    found, begin = {}, 0
+    for problem, of in routes.items():
+        at = next((i for i in range(begin, len(requests)) if prompt_tokens(requests[i]) == of["prompt_tokens"]), None)
+        if at is not None:
+            found[problem], begin = requests[at], at + 1
+    return found
+
+
+def prompt_tokens(passes):
+    return max((end_of(record) for record in passes if record["kind"] != "decode"), default=0)
 
 
 def measure(moecap, system, problems, folder):
@@ -71,18 +91,13 @@ def measure(moecap, system, problems, folder):
     lines = (measurement / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     texts = {answer["id"]: (answer["text"], answer.get("token_ids") or []) for answer in map(json.loads, lines)}
     passes = measurement / "passes.jsonl"
-    found = by_request(passes.read_text().splitlines()) if passes.exists() else []
-    return Answers(texts, dict(zip(texts, found, strict=True)) if found else {})
+    return Answers(texts, by_request(passes.read_text().splitlines()) if passes.exists() else [])
 
 
 def recorded(path, problems):
-    """Of our launcher, by the end of the request's id, which is the client's; warm-up and others have other ends."""
-    passes = {}
-    for request in by_request(path.read_text().splitlines()):
-        problem = next((name for name in problems if (request[0]["requests"][0] or "").endswith(name)), None)
-        if problem:
-            passes[problem] = request
-    return passes
+    """Of our launcher: those whose id, which is the client's, ends with that of a problem; warm-up and others have other ends."""
+    return [request for request in by_request(path.read_text().splitlines())
+            if (request[0]["requests"][0] or "").endswith(tuple(problems))]
 
 
 def measure_server(moecap, name, problems, folder, options):
@@ -95,7 +110,7 @@ def measure_server(moecap, name, problems, folder, options):
     finally:
         serve.end(server)
     if options.record:
-        result.passes = recorded(options.record, result.texts)
+        result.requests = recorded(options.record, result.texts)
     return result
 
 
@@ -137,10 +152,10 @@ class Comparison:
             self.token_gaps.append(routes["token_gaps"][at])
 
     def add_prompt(self, ours, theirs):
-        """One pass each; the embedded engine routes the last position alone in the last layer."""
-        if not theirs.get("expert_counts") or ours["sequences"] != theirs["sequences"]:
+        """Of one pass each; the embedded engine routes the last position alone in the last layer."""
+        if len(ours) != 1 or len(theirs) != 1 or not theirs[0].get("expert_counts") or ours[0]["sequences"] != theirs[0]["sequences"]:
             return
-        for left, right in list(zip(sets_of(ours), sets_of(theirs)))[:-1]:
+        for left, right in list(zip(sets_of(ours[0]), sets_of(theirs[0])))[:-1]:
             self.add_distinct(left, right)
 
     def add_tokens(self, ours, theirs, routes):
@@ -166,11 +181,14 @@ class Comparison:
 
 def compare(ours, theirs, routes):
     comparison = Comparison()
+    our_passes, their_passes = by_problem(ours.requests, routes), by_problem(theirs.requests, routes)
     for name, answer in ours.texts.items():
         comparison.add_answer(answer, theirs.texts.get(name, ("", [])), routes[name])
-        if name in theirs.passes:
-            comparison.add_prompt(ours.passes[name][0], theirs.passes[name][0])
-            comparison.add_tokens(ours.passes[name][1:], theirs.passes[name][1:], routes[name])
+        if name in our_passes and name in their_passes:
+            parts = [[[record for record in passes[name] if (record["kind"] == "decode") == is_answer] for is_answer in (False, True)]
+                     for passes in (our_passes, their_passes)]
+            comparison.add_prompt(parts[0][0], parts[1][0])
+            comparison.add_tokens(parts[0][1], parts[1][1], routes[name])
     return comparison
 
 

@@ -81,7 +81,7 @@ def measure(moecap, system, problems, folder):
     config = folder / "truth.yaml"
     config.write_text(f"systems: [{json.dumps(system)}]\n"
                       f"dataset: {{path: {DATA}, problems: {problems}}}\n"
-                      "load: {clients: [1]}\nmax_output_tokens: 200\n")
+                      "load: {clients: [1]}\nmax_output_tokens: 200\nwarmup_requests: 1\n")
     done = subprocess.run([moecap, "run", config, "--results-dir", folder, "--json"], capture_output=True, text=True,
                           timeout=PATIENCE_S)
     if done.returncode != 0:

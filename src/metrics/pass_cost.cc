@@ -122,22 +122,22 @@ std::optional<double> DistinctExperts(const PassRecord& pass, int moe_layer, int
 
 double PassKvBytes(const ModelSpec& model, const PassRecord& pass, Convention convention, const Replication& replication) {
   const Replication copies = convention == Convention::kPaper ? Replication{} : replication;
-  double elements = 0;
+  double bytes = 0;
   double state_elements = 0;
   for (const LayerSpec& layer : model.layers) {
     if (!Runs(layer, pass)) continue;
     for (const SequenceSlice& slice : pass.sequences) {
       for (size_t i = 0; i < layer.attention.caches.size(); ++i) {
         const KvCacheSpec& cache = layer.attention.caches[i];
-        const double once = Count(slice.count) * Count(cache.elements) * KvEntries(cache, slice, convention);
-        elements += copies.OfCache(layer.attention, i) * once;
+        const double once = Count(slice.count) * cache.EntryBytes(model.kv_bits) * KvEntries(cache, slice, convention);
+        bytes += copies.OfCache(layer.attention, i) * once;
       }
       // Read before the first token and written after the last, whatever the length; ranks share its heads and channels.
       state_elements += 2 * Count(slice.count) * Count(layer.attention.state_elements + layer.attention.conv_state_elements);
     }
   }
   const double state_bytes = convention == Convention::kPaper ? 0 : state_elements * model.state_bits / 8;
-  return elements * model.kv_bits / 8 + state_bytes;
+  return bytes + state_bytes;
 }
 
 std::optional<std::vector<double>> PassRoutedBytes(const ModelSpec& model, const PassRecord& pass, Convention convention) {

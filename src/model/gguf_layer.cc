@@ -40,6 +40,7 @@ constexpr std::array kWindowRules = {
     WindowRule{"muse-glimmer", 4},
     WindowRule{"olmo2", 4},
     WindowRule{"phi3", 1},
+    WindowRule{"phimoe", 1},
     WindowRule{"plamo3", 8},
     WindowRule{"smallthinker", 4, true},
 };

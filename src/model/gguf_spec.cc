@@ -119,6 +119,7 @@ Result<ModelSpec> SpecFromGguf(const GgufFile& file) {
   }
   const GgufKeys keys(file, *architecture);
   ModelSpec spec;
+  spec.weights_source = "gguf";
   spec.id = file.String("general.name").value_or(*architecture);
   spec.model_type = *architecture;
   int all_layers = 0;

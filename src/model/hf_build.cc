@@ -9,6 +9,8 @@ namespace {
 
 // No tensor of a real model comes near; keeps sums of parameters far from overflow.
 constexpr int64_t kMostParams = int64_t{1} << 44;
+// Experts that are looked up one by one, where a config names single ones.
+constexpr int64_t kMostNamedExperts = 4096;
 
 // width x heads or similar, each factor at most 2^24: fits, but the product with another matrix side may not.
 bool Fits(int64_t out, int64_t in, int64_t copies) {
@@ -37,12 +39,26 @@ void HfWeights::Add(TensorClass c, int64_t out, int64_t in, int64_t copies, cons
   context_.tally[static_cast<size_t>(c)][format.label] += added.params;
 }
 
-void HfWeights::Matrix(TensorClass c, std::string_view module, int64_t out, int64_t in, int64_t copies) {
-  Add(c, out, in, copies, context_.formats.Of(c, prefix_ + std::string(module)));
+// Blocks that are one mixer each call every one of them so.
+std::string HfWeights::NameOf(std::string_view module) const {
+  if (context_.family.model != BuildNemotronModel) return prefix_ + std::string(module);
+  return prefix_ + "mixer" + std::string(module.substr(std::min(module.find('.'), module.size())));
 }
 
-void HfWeights::Plain(TensorClass c, int64_t out, int64_t in, int64_t copies) {
-  Add(c, out, in, copies, context_.formats.plain());
+void HfWeights::Matrix(TensorClass c, std::string_view module, int64_t out, int64_t in, int64_t copies) {
+  const std::string name = NameOf(module);
+  const size_t number = name.find(".experts.0.");
+  if (copies == 1 || number == std::string::npos || !context_.formats.names_single_experts() || copies > kMostNamedExperts)
+    return Add(c, out, in, copies, context_.formats.Of(c, name));
+  const size_t digit = number + std::string_view(".experts.").size();
+  for (int64_t expert = 0; expert < copies; ++expert)
+    Add(c, out, in, 1, context_.formats.Of(c, fmt::format("{}{}{}", name.substr(0, digit), expert, name.substr(digit + 1))));
+}
+
+void HfWeights::Plain(TensorClass c, int64_t out, int64_t in, int64_t copies, double bits) {
+  WeightFormat format = context_.formats.plain();
+  if (bits == 32) format = WeightFormat{"f32", 32, 0, 0, 0, 0, 0};
+  Add(c, out, in, copies, format);
 }
 
 void HfWeights::Vector(TensorClass c, int64_t size, double bits) {
@@ -63,6 +79,12 @@ void HfWeights::SwiGlu(TensorClass c, const std::string& module, int64_t hidden,
   Matrix(c, module + ".down_proj", hidden, width, copies);
 }
 
+void CheckHeads(HfContext& context, const GqaShape& shape, std::string_view field) {
+  if (shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0) return;
+  context.f.Fail(
+      fmt::format("the field '{}' is {}, which does not divide the {} query heads", field, shape.kv_heads, shape.heads));
+}
+
 GqaShape GqaShapeOf(HfContext& context) {
   HfFields& f = context.f;
   GqaShape shape;
@@ -71,6 +93,7 @@ GqaShape GqaShapeOf(HfContext& context) {
   const int64_t given = f.Optional({"head_dim", "attention_head_dim", "kv_channels"}, 0);
   shape.key_dim = given > 0 ? given : std::max<int64_t>(context.hidden / shape.heads, 1);
   shape.value_dim = shape.key_dim;
+  CheckHeads(context, shape, "num_key_value_heads");
   return shape;
 }
 
@@ -174,6 +197,7 @@ void AddMla(HfContext& context, AttentionSpec& spec, HfWeights& weights) {
   spec.value_dim = static_cast<int>(value);
   KvCacheSpec cache;
   cache.elements = rank + rope;
+  cache.rope_elements = rope;
   cache.flops_per_entry = 2 * heads * (nope + rope + value);
   cache.absorbed_flops_per_entry = 2 * heads * (2 * rank + rope);
   spec.caches.push_back(cache);
@@ -192,6 +216,7 @@ void AddMlaIndexer(HfContext& context, bool own, AttentionSpec& spec, HfWeights&
   weights.Plain(kAttention, heads, context.hidden);
   KvCacheSpec keys;
   keys.elements = dim;
+  keys.index_keys = true;
   keys.flops_per_entry = 2 * heads * dim;
   spec.caches.push_back(keys);
 }

@@ -19,7 +19,7 @@ struct HfFamily;
 // What every builder needs; one a config.
 struct HfContext {
   HfFields& f;
-  const WeightFormats& formats;
+  WeightFormats& formats;
   const HfFamily& family;
   int64_t hidden = 0;
   int layers = 0;
@@ -35,14 +35,15 @@ class HfWeights {
 
   // `copies` matrices of `out` x `in`, in the module's format.
   void Matrix(TensorClass c, std::string_view module, int64_t out, int64_t in, int64_t copies = 1);
-  // The same, never quantised (convolutions, routers, MTP projections).
-  void Plain(TensorClass c, int64_t out, int64_t in, int64_t copies = 1);
+  // The same, never quantised (convolutions, routers, MTP projections); `bits` 0 = the checkpoint's dtype.
+  void Plain(TensorClass c, int64_t out, int64_t in, int64_t copies = 1, double bits = 0);
   // Biases, norms, scales; `bits` 0 = the checkpoint's dtype.
   void Vector(TensorClass c, int64_t size, double bits = 0);
   // gate, up and down projections of `width`, each `copies` times.
   void SwiGlu(TensorClass c, const std::string& module, int64_t hidden, int64_t width, int64_t copies = 1);
 
  private:
+  std::string NameOf(std::string_view module) const;
   void Add(TensorClass c, int64_t out, int64_t in, int64_t copies, const WeightFormat& format);
 
   HfContext& context_;
@@ -89,6 +90,8 @@ void AddMla(HfContext& context, AttentionSpec& spec, HfWeights& weights);
 void AddMlaIndexer(HfContext& context, bool own, AttentionSpec& spec, HfWeights& weights);
 
 GqaShape GqaShapeOf(HfContext& context);
+// Remembers an error unless the KV heads, which `field` gives, divide the query heads.
+void CheckHeads(HfContext& context, const GqaShape& shape, std::string_view field);
 HfWindow WindowOf(HfContext& context, int layer);
 
 // Mixers by family, one per layer.
@@ -181,6 +184,7 @@ enum FfnOption : uint32_t {
   kHashLayers = 1 << 11,      // the first num_hash_layers have no router bias
   kGemmaRouter = 1 << 12,     // router input scale and per-expert scale
   kSharedInRouter = 1 << 13,  // the router also scores the shared experts, with one global scale
+  kRouterFloat32 = 1 << 14,   // the router is stored in fp32 whatever the dtype
 };
 
 struct HfFamily {

@@ -3,53 +3,76 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "base/nearest_word.h"
 #include "model/hf_build.h"
+#include "model/hf_towers.h"
+#include "model/json_at.h"
+#include "model/kv_format.h"
+#include "model/python_json.h"
 
 namespace moecap::model {
 namespace {
 
-// The text model's object of a multimodal config; the config itself otherwise.
-const Json& TextPart(const Json& config) {
-  for (const char* key : {"text_config", "language_config", "llm_config"}) {
-    const auto nested = config.find(key);
-    if (nested != config.end() && nested->is_object() && !nested->empty()) return *nested;
+// "Qwen3MoeForCausalLM" -> "qwen3moe", "mimo_v2_flash" -> "mimov2flash".
+std::string Squeezed(std::string_view name) {
+  for (const std::string_view suffix : {"ForCausalLM", "ForConditionalGeneration", "LMHeadModel", "ChatModel"}) {
+    if (name.ends_with(suffix)) name.remove_suffix(suffix.size());
   }
-  if (const auto thinker = config.find("thinker_config"); thinker != config.end() && thinker->is_object()) {
-    const auto nested = thinker->find("text_config");
-    if (nested != thinker->end() && nested->is_object()) return *nested;
+  std::string squeezed;
+  for (const char c : LowerCase(name)) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) squeezed += c;
   }
-  return config;
+  return squeezed;
 }
 
-std::string TextOf(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-bool HasArchitecture(const Json& config, std::string_view name) {
-  const auto list = config.find("architectures");
-  if (list == config.end() || !list->is_array()) return false;
-  return std::any_of(list->begin(), list->end(),
-                     [&](const Json& entry) { return entry.is_string() && entry.get<std::string>() == name; });
-}
-
-// The family of the text model: its own model_type if known, else the file's.
-Result<const HfFamily*> FamilyOf(const Json& config, const Json& text, std::string& model_type) {
-  const std::string inner = TextOf(text, "model_type");
-  model_type = TextOf(config, "model_type");
-  if (model_type.empty()) model_type = inner;
-  for (const std::string& name : {inner, model_type}) {
-    if (const HfFamily* family = FindHfFamily(name)) return family;
+std::vector<std::string> Architectures(const Json& config) {
+  std::vector<std::string> names;
+  const Json* list = ValueAt(config, "architectures");
+  if (list == nullptr || !list->is_array()) return names;
+  for (const Json& entry : *list) {
+    if (entry.is_string()) names.push_back(entry.get<std::string>());
   }
-  // Copies of Grok-2 carry a model_type that says nothing.
-  if (HasArchitecture(config, "Grok1ForCausalLM")) return FindHfFamily("grok-1");
-  if (model_type.empty()) return BadInput("the field 'model_type' is missing");
-  const std::string nearest = NearestWord(model_type, KnownModelTypes());
-  return BadInput(fmt::format("the model_type '{}' is not known{}", model_type,
-                              nearest.empty() ? "" : fmt::format(" (is it like '{}'?)", nearest)));
+  return names;
+}
+
+// The family that an architecture's class is named after.
+const HfFamily* FamilyByArchitecture(const Json& config) {
+  for (const std::string& architecture : Architectures(config)) {
+    const std::string squeezed = Squeezed(architecture);
+    for (const std::string& known : KnownModelTypes()) {
+      if (Squeezed(known) == squeezed) return FindHfFamily(known);
+    }
+  }
+  return nullptr;
+}
+
+// The family of the text model: its own model_type, else the file's, else an architecture. An architecture that is a later
+// version of the model_type counts before it (Ling 2.0 calls itself bailing_moe, its class BailingMoeV2ForCausalLM).
+const HfFamily* FamilyOf(const Json& config, const Json& text) {
+  const HfFamily* by_architecture = FamilyByArchitecture(text);
+  if (by_architecture == nullptr) by_architecture = FamilyByArchitecture(config);
+  for (const Json* part : {&text, &config}) {
+    const HfFamily* family = FindHfFamily(TextAt(*part, "model_type"));
+    if (family == nullptr) continue;
+    const bool later = by_architecture != nullptr && by_architecture->model_type.starts_with(family->model_type) &&
+                       by_architecture->model_type.size() > family->model_type.size();
+    return later ? by_architecture : family;
+  }
+  return by_architecture;
+}
+
+Error UnknownFamily(const Json& config, const Json& text) {
+  std::string model_type = TextAt(config, "model_type", TextAt(text, "model_type"));
+  const std::vector<std::string> architectures = Architectures(config);
+  if (model_type.empty() && architectures.empty())
+    return BadInput("the field 'model_type' is missing, and no architecture names the family");
+  const std::string nearest = NearestWord(model_type.empty() ? Squeezed(architectures.front()) : model_type, KnownModelTypes());
+  const std::string hint = nearest.empty() ? "" : fmt::format(" (is it like '{}'?)", nearest);
+  if (model_type.empty()) return BadInput(fmt::format("the architecture '{}' is not known{}", architectures.front(), hint));
+  return BadInput(fmt::format("the model_type '{}' is not known{}", model_type, hint));
 }
 
 // Mistral's own params.json -> the fields of the same shapes in a config.json.
@@ -81,16 +104,22 @@ Json FromMistralParams(const Json& params) {
   return config;
 }
 
-Result<WeightFormats> FormatsOf(const HfFields& f, ModelSpec& spec) {
+Result<WeightFormats> FormatsOf(const HfFields& f, const HfOptions& options, ModelSpec& spec) {
   std::string dtype = f.Text("torch_dtype", f.Text("dtype"));
   if (dtype.empty() || dtype == "auto") {
     dtype = "bfloat16";
     spec.notes.emplace_back("The config names no dtype; bfloat16 is assumed for unquantised weights.");
   }
-  const Json* quantization = f.Find("quantization_config");
-  if (quantization == nullptr) quantization = f.Find("compression_config");
-  if (quantization == nullptr) return WeightFormats::Plain(dtype);
-  return WeightFormats::FromConfig(*quantization, dtype, f.Text("expert_dtype"));
+  // MLX writes both names; "quantization" has the modules' own settings.
+  for (const char* key : {"quantization_config", "compression_config", "quantization"}) {
+    const Json* quantization = f.Find(key);
+    if (quantization == nullptr || (quantization->is_object() && quantization->empty())) continue;
+    Result<WeightFormats> formats = WeightFormats::FromConfig(*quantization, dtype, f.Text("expert_dtype"));
+    if (formats.ok() || !options.precision_is_given) return formats;
+    spec.notes.push_back(fmt::format("{}: not used, since the precision is given.", formats.error().message));
+    break;
+  }
+  return WeightFormats::Plain(dtype);
 }
 
 // Embedding, head and final norms.
@@ -112,25 +141,45 @@ void NameTypes(const HfContext& context, ModelSpec& spec) {
   const auto label = [&](TensorClass c) { return spec.type_by_class[static_cast<size_t>(c)]; };
   spec.weight_type =
       label(TensorClass::kRoutedExpert).empty() ? label(TensorClass::kDenseFfn) : label(TensorClass::kRoutedExpert);
-  const double kv_bits = context.formats.kv_bits();
-  spec.kv_type = kv_bits == 8 ? "fp8" : context.formats.plain().label;
-  spec.kv_bits = kv_bits > 0 ? kv_bits : context.formats.plain_bits();
+  spec.kv_type = context.formats.plain().label;
+  spec.kv_bits = context.formats.plain_bits();
   spec.compute_type = context.formats.compute_type();
 }
 
 }  // namespace
 
-Result<ModelSpec> SpecFromConfig(const Json& config, std::string id) {
+const Json& TextPart(const Json& config) {
+  for (const char* key : {"text_config", "language_config", "llm_config", "lm_config", "language_model_config"}) {
+    const Json* nested = ObjectAt(config, key);
+    if (nested != nullptr &&
+        (nested->contains("hidden_size") || nested->contains("num_hidden_layers") || nested->contains("dim")))
+      return *nested;
+  }
+  if (const Json* thinker = ObjectAt(config, "thinker_config")) {
+    if (const Json* nested = ObjectAt(*thinker, "text_config")) return *nested;
+  }
+  return config;
+}
+
+bool KnowsFamily(const Json& config) {
+  const bool mistral = !config.contains("model_type") && config.contains("n_layers") && config.contains("dim");
+  return config.is_object() && (mistral || FamilyOf(config, TextPart(config)) != nullptr);
+}
+
+Result<ModelSpec> SpecFromConfig(const Json& config, std::string id, const HfOptions& options) {
   if (!config.is_object()) return BadInput("a config.json must be a JSON object");
   if (!config.contains("model_type") && config.contains("n_layers") && config.contains("dim")) {
-    return SpecFromConfig(FromMistralParams(config), std::move(id));
+    return SpecFromConfig(FromMistralParams(config), std::move(id), options);
   }
   const Json& text = TextPart(config);
   ModelSpec spec;
   spec.id = std::move(id);
-  ASSIGN_OR_RETURN(const HfFamily* family, FamilyOf(config, text, spec.model_type));
+  const HfFamily* family = FamilyOf(config, text);
+  if (family == nullptr) return UnknownFamily(config, text);
+  spec.model_type = TextAt(config, "model_type", TextAt(text, "model_type", family->model_type));
   HfFields fields(config, text);
-  ASSIGN_OR_RETURN(const WeightFormats formats, FormatsOf(fields, spec));
+  ASSIGN_OR_RETURN(WeightFormats formats, FormatsOf(fields, options, spec));
+  formats.SetStored(options.stored);
   HfContext context{fields, formats, *family, 0, 0, {}};
   spec.hidden = context.hidden = fields.Need({"hidden_size", "d_model"});
   spec.vocab = fields.Need({"vocab_size"});
@@ -149,12 +198,15 @@ Result<ModelSpec> SpecFromConfig(const Json& config, std::string id) {
   if (fields.error())
     return Error{fields.error()->kind, fmt::format("model_type '{}': {}", spec.model_type, fields.error()->message)};
   NameTypes(context, spec);
+  if (!formats.kv_type().empty()) RETURN_IF_ERROR(ApplyKvFormat(spec, formats.kv_type()));
+  spec.towers = TowersOf(config, spec.hidden, formats.plain_bits());
+  for (std::string& note : formats.Notes()) spec.notes.push_back(std::move(note));
   return spec;
 }
 
-Result<ModelSpec> SpecFromConfigText(std::string_view text, std::string id) {
-  ASSIGN_OR_RETURN(const Json config, ParseJson(text));
-  return SpecFromConfig(config, std::move(id));
+Result<ModelSpec> SpecFromConfigText(std::string_view text, std::string id, const HfOptions& options) {
+  ASSIGN_OR_RETURN(const Json config, ParsePythonJson(text));
+  return SpecFromConfig(config, std::move(id), options);
 }
 
 std::vector<std::string> KnownModelTypes() { return HfFamilyNames(); }

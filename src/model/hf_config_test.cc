@@ -7,7 +7,6 @@
 #include <random>
 
 #include "model/catalogue.h"
-#include "model/quantization.h"
 
 namespace moecap::model {
 namespace {
@@ -136,107 +135,6 @@ TEST(HfConfig, SparseAttentionReadsItsSelectionOnly) {
   EXPECT_EQ(caches[0].Read(100000, 1), 2048);
   EXPECT_EQ(caches[1].Read(100000, 1), 100000) << "the indexer scores every key";
   EXPECT_EQ(spec->ResidentKvBytes(1000), 61 * (576 + 128) * 1000 * 2);
-}
-
-// ---- Precision.
-
-ModelSpec WithQuantization(const std::string& quantization) {
-  Json config = TinyQwen3Moe();
-  config["hidden_size"] = 256;
-  config["moe_intermediate_size"] = 384;
-  config["quantization_config"] = *ParseJson(quantization);
-  auto spec = SpecFromConfig(config, "q");
-  EXPECT_TRUE(spec.ok()) << (spec.ok() ? "" : spec.error().message);
-  return *std::move(spec);
-}
-
-TEST(Quantization, BitsPerWeightIncludeScales) {
-  struct Case {
-    std::string config;
-    double expert_bits;
-    std::string label;
-  };
-  const std::vector<Case> cases = {
-      {R"({"quant_method":"fp8","weight_block_size":[128,128]})", 8 + 32.0 / 16384, "fp8"},
-      {R"({"quant_method":"gptq","bits":4,"group_size":128})", 4 + 20.0 / 128 + 32.0 * (2.0 / 384 + 1.0 / 256) / 3,
-       "int4-g128"},
-      {R"({"quant_method":"awq","bits":4,"group_size":128})", 4.15625, "int4-g128"},
-      {R"({"quant_method":"mxfp4"})", 4.25, "mxfp4"},
-      {R"({"quant_method":"bitsandbytes","load_in_4bit":true})", 4.5, "nf4"},
-      {R"({"quant_method":"bitsandbytes","load_in_4bit":true,"bnb_4bit_use_double_quant":true})", 4 + (8 + 0.125) / 64, "nf4"},
-      {R"({"quant_method":"modelopt","quant_algo":"NVFP4"})", 4.5 + 32.0 / (256 * 384), "nvfp4"},
-      {R"({"quant_method":"modelopt","quant_algo":"FP8"})", 8 + 32.0 / (256 * 384), "fp8"},
-      {R"({"quant_method":"compressed-tensors","config_groups":{"g":
-         {"targets":["Linear"],"weights":{"num_bits":4,"type":"int",
-          "strategy":"group","group_size":128,"symmetric":true}}}})",
-       4.125, "int4-g128"},
-      {R"({"quant_method":"compressed-tensors","config_groups":{"g":
-         {"targets":["Linear"],"weights":{"num_bits":4,"type":"float",
-          "strategy":"tensor_group","group_size":16}}}})",
-       4.5 + 32.0 / (256 * 384), "nvfp4"},
-      {R"({"quant_method":"compressed-tensors","config_groups":{"g":
-         {"targets":["Linear"],"input_activations":{"num_bits":8},
-          "weights":{"num_bits":8,"type":"int","strategy":"channel"}}}})",
-       8 + 32.0 * (2.0 / 256 + 1.0 / 384) / 3, "int8"},
-  };
-  for (const Case& c : cases) {
-    const ModelSpec spec = WithQuantization(c.config);
-    EXPECT_EQ(spec.weight_type, c.label) << c.config;
-    EXPECT_NEAR(spec.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), c.expert_bits, 1e-9) << c.config;
-    EXPECT_EQ(spec.ByClass()[TensorClass::kHead].BitsPerWeight(), 16) << c.config;
-    EXPECT_EQ(spec.ByClass()[TensorClass::kRouter].BitsPerWeight(), 16) << c.config;
-    EXPECT_EQ(spec.ByClass()[TensorClass::kNorm].BitsPerWeight(), 16) << c.config;
-  }
-}
-
-TEST(Quantization, ExceptionsStayAsTheyAre) {
-  const ModelSpec by_name = WithQuantization(R"({"quant_method":"fp8","modules_to_not_convert":["self_attn"]})");
-  EXPECT_EQ(by_name.ByClass()[TensorClass::kAttention].BitsPerWeight(), 16);
-  EXPECT_LT(by_name.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), 9);
-  const ModelSpec by_regex = WithQuantization(R"({"quant_method":"awq","ignore":["re:.*q_proj$","re:.*mlp\\.experts.*"]})");
-  EXPECT_EQ(by_regex.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), 16);
-  const double attention = by_regex.ByClass()[TensorClass::kAttention].BitsPerWeight();
-  EXPECT_GT(attention, 4.2);
-  EXPECT_LT(attention, 16);
-  const ModelSpec by_glob = WithQuantization(R"({"quant_method":"fp8","modules_to_not_convert":["model.layers.*.self_attn"]})");
-  EXPECT_EQ(by_glob.ByClass()[TensorClass::kAttention].BitsPerWeight(), 16);
-}
-
-TEST(Quantization, CacheAndComputeTypesAreSeparate) {
-  const ModelSpec spec = WithQuantization(
-      R"({"quant_method":"compressed-tensors","kv_cache_scheme":{"num_bits":8,"type":"float"},"config_groups":{"g":
-         {"targets":["Linear"],
-          "weights":{"num_bits":4,"type":"int","group_size":128}}}})");
-  EXPECT_EQ(spec.kv_bits, 8);
-  EXPECT_EQ(spec.kv_type, "fp8");
-  EXPECT_EQ(spec.compute_type, "bf16") << "weight-only formats multiply in the activation type";
-}
-
-TEST(Quantization, UnknownMethodsAreRefused) {
-  Json config = TinyQwen3Moe();
-  config["quantization_config"] = *ParseJson(R"({"quant_method":"magic"})");
-  EXPECT_THAT(ErrorOf(config), HasSubstr("'magic' is not known"));
-  config["quantization_config"] = *ParseJson(R"({"bits":4})");
-  EXPECT_THAT(ErrorOf(config), HasSubstr("quantization_config.quant_method"));
-  config["quantization_config"] = *ParseJson(R"({"quant_method":"fp8","modules_to_not_convert":["re:("]})");
-  EXPECT_THAT(ErrorOf(config), HasSubstr("regular expression"));
-}
-
-TEST(Quantization, ChoicesByNameCoverWhatCheckpointsOfThatTypeStore) {
-  auto spec = SpecFromConfig(TinyQwen3Moe(), "x");
-  ApplyWeightChoice(*spec, *WeightChoiceByName("mxfp4"));
-  EXPECT_EQ(spec->ByClass()[TensorClass::kRoutedExpert].BitsPerWeight(), 4.25);
-  EXPECT_EQ(spec->ByClass()[TensorClass::kAttention].BitsPerWeight(), 16);
-  ApplyWeightChoice(*spec, *WeightChoiceByName("FP8"));
-  EXPECT_EQ(spec->ByClass()[TensorClass::kAttention].BitsPerWeight(), 8);
-  EXPECT_EQ(spec->ByClass()[TensorClass::kHead].BitsPerWeight(), 16);
-  ApplyWeightChoice(*spec, *WeightChoiceByName("q4_K"));
-  EXPECT_EQ(spec->ByClass()[TensorClass::kHead].BitsPerWeight(), 4.5);
-  EXPECT_EQ(spec->ByClass()[TensorClass::kRouter].BitsPerWeight(), 16);
-  EXPECT_FALSE(WeightChoiceByName("int3.7").has_value());
-  EXPECT_EQ(KvBitsByName("q8_0"), 8.5);
-  EXPECT_EQ(KvBitsByName("fp8_e4m3"), 8);
-  EXPECT_EQ(KvBitsByName("nothing"), std::nullopt);
 }
 
 // Whatever a config says, the reader answers (run under the sanitizers in CI).

@@ -81,7 +81,11 @@ void AddRouter(HfContext& context, int layer, int64_t experts, FfnSpec& ffn, HfW
   ffn.zero_experts = static_cast<int>(f.Optional({"zero_expert_num"}, 0));
   int64_t scored = experts + ffn.zero_experts;
   if ((options & kSharedInRouter) != 0) scored += ffn.shared_experts;
-  weights.Matrix(kRouter, "mlp.gate", scored, context.hidden);
+  if ((options & kRouterFloat32) != 0) {
+    weights.Plain(kRouter, scored, context.hidden, 1, 32);
+  } else {
+    weights.Matrix(kRouter, "mlp.gate", scored, context.hidden);
+  }
   if ((options & kSharedInRouter) != 0) weights.Vector(kRouter, 1);
   if (HasRouterBias(context, layer)) weights.Vector(kRouter, experts + ffn.zero_experts, 32);
   if ((options & kExpertBias) != 0) weights.Vector(kRouter, experts);

@@ -14,12 +14,13 @@ void AddCompressedCaches(HfContext& context, int64_t ratio, int64_t query_rank, 
   const int64_t h = context.hidden;
   const int64_t dim = attention.key_dim;
   const int64_t width = ratio == 4 ? 2 * dim : dim;  // ratio 4 compresses overlapping pairs of blocks
-  weights.Matrix(kAttention, "self_attn.compressor.wkv", width, h);
-  weights.Matrix(kAttention, "self_attn.compressor.wgate", width, h);
-  weights.Plain(kAttention, ratio, width);
+  // No config says so, but released checkpoints leave the compressors as they are, and the positions in fp32.
+  weights.Plain(kAttention, width, h, 2);
+  weights.Plain(kAttention, ratio, width, 1, 32);
   weights.Vector(kNorm, dim);
   KvCacheSpec compressed;
   compressed.elements = dim;
+  compressed.rope_elements = attention.caches.front().rope_elements;
   compressed.tokens_per_entry = ratio;
   compressed.flops_per_entry = attention.caches.front().flops_per_entry;
   if (ratio == 4) compressed.top_k = f.Need({"index_topk"});
@@ -29,12 +30,12 @@ void AddCompressedCaches(HfContext& context, int64_t ratio, int64_t query_rank, 
   const int64_t index_dim = f.Need({"index_head_dim"});
   weights.Matrix(kAttention, "self_attn.indexer.wq_b", index_heads * index_dim, query_rank);
   weights.Plain(kAttention, index_heads, h);
-  weights.Matrix(kAttention, "self_attn.indexer.compressor.wkv", 2 * index_dim, h);
-  weights.Matrix(kAttention, "self_attn.indexer.compressor.wgate", 2 * index_dim, h);
-  weights.Plain(kAttention, ratio, 2 * index_dim);
+  weights.Plain(kAttention, 2 * index_dim, h, 2);
+  weights.Plain(kAttention, ratio, 2 * index_dim, 1, 32);
   weights.Vector(kNorm, index_dim);
   KvCacheSpec keys;
   keys.elements = index_dim;
+  keys.index_keys = true;
   keys.tokens_per_entry = ratio;
   keys.flops_per_entry = 2 * index_heads * index_dim;
   attention.caches.push_back(keys);
@@ -73,6 +74,7 @@ void BuildBlockSparseMixer(HfContext& context, int layer, LayerSpec& spec, HfWei
   spec.attention.caches.back().top_k = (chosen + local) * block;
   KvCacheSpec keys;
   keys.elements = dim;
+  keys.index_keys = true;
   keys.flops_per_entry = 2 * heads * dim;
   spec.attention.caches.push_back(keys);
 }
@@ -99,6 +101,7 @@ void BuildStepMixer(HfContext& context, int layer, LayerSpec& spec, HfWeights& w
     shape.heads = f.Need({"attention_other_setting.num_attention_heads"});
     shape.kv_heads = f.Need({"attention_other_setting.num_attention_groups"});
     shape.key_dim = shape.value_dim = f.Need({"attention_other_setting.head_dim"});
+    CheckHeads(context, shape, "attention_other_setting.num_attention_groups");
   }
   uint32_t options = context.family.attention;
   if (f.Flag("use_head_wise_attn_gate", false)) options |= kGateHead;
@@ -137,6 +140,7 @@ void BuildMimoMixer(HfContext& context, int layer, LayerSpec& spec, HfWeights& w
   if (window.tokens > 0) {
     shape.heads = f.Need({"swa_num_attention_heads"});
     shape.kv_heads = f.Need({"swa_num_key_value_heads"});
+    CheckHeads(context, shape, "swa_num_key_value_heads");
     shape.key_dim = f.Need({"swa_head_dim"});
     shape.value_dim = f.Need({"swa_v_head_dim"});
   }
@@ -154,6 +158,7 @@ void BuildGemmaMixer(HfContext& context, int layer, LayerSpec& spec, HfWeights& 
   if (full) {
     shape.key_dim = shape.value_dim = f.Need({"global_head_dim"});
     shape.kv_heads = f.Need({"num_global_key_value_heads", "num_key_value_heads"});
+    CheckHeads(context, shape, "num_global_key_value_heads");
   }
   const int64_t q = shape.heads * shape.key_dim;
   const int64_t k = shape.kv_heads * shape.key_dim;
@@ -204,6 +209,7 @@ void BuildInklingMixer(HfContext& context, int layer, LayerSpec& spec, HfWeights
   if (window.tokens > 0) {
     shape.heads = f.Need({"swa_num_attention_heads"});
     shape.kv_heads = f.Need({"swa_num_key_value_heads"});
+    CheckHeads(context, shape, "swa_num_key_value_heads");
     shape.key_dim = shape.value_dim = f.Need({"swa_head_dim"});
   }
   AddGqa(context, context.family.attention, shape, window, spec.attention, weights);
@@ -245,6 +251,7 @@ void BuildCompressedMixer(HfContext& context, int layer, LayerSpec& spec, HfWeig
   attention.key_dim = attention.value_dim = static_cast<int>(dim);
   KvCacheSpec recent;
   recent.elements = dim;
+  recent.rope_elements = std::min(f.Optional({"qk_rope_head_dim"}, 0), dim);
   recent.window = f.Need({"sliding_window"});
   recent.flops_per_entry = 4 * heads * dim;
   attention.caches.push_back(recent);
@@ -258,14 +265,14 @@ void BuildCompressedMixer(HfContext& context, int layer, LayerSpec& spec, HfWeig
 
 void AddHyperConnection(HfContext& context, HfWeights& weights) {
   const int64_t streams = context.f.Need({"hc_mult"});
-  weights.Plain(TensorClass::kOther, (2 + streams) * streams, streams * context.hidden);
-  weights.Vector(TensorClass::kOther, (2 + streams) * streams + 3);
+  weights.Plain(TensorClass::kOther, (2 + streams) * streams, streams * context.hidden, 1, 32);
+  weights.Vector(TensorClass::kOther, (2 + streams) * streams + 3, 32);
 }
 
 void AddHyperHead(HfContext& context, HfWeights& weights) {
   const int64_t streams = context.f.Need({"hc_mult"});
-  weights.Plain(TensorClass::kOther, streams, streams * context.hidden);
-  weights.Vector(TensorClass::kOther, streams + 1);
+  weights.Plain(TensorClass::kOther, streams, streams * context.hidden, 1, 32);
+  weights.Vector(TensorClass::kOther, streams + 1, 32);
 }
 
 }  // namespace moecap::model

@@ -22,7 +22,11 @@ void BuildLayer(HfContext& context, int layer, bool moe, LayerSpec& spec) {
   context.family.mixer(context, layer, spec, weights);
   BuildFfn(context, layer, moe, spec, weights);
   AddLayerNorms(context, weights);
-  if (HasEmbeddingScores(context)) weights.Vector(kOther, 2 * context.hidden);
+  if (HasEmbeddingScores(context)) {
+    // A score vector and a norm before attention and before the FFN.
+    weights.Vector(kOther, 2 * context.hidden);
+    weights.Vector(kNorm, 2 * context.hidden);
+  }
 }
 
 // A copy of the context whose tally is thrown away: MTP does not decide the model's dominant types.
@@ -50,7 +54,10 @@ void BuildPlainModel(HfContext& context, ModelSpec& spec) {
     BuildLayer(context, i, IsMoeLayer(context, i), spec.layers[static_cast<size_t>(i)]);
   }
   HfWeights ends(context, "", spec.ends);
-  if (HasEmbeddingScores(context)) ends.Vector(kOther, context.hidden);
+  if (HasEmbeddingScores(context)) {
+    ends.Vector(kOther, context.hidden);
+    ends.Vector(kNorm, context.hidden);
+  }
   if (context.f.Has("hc_mult")) AddHyperHead(context, ends);
   if (context.f.Flag("lm_head_bias", false)) ends.Vector(kHead, spec.vocab);
 }

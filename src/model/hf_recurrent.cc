@@ -69,8 +69,10 @@ void BuildGatedDeltaMixer(HfContext& context, int layer, LayerSpec& spec, HfWeig
   const int64_t kernel = f.Need({"linear_conv_kernel_dim"});
   const int64_t keys = key_heads * key_dim;
   const int64_t values = value_heads * value_dim;
-  weights.Matrix(kAttention, "linear_attn.in_proj_qkvz", 2 * keys + 2 * values, h);
-  weights.Matrix(kAttention, "linear_attn.in_proj_ba", 2 * value_heads, h);
+  weights.Matrix(kAttention, "linear_attn.in_proj_qkv", 2 * keys + values, h);
+  weights.Matrix(kAttention, "linear_attn.in_proj_z", values, h);
+  weights.Matrix(kAttention, "linear_attn.in_proj_b", value_heads, h);
+  weights.Matrix(kAttention, "linear_attn.in_proj_a", value_heads, h);
   weights.Plain(kAttention, 2 * keys + values, kernel);
   weights.Vector(kAttention, value_heads, 32);  // A_log
   weights.Vector(kAttention, value_heads);      // dt bias

@@ -37,8 +37,8 @@ void AddNemotronMoe(HfContext& context, LayerSpec& spec, HfWeights& weights) {
   weights.Vector(kRouter, experts, 32);
   AddTwoMatrixFfn(kRoutedExpert, "mixer.experts.0", latent > 0 ? latent : h, spec.ffn.expert_width, experts, weights);
   if (latent > 0) {
-    weights.Plain(kOther, latent, h);
-    weights.Plain(kOther, h, latent);
+    weights.Matrix(kOther, "mixer.fc1_latent_proj", latent, h);
+    weights.Matrix(kOther, "mixer.fc2_latent_proj", h, latent);
   }
   spec.ffn.shared_width = f.Optional({"moe_shared_expert_intermediate_size"}, 0);
   spec.ffn.shared_experts = spec.ffn.shared_width > 0 ? static_cast<int>(f.Optional({"n_shared_experts"}, 1)) : 0;

@@ -16,6 +16,15 @@ struct KvCacheSpec {
   int64_t flops_per_entry = 0;   // score and value FLOPs of one query with one entry; MLA: expanded form 2 H (dn + dr + dv)
   int64_t absorbed_flops_per_entry = 0;  // MLA run in the latent space, 2 H (2 r + dr); 0 = no such form
 
+  int64_t rope_elements = 0;  // of `elements`, the decoupled rotary part of an MLA latent
+  bool index_keys = false;    // keys of an indexer, which chooses among the entries of another cache
+  double entry_bytes = 0;     // of one entry, set by a layout (kv_format.h); 0 = elements x the model's kv_bits
+
+  // Bytes of one entry in a model whose cached elements have `kv_bits`.
+  double EntryBytes(double kv_bits) const {
+    return entry_bytes > 0 ? entry_bytes : static_cast<double>(elements) * kv_bits / 8;
+  }
+
   // Entries held for a sequence of `tokens` tokens.
   double Resident(int64_t tokens) const;
   // Entries that a pass reads from memory: of the context, each at most once; the pass's own keys are not read back.

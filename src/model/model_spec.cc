@@ -58,6 +58,12 @@ int64_t ModelSpec::TotalParams() const { return ByClass().Params(); }
 
 double ModelSpec::WeightBytes() const { return ByClass().Bytes(); }
 
+double ModelSpec::ResidentBytes(bool with_mtp) const {
+  double sum = WeightBytes() + (with_mtp ? mtp.Bytes() + mtp_copy_bytes : 0);
+  for (const TowerSpec& tower : towers) sum += tower.bytes;
+  return sum;
+}
+
 int64_t ModelSpec::ActiveParams() const {
   double idle = 0;
   for (const LayerSpec& layer : layers) {
@@ -110,12 +116,11 @@ int64_t ModelSpec::StateElementsPerSequence() const {
 }
 
 double ModelSpec::ResidentKvBytes(int64_t tokens) const {
-  double elements = 0;
+  double bytes = 0;
   for (const LayerSpec& layer : layers) {
-    for (const KvCacheSpec& cache : layer.attention.caches)
-      elements += cache.Resident(tokens) * static_cast<double>(cache.elements);
+    for (const KvCacheSpec& cache : layer.attention.caches) bytes += cache.Resident(tokens) * cache.EntryBytes(kv_bits);
   }
-  return (elements * kv_bits + static_cast<double>(StateElementsPerSequence()) * state_bits) / 8;
+  return bytes + static_cast<double>(StateElementsPerSequence()) * state_bits / 8;
 }
 
 void SetWeightPrecision(ModelSpec& spec, TensorClass c, std::string_view type, double bits_per_weight) {

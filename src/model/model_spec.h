@@ -85,6 +85,23 @@ struct LayerSpec {
   bool encoder = false;  // of an encoder-decoder model: runs once per prompt, not per decoded token
 };
 
+// Part of a multimodal checkpoint that text tokens never read: it takes memory all the same.
+struct TowerSpec {
+  std::string name;  // "vision", "audio", "other"
+  int64_t params = 0;
+  double bytes = 0;
+  bool estimated = false;  // from its config's widths rather than from tensors
+};
+
+// Tensors of one name but for the numbers of layers and experts.
+struct TensorGroup {
+  std::string name;  // "layers.*.mlp.experts.*.gate_proj"
+  std::string type;  // "bf16", "nvfp4"
+  int64_t tensors = 0;
+  int64_t params = 0;
+  double bytes = 0;  // scales included
+};
+
 struct ModelSpec {
   std::string id;            // "Qwen/Qwen3-30B-A3B" or the file's name
   std::string model_type;    // config.json's model_type, or GGUF's general.architecture
@@ -105,6 +122,13 @@ struct ModelSpec {
   int64_t mtp_copy_params = 0;  // embedding and head copies stored with them
   double mtp_copy_bytes = 0;
 
+  std::vector<TowerSpec> towers;  // never part of the totals below
+  // False: counted from a checkpoint's tensors without knowing what they compute. There are weights, but no caches, no FLOPs.
+  bool computes = true;
+  // Where parameters and bytes come from: "config", "tensors" (headers of the checkpoint) or "gguf".
+  std::string weights_source = "config";
+  std::vector<TensorGroup> expert_tensors;  // of routed experts, where they were read from tensors
+
   // Of the deployment, not of the weights: set both when the server's settings are known.
   std::string kv_type = "F16";
   double kv_bits = 16;     // per cached element, scales included
@@ -120,7 +144,9 @@ struct ModelSpec {
   int64_t ActiveParamsNoInputEmbedding() const;
   int64_t ActiveParamsNoEmbeddings() const;
   double WeightBytes() const;  // of TotalParams()
-  WeightSet ByClass() const;   // sums over layers and ends
+  // What lies in memory before the first request: WeightBytes(), towers and, `with_mtp`, multi-token prediction.
+  double ResidentBytes(bool with_mtp = true) const;
+  WeightSet ByClass() const;  // sums over layers and ends
   // The weights that the output head multiplies with: its own, or the tied embedding.
   const Weights& Head() const;
 

@@ -3,25 +3,82 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/fs.h"
 #include "model/catalogue.h"
 #include "model/gguf_spec.h"
 #include "model/hf_config.h"
+#include "model/json_at.h"
+#include "model/python_json.h"
 #include "model/safetensors.h"
 
 namespace moecap::model {
 namespace {
 namespace fs = std::filesystem;
 
-Result<ModelSpec> ReadConfig(const fs::path& path, const std::string& id) {
+// A quantisation that its writer put beside config.json: ModelOpt's, AutoGPTQ's or AutoAWQ's file, as a quantization_config.
+struct Sidecar {
+  std::string_view file;
+  std::string_view method;
+};
+constexpr std::array kSidecars = {Sidecar{"hf_quant_config.json", "modelopt"}, Sidecar{"quantize_config.json", "gptq"},
+                                  Sidecar{"quant_config.json", "awq"}};
+
+Result<Json> ReadSidecar(const fs::path& path, std::string_view method) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  Result<ModelSpec> spec = SpecFromConfigText(text, id);
-  if (!spec.ok()) return Annotate(path.string(), spec.error());
-  return spec;
+  Result<Json> read = ParsePythonJson(text);
+  if (!read.ok()) return Annotate(path.string(), read.error());
+  Json quantization = *std::move(read);
+  if (!quantization.is_object()) return BadInput(fmt::format("{}: not a JSON object", path.string()));
+  if (const Json* nested = ObjectAt(quantization, "quantization")) quantization = Json(*nested);
+  if (TextAt(quantization, "quant_method").empty())
+    quantization["quant_method"] = quantization.contains("w_bit") ? "awq" : std::string(method);
+  return quantization;
+}
+
+// What the config itself does not say is taken from the file beside it.
+void Complete(const Json& sidecar, Json& own) {
+  const auto has_any = [&own](std::initializer_list<const char*> keys) {
+    return std::ranges::any_of(keys, [&](const char* key) { return ValueAt(own, key) != nullptr; });
+  };
+  const auto take = [&](const char* key) {
+    if (const Json* value = ValueAt(sidecar, key)) own[key] = *value;
+  };
+  if (!has_any({"quant_algo", "config_groups", "quantized_layers"})) take("quant_algo");
+  if (!has_any({"quantized_layers", "config_groups"})) take("quantized_layers");
+  if (!has_any({"ignore", "exclude_modules", "modules_to_not_convert"})) take("exclude_modules");
+  if (!has_any({"kv_cache_quant_algo", "kv_cache_scheme"})) take("kv_cache_quant_algo");
+  if (!has_any({"group_size"})) take("group_size");
+}
+
+Status AddSidecars(const fs::path& folder, bool precision_is_given, Json& config) {
+  if (!config.is_object()) return {};
+  std::error_code code;
+  Json* owner = &config;
+  for (const char* key : {"text_config", "language_config", "llm_config"}) {
+    if (ObjectAt(config, key) != nullptr && ValueAt(config[key], "quantization_config") != nullptr) owner = &config[key];
+  }
+  for (const Sidecar& sidecar : kSidecars) {
+    if (!fs::exists(folder / sidecar.file, code)) continue;
+    const Result<Json> beside = ReadSidecar(folder / sidecar.file, sidecar.method);
+    if (!beside.ok() && precision_is_given) continue;
+    if (!beside.ok()) return beside.error();
+    const Json* own = ValueAt(*owner, "quantization_config");
+    if (own == nullptr && ValueAt(*owner, "compression_config") == nullptr && ValueAt(*owner, "quantization") == nullptr) {
+      (*owner)["quantization_config"] = *beside;
+    } else if (own != nullptr && own->is_object() && sidecar.method == "modelopt") {
+      const std::string method = LowerCase(TextAt(*own, "quant_method", "modelopt"));
+      if (method.starts_with("modelopt") || !TextAt(*own, "moe_quant_algo").empty())
+        Complete(*beside, (*owner)["quantization_config"]);
+    }
+    return {};
+  }
+  return {};
 }
 
 // Compares the checkpoint beside a config with our count. Absent or unreadable: no opinion.
@@ -47,14 +104,26 @@ void CompareWithCheckpoint(const fs::path& folder, ModelSpec& spec) {
                   *stored, ours, with_mtp));
 }
 
-Result<ModelSpec> OpenFolder(const fs::path& folder) {
+Result<ModelSpec> ReadConfig(const fs::path& path, const std::string& id, bool precision_is_given) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const auto read = [&]() -> Result<ModelSpec> {
+    ASSIGN_OR_RETURN(Json config, ParsePythonJson(text));
+    RETURN_IF_ERROR(AddSidecars(path.parent_path(), precision_is_given, config));
+    HfOptions options;
+    options.precision_is_given = precision_is_given;
+    return SpecFromConfig(config, id, options);
+  };
+  Result<ModelSpec> spec = read();
+  if (!spec.ok()) return Annotate(path.string(), spec.error());
+  CompareWithCheckpoint(path.parent_path(), spec.value());
+  return spec;
+}
+
+Result<ModelSpec> OpenFolder(const fs::path& folder, bool precision_is_given) {
   std::error_code code;
   const std::string id = fs::path(folder / "").parent_path().filename().string();
   for (const char* name : {"config.json", "params.json"}) {
-    if (!fs::exists(folder / name, code)) continue;
-    ASSIGN_OR_RETURN(ModelSpec spec, ReadConfig(folder / name, id));
-    CompareWithCheckpoint(folder, spec);
-    return spec;
+    if (fs::exists(folder / name, code)) return ReadConfig(folder / name, id, precision_is_given);
   }
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, code)) {
@@ -70,17 +139,15 @@ Result<ModelSpec> OpenFolder(const fs::path& folder) {
 
 }  // namespace
 
-Result<ModelSpec> OpenModel(const std::string& name) {
+Result<ModelSpec> OpenModel(const std::string& name, bool precision_is_given) {
   const fs::path path(name);
   std::error_code code;
-  if (fs::is_directory(path, code)) return OpenFolder(path);
+  if (fs::is_directory(path, code)) return OpenFolder(path, precision_is_given);
   if (fs::exists(path, code)) {
     if (path.extension() == ".gguf") return ReadGgufSpec(path);
     if (path.extension() != ".json") return BadInput(fmt::format("{}: neither a .gguf file nor a config.json", name));
     const std::string folder = fs::absolute(path).parent_path().filename().string();
-    ASSIGN_OR_RETURN(ModelSpec spec, ReadConfig(path, path.filename() == "config.json" ? folder : path.stem().string()));
-    CompareWithCheckpoint(path.parent_path(), spec);
-    return spec;
+    return ReadConfig(path, path.filename() == "config.json" ? folder : path.stem().string(), precision_is_given);
   }
   if (path.extension() == ".gguf" || path.extension() == ".json")
     return BadInput(fmt::format("cannot open {}: no such file", name));

@@ -11,6 +11,7 @@ namespace moecap::model {
 // A path that exists wins over an id. A folder may hold a config.json (or params.json) with safetensors, or .gguf files (one
 // model). The byte count of a safetensors index beside the config is compared with ours; a difference of more than 1 % becomes
 // a note. Error kBadInput says what was looked for and what to do.
-Result<ModelSpec> OpenModel(const std::string& name);
+// `precision_is_given`: the caller replaces the weights' precision; a quantisation that is not understood is then a note.
+Result<ModelSpec> OpenModel(const std::string& name, bool precision_is_given = false);
 
 }  // namespace moecap::model

@@ -4,8 +4,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "model/kv_format.h"
 #include "model/open_model.h"
-#include "model/quantization.h"
+#include "model/weight_format.h"
 
 namespace moecap::app {
 
@@ -13,11 +14,12 @@ void AddModelArgument(CLI::App& app, ModelFlags& flags) {
   app.add_option("model", flags.name, "id of the catalogue, config.json, folder or .gguf")->required();
   app.add_option("--precision", flags.precision,
                  "weights as served: bf16, fp8, int4, mxfp4, nvfp4 or a GGUF type (default: as stored)");
-  app.add_option("--kv", flags.kv, "type of the KV cache: f16, bf16, fp8, q8_0, q4_0 (default: as stored)");
+  app.add_option("--kv", flags.kv,
+                 "layout of the KV cache: f16, bf16, fp8, fp8_e4m3, fp8_ds_mla, nvfp4, int8, q8_0, ... (default: as stored)");
 }
 
 Result<model::ModelSpec> OpenModel(const ModelFlags& flags) {
-  ASSIGN_OR_RETURN(model::ModelSpec spec, model::OpenModel(flags.name));
+  ASSIGN_OR_RETURN(model::ModelSpec spec, model::OpenModel(flags.name, !flags.precision.empty()));
   if (!flags.precision.empty()) {
     const auto choice = model::WeightChoiceByName(flags.precision);
     if (!choice) {
@@ -27,12 +29,7 @@ Result<model::ModelSpec> OpenModel(const ModelFlags& flags) {
     }
     model::ApplyWeightChoice(spec, *choice);
   }
-  if (!flags.kv.empty()) {
-    const auto bits = model::KvBitsByName(flags.kv);
-    if (!bits) return BadInput(fmt::format("unknown KV type \"{}\"; use f16, bf16, fp8, q8_0 or q4_0", flags.kv));
-    spec.kv_type = flags.kv;
-    spec.kv_bits = *bits;
-  }
+  if (!flags.kv.empty()) RETURN_IF_ERROR(model::ApplyKvFormat(spec, flags.kv));
   return spec;
 }
 

@@ -116,7 +116,7 @@ Result<WeightFormats> FormatsOf(const HfFields& f, const HfOptions& options, Mod
     if (quantization == nullptr || (quantization->is_object() && quantization->empty())) continue;
     Result<WeightFormats> formats = WeightFormats::FromConfig(*quantization, dtype, f.Text("expert_dtype"));
     if (formats.ok() || !options.precision_is_given) return formats;
-    spec.notes.push_back(fmt::format("{}: not used, since the precision is given.", formats.error().message));
+    spec.notes.push_back(fmt::format("{}: it is not used.", formats.error().message));
     break;
   }
   return WeightFormats::Plain(dtype);
@@ -202,6 +202,15 @@ Result<ModelSpec> SpecFromConfig(const Json& config, std::string id, const HfOpt
   spec.towers = TowersOf(config, spec.hidden, formats.plain_bits());
   for (std::string& note : formats.Notes()) spec.notes.push_back(std::move(note));
   return spec;
+}
+
+int64_t StoredLayers(const Json& config) {
+  const Json& text = TextPart(config);
+  for (const char* key : {"num_hidden_layers", "n_layers", "num_layers"}) {
+    if (const int64_t layers = IntAt(text, key, IntAt(config, key, 0)); layers > 0 && layers <= 4096) return layers;
+  }
+  const Json* listed = ValueAt(text, "layers_block_type");
+  return listed != nullptr && listed->is_array() ? static_cast<int64_t>(std::min<size_t>(listed->size(), 4096)) : 0;
 }
 
 Result<ModelSpec> SpecFromConfigText(std::string_view text, std::string id, const HfOptions& options) {

@@ -35,6 +35,9 @@ const Json& TextPart(const Json& config);
 // Whether SpecFromConfig knows the family of the text model.
 bool KnowsFamily(const Json& config);
 
+// The layers that a checkpoint of this config numbers before those of multi-token prediction; 0 = not said.
+int64_t StoredLayers(const Json& config);
+
 // Every model_type that SpecFromConfig understands, sorted.
 std::vector<std::string> KnownModelTypes();
 

@@ -11,11 +11,12 @@
 
 #include "base/fs.h"
 #include "model/catalogue.h"
+#include "model/checkpoint.h"
+#include "model/checkpoint_files.h"
 #include "model/gguf_spec.h"
 #include "model/hf_config.h"
 #include "model/json_at.h"
 #include "model/python_json.h"
-#include "model/safetensors.h"
 
 namespace moecap::model {
 namespace {
@@ -81,41 +82,53 @@ Status AddSidecars(const fs::path& folder, bool precision_is_given, Json& config
   return {};
 }
 
-// Compares the checkpoint beside a config with our count. Absent or unreadable: no opinion.
-void CompareWithCheckpoint(const fs::path& folder, ModelSpec& spec) {
-  std::optional<double> stored;
-  const Result<std::string> text = ReadFile(folder / "model.safetensors.index.json");
-  if (text.ok()) {
-    const Result<SafetensorsIndex> index = ParseSafetensorsIndex(*text);
-    if (index.ok() && index->total_bytes) stored = static_cast<double>(*index->total_bytes);
-  } else if (std::error_code code; fs::exists(folder / "model.safetensors", code)) {
-    const Result<SafetensorsHeader> header = ReadSafetensorsHeader(folder / "model.safetensors");
-    if (header.ok()) stored = static_cast<double>(header->Bytes());
-  }
-  if (!stored || *stored <= 0) return;
+// Compares the size of a checkpoint whose headers are not here with our count.
+void CompareSize(const CheckpointFiles& files, ModelSpec& spec) {
+  if (!files.total_bytes || *files.total_bytes <= 0) return;
+  const auto stored = static_cast<double>(*files.total_bytes);
   const double ours = spec.WeightBytes();
   const double with_mtp = ours + spec.mtp.Bytes();
   const double with_copies = with_mtp + spec.mtp_copy_bytes;
-  const double nearest = std::min({std::abs(*stored - ours), std::abs(*stored - with_mtp), std::abs(*stored - with_copies)});
-  if (nearest <= 0.01 * *stored) return;
+  const double with_towers = spec.ResidentBytes();
+  const double nearest = std::min(
+      {std::abs(stored - ours), std::abs(stored - with_mtp), std::abs(stored - with_copies), std::abs(stored - with_towers)});
+  if (nearest <= 0.01 * stored) return;
   spec.notes.push_back(
       fmt::format("The checkpoint holds {:.0f} bytes, the text model counts {:.0f} ({:.0f} with multi-token prediction): "
                   "it may contain other towers or another precision.",
-                  *stored, ours, with_mtp));
+                  stored, ours, with_mtp));
+}
+
+// What the config says, then what the tensors hold where their headers are here.
+Result<ModelSpec> SpecOf(const Json& config, const CheckpointFiles& files, const std::string& id, bool precision_is_given) {
+  const PackingHints hints = PackingHintsOf(config);
+  if (config.is_object() && !KnowsFamily(config) && files.complete())
+    return SpecFromInventory(TakeInventory(files.tensors, 0, hints), config, id);
+  HfOptions options;
+  // The headers say more than names; both count for what the weights are stored as, not for what they are served as.
+  options.precision_is_given = precision_is_given || files.complete();
+  if (!precision_is_given && !files.complete() && !files.names.empty()) options.stored = &files.names;
+  ASSIGN_OR_RETURN(ModelSpec spec, SpecFromConfig(config, id, options));
+  spec.notes.insert(spec.notes.end(), files.notes.begin(), files.notes.end());
+  if (files.complete()) {
+    const int layers = static_cast<int>(StoredLayers(config));
+    ApplyInventory(TakeInventory(files.tensors, layers, hints), spec);
+  } else {
+    CompareSize(files, spec);
+  }
+  return spec;
 }
 
 Result<ModelSpec> ReadConfig(const fs::path& path, const std::string& id, bool precision_is_given) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const auto read = [&]() -> Result<ModelSpec> {
     ASSIGN_OR_RETURN(Json config, ParsePythonJson(text));
-    RETURN_IF_ERROR(AddSidecars(path.parent_path(), precision_is_given, config));
-    HfOptions options;
-    options.precision_is_given = precision_is_given;
-    return SpecFromConfig(config, id, options);
+    RETURN_IF_ERROR(AddSidecars(folder, precision_is_given, config));
+    return SpecOf(config, ReadCheckpointFiles(folder), id, precision_is_given);
   };
   Result<ModelSpec> spec = read();
   if (!spec.ok()) return Annotate(path.string(), spec.error());
-  CompareWithCheckpoint(path.parent_path(), spec.value());
   return spec;
 }
 

@@ -134,7 +134,7 @@ Result<std::optional<SafetensorsHeader>> ParseSafetensorsPrefix(std::span<const 
   return std::optional<SafetensorsHeader>(std::move(header));
 }
 
-Result<SafetensorsHeader> ReadSafetensorsHeader(const std::filesystem::path& path) {
+Result<SafetensorsHeader> ReadSafetensorsHeader(const std::filesystem::path& path, bool header_only) {
   std::ifstream in(path, std::ios::binary);
   std::error_code code;
   const uint64_t size = std::filesystem::file_size(path, code);
@@ -148,7 +148,7 @@ Result<SafetensorsHeader> ReadSafetensorsHeader(const std::filesystem::path& pat
   in.read(reinterpret_cast<char*>(prefix.data()), static_cast<std::streamsize>(prefix.size()));
   Result<std::optional<SafetensorsHeader>> header = ParseSafetensorsPrefix(prefix);
   if (!header.ok()) return Annotate(path.string(), header.error());
-  if (!header->has_value() || static_cast<uint64_t>((*header)->file_bytes) > size) {
+  if (!header->has_value() || (!header_only && static_cast<uint64_t>((*header)->file_bytes) > size)) {
     return BadInput(fmt::format("{}: cut off at {} bytes. Download it again.", path.string(), size));
   }
   return **std::move(header);
@@ -163,6 +163,7 @@ Result<SafetensorsIndex> ParseSafetensorsIndex(std::string_view text) {
   for (const auto& [name, shard] : map->items()) {
     if (!shard.is_string()) return BadInput(fmt::format("weight_map: the shard of '{}' is not a string", name));
     shards.insert(shard.get<std::string>());
+    index.names.push_back(name);
     ++index.tensors;
   }
   index.shards.assign(shards.begin(), shards.end());

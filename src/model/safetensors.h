@@ -36,12 +36,13 @@ struct SafetensorsHeader {
 // unknown dtype, offsets that contradict dtype and shape. Allocates no more than a small multiple of `bytes`.
 Result<std::optional<SafetensorsHeader>> ParseSafetensorsPrefix(std::span<const std::byte> bytes);
 
-// Reads the header of a file and checks that its data is complete.
-Result<SafetensorsHeader> ReadSafetensorsHeader(const std::filesystem::path& path);
+// Reads the header of a file and checks that its data is complete; with `header_only` it need not be.
+Result<SafetensorsHeader> ReadSafetensorsHeader(const std::filesystem::path& path, bool header_only = false);
 
 struct SafetensorsIndex {
   std::optional<int64_t> total_bytes;  // metadata.total_size
   std::vector<std::string> shards;     // file names, sorted, each once
+  std::vector<std::string> names;      // of all tensors
   size_t tensors = 0;
 };
 Result<SafetensorsIndex> ParseSafetensorsIndex(std::string_view text);

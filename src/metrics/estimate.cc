@@ -21,4 +21,17 @@ std::vector<double> EstimateDistinctExperts(const model::ModelSpec& model, const
   return distinct;
 }
 
+int64_t FillDistinctExperts(const model::ModelSpec& model, const ExpertEstimate& estimate,
+                            std::vector<record::PassRecord>& passes) {
+  if (model.MoeLayers() == 0) return 0;
+  int64_t filled = 0;
+  for (record::PassRecord& pass : passes) {
+    if (!pass.distinct_experts.empty() || !pass.expert_counts.empty()) continue;
+    pass.distinct_experts = EstimateDistinctExperts(model, pass, estimate.cv, estimate.in_sequence_exponent);
+    pass.distinct_experts_source = record::Source::kEstimated;
+    ++filled;
+  }
+  return filled;
+}
+
 }  // namespace moecap::metrics

@@ -15,4 +15,17 @@ std::vector<double> EstimateDistinctExperts(const model::ModelSpec& model, const
                                             double cv = routing::kDefaultPopularityCv,
                                             double in_sequence_exponent = routing::kInSequenceExponent);
 
+// What the estimate rests on. The band around the default: as alike as it was ever seen, and uniform popularity.
+struct ExpertEstimate {
+  double cv = routing::kDefaultPopularityCv;
+  double in_sequence_exponent = routing::kInSequenceExponent;
+};
+inline constexpr ExpertEstimate kFewestExperts{1.0, 0.52};
+inline constexpr ExpertEstimate kMostExperts{0.0, 0.70};
+
+// Gives every pass that knows neither distinct experts nor counts the estimated ones, and marks their source. Returns how many.
+// None for a dense model.
+int64_t FillDistinctExperts(const model::ModelSpec& model, const ExpertEstimate& estimate,
+                            std::vector<record::PassRecord>& passes);
+
 }  // namespace moecap::metrics

@@ -107,7 +107,8 @@ double WeightsPerWord(const Gathered& module, const PackingHints& hints) {
     // AWQ packs the outputs, which the scales list one by one; MLX and compressed-tensors pack the inputs of a row.
     const double outputs = static_cast<double>(Last(*scale)) / static_cast<double>(Last(main));
     if (HasScale(module, "qzeros") && plausible(outputs)) return outputs;
-    const double inputs = static_cast<double>(Last(*scale) * hints.group) / static_cast<double>(Last(main));
+    const double inputs =
+        static_cast<double>(Last(*scale)) * static_cast<double>(hints.group) / static_cast<double>(Last(main));
     if (!main.name.ends_with("qweight") && plausible(inputs)) return inputs;
   }
   return 32.0 / static_cast<double>(std::clamp<int64_t>(hints.bits, 1, 8));

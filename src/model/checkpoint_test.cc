@@ -95,7 +95,7 @@ Header Published() {
 class CheckpointFolder : public testing::Test {
  protected:
   ModelSpec Open() const {
-    auto spec = OpenModel(dir_.path().string());
+    auto spec = OpenModel(dir_.path().string(), {.weights_alone = true});
     EXPECT_TRUE(spec.ok()) << (spec.ok() ? "" : spec.error().message);
     return *std::move(spec);
   }
@@ -140,7 +140,8 @@ TEST_F(CheckpointFolder, AnUnknownFamilyIsCountedByItsTensors) {
   EXPECT_EQ(spec.ByClass()[kRoutedExpert].params, 2 * 3 * 96 * 64);
   EXPECT_EQ(spec.ActiveParams(), spec.TotalParams() - 3 * 96 * 64);
   EXPECT_THAT(spec.notes, ElementsAre(HasSubstr("'brand_new_moe' is not known")));
-  // Without its headers, it is refused.
+  // Who needs more than weights is refused, and so is everyone without its headers.
+  EXPECT_THAT(OpenModel(dir_.path().string()).error().message, HasSubstr("brand_new_moe"));
   std::filesystem::remove(dir_ / "model.safetensors");
   EXPECT_THAT(OpenModel(dir_.path().string()).error().message, HasSubstr("brand_new_moe"));
 }

@@ -39,8 +39,13 @@ constexpr std::array kWindowRules = {
     WindowRule{"modern-bert", 3, true},
     WindowRule{"muse-glimmer", 4},
     WindowRule{"olmo2", 4},
+    WindowRule{"llama", 1},
     WindowRule{"phi3", 1},
     WindowRule{"phimoe", 1},
+    WindowRule{"qwen2", 1},
+    WindowRule{"qwen2moe", 1},
+    WindowRule{"qwen3", 1},
+    WindowRule{"qwen3moe", 1},
     WindowRule{"plamo3", 8},
     WindowRule{"smallthinker", 4, true},
 };
@@ -74,6 +79,8 @@ Result<Window> WindowOf(const GgufKeys& keys, int layer) {
     return (*pattern)[static_cast<size_t>(layer)] != 0 ? window : Window{};
   }
   const std::optional<int64_t> period = keys.Int("attention.sliding_window_pattern");
+  // A window as long as the longest context never cuts anything.
+  if (!period && rule == nullptr && tokens >= keys.Int("context_length").value_or(tokens + 1)) return Window{};
   if (!period && rule == nullptr) {
     return BadInput(fmt::format("{} is {}, but {} does not say for which layers", keys.Name("attention.sliding_window"), tokens,
                                 keys.Name("attention.sliding_window_pattern")));
@@ -177,6 +184,8 @@ Status FillGqa(const GgufKeys& keys, const GgufLayerTensors& tensors, int layer,
     if (kv_heads == 0) return BadInput(fmt::format("layer {}: tensor 'attn_k.weight' is missing", layer));
     elements = kv_heads * (key_dim + value_dim);
   }
+  if (kv_heads > 0 && heads % kv_heads != 0)
+    return BadInput(fmt::format("layer {}: {} KV heads do not divide the {} query heads", layer, kv_heads, heads));
   attention.query_heads = static_cast<int>(heads);
   attention.kv_heads = static_cast<int>(kv_heads);
   attention.key_dim = static_cast<int>(key_dim);

@@ -255,6 +255,34 @@ TEST(GgufSpec, AWindowWithoutAKnownPatternIsRefused) {
   EXPECT_EQ(spec->layers[0].attention.caches.at(0).window, 128);
 }
 
+// Converters inherit the key from a class whose models slide; the engine's loader of this one never reads it.
+TEST(GgufSpec, AWindowThatTheEngineDoesNotReadCutsNothing) {
+  for (const char* name : {"phimoe", "qwen3moe", "newarch"}) {
+    GgufTestWriter file;
+    const std::string key(name);
+    file.Text("general.architecture", key);
+    file.U32(key + ".block_count", 1);
+    file.U32(key + ".context_length", 4096);
+    file.U32(key + ".attention.head_count", 4);
+    file.U32(key + ".attention.sliding_window", 4096);
+    file.Tensor("token_embd.weight", {64, 100});
+    file.Tensor("blk.0.attn_k.weight", {64, 64});
+    const auto spec = SpecOf(file);
+    ASSERT_TRUE(spec.ok()) << spec.error().message;
+    EXPECT_EQ(spec->layers[0].attention.caches.at(0).window, 0) << name;
+  }
+}
+
+TEST(GgufSpec, KvHeadsDivideQueryHeads) {
+  GgufTestWriter file;
+  file.Text("general.architecture", "llama");
+  file.U32("llama.block_count", 1);
+  file.U32("llama.attention.head_count", 4);
+  file.Tensor("token_embd.weight", {64, 100});
+  file.Tensor("blk.0.attn_k.weight", {64, 48});
+  EXPECT_THAT(SpecOf(file).error().message, HasSubstr("3 KV heads do not divide the 4 query heads"));
+}
+
 // A hybrid: per-layer head counts, Mamba 2 state, top-k per layer as an array.
 TEST(GgufSpec, ReadsRecurrentStateAndPerLayerArrays) {
   GgufTestWriter file;

@@ -107,8 +107,10 @@ HfWindow WindowOf(HfContext& context, int layer) {
     if (type.find("chunked") != std::string::npos) return {f.Need({"attention_chunk_size"}), true};
     return {};
   }
-  if (const std::vector<int64_t> pattern = f.Numbers("hybrid_layer_pattern"); !pattern.empty()) {
-    f.NeedLength("hybrid_layer_pattern", pattern.size(), static_cast<size_t>(context.layers));
+  for (const char* field : {"hybrid_layer_pattern", "sliding_window_layout"}) {
+    const std::vector<int64_t> pattern = f.Numbers(field);
+    if (pattern.empty()) continue;
+    f.NeedLength(field, pattern.size(), static_cast<size_t>(context.layers));
     return static_cast<size_t>(layer) < pattern.size() && pattern[static_cast<size_t>(layer)] == 1 ? window() : HfWindow{};
   }
   if (f.Has("attention_chunk_size") && context.family.sparsity == Sparsity::kLlama4) {

@@ -205,5 +205,8 @@ struct HfFamily {
 // Null: unknown. Aliases (hunyuan_v1_moe, minimax, ...) resolve to the same shapes.
 const HfFamily* FindHfFamily(std::string_view model_type);
 std::vector<std::string> HfFamilyNames();
+// Of a family that servers know and we do not read: the family most like it; empty for any other name.
+std::string_view NearestOfUnread(std::string_view name);
+std::vector<std::string> UnreadFamilyNames();
 
 }  // namespace moecap::model

@@ -69,6 +69,16 @@ Error UnknownFamily(const Json& config, const Json& text) {
   const std::vector<std::string> architectures = Architectures(config);
   if (model_type.empty() && architectures.empty())
     return BadInput("the field 'model_type' is missing, and no architecture names the family");
+  for (const std::string& unread : UnreadFamilyNames()) {
+    const bool named = unread == model_type || std::ranges::any_of(architectures, [&](const std::string& architecture) {
+                         return Squeezed(architecture) == Squeezed(unread);
+                       });
+    if (!named) continue;
+    return BadInput(
+        fmt::format("the family '{}' is one that we do not read; the nearest is '{}'. With the checkpoint's safetensors beside "
+                    "the config, moecap model counts its tensors",
+                    unread, NearestOfUnread(unread)));
+  }
   const std::string nearest = NearestWord(model_type.empty() ? Squeezed(architectures.front()) : model_type, KnownModelTypes());
   const std::string hint = nearest.empty() ? "" : fmt::format(" (is it like '{}'?)", nearest);
   if (model_type.empty()) return BadInput(fmt::format("the architecture '{}' is not known{}", architectures.front(), hint));

@@ -137,6 +137,69 @@ TEST(HfConfig, SparseAttentionReadsItsSelectionOnly) {
   EXPECT_EQ(spec->ResidentKvBytes(1000), 61 * (576 + 128) * 1000 * 2);
 }
 
+TEST(HfConfig, ReadsJsonAsPythonWritesIt) {
+  std::string text = DumpJson(TinyQwen3Moe());
+  text.insert(1, R"("time_step_limit": [0.0, Infinity], "low": -Infinity, "what": NaN, "text": "Infinity \"NaN", )");
+  const auto spec = SpecFromConfigText(text, "x");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_THAT(SpecFromConfigText("{Infinit}", "x").error().message, HasSubstr("not valid JSON"));
+}
+
+TEST(HfConfig, KvHeadsDivideQueryHeads) {
+  for (const int heads : {3, 8}) {
+    Json config = TinyQwen3Moe();
+    config["num_key_value_heads"] = heads;
+    EXPECT_THAT(ErrorOf(config), testing::AllOf(HasSubstr("num_key_value_heads"), HasSubstr("4 query heads")));
+  }
+}
+
+// The family under whatever name its checkpoints use, alone or inside a wrapper.
+TEST(HfConfig, ArchitecturesAndWrappersNameTheFamily) {
+  const int64_t params = SpecFromConfig(TinyQwen3Moe(), "x")->TotalParams();
+  Json nameless = TinyQwen3Moe();
+  nameless.erase("model_type");
+  nameless["architectures"] = Json::array({"Qwen3MoeForCausalLM"});
+  EXPECT_EQ(SpecFromConfig(nameless, "x")->TotalParams(), params);
+  for (const char* key : {"text_config", "llm_config", "language_config"}) {
+    Json wrapper;
+    wrapper["model_type"] = "some_vision_language_model";
+    wrapper[key] = TinyQwen3Moe();
+    EXPECT_EQ(SpecFromConfig(wrapper, "x")->TotalParams(), params) << key;
+    wrapper[key].erase("model_type");
+    wrapper[key]["architectures"] = Json::array({"Qwen3MoeForCausalLM"});
+    EXPECT_EQ(SpecFromConfig(wrapper, "x")->TotalParams(), params) << key;
+  }
+  Json omni;
+  omni["model_type"] = "qwen3_omni_moe";
+  omni["thinker_config"]["text_config"] = TinyQwen3Moe();
+  omni["thinker_config"]["text_config"]["model_type"] = "qwen3_omni_moe_text";
+  omni["thinker_config"]["vision_config"] = *ParseJson(R"({"hidden_size":32,"depth":2,"intermediate_size":64,"patch_size":4})");
+  omni["thinker_config"]["audio_config"] = *ParseJson(R"({"d_model":16,"encoder_layers":1,"encoder_ffn_dim":32})");
+  const auto spec = SpecFromConfig(omni, "x");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_EQ(spec->TotalParams(), params);
+  ASSERT_EQ(spec->towers.size(), 2U);
+  EXPECT_TRUE(spec->towers[0].estimated);
+  EXPECT_GT(spec->ResidentBytes(), spec->WeightBytes());
+  // Ling 2.0 is published as bailing_moe with the class of its second version.
+  Json ling = *ParseJson(ModelCatalogue::Builtin()->Find("inclusionAI/Ling-mini-2.0")->config_json);
+  ling["model_type"] = "bailing_moe";
+  EXPECT_EQ(SpecFromConfig(ling, "x")->TotalParams(), 16255643392);
+}
+
+TEST(HfConfig, FamiliesThatAreNotReadAreRefusedByName) {
+  for (const auto& [name, nearest] :
+       {std::pair{"cohere2_moe", "mixtral"}, {"pangu_ultra_moe", "deepseek_v3"}, {"hy_v4", "glm_moe_dsa"}}) {
+    Json config = TinyQwen3Moe();
+    config["model_type"] = name;
+    EXPECT_THAT(ErrorOf(config), testing::AllOf(HasSubstr(name), HasSubstr(nearest)));
+  }
+  Json config = TinyQwen3Moe();
+  config.erase("model_type");
+  config["architectures"] = Json::array({"BailingMoeV2_5ForCausalLM"});
+  EXPECT_THAT(ErrorOf(config), testing::AllOf(HasSubstr("bailing_moe_v2_5"), HasSubstr("kimi_linear")));
+}
+
 // Whatever a config says, the reader answers (run under the sanitizers in CI).
 TEST(HfConfig, DamagedConfigsNeverCrash) {
   std::mt19937 rng(11);

@@ -90,8 +90,50 @@ constexpr std::array kFamilies = {
     HfFamily{"afmoe", BuildGqaMixer, kQkNormHead | kGateElement, Sparsity::kNumDense, kMoeWidth, kPlainWidth, kRouterBias, 4},
     HfFamily{"lfm2_moe", BuildShortConvMixer, kQkNormHead, Sparsity::kNumDense, kMoeWidth, kPlainWidth, kRouterBiasFlag, 2, 1,
              true},
+    HfFamily{"flex_olmo", BuildGqaMixer, kQkNormFull | kBiasFlagQkvo, Sparsity::kAll, kPlainWidth},
+    HfFamily{"aria_text", BuildGqaMixer, kBiasFlagQkvo, Sparsity::kAll, "moe_intermediate_size|intermediate_size"},
+    HfFamily{"smallthinker", BuildGqaMixer, 0, Sparsity::kAll, "moe_ffn_hidden_size"},
+    HfFamily{"qwen3_5", BuildGatedDeltaMixer, kQkNormHead | kDoubleQuery, Sparsity::kNone},
     HfFamily{"inkling_text", BuildInklingMixer, kQkNormHead, Sparsity::kTypes, kMoeWidth, kPlainWidth,
              kRouterBias | kSharedInRouter, 2, 2},
+};
+
+// Families of which we know no more than the name: the most like them.
+struct UnreadFamily {
+  std::string_view name;
+  std::string_view nearest;
+};
+constexpr std::array kUnread = {
+    UnreadFamily{"AXK1", "deepseek_v3"},
+    UnreadFamily{"bailing_hybrid", "kimi_linear"},
+    UnreadFamily{"bailing_moe_linear", "minimax_text_01"},
+    UnreadFamily{"bailing_moe_linear_v2", "minimax_text_01"},
+    UnreadFamily{"bailing_moe_v2_5", "kimi_linear"},
+    UnreadFamily{"bailing_moe_v3", "kimi_linear"},
+    UnreadFamily{"cohere2_moe", "mixtral"},
+    UnreadFamily{"deepseek_v41", "deepseek_v4"},
+    UnreadFamily{"dots3_note", "glm_moe_dsa"},
+    UnreadFamily{"gigachat3_5", "deepseek_v3"},
+    UnreadFamily{"glm5_next", "glm_moe_dsa"},
+    UnreadFamily{"grove_moe", "qwen3_moe"},
+    UnreadFamily{"hy_v4", "glm_moe_dsa"},
+    UnreadFamily{"interns1_pro", "qwen3_moe"},
+    UnreadFamily{"interns2_mobius", "qwen3_5_moe"},
+    UnreadFamily{"interns2_preview", "qwen3_5_moe"},
+    UnreadFamily{"llada_moe", "olmoe"},
+    UnreadFamily{"longcat_flash_ngram", "longcat_flash"},
+    UnreadFamily{"mellum", "qwen3_moe"},
+    UnreadFamily{"minicpm_moe", "mixtral"},
+    UnreadFamily{"moondream3", "mixtral"},
+    UnreadFamily{"nemotron_h_puzzle", "nemotron_h"},
+    UnreadFamily{"pangu_pro_moe_v2", "qwen2_moe"},
+    UnreadFamily{"pangu_ultra_moe", "deepseek_v3"},
+    UnreadFamily{"param2moe", "bailing_moe_v2"},
+    UnreadFamily{"qwen4", "qwen3_5_moe"},
+    UnreadFamily{"sarvam_mla", "deepseek_v3"},
+    UnreadFamily{"solar_open2", "solar_open"},
+    UnreadFamily{"xverse_moe", "deepseek"},
+    UnreadFamily{"zaya", "mixtral"},
 };
 
 struct Alias {
@@ -105,6 +147,33 @@ constexpr std::array kAliases = {
     Alias{"qwen3_5_moe_text", "qwen3_5_moe"},
     Alias{"kimi_k25", "kimi_k2"},
     Alias{"mimo_v2", "mimo_v2_flash"},
+    Alias{"mimo_v2_omni", "mimo_v2_flash"},
+    Alias{"aria", "aria_text"},
+    Alias{"deepseek_ocr", "deepseek_v2"},
+    Alias{"deepseek_ocr2", "deepseek_v2"},
+    Alias{"deepseek_vl_v2", "deepseek_v2"},
+    Alias{"dots_vlm", "deepseek_v3"},
+    Alias{"dots_vlm1", "deepseek_v3"},
+    Alias{"ernie4_5_moe_vl", "ernie4_5_moe"},
+    Alias{"ernie4_5_vl_moe", "ernie4_5_moe"},
+    Alias{"ernie4_5_vl_moe_text", "ernie4_5_moe"},
+    Alias{"glm4v_moe", "glm4_moe"},
+    Alias{"glm4v_moe_text", "glm4_moe"},
+    Alias{"gigachat3", "deepseek_v3"},
+    Alias{"hunyuan_moe_v1", "hunyuan"},
+    Alias{"kimi_vl", "deepseek_v3"},
+    Alias{"llada2_moe", "bailing_moe_v2"},
+    Alias{"minimax_vl_01", "minimax_text_01"},
+    Alias{"ministral3", "mistral"},
+    Alias{"mistral_large_3", "deepseek_v3"},
+    Alias{"qwen3_5_text", "qwen3_5"},
+    Alias{"qwen3_omni_moe", "qwen3_moe"},
+    Alias{"qwen3_omni_moe_text", "qwen3_moe"},
+    Alias{"qwen3_omni_moe_thinker", "qwen3_moe"},
+    Alias{"sarvam_moe", "bailing_moe_v2"},
+    Alias{"sdar_moe", "qwen3_moe"},
+    Alias{"step3_vl", "step3_text"},
+    Alias{"step3p7", "step3p5"},
     Alias{"minimax_m3_vl", "minimax_m3"},
     Alias{"minimax_m3_text", "minimax_m3"},
     Alias{"minimax_m3_sparse", "minimax_m3"},
@@ -132,6 +201,17 @@ const HfFamily* FindHfFamily(std::string_view model_type) {
   const auto* found =
       std::find_if(kFamilies.begin(), kFamilies.end(), [&](const HfFamily& family) { return family.model_type == model_type; });
   return found == kFamilies.end() ? nullptr : found;
+}
+
+std::string_view NearestOfUnread(std::string_view name) {
+  const auto* found = std::ranges::find(kUnread, name, &UnreadFamily::name);
+  return found == kUnread.end() ? std::string_view() : found->nearest;
+}
+
+std::vector<std::string> UnreadFamilyNames() {
+  std::vector<std::string> names;
+  for (const UnreadFamily& family : kUnread) names.emplace_back(family.name);
+  return names;
 }
 
 std::vector<std::string> HfFamilyNames() {

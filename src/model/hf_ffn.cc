@@ -166,13 +166,16 @@ void BuildFfn(HfContext& context, int layer, bool moe, LayerSpec& spec, HfWeight
   const uint32_t options = context.family.ffn;
   if (!moe) return AddDense(context, spec, weights);
   FfnSpec& ffn = spec.ffn;
-  ffn.experts = static_cast<int>(
-      f.Need({"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "ffn_config.moe_num_experts"}));
-  ffn.top_k = static_cast<int>(f.Need({"num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk", "moe_k",
-                                       "moe_top_k", "top_k_experts", "ffn_config.moe_top_k", "num_selected_experts"},
-                                      layer));
+  ffn.experts = static_cast<int>(f.Need({"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts",
+                                         "moe_num_primary_experts", "ffn_config.moe_num_experts"}));
+  ffn.top_k = static_cast<int>(
+      f.Need({"num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk", "moe_k", "moe_top_k",
+              "top_k_experts", "moe_num_active_primary_experts", "ffn_config.moe_top_k", "num_selected_experts"},
+             layer));
   if (ffn.top_k > ffn.experts) f.Fail(fmt::format("{} experts per token, but only {} experts", ffn.top_k, ffn.experts));
-  ffn.expert_width = FieldByNames(context, context.family.expert_width, layer);
+  // ERNIE's lists hold the text experts' value, then the vision experts'.
+  const int entry = context.family.sparsity == Sparsity::kErnie ? 0 : layer;
+  ffn.expert_width = FieldByNames(context, context.family.expert_width, entry);
   ffn.shared_width = SharedWidth(context, layer, ffn.expert_width, ffn.shared_experts);
   AddRouter(context, layer, ffn.experts, ffn, weights);
   const int64_t hidden = AddLatent(context, weights);

@@ -47,7 +47,11 @@ void BuildGqaMixer(HfContext& context, int layer, LayerSpec& spec, HfWeights& we
   AddGqa(context, context.family.attention, GqaShapeOf(context), WindowOf(context, layer), spec.attention, weights);
 }
 
-void BuildMlaMixer(HfContext& context, int, LayerSpec& spec, HfWeights& weights) { AddMla(context, spec.attention, weights); }
+// DeepSeek-V2's smallest relatives (VL2-Tiny, OCR) have plain heads.
+void BuildMlaMixer(HfContext& context, int layer, LayerSpec& spec, HfWeights& weights) {
+  if (!context.f.Flag("use_mla", true)) return BuildGqaMixer(context, layer, spec, weights);
+  AddMla(context, spec.attention, weights);
+}
 
 void BuildSparseMlaMixer(HfContext& context, int layer, LayerSpec& spec, HfWeights& weights) {
   AddMla(context, spec.attention, weights);

@@ -71,11 +71,31 @@ void AddTowers(const Json& config, int64_t hidden, double bits, std::vector<Towe
   }
 }
 
+// ERNIE's experts for images lie in the same layers as those for text.
+void AddVisionExperts(const Json& config, int64_t hidden, double bits, std::vector<TowerSpec>& towers) {
+  const auto second = [&](std::string_view field) -> int64_t {
+    const Json* list = ValueAt(config, field);
+    const bool pair = list != nullptr && list->is_array() && list->size() == 2 && (*list)[1].is_number_integer();
+    return pair ? std::clamp<int64_t>((*list)[1].get<int64_t>(), 0, 1 << 20) : 0;
+  };
+  const int64_t experts = second("moe_num_experts"), width = second("moe_intermediate_size");
+  const int64_t layers = second("moe_layer_end_index") - second("moe_layer_start_index") + 1;
+  if (experts == 0 || width == 0 || layers <= 1 || layers > 4096 || experts > 1 << 14) return;
+  TowerSpec spec;
+  spec.name = "vision experts";
+  spec.estimated = true;
+  spec.params = layers * experts * 3 * width * hidden;
+  spec.bytes = static_cast<double>(spec.params) * bits / 8;
+  towers.push_back(std::move(spec));
+}
+
 }  // namespace
 
 std::vector<TowerSpec> TowersOf(const Json& config, int64_t hidden, double bits) {
   std::vector<TowerSpec> towers;
   AddTowers(config, hidden, bits, towers);
+  AddVisionExperts(config, hidden, bits, towers);
+  if (const Json* text = ObjectAt(config, "text_config")) AddVisionExperts(*text, hidden, bits, towers);
   if (const Json* thinker = ObjectAt(config, "thinker_config")) AddTowers(*thinker, hidden, bits, towers);
   return towers;
 }

@@ -100,15 +100,15 @@ void CompareSize(const CheckpointFiles& files, ModelSpec& spec) {
 }
 
 // What the config says, then what the tensors hold where their headers are here.
-Result<ModelSpec> SpecOf(const Json& config, const CheckpointFiles& files, const std::string& id, bool precision_is_given) {
+Result<ModelSpec> SpecOf(const Json& config, const CheckpointFiles& files, const std::string& id, const OpenOptions& options) {
   const PackingHints hints = PackingHintsOf(config);
-  if (config.is_object() && !KnowsFamily(config) && files.complete())
+  if (options.weights_alone && config.is_object() && !KnowsFamily(config) && files.complete())
     return SpecFromInventory(TakeInventory(files.tensors, 0, hints), config, id);
-  HfOptions options;
+  HfOptions reading;
   // The headers say more than names; both count for what the weights are stored as, not for what they are served as.
-  options.precision_is_given = precision_is_given || files.complete();
-  if (!precision_is_given && !files.complete() && !files.names.empty()) options.stored = &files.names;
-  ASSIGN_OR_RETURN(ModelSpec spec, SpecFromConfig(config, id, options));
+  reading.precision_is_given = options.precision_is_given || files.complete();
+  if (!options.precision_is_given && !files.complete() && !files.names.empty()) reading.stored = &files.names;
+  ASSIGN_OR_RETURN(ModelSpec spec, SpecFromConfig(config, id, reading));
   spec.notes.insert(spec.notes.end(), files.notes.begin(), files.notes.end());
   if (files.complete()) {
     const int layers = static_cast<int>(StoredLayers(config));
@@ -119,24 +119,24 @@ Result<ModelSpec> SpecOf(const Json& config, const CheckpointFiles& files, const
   return spec;
 }
 
-Result<ModelSpec> ReadConfig(const fs::path& path, const std::string& id, bool precision_is_given) {
+Result<ModelSpec> ReadConfig(const fs::path& path, const std::string& id, const OpenOptions& options) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const auto read = [&]() -> Result<ModelSpec> {
     ASSIGN_OR_RETURN(Json config, ParsePythonJson(text));
-    RETURN_IF_ERROR(AddSidecars(folder, precision_is_given, config));
-    return SpecOf(config, ReadCheckpointFiles(folder), id, precision_is_given);
+    RETURN_IF_ERROR(AddSidecars(folder, options.precision_is_given, config));
+    return SpecOf(config, ReadCheckpointFiles(folder), id, options);
   };
   Result<ModelSpec> spec = read();
   if (!spec.ok()) return Annotate(path.string(), spec.error());
   return spec;
 }
 
-Result<ModelSpec> OpenFolder(const fs::path& folder, bool precision_is_given) {
+Result<ModelSpec> OpenFolder(const fs::path& folder, const OpenOptions& options) {
   std::error_code code;
   const std::string id = fs::path(folder / "").parent_path().filename().string();
   for (const char* name : {"config.json", "params.json"}) {
-    if (fs::exists(folder / name, code)) return ReadConfig(folder / name, id, precision_is_given);
+    if (fs::exists(folder / name, code)) return ReadConfig(folder / name, id, options);
   }
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, code)) {
@@ -152,15 +152,15 @@ Result<ModelSpec> OpenFolder(const fs::path& folder, bool precision_is_given) {
 
 }  // namespace
 
-Result<ModelSpec> OpenModel(const std::string& name, bool precision_is_given) {
+Result<ModelSpec> OpenModel(const std::string& name, const OpenOptions& options) {
   const fs::path path(name);
   std::error_code code;
-  if (fs::is_directory(path, code)) return OpenFolder(path, precision_is_given);
+  if (fs::is_directory(path, code)) return OpenFolder(path, options);
   if (fs::exists(path, code)) {
     if (path.extension() == ".gguf") return ReadGgufSpec(path);
     if (path.extension() != ".json") return BadInput(fmt::format("{}: neither a .gguf file nor a config.json", name));
     const std::string folder = fs::absolute(path).parent_path().filename().string();
-    return ReadConfig(path, path.filename() == "config.json" ? folder : path.stem().string(), precision_is_given);
+    return ReadConfig(path, path.filename() == "config.json" ? folder : path.stem().string(), options);
   }
   if (path.extension() == ".gguf" || path.extension() == ".json")
     return BadInput(fmt::format("cannot open {}: no such file", name));

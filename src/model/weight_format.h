@@ -1,4 +1,4 @@
-// How one weight matrix is stored: bits of an element and what its scales take. Bits per weight: docs/models.md.
+// How one weight matrix is stored: bits of an element and what its scales take. Bits per weight: docs/metrics.md.
 #pragma once
 
 #include <cstdint>

@@ -276,6 +276,43 @@ TEST_F(Cli, MetricsOfADeploymentCountWhatEachDeviceHolds) {
   ExpectRefused(with({"--tp", "2", "--ep", "4"}), {"does not divide the 2 ranks"});
 }
 
+TEST_F(Cli, ModelSaysWhatOneDeviceHolds) {
+  const Outcome outcome =
+      Call({"model", "deepseek-ai/DeepSeek-V3", "--tp", "8", "--ep", "8", "--batch", "64", "--device", "h200", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = *ParseJson(outcome.out);
+  const Json& device = json["per_device"];
+  EXPECT_EQ(device["devices"], 8);
+  EXPECT_DOUBLE_EQ(device["kv_bytes"].get<double>(), 64 * json["kv_bytes_at_context"].get<double>())
+      << "the latent is on every rank";
+  EXPECT_NEAR(device["routed_expert_bytes"].get<double>(), json["bytes_by_class"]["routed_expert"].get<double>() / 8, 1);
+  EXPECT_LT(device["total_bytes"]["low"], device["total_bytes"]["high"]);
+  EXPECT_EQ(json["weights_source"], "config");
+  const Outcome text = Call({"model", "deepseek-ai/DeepSeek-V3", "--tp", "8", "--ep", "8"});
+  EXPECT_THAT(text.out, AllOf(HasSubstr("weights, replicated"), HasSubstr("workspace (estimate)")));
+}
+
+TEST_F(Cli, ValidateRefusesWhatMemoryCannotHold) {
+  ExpectRefused({"validate", TinyMoe().string(), "--contexts", "2000000000"}, {"--contexts of at most", "free"});
+}
+
+TEST_F(Cli, MetricsEstimateTheExpertsThatNobodyRecorded) {
+  Write(
+      "p.jsonl",
+      R"({"schema":1,"kind":"decode","start_s":0,"latency_s":0.004,"sequences":[{"context_tokens":4095,"new_tokens":1,"count":4}],"distinct_experts":null,"rank":0})"
+      "\n");
+  const Outcome outcome = Call({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--device", "h100-sxm", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = *ParseJson(outcome.out);
+  const double share = json["phases"]["decode"]["s_mbu"].get<double>();
+  EXPECT_EQ(json["distinct_experts_estimate"]["passes"], 1);
+  const Json& band = json["distinct_experts_estimate"]["s_mbu"]["decode"];
+  EXPECT_LT(band["low"].get<double>(), share);
+  EXPECT_GT(band["high"].get<double>(), share);
+  EXPECT_THAT(json["notes"].dump(), HasSubstr("estimated"));
+  EXPECT_THAT(Call({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--device", "h100-sxm"}).out, HasSubstr("~"));
+}
+
 TEST_F(Cli, ModelDescribesTheCatalogueOffline) {
   const Outcome outcome =
       Call({"model", "Qwen/Qwen3-235B-A22B", "--batch", "1,8", "--json", "--svg", "m.svg", "--device", "h200"});
@@ -287,6 +324,10 @@ TEST_F(Cli, ModelDescribesTheCatalogueOffline) {
   EXPECT_EQ(model["batches"][0]["distinct_experts"], 8.0);
   EXPECT_THAT(ReadFile(dir_ / "m.svg").value(), HasSubstr("<svg"));
   EXPECT_THAT(Call({"model", "Qwen/Qwen3-235B-A22B"}).out, HasSubstr("routed_expert"));
+  ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--kv", "fp8_bogus"}, {"fp8_bogus", "fp8_e4m3"});
+  ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--context", "99999999999999999999"}, {"--context"});
+  ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--batch", "9999999999"}, {"9999999999"});
+  ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--tp", "8", "--ep", "3"}, {"3"});
   ExpectRefused({"model", "Qwen/Qwen3-235B-A22B", "--precision", "fp9"}, {"fp9", "fp8"});
 }
 

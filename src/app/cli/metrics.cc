@@ -20,6 +20,7 @@
 #include "base/table.h"
 #include "base/units.h"
 #include "hardware/catalogue.h"
+#include "metrics/estimate.h"
 #include "metrics/utilization.h"
 #include "record/jsonl.h"
 #include "record/level.h"
@@ -40,6 +41,7 @@ struct Flags {
   double flops = 0;
   std::string tiers;  // file; empty = one memory
   std::string cell, flavour;
+  double cv = routing::kDefaultPopularityCv;
   bool json = false;
 };
 
@@ -215,6 +217,55 @@ void ForgetContextFigures(const std::set<record::PassKind>& kinds, Utilization& 
   if (!kinds.empty()) forget(utilization.all);
 }
 
+// What passes without recorded routing rest on: how many there are, and S-MBU at both ends of the band.
+struct Estimate {
+  int64_t passes = 0;
+  Utilization fewest, most;
+};
+
+std::optional<double> Band(const Utilization& utilization, PhaseUtilization Utilization::*phase) {
+  return (utilization.*phase).s_mbu;
+}
+
+Json ToJson(const std::optional<Estimate>& estimate, const Flags& flags) {
+  if (!estimate) return nullptr;
+  Json band = Json::object();
+  for (const auto& [name, phase] : {std::pair{"prefill", &Utilization::prefill},
+                                    {"decode", &Utilization::decode},
+                                    {"mixed", &Utilization::mixed},
+                                    {"all", &Utilization::all}}) {
+    band[name] = {{"low", Optional(Band(estimate->fewest, phase))}, {"high", Optional(Band(estimate->most, phase))}};
+  }
+  return {{"passes", estimate->passes}, {"popularity_cv", flags.cv}, {"s_mbu", std::move(band)}};
+}
+
+// Fills passes without routing, tells so, and computes the band around what the estimate gives.
+std::optional<Estimate> EstimateExperts(const Flags& flags, const model::ModelSpec& spec, const metrics::Peaks& peaks,
+                                        const metrics::UtilizationOptions& options, Passes& passes) {
+  Estimate estimate;
+  const auto with = [&](const metrics::ExpertEstimate& settings) {
+    std::vector<record::PassRecord> records = passes.records;
+    metrics::FillDistinctExperts(spec, settings, records);
+    Utilization utilization = metrics::ComputeUtilization(spec, records, peaks, options);
+    ForgetContextFigures(passes.without_context, utilization);
+    return utilization;
+  };
+  estimate.fewest = with(metrics::kFewestExperts);
+  estimate.most = with(metrics::kMostExperts);
+  estimate.passes = metrics::FillDistinctExperts(spec, {flags.cv, routing::kInSequenceExponent}, passes.records);
+  if (estimate.passes == 0) return std::nullopt;
+  const auto decode = [](const Utilization& utilization) {
+    const std::optional<double> share = utilization.all.s_mbu;
+    return share ? FormatFixed(100 * *share, 2) + " %" : std::string("-");
+  };
+  passes.notes.push_back(fmt::format(
+      "{} of {} passes do not say which experts they used: their distinct experts are estimated (Beta-binomial, CV {:g}), "
+      "so S-MBU is an estimate; it lies between {} (CV 1) and {} (uniform). moecap trace --sheet or a recording of the "
+      "routing makes it a measurement.",
+      estimate.passes, passes.records.size(), flags.cv, decode(estimate.fewest), decode(estimate.most)));
+  return estimate;
+}
+
 void PrintOptions(const metrics::UtilizationOptions& options) {
   if (const auto& d = options.deployment) {
     fmt::print("{} devices: tensor {}, expert {}, pipeline {}, data {}\n", d->Devices(), d->tensor, d->expert, d->pipeline,
@@ -223,13 +274,14 @@ void PrintOptions(const metrics::UtilizationOptions& options) {
   if (options.mla_form != metrics::MlaForm::kExpanded) fmt::print("MLA FLOPs: {}\n", metrics::Name(options.mla_form));
 }
 
-void Print(const Utilization& utilization) {
+void Print(const Utilization& utilization, bool estimated) {
   std::vector<std::vector<std::string>> rows;
   const auto share = [](const std::optional<double>& value) { return value ? FormatFixed(100 * *value, 3) : std::string("-"); };
+  const auto routed = [&](const std::optional<double>& value) { return (value && estimated ? "~" : "") + share(value); };
   const auto add = [&](const char* name, const PhaseUtilization& phase) {
     if (phase.passes == 0) return;
     rows.push_back({name, std::to_string(phase.passes), std::to_string(phase.tokens),
-                    phase.latency_s ? FormatSeconds(*phase.latency_s) : "-", share(phase.s_mbu), share(phase.s_mbu_paper),
+                    phase.latency_s ? FormatSeconds(*phase.latency_s) : "-", routed(phase.s_mbu), routed(phase.s_mbu_paper),
                     share(phase.mbu), share(phase.s_mfu), share(phase.s_mfu_paper), share(phase.mfu)});
   };
   add("prefill", utilization.prefill);
@@ -261,6 +313,17 @@ Result<std::optional<TierReport>> TiersOf(const Flags& flags, const model::Model
   return std::optional(std::move(report));
 }
 
+// A share that is null says why.
+void NoteWhyNull(const metrics::Peaks& peaks, Passes& passes, const Utilization& utilization) {
+  if (!utilization.all.s_mbu && !peaks.bandwidth_bytes_per_s)
+    passes.notes.emplace_back("S-MBU is null: no peak bandwidth is known; name a --device or give --bandwidth-bytes-per-s.");
+  if (!utilization.all.s_mfu && !peaks.flops_per_s)
+    passes.notes.emplace_back("S-MFU is null: no peak of the compute type is known; name a --device or give --flops-per-s.");
+  if (!passes.without_context.empty())
+    passes.notes.emplace_back(
+        "Shares are null where the records do not hold the context of a pass: its KV bytes are not known.");
+}
+
 Status Metrics(const Flags& flags) {
   if (flags.devices.value_or(1) < 1) {
     return BadInput(fmt::format("--devices {} is not possible; use 1 or more", *flags.devices));
@@ -272,10 +335,13 @@ Status Metrics(const Flags& flags) {
   ASSIGN_OR_RETURN(const int devices, DevicesOf(flags, options, passes));
   ASSIGN_OR_RETURN(const std::string device, DeviceOf(flags, passes));
   ASSIGN_OR_RETURN(const metrics::Peaks peaks, PeaksOf(flags, device, spec, devices));
+  if (!(flags.cv >= 0 && flags.cv <= 10)) return BadInput("--cv must be between 0 (uniform) and 10");
+  const std::optional<Estimate> estimate = EstimateExperts(flags, spec, peaks, options, passes);
   ASSIGN_OR_RETURN(const auto tiers, TiersOf(flags, spec, passes));
   Utilization utilization = metrics::ComputeUtilization(spec, passes.records, peaks, options);
   passes.notes.insert(passes.notes.end(), utilization.notes.begin(), utilization.notes.end());
   ForgetContextFigures(passes.without_context, utilization);
+  NoteWhyNull(peaks, passes, utilization);
   if (flags.json) {
     Json json = {{"model", spec.id},
                  {"device", device},
@@ -289,13 +355,14 @@ Status Metrics(const Flags& flags) {
                    {"decode", ToJson(utilization.decode)},
                    {"mixed", ToJson(utilization.mixed)}}},
                  {"all", ToJson(utilization.all)},
+                 {"distinct_experts_estimate", ToJson(estimate, flags)},
                  {"invalid", utilization.invalid},
                  {"notes", passes.notes}};
     if (tiers) json["tiers"] = ToJson(*tiers);
     fmt::print("{}", DumpJsonPretty(json));
   } else {
     PrintOptions(options);
-    Print(utilization);
+    Print(utilization, estimate.has_value());
     if (tiers) Print(*tiers);
     for (const std::string& note : passes.notes) fmt::print("note: {}\n", note);
   }
@@ -322,6 +389,7 @@ Action AddMetrics(CLI::App& app, const Invocation&) {
   app.add_option("--kv", flags->model.kv, "type of the KV cache");
   app.add_option("--bandwidth-bytes-per-s", flags->bandwidth, "peak of one device, instead of the catalogue's");
   app.add_option("--flops-per-s", flags->flops, "dense peak of one device, instead of the catalogue's");
+  app.add_option("--cv", flags->cv, "skew of expert popularity where routing is not recorded, 0 = uniform");
   app.add_option("--tiers", flags->tiers, "YAML file of memory tiers (docs/metrics.md): HBM, DRAM, SSD and what lies in each");
   app.add_option("--cell", flags->cell, "of a stored run: SYSTEM, SYSTEM@LEVEL or SYSTEM@LEVEL#REPETITION");
   app.add_option("--flavour", flags->flavour, "of MoE-CAP's records: sglang or vllm, instead of what all of them tell")

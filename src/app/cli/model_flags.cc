@@ -18,8 +18,9 @@ void AddModelArgument(CLI::App& app, ModelFlags& flags) {
                  "layout of the KV cache: f16, bf16, fp8, fp8_e4m3, fp8_ds_mla, nvfp4, int8, q8_0, ... (default: as stored)");
 }
 
-Result<model::ModelSpec> OpenModel(const ModelFlags& flags) {
-  ASSIGN_OR_RETURN(model::ModelSpec spec, model::OpenModel(flags.name, !flags.precision.empty()));
+Result<model::ModelSpec> OpenModel(const ModelFlags& flags, bool weights_alone) {
+  ASSIGN_OR_RETURN(model::ModelSpec spec, model::OpenModel(flags.name, {.precision_is_given = !flags.precision.empty(),
+                                                                        .weights_alone = weights_alone}));
   if (!flags.precision.empty()) {
     const auto choice = model::WeightChoiceByName(flags.precision);
     if (!choice) {

@@ -22,6 +22,7 @@ struct ModelFlags {
 void AddModelArgument(CLI::App& app, ModelFlags& flags);
 
 // Error: kBadInput naming the flag and the accepted values.
-Result<model::ModelSpec> OpenModel(const ModelFlags& flags);
+// `weights_alone`: a family that is not known is counted by its tensors instead of refused.
+Result<model::ModelSpec> OpenModel(const ModelFlags& flags, bool weights_alone = false);
 
 }  // namespace moecap::app

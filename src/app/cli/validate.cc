@@ -211,6 +211,8 @@ Status Validate(const Flags& flags) {
   ::sigaction(SIGTERM, &action, nullptr);
   ASSIGN_OR_RETURN(model::ModelSpec spec, model::ReadGgufSpec(flags.model));
   spec = AsTheEngineRuns(std::move(spec));
+  if (const auto available = hardware::DetectHost().available_bytes)
+    RETURN_IF_ERROR(CheckMemory(spec, flags.options, *available));
   ASSIGN_OR_RETURN(const std::vector<CheckedPass> passes, Measure(flags, spec));
   double worst_bytes = 0;
   double worst_flops = 0;

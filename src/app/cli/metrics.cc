@@ -254,15 +254,15 @@ std::optional<Estimate> EstimateExperts(const Flags& flags, const model::ModelSp
   estimate.most = with(metrics::kMostExperts);
   estimate.passes = metrics::FillDistinctExperts(spec, {flags.cv, routing::kInSequenceExponent}, passes.records);
   if (estimate.passes == 0) return std::nullopt;
-  const auto decode = [](const Utilization& utilization) {
+  const auto share_of = [](const Utilization& utilization) {
     const std::optional<double> share = utilization.all.s_mbu;
     return share ? FormatFixed(100 * *share, 2) + " %" : std::string("-");
   };
   passes.notes.push_back(fmt::format(
       "{} of {} passes do not say which experts they used: their distinct experts are estimated (Beta-binomial, CV {:g}), "
-      "so S-MBU is an estimate; it lies between {} (CV 1) and {} (uniform). moecap trace --sheet or a recording of the "
-      "routing makes it a measurement.",
-      estimate.passes, passes.records.size(), flags.cv, decode(estimate.fewest), decode(estimate.most)));
+      "so S-MBU is an estimate; it lies between {} (CV 1) and {} (uniform). A recording of the routing makes it a "
+      "measurement.",
+      estimate.passes, passes.records.size(), flags.cv, share_of(estimate.fewest), share_of(estimate.most)));
   return estimate;
 }
 

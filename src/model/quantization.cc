@@ -134,8 +134,10 @@ Result<WeightFormats> WeightFormats::FromConfig(const Json& quantization, std::s
     routed = rules.Add(kMxfp4);
   } else if (experts == "nvfp4") {
     routed = rules.Add(kNvfp4);
+  } else if (experts == "bf16" || experts == "bfloat16") {
+    routed = kPlain;
   } else if (!experts.empty() && experts != "fp8") {
-    return BadInput(fmt::format("the field 'expert_dtype' is '{}', not one of fp4, mxfp4, nvfp4, fp8", experts));
+    return BadInput(fmt::format("the field 'expert_dtype' is '{}', not one of fp4, mxfp4, nvfp4, fp8, bf16", experts));
   }
   if (rules.compute_type.empty()) rules.compute_type = rules.plain.label;
   return formats;

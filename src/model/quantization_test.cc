@@ -214,6 +214,7 @@ TEST(Quantization, ExpertsOfTheirOwn) {
   EXPECT_EQ(bits(fp8 + R"(,"expert_dtype":"fp4")", nullptr), 4.25);
   EXPECT_NEAR(bits(fp8 + R"(,"moe_quant_algo":"NVFP4")", "fp4"), 4.5, 1e-3) << "the special statement counts";
   EXPECT_NEAR(bits(fp8, "fp8"), 8.002, 1e-3);
+  EXPECT_EQ(bits(fp8, "bf16"), 16);
   EXPECT_NEAR(bits(R"("quant_method":"modelopt","quant_algo":"NVFP4")", "fp4"), 4.5, 1e-3)
       << "the checkpoint's own scheme counts";
   EXPECT_EQ(bits(R"("quant_method":"mxfp8","moe_quant_algo":"MXFP4")", nullptr), 4.25);

@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/peer_systems"))
 import accept
 import install
+import pages
 import pass_records
 import serve
 from systems import SYSTEMS, Refused, System
@@ -90,32 +91,30 @@ class Install(unittest.TestCase):
 class Test(unittest.TestCase):
     """The acceptance against `moecap mock`, whose answers are known."""
 
-    def setUp(self):
-        # A page of its own.
-        self.page = accept.PAGE
-        accept.PAGE = pathlib.Path(SCRATCH.name) / "systems.md"
-        accept.PAGE.write_text("before\n" + accept.BEGIN + "| system |\n|---|\n| vllm | old |\n" + accept.END + "after\n")
-
-    def tearDown(self):
-        accept.PAGE = self.page
-
     def mock(self, *words):
         return System("mock", "1", lambda start: [BINARY, "mock", "--dialect", "vllm", "--served-name", "tiny-moe", "--ttft-s", "0.001",
                                                   "--tpot-s", "0.0005", "--port", start.port, *words], "/health")
 
     def test_a_server_that_answers(self):
-        row, faults = accept.test_system(self.mock("--max-context", "4096"), pathlib.Path(BINARY), options())
+        row, faults = accept.test_system(self.mock("--max-context", "4096"), pathlib.Path(BINARY), 32, options())
         self.assertEqual(faults, [])
         self.assertRegex(row, r"^\| mock \| 1 \| yes \| yes \| \d+ of 32 \|")
-        accept.write_page({"sglang": "| sglang | new |"})
-        self.assertEqual(accept.PAGE.read_text(), "before\n" + accept.BEGIN + "| system |\n|---|\n| vllm | old |\n| sglang | new |\n" +
-                         accept.END + "after\n")
 
     def test_a_server_that_fails(self):
-        row, faults = accept.test_system(self.mock("--fault", "error-object=1"), pathlib.Path(BINARY), options())
-        self.assertRegex(row, r"^\| mock \| 1 \| no \| no \| - \| - \| - \| - \| - \| - \| load: exit code 1: ")
+        row, faults = accept.test_system(self.mock("--fault", "error-object=1"), pathlib.Path(BINARY), 32, options())
+        self.assertRegex(row, r"^\| mock \| 1 \| no \| no \| (- \| ){8}load: exit code 1: ")
         self.assertEqual(len(faults), 2)
         self.assertNotIn("127.0.0.1", row)
+
+
+class Pages(unittest.TestCase):
+    def test_rows_of_others_stay(self):
+        page = pathlib.Path(SCRATCH.name) / "systems.md"
+        frame = "before\n<!-- written by us -->\n{}<!-- end of what us wrote -->\nafter\n"
+        page.write_text(frame.format("| system |\n|---|\n| vllm | old |\n| gone |\n"))
+        pages.write_rows(page, "us", ("system", "row"), {"sglang": pages.line_of(("sglang", "a|b"))}, ["sglang", "vllm"])
+        self.assertEqual(page.read_text(), frame.format("| system | row |\n|---|---|\n| sglang | a\\|b |\n| vllm | old |\n"))
+        self.assertEqual(list(pages.rows_of(page, "us")), ["sglang", "vllm"])
 
 
 class Passes(unittest.TestCase):

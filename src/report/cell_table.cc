@@ -80,7 +80,7 @@ std::vector<std::string> LegendOf(const Table& table, std::span<const FigureColu
   std::vector<std::string> legend;
   if (has("±")) legend.emplace_back("±: half of the range from the lowest to the highest repetition.");
   const bool interval = std::ranges::any_of(columns, [](const FigureColumn& column) { return column.low.has_value(); });
-  if (interval && has("(")) legend.emplace_back("Accuracy: 95 % interval over the problems.");
+  if (interval && has(" to ")) legend.emplace_back("Accuracy: 95 % interval over the problems.");
   if (has("n/a ("))
     legend.emplace_back("n/a (N): this percentile needs N requests; with fewer it would be one of the largest.");
   if (AnyCell(table, &Cell::estimate)) legend.emplace_back("~: rests on an estimate; the notes say on which.");

@@ -54,65 +54,80 @@ std::optional<std::pair<int64_t, int64_t>> VocabularyOf(const std::string& text)
   return from && to ? std::optional(std::pair(*from, *to)) : std::nullopt;
 }
 
-// The flags as a configuration, so that both have one reader and one set of messages.
-std::string ConfigOf(const Flags& flags) {
-  Json config = {{"name", "load"}, {"server", Json::object()}, {"workload", Json::object()}, {"load", Json::object()}};
-  const auto put = [](Json& json, const char* key, const auto& value) {
-    if (value) json[key] = *value;
-  };
-  const auto put_text = [](Json& json, const char* key, const std::string& value) {
-    if (!value.empty()) json[key] = value;
-  };
-  put_text(config, "launch", flags.launch);
-  Json& server = config["server"];
-  put_text(server, "url", flags.target);
-  put_text(server, "api", flags.api);
-  put_text(server, "kind", flags.kind);
-  put_text(server, "model", flags.model);
-  std::error_code none;
-  const bool is_file = fs::exists(flags.serves, none);
-  put_text(config, "model", is_file ? fs::absolute(flags.serves).string() : flags.serves);
-  if (!flags.machine.empty()) config["cost"] = {{"machine", flags.machine}};
-  put(server, "timeout_s", flags.timeout_s);
-  put_text(server, "api_key_env", flags.api_key_env);
+void Put(Json& json, const char* key, const auto& value) {
+  if (value) json[key] = *value;
+}
+
+void PutText(Json& json, const char* key, const std::string& value) {
+  if (!value.empty()) json[key] = value;
+}
+
+Json ServerOf(const Flags& flags) {
+  Json server = Json::object();
+  PutText(server, "url", flags.target);
+  PutText(server, "api", flags.api);
+  PutText(server, "kind", flags.kind);
+  PutText(server, "model", flags.model);
+  Put(server, "timeout_s", flags.timeout_s);
+  PutText(server, "api_key_env", flags.api_key_env);
   if (!flags.ca.empty()) server["ca"] = fs::absolute(flags.ca).string();
   if (flags.insecure) server["insecure"] = true;
-  Json& workload = config["workload"];
-  put(workload, "requests", flags.requests);
-  put(workload, "input_tokens", flags.input_tokens);
-  put(workload, "output_tokens", flags.output_tokens);
+  return server;
+}
+
+Json WorkloadOf(const Flags& flags) {
+  Json workload = Json::object();
+  Put(workload, "requests", flags.requests);
+  Put(workload, "input_tokens", flags.input_tokens);
+  Put(workload, "output_tokens", flags.output_tokens);
   if (flags.text) workload["text"] = true;
-  put_text(workload, "salt", flags.salt);
+  PutText(workload, "salt", flags.salt);
   if (const auto range = VocabularyOf(flags.vocabulary)) workload["vocabulary"] = {range->first, range->second};
-  put(workload, "seed", flags.seed);
-  if (!flags.dataset.empty()) {
-    Json& dataset = config["dataset"] = {{"path", fs::absolute(flags.dataset).string()}};
-    put(dataset, "problems", flags.requests);
-    config.erase("workload");
-  }
-  Json& load = config["load"];
+  Put(workload, "seed", flags.seed);
+  return workload;
+}
+
+// The flags as a configuration, so that both have one reader and one set of messages. A reference into an object of this
+// ordered Json dies when a key is added to it, so parts are made before the whole.
+std::string ConfigOf(const Flags& flags) {
+  Json load = Json::object();
   if (!flags.clients.empty()) load["clients"] = flags.clients;
   if (!flags.rates.empty()) load["rates_per_s"] = flags.rates;
-  put_text(load, "arrivals", flags.arrivals);
-  put(config, "warmup_requests", flags.warmup);
-  put(config, "duration_s", flags.duration_s);
-  put(config, "drain_s", flags.drain_s);
-  put(config, "client_threads", flags.threads);
-  put(config, "repeats", flags.repeats);
-  put(config, "seed", flags.seed);
+  PutText(load, "arrivals", flags.arrivals);
   Json deadlines = Json::object();
-  put(deadlines, "headers_s", flags.headers_s);
-  put(deadlines, "first_token_s", flags.first_token_s);
-  put(deadlines, "idle_s", flags.idle_s);
+  Put(deadlines, "headers_s", flags.headers_s);
+  Put(deadlines, "first_token_s", flags.first_token_s);
+  Put(deadlines, "idle_s", flags.idle_s);
+  Json objectives = Json::object();
+  Put(objectives, "ttft_s", flags.ttft_s);
+  Put(objectives, "tpot_s", flags.tpot_s);
+  Put(objectives, "e2e_s", flags.e2e_s);
+
+  Json config = {{"name", "load"}};
+  PutText(config, "launch", flags.launch);
+  if (const Json server = ServerOf(flags); !server.empty()) config["server"] = server;
+  std::error_code none;
+  const bool is_file = fs::exists(flags.serves, none);
+  PutText(config, "model", is_file ? fs::absolute(flags.serves).string() : flags.serves);
+  if (!flags.machine.empty()) config["cost"] = {{"machine", flags.machine}};
+  if (flags.dataset.empty()) {
+    config["workload"] = WorkloadOf(flags);
+  } else {
+    Json dataset = {{"path", fs::absolute(flags.dataset).string()}};
+    Put(dataset, "problems", flags.requests);
+    config["dataset"] = dataset;
+  }
+  config["load"] = load;
+  Put(config, "warmup_requests", flags.warmup);
+  Put(config, "duration_s", flags.duration_s);
+  Put(config, "drain_s", flags.drain_s);
+  Put(config, "client_threads", flags.threads);
+  Put(config, "repeats", flags.repeats);
+  Put(config, "seed", flags.seed);
   if (!deadlines.empty()) config["deadlines"] = deadlines;
   if (flags.flush) config["flush_cache"] = true;
-  Json objectives = Json::object();
-  put(objectives, "ttft_s", flags.ttft_s);
-  put(objectives, "tpot_s", flags.tpot_s);
-  put(objectives, "e2e_s", flags.e2e_s);
   if (!objectives.empty()) config["objectives"] = objectives;
   if (flags.search) config["search"] = Json::object();
-  if (server.empty()) config.erase("server");
   return ToYaml(config);
 }
 

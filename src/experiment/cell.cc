@@ -355,12 +355,14 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   ServingSums sums;
   Controls controls;
   double cpu_s = 0, loop_s = 0;
+  bool blurs_gaps = false;
   for (const MeasuredFacts& measured : measurements) {
     cell.measurements.push_back(SummarizeMeasurement(context, measured));
     if (!measured.measurement->complete) continue;
     whole.push_back(&measured);
     sums.Add(cell.measurements.back().load.whole);
     AddCached(measured, sums);
+    blurs_gaps = blurs_gaps || BlursGaps(cell.measurements.back().load, cell.measurements.back().figures);
     NoteWarmUp(context, *measured.measurement, cell);
     const Controls own_controls = CountControls(*measured.measurement, context.usual_answer);
     controls.answers += own_controls.answers;
@@ -379,9 +381,7 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
   NoteControls(controls, cell);
   cell.latencies = PoolLatencies(whole);
   FillLatencies(cell.latencies, cell.figures);
-  if (std::ranges::any_of(cell.measurements, [](const cap::MeasurementSummary& measurement) {
-        return BlursGaps(measurement.load, measurement.figures);
-      })) {
+  if (blurs_gaps) {
     DropGaps(cell.figures);
     NoteBlurredGaps(cell);
   }

@@ -13,6 +13,11 @@
 namespace moecap::experiment {
 namespace {
 
+// Connections opened before an open loop begins; it opens more when it needs them.
+constexpr int kOpenLoopConnections = 64;
+// KV slots of an engine under an open loop: requests beyond them wait.
+constexpr int kOpenLoopSlots = 16;
+
 using record::LoadKind;
 
 constexpr uint64_t kSeedStride = 1'000'003;  // between the levels and repetitions of one experiment
@@ -266,6 +271,18 @@ Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(
     first += count;
   }
   return sources;
+}
+
+int Connections(const Config& config, const SystemDescription& system, const record::Level& level) {
+  if (record::IsOpenLoop(level.kind)) {
+    const int most = static_cast<int>(std::min<int64_t>(config.load.most_in_flight, INT32_MAX));
+    if (most > 0) return most;
+    if (system.in_process) return kOpenLoopSlots;
+    return level.kind == record::LoadKind::kRate
+               ? std::max(1, static_cast<int>(std::min(level.value, 1.0 * kOpenLoopConnections)))
+               : 1;
+  }
+  return record::ClientsOf(level);
 }
 
 }  // namespace moecap::experiment

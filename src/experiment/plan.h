@@ -78,4 +78,8 @@ class MeasurementPlan {
   std::unique_ptr<load::SharedIndex> next_;
 };
 
+// Connections to open, or KV slots to make, for a system at a level: as many as requests are in flight at most, where that is
+// known.
+int Connections(const Config& config, const SystemDescription& system, const record::Level& level);
+
 }  // namespace moecap::experiment

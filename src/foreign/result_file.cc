@@ -10,6 +10,8 @@
 
 #include "base/csv.h"
 #include "base/fs.h"
+#include "base/lines.h"
+#include "base/python_json.h"
 #include "foreign/readers.h"
 
 namespace moecap::foreign {
@@ -21,48 +23,23 @@ constexpr size_t kMostDocuments = 100'000;
 constexpr std::array kNames = {"vllm bench serve", "SGLang bench_serving", "AIPerf", "GenAI-Perf",
                                "GuideLLM",         "llama-bench",          "MoE-CAP"};
 
-// JSON as Python's json module writes it has NaN and Infinity, which JSON has not. They become null and texts.
-std::string StrictJson(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  bool quoted = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      out += c;
-      if (c == '\\' && i + 1 < text.size()) out += text[++i];
-      quoted = c != '"';
-      continue;
-    }
-    const auto take = [&](std::string_view word, std::string_view instead) {
-      if (text.substr(i, word.size()) != word) return false;
-      out += instead;
-      i += word.size() - 1;
-      return true;
-    };
-    if (take("NaN", "null") || take("-Infinity", "\"-inf\"") || take("Infinity", "\"inf\"")) continue;
-    quoted = c == '"';
-    out += c;
-  }
-  return out;
-}
+// An infinite request rate is a finding, not a gap.
+Result<Json> ParseResult(std::string_view text) { return ParsePythonJson(text, Infinity::kText); }
 
 // A document, a list of them, or one a line.
 Result<std::vector<Json>> Documents(std::string_view text) {
   std::vector<Json> documents;
-  if (auto whole = ParseJson(StrictJson(text)); whole.ok()) {
+  if (auto whole = ParseResult(text); whole.ok()) {
     if (!whole->is_array()) return std::vector<Json>{*std::move(whole)};
     for (Json& each : *whole) documents.push_back(std::move(each));
     return documents;
   }
   int64_t number = 0;
   while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = TakeLine(text);
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    auto document = ParseJson(StrictJson(line));
+    auto document = ParseResult(line);
     if (!document.ok()) return Annotate(fmt::format("line {}", number), document.error());
     if (documents.size() == kMostDocuments) return BadInput("more results than can be");
     documents.push_back(*std::move(document));
@@ -206,7 +183,7 @@ Result<ResultFile> ParseResultFile(std::string_view text, std::string_view metad
   ASSIGN_OR_RETURN(const std::vector<Json> documents, Documents(text));
   Json beside;
   if (!metadata.empty()) {
-    ASSIGN_OR_RETURN(beside, ParseJson(StrictJson(metadata)));
+    ASSIGN_OR_RETURN(beside, ParseResult(metadata));
   }
   for (auto&& read : {ReadServeBench(documents), ReadGuideLlm(documents), ReadLlamaBench(documents),
                       ReadMoeCap(documents, beside), ReadAiPerf(documents)}) {

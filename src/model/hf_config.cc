@@ -7,11 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/nearest_word.h"
+#include "base/python_json.h"
 #include "model/hf_build.h"
 #include "model/hf_towers.h"
 #include "model/json_at.h"
 #include "model/kv_format.h"
-#include "model/python_json.h"
 
 namespace moecap::model {
 namespace {

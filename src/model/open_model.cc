@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "base/fs.h"
+#include "base/python_json.h"
 #include "model/catalogue.h"
 #include "model/checkpoint.h"
 #include "model/checkpoint_files.h"
 #include "model/gguf_spec.h"
 #include "model/hf_config.h"
 #include "model/json_at.h"
-#include "model/python_json.h"
 
 namespace moecap::model {
 namespace {

@@ -11,6 +11,7 @@
 
 #include "base/csv.h"
 #include "base/json.h"
+#include "base/lines.h"
 #include "routing/npy.h"
 #include "trace/count_passes.h"
 #include "trace/importers.h"
@@ -149,9 +150,7 @@ Result<std::unique_ptr<TraceSource>> ImportJson(std::string_view text, const Imp
   } else {
     int64_t number = 0;
     while (!text.empty()) {
-      const size_t end = std::min(text.find('\n'), text.size());
-      const std::string_view line = text.substr(0, end);
-      text.remove_prefix(std::min(end + 1, text.size()));
+      const std::string_view line = TakeLine(text);
       ++number;
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       const auto object = ParseJson(line);

@@ -14,6 +14,7 @@
 #include "base/csv.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/lines.h"
 
 namespace moecap::workload {
 namespace {
@@ -182,9 +183,7 @@ Status ReadJsonInto(std::string_view text, const std::function<void(int64_t line
   const JsonKeys& keys = trace.format == TraceFormat::kMooncake ? kMooncakeKeys : kMoecapKeys;
   int64_t number = 0;
   while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = Trimmed(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = Trimmed(TakeLine(text));
     at(++number);
     if (line.empty()) continue;
     ASSIGN_OR_RETURN(TracedRequest request, ParseJsonRequest(std::string(line), keys));

@@ -19,10 +19,13 @@ endfunction()
 # One folder of src/ = one static library moecap_NAME. DEPS are moecap modules and must equal the folder's row in
 # ARCHITECTURE.md (tools/check_layers verifies it). LIBS are third-party libraries, private to the folder. HOT: its speed is felt or
 # measured, so a release build optimises it. PRECOMPILED names another set of headers than hot or cold (cmake/precompiled.cmake).
+# ALONE: sources that are compiled alone even where several go into one (MOECAP_UNITY), since each has its own meaning for the same names.
 function(moecap_module name)
-  cmake_parse_arguments(M "HOT" "PRECOMPILED" "SOURCES;DEPS;LIBS;PUBLIC_LIBS;TESTS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(M "HOT" "PRECOMPILED" "SOURCES;ALONE;DEPS;LIBS;PUBLIC_LIBS;TESTS;TEST_DEPS" ${ARGN})
   set(target moecap_${name})
-  add_library(${target} STATIC ${M_SOURCES})
+  add_library(${target} STATIC ${M_SOURCES} ${M_ALONE})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${MOECAP_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+  set_source_files_properties(${M_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   list(TRANSFORM M_DEPS PREPEND moecap_)
   target_link_libraries(${target} PUBLIC ${M_DEPS} ${M_PUBLIC_LIBS} PRIVATE ${M_LIBS})

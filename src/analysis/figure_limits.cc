@@ -18,7 +18,6 @@ using cap::FigureId;
 
 constexpr double kBytesPerParam = 0.5;  // 4 bits, the narrowest type in common use
 constexpr double kMillion = 1e6;
-constexpr double kSecondsPerHour = 3600;
 
 // The best of the catalogue in one respect.
 struct Extreme {

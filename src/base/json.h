@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,5 +22,11 @@ Result<Json> ParseJson(std::string_view text);
 std::string DumpJson(const Json& value);
 // Indented by two spaces, ending in a newline.
 std::string DumpJsonPretty(const Json& value);
+
+// The value, or JSON's null for what is not known. A template of the document's type too, which is not complete here.
+template <typename T, typename Document = Json>
+Document OrNull(const std::optional<T>& value) {
+  return value ? Document(*value) : Document(nullptr);
+}
 
 }  // namespace moecap

@@ -179,6 +179,13 @@ std::vector<std::string> WrapText(std::string_view text, size_t width) {
   return lines;
 }
 
+void AppendLabelled(std::string& out, size_t label_width, std::string_view label, std::string_view text, size_t width) {
+  for (const std::string& line : WrapText(PrintableText(text), width - label_width - 2)) {
+    out += fmt::format("  {}{}\n", PadRight(label, label_width), line);
+    label = {};
+  }
+}
+
 namespace {
 
 struct Layout {

@@ -28,6 +28,9 @@ std::string Shorten(std::string_view text, size_t width, bool unicode = true);
 // Lines of at most `width` cells, broken at spaces, inside a word only when the word alone is too long. At least one line.
 std::vector<std::string> WrapText(std::string_view text, size_t width);
 
+// "  label   text", the text as PrintableText wrapped to `width` cells under itself; the label takes `label_width` of them.
+void AppendLabelled(std::string& out, size_t label_width, std::string_view label, std::string_view text, size_t width);
+
 enum class Align { kLeft, kRight };
 
 struct TableColumn {

@@ -12,6 +12,8 @@ std::string FormatFixed(double value, int decimals);
 // `value` rounded to `digits` significant digits, without an exponent below 1e15: 0.0123, 4.57, 45.7, 457, 4570.
 std::string FormatSignificant(double value, int digits);
 
+inline constexpr double kSecondsPerHour = 3600;
+
 // A duration with the unit that fits: "850 us", "12.3 ms", "4.57 s", "3 min 20 s", "2 h 05 min".
 std::string FormatSeconds(double seconds);
 

@@ -4,10 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/units.h"
+
 namespace moecap::cost {
 namespace {
 
-constexpr double kSecondsPerHour = 3600;
 constexpr int64_t kMostDevices = 1000000;
 
 std::vector<MachinePart> ReadParts(YamlMap& map, const char* key, YamlErrors& errors) {

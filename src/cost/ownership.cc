@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "cost/ratio.h"
+
 namespace moecap::cost {
 namespace {
 
@@ -21,10 +23,6 @@ std::optional<double> Product(const std::optional<Input>& left, const std::optio
 std::optional<double> ValueOf(const std::optional<Input>& input) { return input ? std::optional(input->value) : std::nullopt; }
 
 double ValueOr(const std::optional<Input>& input, double fallback) { return input ? input->value : fallback; }
-
-std::optional<double> Ratio(double numerator, double denominator) {
-  return denominator > 0 ? std::optional(numerator / denominator) : std::nullopt;
-}
 
 // USD per hour of calendar time for the energy; what is not known goes to `missing`.
 double EnergyPerHour(const CostInputs& inputs, std::vector<std::string>& missing) {

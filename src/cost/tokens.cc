@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
+#include "base/units.h"
+#include "cost/ratio.h"
+
 namespace moecap::cost {
 namespace {
 
-constexpr double kSecondsPerHour = 3600;
 constexpr double kMillion = 1e6;
-
-std::optional<double> Ratio(double numerator, double denominator) {
-  return denominator > 0 ? std::optional(numerator / denominator) : std::nullopt;
-}
 
 std::optional<double> PerMillion(const std::optional<double>& usd, double tokens) {
   return usd ? Ratio(*usd * kMillion, tokens) : std::nullopt;

@@ -15,12 +15,6 @@ constexpr size_t kSlices = 100;
 constexpr size_t kLeastSamples = 20;
 constexpr double kSignificant = 0.01;
 
-double Median(std::span<const double> values) {
-  std::vector<double> sorted(values.begin(), values.end());
-  std::ranges::sort(sorted);
-  return stats::Quantile(sorted, 0.5);
-}
-
 // 1 for the smallest; equal values share the mean of their ranks.
 std::vector<double> RanksOf(std::span<const double> values) {
   std::vector<size_t> order(values.size());
@@ -157,7 +151,7 @@ DriftVerdict JudgeDrift(std::span<const double> times_s, std::span<const double>
   std::vector<double> in_time;
   for (const size_t i : order) in_time.push_back(values[i]);
   const size_t third = in_time.size() / 3;
-  const double before = Median(std::span(in_time).first(third)), after = Median(std::span(in_time).last(third));
+  const double before = stats::Median(std::span(in_time).first(third)), after = stats::Median(std::span(in_time).last(third));
   if (!(before > 0)) return verdict;
   verdict.relative_change = after / before - 1;
   verdict.p_value = TrendPValue(in_time);

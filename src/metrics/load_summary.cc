@@ -10,7 +10,7 @@ namespace {
 using record::RequestError;
 using record::RequestRecord;
 
-constexpr size_t kSlices = 199;  // two steps each, and the end: at most 400 - 1
+constexpr size_t kCurveSlices = 199;  // two steps each, and the end: at most 400 - 1
 constexpr size_t kMostMessages = 5;
 constexpr size_t kMostQuirks = 20;
 
@@ -92,13 +92,13 @@ struct Slice {
 
 std::vector<Slice> CutIntoSlices(std::span<const ConcurrencyStep> steps) {
   const double begin_s = steps.front().at_s;
-  const double slice_s = (steps.back().at_s - begin_s) / kSlices;
-  std::vector<Slice> slices(kSlices);
+  const double slice_s = (steps.back().at_s - begin_s) / kCurveSlices;
+  std::vector<Slice> slices(kCurveSlices);
   size_t next = 0;  // the step that holds at the beginning of the slice
-  for (size_t i = 0; i < kSlices; ++i) {
+  for (size_t i = 0; i < kCurveSlices; ++i) {
     Slice& slice = slices[i];
     slice.from_s = begin_s + slice_s * static_cast<double>(i);
-    slice.to_s = i + 1 == kSlices ? steps.back().at_s : begin_s + slice_s * static_cast<double>(i + 1);
+    slice.to_s = i + 1 == kCurveSlices ? steps.back().at_s : begin_s + slice_s * static_cast<double>(i + 1);
     for (size_t step = next; step + 1 < steps.size() && steps[step].at_s < slice.to_s; ++step) {
       const double seconds = std::min(steps[step + 1].at_s, slice.to_s) - std::max(steps[step].at_s, slice.from_s);
       if (seconds > 0) slice.Add(seconds, steps[step].requests);
@@ -108,10 +108,10 @@ std::vector<Slice> CutIntoSlices(std::span<const ConcurrencyStep> steps) {
   return slices;
 }
 
-// At most 2 x kSlices + 1 steps with the same peak and the same mean: within a slice, the curve is at its highest and then at
-// its lowest (or the other way round, where it rises), so long that the area stays what it was.
+// At most 2 x kCurveSlices + 1 steps with the same peak and the same mean: within a slice, the curve is at its highest and then
+// at its lowest (or the other way round, where it rises), so long that the area stays what it was.
 std::vector<ConcurrencyStep> Thin(std::vector<ConcurrencyStep> steps) {
-  if (steps.size() <= 2 * kSlices + 1) return steps;
+  if (steps.size() <= 2 * kCurveSlices + 1) return steps;
   std::vector<ConcurrencyStep> thin;
   const auto append = [&thin](double at_s, int64_t requests) {
     if (thin.empty() || thin.back().requests != requests) thin.push_back({at_s, requests});

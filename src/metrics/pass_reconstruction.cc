@@ -20,7 +20,7 @@ constexpr double kFewBundled = 0.05;
 // Two tokens that were made in two passes take twice the time of one; made in one, they take as long. Between the two.
 constexpr double kLeastPerToken = 0.7;
 
-double Median(std::vector<double>& values) {
+double MiddleOf(std::vector<double>& values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::ranges::nth_element(values, middle);
   return *middle;
@@ -77,7 +77,7 @@ class Walk {
     for (const Track& track : running_) {
       if (const double at = track.At(track.next + ahead); at != kNever) times_.push_back(at);
     }
-    return times_.empty() ? kNever : Median(times_);
+    return times_.empty() ? kNever : MiddleOf(times_);
   }
 
   // Prompts whose first token came until `limit_s`.
@@ -172,7 +172,7 @@ class Walk {
       draft.idle_until_s = idle ? std::min(draft.idle_until_s, track.Sent()) : draft.idle_until_s;
       ++track.next;
     }
-    draft.end_s = Median(times_);
+    draft.end_s = MiddleOf(times_);
     if (!drafts_.empty()) last_s_ = std::max(0.0, draft.end_s - drafts_.back().end_s);
     running_.insert(running_.end(), joined.begin(), joined.end());
     std::erase_if(running_, [](const Track& track) { return track.Done(); });
@@ -194,7 +194,7 @@ double LeastPromptPass(std::span<const Draft> drafts) {
   for (size_t i = 1; i < drafts.size(); ++i) {
     if (drafts[i].prompts.empty() && drafts[i - 1].prompts.empty()) steps.push_back(drafts[i].end_s - drafts[i - 1].end_s);
   }
-  return steps.empty() ? 0 : Median(steps) / 2;
+  return steps.empty() ? 0 : MiddleOf(steps) / 2;
 }
 
 // Passes whose tokens arrived together are spread evenly over the time that they took together: a server process that is late

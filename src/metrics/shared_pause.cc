@@ -21,12 +21,6 @@ bool Streams(const RequestRecord& request) {
   return request.ok() && request.timing_gap == record::TimingGap::kNone && request.token_s.size() > 1;
 }
 
-double Median(std::vector<double>& samples) {
-  if (samples.empty()) return 0;
-  std::ranges::sort(samples);
-  return stats::Quantile(samples, 0.5);
-}
-
 int64_t RunningThrough(std::span<const RequestRecord> requests, double begin_s, double end_s) {
   return std::ranges::count_if(requests, [&](const RequestRecord& request) {
     return Streams(request) && request.token_s.front() <= begin_s && request.token_s.back() >= end_s;
@@ -51,8 +45,8 @@ std::optional<SharedPauses> FindSharedPauses(std::span<const RequestRecord> requ
   if (gaps_s.size() < kLeastGaps) return std::nullopt;
   std::ranges::sort(arrivals_s);
   SharedPauses found;
-  const double usual_s = Median(gaps_s);
-  found.bound_s = std::max({kLeastS, kGaps * usual_s, kFirstTokens * Median(ttft_s)});
+  const double usual_s = stats::Median(gaps_s);
+  found.bound_s = std::max({kLeastS, kGaps * usual_s, kFirstTokens * stats::Median(ttft_s)});
   double lost_s = 0;
   for (size_t i = 1; i < arrivals_s.size(); ++i) {
     const SharedPause pause{arrivals_s[i - 1], arrivals_s[i], 0};

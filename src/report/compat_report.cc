@@ -36,8 +36,6 @@ Table CompatTable(const CompatCell& cell) {
   return table;
 }
 
-Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 Json ToJson(const metrics::ToolView& view) {
   Json figures = Json::object();
   for (const auto& figure : view.figures) {

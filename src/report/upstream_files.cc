@@ -19,8 +19,6 @@ using record::PassKind;
 using record::PassRecord;
 using record::RequestRecord;
 
-Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 Json Ratio(double numerator, double denominator) { return denominator > 0 ? Json(numerator / denominator) : Json(nullptr); }
 
 bool Completed(const RequestRecord& request) { return request.ok() && !request.token_s.empty(); }

@@ -26,8 +26,6 @@ struct Output {
   double QueueTime() const { return request->send_s - request->intended_send_s; }
 };
 
-Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 std::string RateText(const VllmBenchInputs& inputs) {
   return inputs.request_rate ? fmt::format("{}", *inputs.request_rate) : "inf";
 }
@@ -209,10 +207,10 @@ Result<Json> VllmBenchJson(std::span<const RequestRecord> requests, const VllmBe
 
 std::string VllmBackend(std::string_view api, std::string_view server) {
   // The keys of vLLM's ASYNC_REQUEST_FUNCS, by what is said to whom; the first row that fits counts.
-  struct Row {
+  struct Backend {
     std::string_view api, server, backend;
   };
-  constexpr Row kRows[] = {
+  constexpr Backend kRows[] = {
       {"completions", "vLLM", "vllm"},
       {"completions", "", "openai"},
       {"chat", "", "openai-chat"},
@@ -222,7 +220,7 @@ std::string VllmBackend(std::string_view api, std::string_view server) {
       {"", "llama", "llama.cpp"},
       {"", "", "openai-chat"},
   };
-  const auto fits = [&](const Row& row) { return (row.api.empty() || row.api == api) && server.starts_with(row.server); };
+  const auto fits = [&](const Backend& row) { return (row.api.empty() || row.api == api) && server.starts_with(row.server); };
   return std::string(std::ranges::find_if(kRows, fits)->backend);
 }
 

@@ -44,6 +44,13 @@ double Quantile(std::span<const double> sorted, double q) {
   return weight < 0.5 ? sorted[below] + step * weight : sorted[above] - step * (1 - weight);
 }
 
+double Median(std::span<const double> samples) {
+  if (samples.empty()) return 0;
+  std::vector<double> sorted(samples.begin(), samples.end());
+  std::ranges::sort(sorted);
+  return Quantile(sorted, 0.5);
+}
+
 std::optional<Distribution> Describe(std::span<const double> samples) {
   if (samples.empty()) return std::nullopt;
   std::vector<double> sorted(samples.begin(), samples.end());

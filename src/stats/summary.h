@@ -23,6 +23,8 @@ std::optional<Distribution> Describe(std::span<const double> samples);
 
 // The q-quantile of ascending `sorted`, 0 <= q <= 1. Requires a non-empty span.
 double Quantile(std::span<const double> sorted, double q);
+// Of samples in any order; 0 for none.
+double Median(std::span<const double> samples);
 
 // A figure measured once per repetition.
 struct Spread {

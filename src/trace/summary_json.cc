@@ -7,11 +7,6 @@
 namespace moecap::trace {
 namespace {
 
-template <typename T>
-Json OrNull(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json CoverageToJson(const std::vector<routing::CoverageRow>& rows) {
   Json result = Json::array();
   for (const routing::CoverageRow& row : rows) {

@@ -21,7 +21,7 @@ namespace moecap::app {
 namespace {
 namespace fs = std::filesystem;
 
-struct Flags {
+struct AuditFlags {
   std::vector<std::string> paths = {"examples/paper"};
   std::string write_to;
   bool json = false;
@@ -87,7 +87,7 @@ void Print(const std::vector<audit::FileReport>& reports) {
              audit::Sentence(audit::CountFigures(reports), ""));
 }
 
-Status Audit(const Flags& flags) {
+Status Audit(const AuditFlags& flags) {
   ASSIGN_OR_RETURN(const model::ModelCatalogue models, model::ModelCatalogue::Builtin());
   ASSIGN_OR_RETURN(const hardware::Catalogue devices, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(const cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
@@ -108,7 +108,7 @@ Status Audit(const Flags& flags) {
 }  // namespace
 
 Action AddAudit(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<AuditFlags>();
   app.add_option("path", flags->paths, "claim files, or folders of them (default examples/paper)");
   app.add_option("--write-to", flags->write_to, "also write audit.md, audit.json and the figures as SVG into this folder");
   app.add_flag("--json", flags->json, "print JSON");

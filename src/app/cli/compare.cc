@@ -21,7 +21,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct CompareFlags {
   std::vector<std::string> runs;
   std::string scenario, cost, performance;
   double level = 0;
@@ -40,7 +40,7 @@ Result<std::optional<cap::FigureId>> AxisOf(const char* flag, const std::string&
   return std::optional(*figure);
 }
 
-Result<cap::ViewChoice> ChoiceOf(const Flags& flags) {
+Result<cap::ViewChoice> ChoiceOf(const CompareFlags& flags) {
   cap::ViewChoice choice;
   choice.scenario = flags.scenario;
   if (!flags.scenario.empty()) {
@@ -53,7 +53,7 @@ Result<cap::ViewChoice> ChoiceOf(const Flags& flags) {
   return choice;
 }
 
-metrics::LatencyObjectives ObjectivesOf(const Flags& flags) {
+metrics::LatencyObjectives ObjectivesOf(const CompareFlags& flags) {
   const auto limit = [](double value) { return value > 0 ? std::optional(value) : std::nullopt; };
   metrics::LatencyObjectives objectives;
   objectives.ttft_s = limit(flags.limit_ttft_s);
@@ -95,7 +95,7 @@ std::vector<report::NamedText> FilesOf(const cap::Comparison& comparison, const 
   return files;
 }
 
-Status Compare(const Flags& flags) {
+Status Compare(const CompareFlags& flags) {
   analysis::CompareOptions options = flags.options;
   ASSIGN_OR_RETURN(options.choice, ChoiceOf(flags));
   ASSIGN_OR_RETURN(std::vector<NamedExperiment> named, FindExperiments(flags.runs));
@@ -128,7 +128,7 @@ Status Compare(const Flags& flags) {
 }  // namespace
 
 Action AddCompare(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CompareFlags>();
   app.add_option("runs", flags->runs, "RUN, RUN:SYSTEM or RUN:SYSTEM@LEVEL; RUN is an id below results/ or a folder")
       ->required();
   app.add_option("--scenario", flags->scenario, "online (default), offline, single-user, power-limited or paper (docs/cap.md)");

@@ -22,14 +22,12 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct CostFlags {
   std::string machine;
   std::optional<double> input_rate, cached_rate, output_rate, request_rate, prefill_share, cached_share, utilisation;
   std::string pay, prices;
   bool json = false;
 };
-
-constexpr double kSecondsPerHour = 3600;
 
 // One machine, its price and its work.
 struct Costing {
@@ -47,7 +45,7 @@ const std::optional<cost::HourlyCost>& Paid(const Costing& costing) {
 }
 
 // The flags replace the file's work.
-Result<std::vector<cost::PoolRates>> WorkOf(const Flags& flags, std::vector<cost::PoolRates> from_file) {
+Result<std::vector<cost::PoolRates>> WorkOf(const CostFlags& flags, std::vector<cost::PoolRates> from_file) {
   const bool rates = flags.input_rate || flags.cached_rate || flags.output_rate || flags.request_rate;
   if (!rates) {
     if (!flags.prefill_share && !flags.cached_share) return from_file;
@@ -64,7 +62,7 @@ Result<std::vector<cost::PoolRates>> WorkOf(const Flags& flags, std::vector<cost
   return std::vector{pool};
 }
 
-Result<Costing> Evaluate(const Flags& flags) {
+Result<Costing> Evaluate(const CostFlags& flags) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.machine));
   ASSIGN_OR_RETURN(cost::MachineFile file, cost::ParseMachineFile(text, flags.machine));
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
@@ -282,7 +280,7 @@ void PrintTokens(const Costing& costing) {
     fmt::print("CO2: {} kg per 1M tokens, building included\n", FormatSignificant(*energy.kg_co2_per_million_tokens, 3));
 }
 
-Status Cost(const Flags& flags) {
+Status Cost(const CostFlags& flags) {
   ASSIGN_OR_RETURN(const Costing costing, Evaluate(flags));
   if (flags.json) {
     fmt::print("{}", DumpJsonPretty(ToJson(costing)));
@@ -300,7 +298,7 @@ Status Cost(const Flags& flags) {
 }  // namespace
 
 Action AddCost(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CostFlags>();
   app.add_option("machine", flags->machine, "YAML file of a machine (docs/cost.md, examples/machines)")->required();
   app.add_option("--input-tokens-per-s", flags->input_rate, "computed input tokens a second, in useful time");
   app.add_option("--cached-tokens-per-s", flags->cached_rate, "input tokens a second that a prefix cache serves");

@@ -19,7 +19,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct HardwareFlags {
   bool json = false;
   bool fresh = false;
   std::string catalogue;  // a file; empty = the default one
@@ -96,7 +96,7 @@ Status Keep(const char* flag, const std::string& wanted, const Get& get, std::ve
   return BadInput(fmt::format("{} {}: known are {}", flag, wanted, fmt::join(known, ", ")));
 }
 
-Status ListLinks(const Flags& flags, const hardware::Catalogue& catalogue) {
+Status ListLinks(const HardwareFlags& flags, const hardware::Catalogue& catalogue) {
   if (!flags.vendor.empty() || !flags.sort.empty()) return BadInput("--vendor and --sort are for devices; links have neither");
   std::vector<Link> links = catalogue.links();
   RETURN_IF_ERROR(Keep(
@@ -105,7 +105,7 @@ Status ListLinks(const Flags& flags, const hardware::Catalogue& catalogue) {
   return {};
 }
 
-Status List(const Flags& flags) {
+Status List(const HardwareFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(flags.catalogue));
   if (flags.kind == "links") return ListLinks(flags, catalogue);
   std::vector<Device> devices = catalogue.devices();
@@ -118,7 +118,7 @@ Status List(const Flags& flags) {
   return {};
 }
 
-Status Show(const Flags& flags) {
+Status Show(const HardwareFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(flags.catalogue));
   const auto device = catalogue.FindDevice(flags.id);
   if (device) {
@@ -131,7 +131,7 @@ Status Show(const Flags& flags) {
   return {};
 }
 
-Status Search(const Flags& flags) {
+Status Search(const HardwareFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(flags.catalogue));
   const std::string words = fmt::format("{}", fmt::join(flags.words, " "));
   const std::vector<Device> found = catalogue.Search(words);
@@ -140,7 +140,7 @@ Status Search(const Flags& flags) {
   return {};
 }
 
-Status Detect(const Flags& flags) {
+Status Detect(const HardwareFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(flags.catalogue));
   hardware::MachineInfo machine = hardware::DetectMachine();
   hardware::MatchCatalogue(catalogue, machine);
@@ -148,7 +148,7 @@ Status Detect(const Flags& flags) {
   return {};
 }
 
-void PrintCeilings(const Flags& flags, const hardware::Catalogue& catalogue, const hardware::HostInfo& host,
+void PrintCeilings(const HardwareFlags& flags, const hardware::Catalogue& catalogue, const hardware::HostInfo& host,
                    const hardware::CachedCeilings& measured) {
   if (flags.json) {
     Print(DumpJsonPretty({{"host", ToJson(host)},
@@ -159,7 +159,7 @@ void PrintCeilings(const Flags& flags, const hardware::Catalogue& catalogue, con
   Print(CeilingsText(catalogue, host, measured.ceilings, measured.measured_now, TerminalWidth(), WantsUnicode()));
 }
 
-Status Probe(const Flags& flags) {
+Status Probe(const HardwareFlags& flags) {
   if (flags.no_ssd && !flags.ssd.empty()) return BadInput("--ssd and --no-ssd contradict each other");
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(flags.catalogue));
   const hardware::HostInfo host = hardware::DetectHost();
@@ -180,7 +180,7 @@ Status Probe(const Flags& flags) {
   return {};
 }
 
-Status ThisMachine(const Flags& flags) {
+Status ThisMachine(const HardwareFlags& flags) {
   const SteadyClock clock;
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(flags.catalogue));
   const hardware::HostInfo host = hardware::DetectHost();
@@ -190,13 +190,13 @@ Status ThisMachine(const Flags& flags) {
   return {};
 }
 
-void AddCommonFlags(CLI::App& app, Flags& flags) {
+void AddCommonFlags(CLI::App& app, HardwareFlags& flags) {
   app.add_flag("--json", flags.json, "print JSON");
   app.add_option("--catalogue", flags.catalogue,
                  "your own entries, laid over the built-in ones (default: $XDG_CONFIG_HOME/moecap/hardware.json)");
 }
 
-void AddListFlags(CLI::App& app, Flags& flags) {
+void AddListFlags(CLI::App& app, HardwareFlags& flags) {
   app.add_option("--kind", flags.kind, "devices or links (host, scale-up, scale-out, memory channels, SSDs)")
       ->check(CLI::IsMember({"devices", "links"}));
   app.add_option("--class", flags.device_class, "only this class: datacenter, workstation, consumer, unified, edge, cpu");
@@ -204,7 +204,7 @@ void AddListFlags(CLI::App& app, Flags& flags) {
   app.add_option("--sort", flags.sort, "id, year, memory, bandwidth, bf16, fp8, power or price; largest first");
 }
 
-void AddProbeFlags(CLI::App& app, Flags& flags) {
+void AddProbeFlags(CLI::App& app, HardwareFlags& flags) {
   app.add_flag("--fresh", flags.fresh, "measure again even if a measurement of the last week is cached");
   app.add_option("--ssd", flags.ssd, "a folder on the disk to be measured (default: the cache folder)");
   app.add_flag("--no-ssd", flags.no_ssd, "leave the disk alone");
@@ -216,10 +216,10 @@ void AddProbeFlags(CLI::App& app, Flags& flags) {
 }  // namespace
 
 Action AddHardware(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<HardwareFlags>();
   AddCommonFlags(app, *flags);
   app.add_flag("--fresh", flags->fresh, "measure again even if a measurement of the last week is cached");
-  using Run = Status (*)(const Flags&);
+  using Run = Status (*)(const HardwareFlags&);
   std::vector<std::pair<CLI::App*, Run>> verbs;
   const auto add = [&](const char* name, const char* description, Run run) {
     CLI::App* verb = app.add_subcommand(name, description);

@@ -18,7 +18,7 @@ constexpr double kGiga = 1e9;
 constexpr double kTera = 1e12;
 constexpr double kGib = 1024.0 * 1024 * 1024;
 constexpr const char* kDtypes[] = {"fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8"};
-constexpr size_t kLabelWidth = 14;
+constexpr size_t kCatalogueLabels = 14;
 
 // Without zeros that only fill up the digits: 80, 1.19, 3350.
 std::string Plain(double value, int digits) {
@@ -47,13 +47,6 @@ std::optional<double> Ridge(const Device& device, const char* dtype) {
 }
 
 // "label        text", the text wrapped below itself.
-void Line(std::string& out, const char* label, const std::string& text, size_t width) {
-  const std::vector<std::string> lines = WrapText(text, width - kLabelWidth - 2);
-  for (size_t i = 0; i < lines.size(); ++i) {
-    out += fmt::format("  {}{}\n", PadRight(i == 0 ? label : "", kLabelWidth), lines[i]);
-  }
-}
-
 std::string PriceText(const hardware::PriceRange& price, const char* unit) {
   if (!price.low && !price.typical && !price.high) return "-";
   std::vector<std::string> parts;
@@ -138,7 +131,9 @@ std::string DeviceSheet(const hardware::Catalogue& catalogue, const Device& devi
   const auto bandwidth = device.bandwidth_bytes_per_s;
   std::string out = fmt::format("{}: {} {} ({}{})\n", device.id, device.vendor, device.name, device.device_class,
                                 device.year > 0 ? fmt::format(", {}", device.year) : "");
-  const auto line = [&](const char* label, const std::string& text) { Line(out, label, text, width); };
+  const auto line = [&](const char* label, const std::string& text) {
+    AppendLabelled(out, kCatalogueLabels, label, text, width);
+  };
   line("memory", fmt::format("{} GiB {}{}, {} GB/s", Number(device.memory_bytes, kGib, 4), device.memory_type,
                              device.unified_memory ? ", shared with the host" : "", Number(bandwidth, kGiga, 5)));
   if (device.cores) {
@@ -167,7 +162,9 @@ std::string DeviceSheet(const hardware::Catalogue& catalogue, const Device& devi
 std::string LinkSheet(const Link& link, size_t width) {
   std::string out = fmt::format("{}: {} ({}{})\n", link.id, link.name, link.link_class,
                                 link.generation.empty() ? "" : fmt::format(", generation {}", link.generation));
-  const auto line = [&](const char* label, const std::string& text) { Line(out, label, text, width); };
+  const auto line = [&](const char* label, const std::string& text) {
+    AppendLabelled(out, kCatalogueLabels, label, text, width);
+  };
   line("bandwidth", fmt::format("{} GB/s in one direction, {} in both", Number(link.bytes_per_s, kGiga, 4),
                                 Number(link.both_directions_bytes_per_s, kGiga, 4)));
   line("lanes", link.lanes ? fmt::format("{}", *link.lanes) : "-");

@@ -17,17 +17,10 @@ using hardware::Ceilings;
 using hardware::Device;
 
 constexpr const char* kNotKnown = "not in the catalogue: measure it (moecap hardware probe) or add it (docs/hardware.md)";
-constexpr size_t kLabelWidth = 13;
+constexpr size_t kMachineLabels = 13;
 
 std::string Bytes(const std::optional<double>& bytes) { return bytes ? FormatBytes(*bytes) : "-"; }
 std::string OrDash(const std::string& text) { return text.empty() ? "-" : PrintableText(text); }
-
-void Line(std::string& out, const char* label, const std::string& text, size_t width) {
-  const std::vector<std::string> lines = WrapText(PrintableText(text), width - kLabelWidth - 2);
-  for (size_t i = 0; i < lines.size(); ++i) {
-    out += fmt::format("  {}{}\n", PadRight(i == 0 ? label : "", kLabelWidth), lines[i]);
-  }
-}
 
 std::string Table(const std::vector<TableColumn>& columns, const std::vector<std::vector<std::string>>& rows, size_t width,
                   bool unicode) {
@@ -165,7 +158,7 @@ std::string DiskText(const hardware::DiskCeilings& disk, size_t width, bool unic
                         {"write in order", disk.sequential_write_bytes_per_s, "B/s", {}}},
                        width, unicode);
   }
-  for (const std::string& note : disk.notes) Line(out, "note", note, width);
+  for (const std::string& note : disk.notes) AppendLabelled(out, kMachineLabels, "note", note, width);
   return out;
 }
 
@@ -182,8 +175,9 @@ std::string GpuText(const hardware::Catalogue& catalogue, const hardware::GpuCei
                       {"GPU to host", gpu.device_to_host_bytes_per_s, "B/s", link}},
                      width, unicode);
   const auto watts = [](const std::optional<double>& value) { return value ? FormatSignificant(*value, 3) + " W" : "-"; };
-  Line(out, "power", fmt::format("{} idle, {} while reading its memory", watts(gpu.idle_w), watts(gpu.busy_w)), width);
-  for (const std::string& note : gpu.notes) Line(out, "note", note, width);
+  AppendLabelled(out, kMachineLabels, "power",
+                 fmt::format("{} idle, {} while reading its memory", watts(gpu.idle_w), watts(gpu.busy_w)), width);
+  for (const std::string& note : gpu.notes) AppendLabelled(out, kMachineLabels, "note", note, width);
   return out;
 }
 
@@ -192,7 +186,9 @@ std::string GpuText(const hardware::Catalogue& catalogue, const hardware::GpuCei
 std::string MachineText(const hardware::MachineInfo& machine, size_t width, bool unicode) {
   const hardware::HostInfo& host = machine.host;
   std::string out;
-  const auto line = [&](const char* label, const std::string& text) { Line(out, label, text, width); };
+  const auto line = [&](const char* label, const std::string& text) {
+    AppendLabelled(out, kMachineLabels, label, text, width);
+  };
   line("processor", fmt::format("{}{}", host.cpu_model.empty() ? "(model not told)" : host.cpu_model,
                                 host.hypervisor.empty() ? "" : fmt::format(" (virtual machine: {})", host.hypervisor)));
   line("", machine.processor_catalogue_id.empty() ? kNotKnown : "catalogue: " + machine.processor_catalogue_id);
@@ -227,11 +223,11 @@ std::string CeilingsText(const hardware::Catalogue& catalogue, const hardware::H
   const std::optional<double> bandwidth = device ? device->bandwidth_bytes_per_s : std::nullopt;
   std::string out = fmt::format("{}{}\n", PrintableText(host.cpu_model),
                                 host.hypervisor.empty() ? "" : fmt::format(" (virtual machine: {})", host.hypervisor));
-  Line(out, "threads",
-       fmt::format("{} usable of {} CPUs; {} DRAM; last-level cache {}", host.UsableThreads(), host.logical_cpus,
-                   BytesText(host.dram_bytes), BytesText(host.last_level_cache_bytes)),
-       width);
-  Line(out, "datasheet", device ? fmt::format("{}, one whole socket", device->id) : kNotKnown, width);
+  AppendLabelled(out, kMachineLabels, "threads",
+                 fmt::format("{} usable of {} CPUs; {} DRAM; last-level cache {}", host.UsableThreads(), host.logical_cpus,
+                             BytesText(host.dram_bytes), BytesText(host.last_level_cache_bytes)),
+                 width);
+  AppendLabelled(out, kMachineLabels, "datasheet", device ? fmt::format("{}, one whole socket", device->id) : kNotKnown, width);
   out += fmt::format("Ceilings, measured {}{}, {} threads, buffer {}\n", ceilings.measured_at, measured_now ? "" : " (cached)",
                      ceilings.threads, FormatBytes(ceilings.buffer_bytes));
   out += FigureTable({{"memory read", ceilings.read_bytes_per_s, "B/s", bandwidth},
@@ -240,7 +236,7 @@ std::string CeilingsText(const hardware::Catalogue& catalogue, const hardware::H
                       {"bf16", ceilings.bf16_flops_per_s, "FLOP/s", peak("bf16")},
                       {"int8", ceilings.int8_ops_per_s, "OP/s", peak("int8")}},
                      width, unicode);
-  for (const std::string& note : ceilings.notes) Line(out, "note", note, width);
+  for (const std::string& note : ceilings.notes) AppendLabelled(out, kMachineLabels, "note", note, width);
   if (!ceilings.by_threads.empty()) out += "\n" + ThreadTable(ceilings.by_threads, width, unicode);
   if (!ceilings.caches.empty()) out += "\n" + CacheTable(ceilings.caches, width, unicode);
   if (ceilings.disk) out += "\n" + DiskText(*ceilings.disk, width, unicode);

@@ -21,7 +21,7 @@ namespace moecap::app {
 namespace fs = std::filesystem;
 namespace {
 
-struct Flags {
+struct LoadFlags {
   std::string target;  // a configuration or a URL
   std::string launch;  // the command that starts the server; then a URL may be left out
   std::string api, kind, model, serves, machine, api_key_env, ca, salt, arrivals, dataset, vocabulary;
@@ -62,7 +62,7 @@ void PutText(Json& json, const char* key, const std::string& value) {
   if (!value.empty()) json[key] = value;
 }
 
-Json ServerOf(const Flags& flags) {
+Json ServerOf(const LoadFlags& flags) {
   Json server = Json::object();
   PutText(server, "url", flags.target);
   PutText(server, "api", flags.api);
@@ -75,7 +75,7 @@ Json ServerOf(const Flags& flags) {
   return server;
 }
 
-Json WorkloadOf(const Flags& flags) {
+Json WorkloadOf(const LoadFlags& flags) {
   Json workload = Json::object();
   Put(workload, "requests", flags.requests);
   Put(workload, "input_tokens", flags.input_tokens);
@@ -89,7 +89,7 @@ Json WorkloadOf(const Flags& flags) {
 
 // The flags as a configuration, so that both have one reader and one set of messages. A reference into an object of this
 // ordered Json dies when a key is added to it, so parts are made before the whole.
-std::string ConfigOf(const Flags& flags) {
+std::string ConfigOf(const LoadFlags& flags) {
   Json load = Json::object();
   if (!flags.clients.empty()) load["clients"] = flags.clients;
   if (!flags.rates.empty()) load["rates_per_s"] = flags.rates;
@@ -140,7 +140,7 @@ bool IsGeneral(const std::string& name) {
   return false;
 }
 
-Result<experiment::Config> MakeConfig(const Flags& flags, const CLI::App& app) {
+Result<experiment::Config> MakeConfig(const LoadFlags& flags, const CLI::App& app) {
   if (IsUrl(flags.target) || flags.target.empty())
     return experiment::ParseConfig(ConfigOf(flags), "the command line", fs::current_path());
   for (const CLI::Option* option : app.get_options()) {
@@ -151,7 +151,7 @@ Result<experiment::Config> MakeConfig(const Flags& flags, const CLI::App& app) {
   return experiment::ReadConfig(flags.target);
 }
 
-Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocation) {
+Status Load(const LoadFlags& flags, const CLI::App& app, const Invocation& invocation) {
   std::optional<experiment::Config> config;
   if (!flags.target.empty() || !flags.launch.empty()) {
     ASSIGN_OR_RETURN(config, MakeConfig(flags, app));
@@ -164,7 +164,7 @@ Status Load(const Flags& flags, const CLI::App& app, const Invocation& invocatio
   return {};
 }
 
-void AddLoadFlags(CLI::App& app, Flags& flags) {
+void AddLoadFlags(CLI::App& app, LoadFlags& flags) {
   app.add_option(
       "--api", flags.api,
       "completions, chat, responses, messages, sglang, tgi, ollama, ollama-chat, llama-server (default: completions)");
@@ -217,7 +217,7 @@ void AddLoadFlags(CLI::App& app, Flags& flags) {
 }  // namespace
 
 Action AddLoad(CLI::App& app, const Invocation& invocation) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<LoadFlags>();
   app.add_option("target", flags->target, "the URL of a server with the flags below, or a YAML file (docs/config.md)");
   app.add_flag("--print-config", flags->print_config, "print the configuration that the flags amount to, and do nothing else");
   AddExperimentFlags(app, flags->experiment);

@@ -30,7 +30,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct MetricsFlags {
   std::string passes;
   ModelFlags model;
   std::string device;
@@ -67,7 +67,8 @@ Json ToJson(const PhaseUtilization& phase) {
 }
 
 // The type in which the products run decides the peak: the model's compute type, or that of --precision.
-Result<metrics::Peaks> PeaksOf(const Flags& flags, const std::string& device_name, const model::ModelSpec& spec, int devices) {
+Result<metrics::Peaks> PeaksOf(const MetricsFlags& flags, const std::string& device_name, const model::ModelSpec& spec,
+                               int devices) {
   metrics::Peaks peaks;
   peaks.devices = devices;
   if (!device_name.empty()) {
@@ -85,7 +86,7 @@ Result<metrics::Peaks> PeaksOf(const Flags& flags, const std::string& device_nam
 }
 
 // How the model is spread, if a flag says so; --devices alone says nothing about it.
-Result<metrics::UtilizationOptions> OptionsOf(const Flags& flags, const model::ModelSpec& spec) {
+Result<metrics::UtilizationOptions> OptionsOf(const MetricsFlags& flags, const model::ModelSpec& spec) {
   metrics::UtilizationOptions options;
   if (flags.mla_form == "absorbed") options.mla_form = metrics::MlaForm::kAbsorbed;
   if (!flags.tensor && !flags.expert && !flags.pipeline && !flags.data) return options;
@@ -159,7 +160,7 @@ Result<Passes> ReadCell(const std::vector<TraceCell>& all, const std::string& na
 }
 
 // What the records say of the server's devices is used; what a flag says instead is used too, and noted.
-Result<int> DevicesOf(const Flags& flags, const metrics::UtilizationOptions& options, Passes& passes) {
+Result<int> DevicesOf(const MetricsFlags& flags, const metrics::UtilizationOptions& options, Passes& passes) {
   const std::optional<int> told =
       options.deployment ? std::optional(static_cast<int>(options.deployment->Devices())) : flags.devices;
   if (told && passes.devices && *told != *passes.devices)
@@ -169,7 +170,7 @@ Result<int> DevicesOf(const Flags& flags, const metrics::UtilizationOptions& opt
 }
 
 // The device that the flags name, or else the records.
-Result<std::string> DeviceOf(const Flags& flags, Passes& passes) {
+Result<std::string> DeviceOf(const MetricsFlags& flags, Passes& passes) {
   if (passes.device.empty() || (flags.device.empty() && (flags.bandwidth > 0 || flags.flops > 0 || !flags.tiers.empty())))
     return flags.device;
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(""));
@@ -181,7 +182,7 @@ Result<std::string> DeviceOf(const Flags& flags, Passes& passes) {
   return flags.device;
 }
 
-Result<Passes> ReadPassFile(const Flags& flags, const model::ModelSpec& spec) {
+Result<Passes> ReadPassFile(const MetricsFlags& flags, const model::ModelSpec& spec) {
   std::error_code code;
   if (std::filesystem::is_directory(flags.passes, code)) {
     ASSIGN_OR_RETURN(const std::vector<TraceCell> cells, TraceCells(flags.passes));
@@ -227,7 +228,7 @@ std::optional<double> Band(const Utilization& utilization, PhaseUtilization Util
   return (utilization.*phase).s_mbu;
 }
 
-Json ToJson(const std::optional<Estimate>& estimate, const Flags& flags) {
+Json ToJson(const std::optional<Estimate>& estimate, const MetricsFlags& flags) {
   if (!estimate) return nullptr;
   Json band = Json::object();
   for (const auto& [name, phase] : {std::pair{"prefill", &Utilization::prefill},
@@ -240,7 +241,7 @@ Json ToJson(const std::optional<Estimate>& estimate, const Flags& flags) {
 }
 
 // Fills passes without routing, tells so, and computes the band around what the estimate gives.
-std::optional<Estimate> EstimateExperts(const Flags& flags, const model::ModelSpec& spec, const metrics::Peaks& peaks,
+std::optional<Estimate> EstimateExperts(const MetricsFlags& flags, const model::ModelSpec& spec, const metrics::Peaks& peaks,
                                         const metrics::UtilizationOptions& options, Passes& passes) {
   Estimate estimate;
   const auto with = [&](const metrics::ExpertEstimate& settings) {
@@ -303,7 +304,7 @@ void Print(const Utilization& utilization, bool estimated) {
 }
 
 // Null without --tiers. Without the context of a pass its KV bytes, and so the tiers' bytes, are not known.
-Result<std::optional<TierReport>> TiersOf(const Flags& flags, const model::ModelSpec& spec, const Passes& passes) {
+Result<std::optional<TierReport>> TiersOf(const MetricsFlags& flags, const model::ModelSpec& spec, const Passes& passes) {
   if (flags.tiers.empty()) return std::optional<TierReport>();
   if (flags.tensor || flags.expert || flags.pipeline || flags.data)
     return BadInput("--tiers describes all memories together; leave out --tp, --ep, --pp and --dp");
@@ -324,7 +325,7 @@ void NoteWhyNull(const metrics::Peaks& peaks, Passes& passes, const Utilization&
         "Shares are null where the records do not hold the context of a pass: its KV bytes are not known.");
 }
 
-Status Metrics(const Flags& flags) {
+Status Metrics(const MetricsFlags& flags) {
   if (flags.devices.value_or(1) < 1) {
     return BadInput(fmt::format("--devices {} is not possible; use 1 or more", *flags.devices));
   }
@@ -372,7 +373,7 @@ Status Metrics(const Flags& flags) {
 }  // namespace
 
 Action AddMetrics(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<MetricsFlags>();
   app.add_option("passes", flags->passes,
                  "passes.jsonl (docs/formats/records.md), a stored run's folder, or records of MoE-CAP's own recorder")
       ->required();

@@ -20,7 +20,7 @@ namespace {
 
 using mock::Spread;
 
-struct Flags {
+struct MockFlags {
   ModelFlags model;
   std::string device;
   std::optional<double> bandwidth, flops, kv_gb;
@@ -43,7 +43,7 @@ struct Flags {
   mock::ServerOptions server;
 };
 
-Status FillRoofline(const Flags& flags, const model::ModelSpec& model, mock::Roofline& roofline) {
+Status FillRoofline(const MockFlags& flags, const model::ModelSpec& model, mock::Roofline& roofline) {
   if (flags.device.empty()) return BadInput("give --device ID, or --ttft-s and --tpot-s, or --null");
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(flags.device));
@@ -62,7 +62,7 @@ Status FillRoofline(const Flags& flags, const model::ModelSpec& model, mock::Roo
 }
 
 // The engine: a roofline, drawn times, or none.
-Status FillEngine(const Flags& flags, mock::ServerOptions& server) {
+Status FillEngine(const MockFlags& flags, mock::ServerOptions& server) {
   const bool timed = !flags.ttft.empty() || !flags.tpot.empty();
   if (timed && (flags.ttft.empty() || flags.tpot.empty())) return BadInput("--ttft-s and --tpot-s belong together");
   if (flags.null_server && timed) return BadInput("--null answers at once; it takes no --ttft-s and --tpot-s");
@@ -90,7 +90,7 @@ Status FillEngine(const Flags& flags, mock::ServerOptions& server) {
 }
 
 // Without a model, a mock of drawn times needs only a vocabulary.
-Result<model::ModelSpec> ModelOf(const Flags& flags) {
+Result<model::ModelSpec> ModelOf(const MockFlags& flags) {
   if (!flags.model.name.empty()) return OpenModel(flags.model);
   if (flags.ttft.empty() && !flags.null_server) return BadInput("give --model ID, or --ttft-s and --tpot-s, or --null");
   model::ModelSpec spec;
@@ -100,7 +100,7 @@ Result<model::ModelSpec> ModelOf(const Flags& flags) {
   return spec;
 }
 
-Status FillKey(const Flags& flags, mock::ServerOptions& server) {
+Status FillKey(const MockFlags& flags, mock::ServerOptions& server) {
   if (flags.api_key_env.empty()) return {};
   const char* key = std::getenv(flags.api_key_env.c_str());
   if (key == nullptr || *key == '\0') {
@@ -110,7 +110,7 @@ Status FillKey(const Flags& flags, mock::ServerOptions& server) {
   return {};
 }
 
-Result<mock::ServerOptions> OptionsOf(const Flags& flags) {
+Result<mock::ServerOptions> OptionsOf(const MockFlags& flags) {
   mock::ServerOptions server = flags.server;
   ASSIGN_OR_RETURN(server.dialect, mock::ParseDialect(flags.dialect));
   for (const std::string& text : flags.faults) {
@@ -155,7 +155,7 @@ class SignalWait {
   sigset_t signals_{};
 };
 
-Status Mock(const Flags& flags) {
+Status Mock(const MockFlags& flags) {
   ASSIGN_OR_RETURN(const mock::ServerOptions options, OptionsOf(flags));
   const SignalWait signals;
   ASSIGN_OR_RETURN(const auto server, mock::Server::Start(options));
@@ -172,7 +172,7 @@ Status Mock(const Flags& flags) {
   return {};
 }
 
-void AddEngineFlags(CLI::App& app, Flags& flags) {
+void AddEngineFlags(CLI::App& app, MockFlags& flags) {
   mock::Roofline& roofline = flags.engine.roofline;
   app.add_option("--model", flags.model.name, "id of the catalogue, config.json, folder or .gguf");
   app.add_option("--weights", flags.model.precision, "weights as served (default: as the model's file says)");
@@ -211,7 +211,7 @@ void AddEngineFlags(CLI::App& app, Flags& flags) {
   app.add_flag("--null", flags.null_server, "no simulation: answer as fast as possible");
 }
 
-void AddServerFlags(CLI::App& app, Flags& flags) {
+void AddServerFlags(CLI::App& app, MockFlags& flags) {
   mock::ServerOptions& server = flags.server;
   app.add_option("--host", server.host, "address to listen on")->capture_default_str();
   app.add_option("--port", server.port, "port; 0: any free one")->check(CLI::Range(0, 65535))->capture_default_str();
@@ -251,7 +251,7 @@ void AddServerFlags(CLI::App& app, Flags& flags) {
 }  // namespace
 
 Action AddMock(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<MockFlags>();
   AddEngineFlags(app, *flags);
   AddServerFlags(app, *flags);
   app.footer(

@@ -21,7 +21,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct ModelViewFlags {
   ModelFlags model;
   std::vector<int64_t> batches = {1, 2, 4, 8, 16, 32, 64, 128};
   int64_t context_tokens = 4096;
@@ -57,7 +57,7 @@ struct PerDevice {
   metrics::DeviceMemory memory;
 };
 
-Result<std::optional<PerDevice>> PerDeviceOf(const Flags& flags, const model::ModelSpec& spec) {
+Result<std::optional<PerDevice>> PerDeviceOf(const ModelViewFlags& flags, const model::ModelSpec& spec) {
   if (!flags.tensor && !flags.expert && !flags.pipeline && !flags.data) return std::optional<PerDevice>();
   PerDevice result;
   result.deployment = {flags.tensor.value_or(1), flags.expert.value_or(1), flags.pipeline.value_or(1), flags.data.value_or(1)};
@@ -89,7 +89,7 @@ Json ToJson(const PerDevice& device) {
           {"replicated", memory.replicated}};
 }
 
-Fit FitOn(const hardware::Device& device, const model::ModelSpec& spec, const Flags& flags) {
+Fit FitOn(const hardware::Device& device, const model::ModelSpec& spec, const ModelViewFlags& flags) {
   Fit fit{device, 0, std::nullopt};
   fit.needed_bytes =
       spec.ResidentBytes(false) + static_cast<double>(flags.batches.back()) * spec.ResidentKvBytes(flags.context_tokens);
@@ -101,7 +101,7 @@ Fit FitOn(const hardware::Device& device, const model::ModelSpec& spec, const Fl
 // Where a model's tensors are all that is known of it, what they compute is null.
 Json IfComputes(const model::ModelSpec& spec, Json value) { return spec.computes ? std::move(value) : Json(nullptr); }
 
-Json BatchesToJson(const model::ModelSpec& spec, const Curve& curve, const Flags& flags) {
+Json BatchesToJson(const model::ModelSpec& spec, const Curve& curve, const ModelViewFlags& flags) {
   Json batches = Json::array();
   for (const metrics::BatchPoint& point : curve) {
     batches.push_back({{"batch", point.batch},
@@ -141,7 +141,7 @@ Json ExpertTensorsToJson(const model::ModelSpec& spec) {
 }
 
 Json ToJson(const model::ModelSpec& spec, const Curve& curve, const std::optional<Fit>& fit,
-            const std::optional<PerDevice>& per_device, const Flags& flags) {
+            const std::optional<PerDevice>& per_device, const ModelViewFlags& flags) {
   Json params = Json::object(), bytes = Json::object(), types = Json::object();
   const model::WeightSet by_class = spec.ByClass();
   for (const model::TensorClass c : model::kTensorClasses) {
@@ -210,7 +210,7 @@ void PrintInventory(const model::ModelSpec& spec) {
   fmt::print("{}\n", RenderTable(columns, rows, TerminalTable()));
 }
 
-void PrintCurve(const Curve& curve, const Flags& flags) {
+void PrintCurve(const Curve& curve, const ModelViewFlags& flags) {
   std::vector<std::vector<std::string>> rows;
   for (const metrics::BatchPoint& point : curve) {
     rows.push_back({std::to_string(point.batch), "~" + FormatFixed(point.distinct_experts, 1),
@@ -226,7 +226,7 @@ void PrintCurve(const Curve& curve, const Flags& flags) {
   fmt::print("{}", RenderTable(columns, rows, TerminalTable()));
 }
 
-void PrintPerDevice(const PerDevice& device, const std::optional<Fit>& fit, const Flags& flags) {
+void PrintPerDevice(const PerDevice& device, const std::optional<Fit>& fit, const ModelViewFlags& flags) {
   const metrics::DeviceMemory& memory = device.memory;
   const metrics::Deployment& d = device.deployment;
   const auto range = [](const metrics::Range& r) { return fmt::format("~{} to {}", FormatBytes(r.low), FormatBytes(r.high)); };
@@ -254,7 +254,7 @@ void PrintPerDevice(const PerDevice& device, const std::optional<Fit>& fit, cons
 }
 
 void Print(const model::ModelSpec& spec, const Curve& curve, const std::optional<Fit>& fit,
-           const std::optional<PerDevice>& per_device, const Flags& flags) {
+           const std::optional<PerDevice>& per_device, const ModelViewFlags& flags) {
   fmt::print("{} ({}), weights {}\n", spec.id, spec.model_type, spec.weight_type);
   PrintParagraph(fmt::format("  {} parameters ({}), {} active; {} without the input embedding, {} without both tables",
                              FormatParams(spec.TotalParams()), spec.TotalParams(), FormatParams(spec.ActiveParams()),
@@ -296,7 +296,7 @@ void Print(const model::ModelSpec& spec, const Curve& curve, const std::optional
   for (const std::string& note : spec.notes) PrintParagraph("note: " + note);
 }
 
-Status CheckFlags(const Flags& flags) {
+Status CheckFlags(const ModelViewFlags& flags) {
   for (const int64_t batch : flags.batches) {
     if (batch < 1 || batch > kMostBatch)
       return BadInput(fmt::format("batch {} is not possible; use 1 to {}", batch, kMostBatch));
@@ -310,7 +310,7 @@ Status CheckFlags(const Flags& flags) {
   return {};
 }
 
-Status Model(const Flags& flags) {
+Status Model(const ModelViewFlags& flags) {
   RETURN_IF_ERROR(CheckFlags(flags));
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model, true));
   ASSIGN_OR_RETURN(const std::optional<PerDevice> per_device, PerDeviceOf(flags, spec));
@@ -335,7 +335,7 @@ Status Model(const Flags& flags) {
 }  // namespace
 
 Action AddModel(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ModelViewFlags>();
   AddModelArgument(app, flags->model);
   app.add_option("--batch", flags->batches, "batch sizes, e.g. 1,8,64")->delimiter(',');
   app.add_option("--context", flags->context_tokens, "tokens of context of each sequence");

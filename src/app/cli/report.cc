@@ -22,7 +22,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct ReportFlags {
   std::vector<std::string> runs;
   std::vector<std::string> formats;
   bool json = false;
@@ -59,7 +59,7 @@ Result<std::vector<std::filesystem::path>> FoldersOf(const std::vector<std::stri
 }
 
 // One format on stdout, all experiments.
-Result<std::string> Text(const std::vector<Stored>& all, ReportFormat format, const Flags& flags) {
+Result<std::string> Text(const std::vector<Stored>& all, ReportFormat format, const ReportFlags& flags) {
   std::string text;
   switch (format) {
     case ReportFormat::kTerminal:
@@ -137,7 +137,7 @@ Result<std::vector<report::NamedText>> Files(const std::vector<Stored>& all, con
   return written;
 }
 
-Result<std::vector<ReportFormat>> FormatsOf(const Flags& flags) {
+Result<std::vector<ReportFormat>> FormatsOf(const ReportFlags& flags) {
   std::vector<ReportFormat> formats;
   if (flags.all && !flags.write_to.empty() && flags.formats.empty()) return ReportFormats();
   for (const std::string& name : flags.formats) {
@@ -148,7 +148,7 @@ Result<std::vector<ReportFormat>> FormatsOf(const Flags& flags) {
   return formats;
 }
 
-Status ReportCompat(const Flags& flags, const std::vector<std::filesystem::path>& dirs,
+Status ReportCompat(const ReportFlags& flags, const std::vector<std::filesystem::path>& dirs,
                     const std::vector<ReportFormat>& formats) {
   if (!flags.write_to.empty()) return BadInput("--compat prints one table; redirect it instead of --write-to");
   std::vector<MeasuredRequests> all;
@@ -166,7 +166,7 @@ Status ReportCompat(const Flags& flags, const std::vector<std::filesystem::path>
   return {};
 }
 
-Status Report(const Flags& flags) {
+Status Report(const ReportFlags& flags) {
   ASSIGN_OR_RETURN(const std::vector<ReportFormat> formats, FormatsOf(flags));
   const bool to_files = !flags.write_to.empty();
   if (formats.size() > 1 && !to_files) return BadInput("several formats are several files; add --write-to DIR");
@@ -194,7 +194,7 @@ Status Report(const Flags& flags) {
 }  // namespace
 
 Action AddReport(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ReportFlags>();
   app.add_option("run", flags->runs, "runs: ids below results/ or their beginnings, \"latest\", or folders")->required();
   app.add_option("--format", flags->formats, ReportFormatNames() + "; terminal by default")->delimiter(',');
   app.add_flag("--json", flags->json, "the same as --format json");

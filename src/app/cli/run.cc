@@ -13,7 +13,7 @@ namespace moecap::app {
 namespace fs = std::filesystem;
 namespace {
 
-struct Flags {
+struct RunFlags {
   std::string config;
   ExperimentFlags experiment;
 };
@@ -28,7 +28,7 @@ Result<fs::path> ConfigPath(const std::string& given) {
   return BadInput("no configuration given, and examples/quickstart.yaml is not here; run: moecap run CONFIG.yaml");
 }
 
-Status Run(const Flags& flags, const Invocation& invocation) {
+Status Run(const RunFlags& flags, const Invocation& invocation) {
   std::optional<experiment::Config> config;
   if (flags.experiment.resume.empty() || !flags.config.empty()) {
     ASSIGN_OR_RETURN(const fs::path path, ConfigPath(flags.config));
@@ -40,7 +40,7 @@ Status Run(const Flags& flags, const Invocation& invocation) {
 }  // namespace
 
 Action AddRun(CLI::App& app, const Invocation& invocation) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<RunFlags>();
   app.add_option("config", flags->config, "YAML file (default: examples/quickstart.yaml)");
   AddExperimentFlags(app, flags->experiment);
   app.footer("Example:\n  moecap run examples/quickstart.yaml\n\nConfiguration keys: docs/config.md");

@@ -28,7 +28,7 @@ using store::RunStore;
 
 constexpr int kSchema = 2;  // of the JSON output
 
-struct Flags {
+struct RunsFlags {
   std::string results_dir = kResultsDir;
   bool json = false;
   // list
@@ -47,7 +47,7 @@ struct Flags {
 
 void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-TextOptions TextFor(const Flags&) { return {TerminalWidth(), WantsUnicode()}; }
+TextOptions TextFor(const RunsFlags&) { return {TerminalWidth(), WantsUnicode()}; }
 
 // "2026-01-31" or longer, as ISO 8601 has it: compared as text.
 Status CheckDate(const std::string& text) {
@@ -87,7 +87,7 @@ constexpr std::pair<const char*, store::RunOrder> kOrders[] = {{"started", store
                                                                {"rate", store::RunOrder::kOutputRate},
                                                                {"accuracy", store::RunOrder::kAccuracy}};
 
-Result<store::RunFilter> FilterOf(const Flags& flags) {
+Result<store::RunFilter> FilterOf(const RunsFlags& flags) {
   store::RunFilter filter;
   std::set<std::string> keys;
   for (const std::string& text : flags.filters) {
@@ -107,7 +107,7 @@ Result<store::RunFilter> FilterOf(const Flags& flags) {
 }
 
 // The index for verbs that need one. Rows of runs that died are settled where the file can be written.
-Result<RunStore> OpenIndex(const Flags& flags, Access access) {
+Result<RunStore> OpenIndex(const RunsFlags& flags, Access access) {
   if (!RunStore::Exists(flags.results_dir))
     return BadInput(
         fmt::format("there is no {} in {}; index run folders with: moecap runs rebuild, or choose another --results-dir",
@@ -119,7 +119,7 @@ Result<RunStore> OpenIndex(const Flags& flags, Access access) {
 }
 
 // Folders of runs that no row points to.
-Result<std::vector<std::string>> NotIndexed(const Flags& flags, const RunStore* index) {
+Result<std::vector<std::string>> NotIndexed(const RunsFlags& flags, const RunStore* index) {
   std::set<std::string> indexed;
   if (index != nullptr) {
     ASSIGN_OR_RETURN(indexed, index->Paths());
@@ -131,7 +131,7 @@ Result<std::vector<std::string>> NotIndexed(const Flags& flags, const RunStore* 
   return missing;
 }
 
-Status List(const Flags& flags) {
+Status List(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(const store::RunFilter filter, FilterOf(flags));
   std::optional<RunStore> index;
   std::vector<store::RunListing> runs;
@@ -161,7 +161,7 @@ Status List(const Flags& flags) {
   return {};
 }
 
-Status Show(const Flags& flags) {
+Status Show(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
   ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
   ASSIGN_OR_RETURN(const store::StoredRun run, index.Find(run_id));
@@ -175,7 +175,7 @@ Status Show(const Flags& flags) {
   return {};
 }
 
-void PrintDone(const Flags& flags, const std::string& run_id, const Json& json, const std::string& text) {
+void PrintDone(const RunsFlags& flags, const std::string& run_id, const Json& json, const std::string& text) {
   if (flags.json) {
     Json all = {{"schema", kSchema}, {"run_id", run_id}};
     all.update(json);
@@ -185,7 +185,7 @@ void PrintDone(const Flags& flags, const std::string& run_id, const Json& json, 
   }
 }
 
-Status ChangeTags(const Flags& flags, bool add) {
+Status ChangeTags(const RunsFlags& flags, bool add) {
   ASSIGN_OR_RETURN(RunStore index, OpenIndex(flags, Access::kReadWrite));
   ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
   RETURN_IF_ERROR(add ? index.Tag(run_id, flags.tags) : index.Untag(run_id, flags.tags));
@@ -205,7 +205,7 @@ Status Confirm(const std::string& question) {
   return Error{ErrorKind::kInterrupted, "nothing was deleted"};
 }
 
-Status Delete(const Flags& flags) {
+Status Delete(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(RunStore index, OpenIndex(flags, Access::kReadWrite));
   ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
   ASSIGN_OR_RETURN(const store::StoredRun run, index.Find(run_id));
@@ -222,7 +222,7 @@ Status Delete(const Flags& flags) {
 }
 
 // Run folders as they are; result files of other tools as a run made of them.
-Result<std::vector<fs::path>> RunFoldersOf(const Flags& flags) {
+Result<std::vector<fs::path>> RunFoldersOf(const RunsFlags& flags) {
   std::vector<fs::path> folders, files;
   for (const std::string& given : flags.dirs) {
     std::error_code code;
@@ -236,7 +236,7 @@ Result<std::vector<fs::path>> RunFoldersOf(const Flags& flags) {
   return folders;
 }
 
-Status Import(const Flags& flags) {
+Status Import(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(const std::vector<fs::path> dirs, RunFoldersOf(flags));
   ASSIGN_OR_RETURN(const std::vector<analysis::ImportedRun> runs, analysis::ImportRuns(dirs, flags.results_dir, MakeFigures));
   Json list = Json::array();
@@ -248,7 +248,7 @@ Status Import(const Flags& flags) {
   return {};
 }
 
-Status Export(const Flags& flags) {
+Status Export(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
   ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
   const auto form = flags.compact ? analysis::ExportForm::kCompact : analysis::ExportForm::kWhole;
@@ -257,7 +257,7 @@ Status Export(const Flags& flags) {
   return {};
 }
 
-Status Verify(const Flags& flags) {
+Status Verify(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
   ASSIGN_OR_RETURN(const analysis::VerifyReport report, analysis::VerifyRuns(index, flags.results_dir));
   if (flags.json) {
@@ -270,7 +270,7 @@ Status Verify(const Flags& flags) {
   return {};
 }
 
-Status Rebuild(const Flags& flags) {
+Status Rebuild(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(const analysis::RebuiltIndex rebuilt, analysis::RebuildIndex(flags.results_dir, MakeFigures));
   const Json old = rebuilt.old_database ? Json(rebuilt.old_database->string()) : Json(nullptr);
   if (flags.json) {
@@ -295,11 +295,11 @@ Examples:
   moecap runs import quickstart-run --results-dir elsewhere
   moecap runs import openai-infqps-concurrency8-*.json)";
 
-using Function = Status (*)(const Flags& flags);
+using Function = Status (*)(const RunsFlags& flags);
 
 struct Subcommands {
   CLI::App& app;
-  const std::shared_ptr<Flags>& flags;
+  const std::shared_ptr<RunsFlags>& flags;
   std::vector<std::pair<CLI::App*, Function>> all;
 
   // Flags of the verb may stand behind the subcommand, too.
@@ -318,7 +318,7 @@ struct Subcommands {
 }  // namespace
 
 Action AddRuns(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<RunsFlags>();
   app.add_option("--results-dir", flags->results_dir, "where runs are stored (default: results)");
   app.add_flag("--json", flags->json, "print JSON");
   app.add_option("--filter", flags->filters, "show runs for which KEY=VALUE holds; may be repeated")->allow_extra_args(false);
@@ -330,10 +330,10 @@ Action AddRuns(CLI::App& app, const Invocation&) {
   Subcommands subs{app, flags, {}};
   subs.Add("list", "the stored runs (default)", List);
   subs.AddForRun("show", "what is stored of a run", Show);
-  subs.AddForRun("tag", "add tags", [](const Flags& f) { return ChangeTags(f, true); })
+  subs.AddForRun("tag", "add tags", [](const RunsFlags& f) { return ChangeTags(f, true); })
       ->add_option("tags", flags->tags, "letters, digits and ._+-:/=@")
       ->required();
-  subs.AddForRun("untag", "remove tags", [](const Flags& f) { return ChangeTags(f, false); })
+  subs.AddForRun("untag", "remove tags", [](const RunsFlags& f) { return ChangeTags(f, false); })
       ->add_option("tags", flags->tags, "tags that the run has")
       ->required();
   CLI::App* remove =

@@ -145,11 +145,6 @@ Json ToJson(const store::RunInfo& info) {
           {"host", info.host}};
 }
 
-template <typename T>
-Json OrNull(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 // Every figure of the table has its key; null = not measured.
 Json CellToJson(const StoredCell& cell) {
   Json json = {{"system", cell.system}, {"level_kind", cell.level_kind}, {"level", cell.level},

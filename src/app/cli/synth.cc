@@ -20,7 +20,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct SynthFlags {
   std::string model;
   std::string output;
   synth::SynthOptions options;
@@ -30,7 +30,7 @@ struct Flags {
 
 std::atomic<bool> interrupted = false;  // set by the signal handler, which can reach nothing else
 
-void Print(const synth::SynthPlan& plan, const Flags& flags) {
+void Print(const synth::SynthPlan& plan, const SynthFlags& flags) {
   if (flags.json) {
     const Json json = {{"id", plan.id},
                        {"architecture", plan.blueprint.architecture},
@@ -53,7 +53,7 @@ void Print(const synth::SynthPlan& plan, const Flags& flags) {
   for (const std::string& note : plan.notes) PrintParagraph("  note: " + note, 4);
 }
 
-Status Synth(const Flags& flags) {
+Status Synth(const SynthFlags& flags) {
   if (!flags.dry_run && flags.output.empty())
     return BadInput("say where to write with -o FILE, or ask with --dry-run what it would take");
   ASSIGN_OR_RETURN(const synth::SynthSource source, synth::OpenSource(flags.model));
@@ -77,7 +77,7 @@ Status Synth(const Flags& flags) {
 }  // namespace
 
 Action AddSynth(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<SynthFlags>();
   app.add_option("model", flags->model, "catalogue id, config.json or a folder with one")->required();
   app.add_option("-o,--output", flags->output, "the GGUF file to write");
   app.add_option("--type", flags->options.type, "type of the matrices (default: Q8_0, or MXFP4 if the checkpoint is)");

@@ -17,7 +17,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct SystemsFlags {
   std::string url, name;
   bool json = false;
   experiment::ServerConfig server;
@@ -32,7 +32,7 @@ void PrintTable(const std::vector<TableColumn>& columns, const Rows& rows) {
   PrintText(RenderTable(columns, rows, TerminalTable()));
 }
 
-Status ListSystems(const Flags& flags) {
+Status ListSystems(const SystemsFlags& flags) {
   Rows rows;
   Json list = Json::array();
   for (const LaunchSystem& system : LaunchSystems()) {
@@ -53,7 +53,7 @@ Status ListSystems(const Flags& flags) {
   return {};
 }
 
-Status ShowSystem(const Flags& flags) {
+Status ShowSystem(const SystemsFlags& flags) {
   ASSIGN_OR_RETURN(const LaunchSystem* const system, FindLaunchSystem(flags.name));
   ASSIGN_OR_RETURN(const LaunchLine line, LaunchLineOf(flags.name, flags.launch));
   const std::string url = fmt::format("http://127.0.0.1:{}", flags.launch.port);
@@ -106,7 +106,7 @@ std::string VocabularyInWords(const std::optional<experiment::Vocabulary>& vocab
   return fmt::format("at least {} ids, {} of them known ({})", vocabulary->size, vocabulary->ids.size(), vocabulary->source);
 }
 
-Status Inspect(const Flags& flags) {
+Status Inspect(const SystemsFlags& flags) {
   experiment::ServerConfig server = flags.server;
   server.urls = {flags.url};
   const SteadyClock clock;
@@ -150,7 +150,7 @@ void AddServerFlags(CLI::App& app, experiment::ServerConfig& server) {
 }  // namespace
 
 Action AddSystems(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<SystemsFlags>();
   app.add_option("url", flags->url, "of a running server: it is asked what it offers, by a few short requests");
   app.add_flag("--json", flags->json, "print JSON");
   AddServerFlags(app, flags->server);

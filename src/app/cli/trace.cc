@@ -24,7 +24,7 @@ namespace moecap::app {
 namespace fs = std::filesystem;
 namespace {
 
-struct Flags {
+struct TraceFlags {
   std::vector<std::string> files;
   std::string model;
   std::string flavour;
@@ -59,7 +59,7 @@ std::vector<double> ExpertBytes(const model::ModelSpec& spec, const std::vector<
   return bytes;
 }
 
-Status Upstream(const Flags& flags, const std::optional<model::ModelSpec>& spec) {
+Status Upstream(const TraceFlags& flags, const std::optional<model::ModelSpec>& spec) {
   if (!flags.write.empty() || !flags.sheet.empty() || !flags.svg.empty() || !flags.coverage_svg.empty() || flags.cache) {
     return BadInput(
         "records of MoE-CAP's recorder hold the mean number of experts per pass, not which ones: "
@@ -98,7 +98,7 @@ bool IsUpstream(const std::string& file) {
   return kind.ok() && *kind == trace::ImportKind::kUpstream;
 }
 
-Status WriteFiles(const Flags& flags, const trace::TraceSummary& summary) {
+Status WriteFiles(const TraceFlags& flags, const trace::TraceSummary& summary) {
   if (const std::string reason = summary.NoSheetReason(); !flags.sheet.empty() && !reason.empty())
     return BadInput(fmt::format("--sheet: {}; a sheet of it would mislead every later estimate", reason));
   if (!flags.sheet.empty()) RETURN_IF_ERROR(WriteFileAtomically(flags.sheet, routing::ToJsonText(summary.Sheet())));
@@ -110,13 +110,13 @@ Status WriteFiles(const Flags& flags, const trace::TraceSummary& summary) {
   return WriteFileAtomically(flags.coverage_svg, drawing);
 }
 
-Result<std::optional<trace::ImportKind>> KindOf(const Flags& flags) {
+Result<std::optional<trace::ImportKind>> KindOf(const TraceFlags& flags) {
   if (flags.kind.empty()) return std::optional<trace::ImportKind>();
   if (const auto kind = trace::ImportKindByName(flags.kind)) return kind;
   return BadInput(fmt::format("--import {}: known are {}", flags.kind, trace::ImportKindNames()));
 }
 
-Result<trace::TraceSummary> SummarizeSource(const Flags& flags, trace::TraceSource& source) {
+Result<trace::TraceSummary> SummarizeSource(const TraceFlags& flags, trace::TraceSource& source) {
   std::optional<trace::MoetraceWriter> copy;
   if (!flags.write.empty()) {
     auto created = trace::MoetraceWriter::Create(flags.write, source.header());
@@ -128,7 +128,7 @@ Result<trace::TraceSummary> SummarizeSource(const Flags& flags, trace::TraceSour
   return trace::Summarize(source, options, copy ? &*copy : nullptr);
 }
 
-Status PrintSummary(const Flags& flags, const trace::TraceSummary& summary, const std::optional<model::ModelSpec>& spec) {
+Status PrintSummary(const TraceFlags& flags, const trace::TraceSummary& summary, const std::optional<model::ModelSpec>& spec) {
   RETURN_IF_ERROR(WriteFiles(flags, summary));
   const std::vector<double> bytes = spec ? ExpertBytes(*spec, summary.header.layer_numbers) : std::vector<double>();
   Print(flags.json ? ToJsonText(summary, bytes) : RenderTrace(summary, bytes, TerminalWidth(), WantsUnicode()));
@@ -137,7 +137,7 @@ Status PrintSummary(const Flags& flags, const trace::TraceSummary& summary, cons
 
 // Cells of one run: one of them, or a table of all side by side. Their repetitions asked the same problems, so that no two of
 // them are one recording.
-Status Cells(const Flags& flags, std::vector<TraceCell> cells, const std::optional<model::ModelSpec>& spec,
+Status Cells(const TraceFlags& flags, std::vector<TraceCell> cells, const std::optional<model::ModelSpec>& spec,
              const trace::ImportOptions& given) {
   if (!flags.cell.empty()) {
     ASSIGN_OR_RETURN(cells, ChooseCells(std::move(cells), flags.cell));
@@ -172,7 +172,7 @@ Status Cells(const Flags& flags, std::vector<TraceCell> cells, const std::option
   return {};
 }
 
-Status CheckFlags(const Flags& flags) {
+Status CheckFlags(const TraceFlags& flags) {
   if (flags.ranks < 0 || flags.tensor < 0) return BadInput("--ranks and --tp must be 1 or more");
   std::error_code code;
   for (const std::string& file : flags.files) {
@@ -182,7 +182,7 @@ Status CheckFlags(const Flags& flags) {
   return {};
 }
 
-Status Trace(const Flags& flags) {
+Status Trace(const TraceFlags& flags) {
   RETURN_IF_ERROR(CheckFlags(flags));
   ASSIGN_OR_RETURN(const std::optional<trace::ImportKind> kind, KindOf(flags));
   std::optional<model::ModelSpec> spec;
@@ -209,7 +209,7 @@ Status Trace(const Flags& flags) {
 }  // namespace
 
 Action AddTrace(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TraceFlags>();
   app.add_option("file", flags->files,
                  "a trace of a known format, a folder of one, the files of several ranks, or a stored run's folder")
       ->required();

@@ -28,7 +28,7 @@
 namespace moecap::app {
 namespace {
 
-struct Flags {
+struct ValidateFlags {
   std::string model;
   llamacpp::GraphRunOptions options;
   bool no_flash_attention = false;
@@ -184,7 +184,7 @@ void Print(const std::string& id, const std::vector<CheckedPass>& passes, double
                              ok ? "passed" : "MISSED"));
 }
 
-Result<std::vector<CheckedPass>> Measure(const Flags& flags, const model::ModelSpec& spec) {
+Result<std::vector<CheckedPass>> Measure(const ValidateFlags& flags, const model::ModelSpec& spec) {
   const SteadyClock clock;
   ASSIGN_OR_RETURN(const auto library, llamacpp::EngineLibrary::Load());
   ASSIGN_OR_RETURN(const auto model, llamacpp::LoadedModel::Load(*library, flags.model));
@@ -204,7 +204,7 @@ Result<std::vector<CheckedPass>> Measure(const Flags& flags, const model::ModelS
   return checked;
 }
 
-Status Validate(const Flags& flags) {
+Status Validate(const ValidateFlags& flags) {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = true; };
   ::sigaction(SIGINT, &action, nullptr);
@@ -232,7 +232,7 @@ Status Validate(const Flags& flags) {
 }  // namespace
 
 Action AddValidate(CLI::App& app, const Invocation&) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ValidateFlags>();
   flags->options.threads = 0;
   app.add_option("model", flags->model, "GGUF file")->required()->check(CLI::ExistingFile);
   app.add_option("--batches", flags->options.batches, "sequences of the decode passes (default: 1,2,4,8,16,32,64)")

@@ -75,11 +75,6 @@ Status LoadCpuBackends(const fs::path& folder) {
   return {};
 }
 
-bool IsGpu(ggml_backend_dev_t device) {
-  const auto type = ggml_backend_dev_type(device);
-  return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
-}
-
 }  // namespace
 
 fs::path EngineLibrary::DefaultFolder() {

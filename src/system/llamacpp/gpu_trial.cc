@@ -39,11 +39,6 @@ void LogInChild(ggml_log_level level, const char* text, void*) {
   if (level == GGML_LOG_LEVEL_ERROR) WriteAll(fmt::format("{}{}", kErrorMark, text));
 }
 
-bool IsGpu(ggml_backend_dev_t device) {
-  const auto type = ggml_backend_dev_type(device);
-  return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
-}
-
 // A product of ones: every element is the length of the rows. Memory is not freed: the child ends right after.
 bool ComputesRight(ggml_backend_dev_t device) {
   constexpr int kLength = 64, kRows = 4, kColumns = 2;
@@ -140,6 +135,11 @@ GpuTrial Judge(int status, const std::string& output) {
 }
 
 }  // namespace
+
+bool IsGpu(ggml_backend_dev_t device) {
+  const auto type = ggml_backend_dev_type(device);
+  return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+}
 
 std::vector<fs::path> GpuBackendsIn(const fs::path& folder) {
   std::vector<fs::path> found;

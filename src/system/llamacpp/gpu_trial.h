@@ -1,11 +1,16 @@
 // Whether the engine's GPU backends run on this machine, tried where a failure costs nothing. Internal to this folder.
 #pragma once
 
+#include <ggml-backend.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
 
 namespace moecap::llamacpp {
+
+// Also one that shares the host's memory.
+bool IsGpu(ggml_backend_dev_t device);
 
 // The GPU backends in a folder of the engine's libraries: every libggml-NAME.so that is no CPU backend and serves no other
 // machine.

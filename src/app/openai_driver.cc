@@ -357,6 +357,7 @@ Result<experiment::SystemDescription> DescribeSystem(const experiment::SystemCon
   description.on_this_machine =
       std::ranges::any_of(connection.options.http.urls, [](const net::Url& url) { return net::IsLoopback(url.host); });
   description.url = connection.url;
+  description.pass_records = system.server->pass_records;
   description.api = openai::Name(connection.options.profile.api);
   ASSIGN_OR_RETURN(description.model, ServedModel(system));
   description.model.id = connection.options.profile.model;

@@ -237,11 +237,20 @@ void AddStanding(const Verdicts& verdicts, std::vector<std::string>& sentences) 
   }
 }
 
+bool AnythingDecided(const Verdicts& verdicts) {
+  return std::ranges::any_of(verdicts.pairs, [](const PairVerdict& pair) {
+    return std::ranges::any_of(pair.dimensions, [](const DimensionVerdict& verdict) {
+      return verdict.outcome != Outcome::kUndecided && verdict.outcome != Outcome::kNotJudged;
+    });
+  });
+}
+
 void AddLetters(const Verdicts& verdicts, std::vector<std::string>& sentences) {
   if (!verdicts.letters_apply) {
     sentences.push_back(verdicts.letters_reason);
     return;
   }
+  if (!AnythingDecided(verdicts)) return;
   std::vector<std::string> parts;
   for (const SystemVerdict& system : verdicts.systems) {
     if (!system.letters.empty()) parts.push_back(fmt::format("{} {}", system.label, system.letters));

@@ -259,6 +259,19 @@ TEST(Letters, ShowSeveralLossesAndWhatIsUndecided) {
   EXPECT_EQ(verdicts.systems[4].letters, "A?");
 }
 
+TEST(Letters, AreNotSpokenOfWhereNothingIsDecided) {
+  std::vector<Evidence> systems = Trades();
+  for (Evidence& system : systems) {
+    system.performance.by_repetition.resize(3);
+    system.cost.by_repetition.resize(3);
+    system.items.clear();
+    system.accuracy = std::nullopt;
+  }
+  const Verdicts verdicts = Judge(systems);
+  ASSERT_TRUE(verdicts.letters_apply);
+  EXPECT_THAT(verdicts.headline, testing::Each(testing::Not(HasSubstr("Kept of"))));
+}
+
 TEST(Letters, DoNotApplyOnOneMachine) {
   std::vector<Evidence> systems = Trades();
   systems[2] = System("slow", 0.050, 1, 1000, 950);

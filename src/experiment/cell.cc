@@ -324,6 +324,7 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
   cell.utilization = metrics::ComputeUtilization(context.system.description.model, passes, context.peaks, options);
   FillUtilization(cell.utilization, cell.figures);
   FillKv(context.system.description.model, passes, cell.figures);
+  NoteRecorded(whole, cell);
   NoteReconstructed(passes, whole, cell);
   if (const auto mbu = cell.figures[FigureId::kDecodeMbu]; mbu && *mbu > 1) {
     cell.notes.push_back(fmt::format(

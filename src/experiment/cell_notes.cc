@@ -81,6 +81,27 @@ void NoteGuessedTokens(cap::CellSummary& cell) {
       guessed));
 }
 
+// A count of the measurements' passes, and of those of them that are composed alike.
+std::pair<int64_t, int64_t> AlikeOf(std::span<const MeasuredFacts* const> whole, std::optional<int64_t> ServerPassFacts::*part,
+                                    std::optional<int64_t> ServerPassFacts::*all) {
+  int64_t alike = 0, passes = 0;
+  for (const MeasuredFacts* measured : whole) {
+    const auto& own = measured->measurement->server_passes;
+    passes += own ? ((*own).*all).value_or(0) : 0;
+    alike += own ? ((*own).*part).value_or(0) : 0;
+  }
+  return {alike, passes};
+}
+
+void NoteRecorded(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
+  const auto [alike, passes] = AlikeOf(whole, &ServerPassFacts::recorded_alike, &ServerPassFacts::recorded);
+  if (passes == 0) return;
+  cell.notes.push_back(
+      fmt::format("{} passes as the server wrote them down, with the time of the model alone; {} of them are composed as "
+                  "reconstructed from the arrival of tokens",
+                  passes, alike));
+}
+
 void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<const MeasuredFacts* const> whole,
                        cap::CellSummary& cell) {
   if (passes.front().source != record::Source::kEstimated) return;
@@ -102,12 +123,7 @@ void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<con
     note += "; their distinct experts are estimated from the router's shape";
     if (facts && !facts->experts_missing.empty()) note += fmt::format(" ({})", facts->experts_missing);
   }
-  int64_t logged = 0, alike = 0;
-  for (const MeasuredFacts* measured : whole) {
-    const auto& own = measured->measurement->server_passes;
-    logged += own ? own->logged.value_or(0) : 0;
-    alike += own ? own->logged_alike.value_or(0) : 0;
-  }
+  const auto [alike, logged] = AlikeOf(whole, &ServerPassFacts::logged_alike, &ServerPassFacts::logged);
   if (logged > 0) note += fmt::format("; {} of {} passes in the server's own log are composed alike", alike, logged);
   if (facts && facts->most_tokens)
     note += fmt::format("; a pass takes at most {} tokens ({})", *facts->most_tokens, facts->most_tokens_source);
@@ -122,6 +138,10 @@ void NoteMissingPasses(std::span<const MeasuredFacts* const> whole, cap::CellSum
     if (!facts->missing.empty() && std::ranges::count(said, facts->missing) == 0) {
       said.push_back(facts->missing);
       cell.notes.push_back(fmt::format("no S-MBU: {}", facts->missing));
+    }
+    if (!facts->recorded_missing.empty() && std::ranges::count(said, facts->recorded_missing) == 0) {
+      said.push_back(facts->recorded_missing);
+      cell.notes.push_back("passes of the server's own: " + facts->recorded_missing);
     }
     for (const std::string& finding : facts->findings) {
       if (std::ranges::count(said, finding) > 0) continue;

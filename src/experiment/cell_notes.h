@@ -22,6 +22,9 @@ void NoteBlurredGaps(cap::CellSummary& cell);
 // Token counts that rest on a guess make everything per token one.
 void NoteGuessedTokens(cap::CellSummary& cell);
 
+// That the passes are the server's own record, and how far the reconstructed ones are like it; nothing where they are not.
+void NoteRecorded(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell);
+
 // Of a server that keeps no record of its passes everything that rests on them is an estimate, and it says on what. `passes`:
 // not empty.
 void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<const MeasuredFacts* const> whole,

@@ -60,7 +60,8 @@ struct SystemDescription {
   int threads = 0;
   SystemDevices devices;
   // Of a server.
-  std::string url, api;  // of the first address, without userinfo
+  std::string url, api;                // of the first address, without userinfo
+  std::filesystem::path pass_records;  // ServerConfig::pass_records
   std::vector<ServerCapability> capabilities;
   std::map<std::string, std::string> facts;  // what its pages tell: "tensor parallel": "2"
   model::ModelSpec model;                    // without layers where a server does not tell

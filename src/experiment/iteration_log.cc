@@ -25,6 +25,11 @@ std::string_view EngineOf(std::string_view line) {
   return at == std::string_view::npos ? "" : line.substr(at, line.find(':', at) - at);
 }
 
+// So many passes may be missing, or too many, before the two sides are aligned again.
+constexpr size_t kMostSkipped = 32;
+
+}  // namespace
+
 LoggedPass CompositionOf(const record::PassRecord& pass) {
   LoggedPass composition;
   for (const record::SequenceSlice& slice : pass.sequences) {
@@ -33,11 +38,6 @@ LoggedPass CompositionOf(const record::PassRecord& pass) {
   }
   return composition;
 }
-
-// So many passes may be missing, or too many, before the two sides are aligned again.
-constexpr size_t kMostSkipped = 32;
-
-}  // namespace
 
 std::vector<LoggedPass> ReadIterationLog(std::string_view log) {
   std::vector<LoggedPass> passes;

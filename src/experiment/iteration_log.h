@@ -19,6 +19,8 @@ struct LoggedPass {
   friend bool operator==(const LoggedPass&, const LoggedPass&) = default;
 };
 
+LoggedPass CompositionOf(const record::PassRecord& pass);
+
 // The passes in the order of their lines; what is no such line, and a pass of nothing, is left out. Empty also when several
 // engines wrote into one log: who of them served whom is not told.
 std::vector<LoggedPass> ReadIterationLog(std::string_view log);

@@ -50,6 +50,9 @@ void Fields(auto& archive, JsonFieldsOf<ServerPassFacts> auto& facts) {
   archive("fit", facts.fit);
   archive("logged", facts.logged);
   archive("logged_alike", facts.logged_alike);
+  archive("recorded", facts.recorded);
+  archive("recorded_alike", facts.recorded_alike);
+  archive("recorded_missing", facts.recorded_missing);
   archive("most_tokens", facts.most_tokens);
   archive("most_tokens_source", facts.most_tokens_source);
   archive("experts_missing", facts.experts_missing);

@@ -94,7 +94,7 @@ class Experiment::Session {
     Measurement measurement;
     std::string activity;
     load::LoadResult records;
-    std::vector<LoggedPass> logged;  // in the server's own log
+    OwnPasses own;  // of a server that tells them
   };
 
   Status MeasureAll() {
@@ -235,7 +235,7 @@ class Experiment::Session {
     for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i], sources[i].get(), &logs[i]});
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     instance.BeginMeasurement();
-    const ServerWatch server = ServerWatch::Begin(unit.driver);
+    const ServerWatch server = ServerWatch::Begin(unit.driver, clock_, *options.origin_ns);
     const hardware::MachineWatch watch = hardware::MachineWatch::Begin(clock_);
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
@@ -246,7 +246,7 @@ class Experiment::Session {
       measurement.gpu_energy_j = counted.gpus_j;
     }
     measurement.machine_use = watch.End();
-    unit.logged = server.End(measurement);
+    unit.own = server.End(measurement);
     for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
     measurement.ended_by = unit.records.ended_by;
     measurement.held_back = unit.records.held_back;
@@ -303,8 +303,8 @@ class Experiment::Session {
     return {};
   }
 
-  // What a server computed, as far as it shows. Its experts come from a second run of the same requests: the timed one streams.
-  // `capture`: the server runs so that it tells them.
+  // What a server computed: as it wrote it down itself, or as far as it shows, and then its experts come from a second run of
+  // the same requests, since the timed one streams. `capture`: the server runs so that it tells them.
   Status AddServerPasses(const MeasurementPlan& plan, Unit& unit, bool capture) {
     const SystemDescription& system = unit.driver.description();
     if (system.in_process || system.model.layers.empty()) return {};
@@ -312,22 +312,27 @@ class Experiment::Session {
     ServerPassFacts& facts = unit.measurement.server_passes.emplace();
     facts.logged = timed.logged;
     facts.logged_alike = timed.logged_alike;
-    const auto known = unit.driver.PassesOf();
-    if (!known) {
-      facts.missing = "how this server forms its passes is not known";
+    facts.recorded_missing = capture ? timed.recorded_missing : unit.own.missing;
+    const std::vector<record::RequestRecord>& requests = unit.records.requests;
+    metrics::PassReconstruction passes;
+    if (const auto known = unit.driver.PassesOf()) {
+      facts.most_tokens = known->rule.most_tokens;
+      facts.most_tokens_source = known->limit_is_assumed ? "assumed: " + known->limit_source : known->limit_source;
+      passes = metrics::ReconstructPasses(requests, known->rule);
+    } else {
+      passes.missing = "how this server forms its passes is not known";
+    }
+    facts.missing = passes.missing;
+    if (!unit.own.logged.empty() && facts.missing.empty()) {
+      facts.logged = std::ssize(unit.own.logged);
+      facts.logged_alike = CountAlike(unit.own.logged, passes.passes);
+    }
+    if (UseRecordedPasses(system.model, unit.own.recorded, passes, facts)) {
+      KeepPasses(std::move(passes.passes), unit);
       return {};
     }
-    const std::vector<record::RequestRecord>& requests = unit.records.requests;
-    facts.most_tokens = known->rule.most_tokens;
-    facts.most_tokens_source = known->limit_is_assumed ? "assumed: " + known->limit_source : known->limit_source;
-    metrics::PassReconstruction passes = metrics::ReconstructPasses(requests, known->rule);
-    facts.missing = passes.missing;
     if (!facts.missing.empty()) return {};
     facts.fit = passes.fit;
-    if (!unit.logged.empty()) {
-      facts.logged = std::ssize(unit.logged);
-      facts.logged_alike = CountAlike(unit.logged, passes.passes);
-    }
     std::vector<const ToldExperts*> told(requests.size());
     if (system.model.MoeLayers() > 0) {
       facts.capture_flags = unit.driver.CaptureFlags();
@@ -348,10 +353,14 @@ class Experiment::Session {
       std::ranges::fill(told, nullptr);
       RETURN_IF_ERROR(AddExperts(system.model, requests, told, passes, facts));
     }
-    for (record::PassRecord& pass : passes.passes)
-      pass.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), unit.measurement.repeat};
-    unit.records.passes = std::move(passes.passes);
+    KeepPasses(std::move(passes.passes), unit);
     return {};
+  }
+
+  static void KeepPasses(std::vector<record::PassRecord> passes, Unit& unit) {
+    for (record::PassRecord& pass : passes)
+      pass.cell = {unit.measurement.system, record::ClientsOf(unit.measurement.level), unit.measurement.repeat};
+    unit.records.passes = std::move(passes);
   }
 
   // Models that fit into half of the free memory together stay loaded; launched servers run as the configuration says.

@@ -173,6 +173,7 @@ ServerConfig ReadServer(const YamlNode& node, const std::filesystem::path& base_
   };
   server.api_key_file = path("api_key_file");
   server.ca = path("ca");
+  server.pass_records = path("pass_records");
   server.insecure = map.Boolean("insecure").value_or(false);
   server.headers = ReadNamedValues(map, "headers", "header", errors);
   server.source_addresses = ReadTexts(map, "source_addresses");

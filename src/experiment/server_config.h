@@ -25,6 +25,7 @@ struct ServerConfig {
   std::map<std::string, std::string> headers;
   std::vector<std::string> source_addresses;
   bool stream = true;
+  std::filesystem::path pass_records;  // the server writes its passes there itself (server_records.h); empty = it does not
   // The shape of requests (openai::RequestProfile), where the interface's own does not fit.
   std::map<std::string, std::string> body;   // member of the request's body -> its JSON; "null" removes it
   std::string max_tokens_field;              // "" = the interface's own

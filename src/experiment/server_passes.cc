@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "experiment/iteration_log.h"
 #include "metrics/estimate.h"
 
 namespace moecap::experiment {
@@ -94,7 +95,35 @@ int LayersTold(std::span<const ToldExperts* const> told) {
   return 0;
 }
 
+// Whether the experts of a pass, where it holds any, are those of the model's layers.
+bool IsOf(const model::ModelSpec& model, const PassRecord& pass) {
+  const auto layers = static_cast<size_t>(model.MoeLayers());
+  const auto fits = [&](size_t told) { return told == 0 || told == layers; };
+  return (fits(pass.distinct_experts.size()) || pass.distinct_experts.size() == 1) && fits(pass.expert_counts.size()) &&
+         std::ranges::all_of(pass.expert_counts, [&](const auto& layer) { return std::ssize(layer) == model.Experts(); });
+}
+
 }  // namespace
+
+bool UseRecordedPasses(const model::ModelSpec& model, std::span<const PassRecord> recorded, metrics::PassReconstruction& passes,
+                       ServerPassFacts& facts) {
+  if (recorded.empty()) return false;
+  if (!std::ranges::all_of(recorded, [&](const PassRecord& pass) { return IsOf(model, pass); })) {
+    facts.recorded_missing = fmt::format(
+        "the recorded passes hold experts of other layers than those of {}, which has {} layers of {} experts; give the model "
+        "that the server runs",
+        model.id, model.MoeLayers(), model.Experts());
+    return false;
+  }
+  std::vector<LoggedPass> compositions;
+  for (const PassRecord& pass : recorded) compositions.push_back(CompositionOf(pass));
+  facts.recorded = std::ssize(recorded);
+  if (passes.missing.empty()) facts.recorded_alike = CountAlike(compositions, passes.passes);
+  facts.missing.clear();
+  passes.passes.assign(recorded.begin(), recorded.end());
+  metrics::FillDistinctExperts(model, {}, passes.passes);
+  return true;
+}
 
 Status AddExperts(const model::ModelSpec& model, std::span<const RequestRecord> requests,
                   std::span<const ToldExperts* const> told, metrics::PassReconstruction& passes, ServerPassFacts& facts) {

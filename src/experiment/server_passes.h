@@ -32,14 +32,22 @@ struct ServerPassFacts {
   std::string most_tokens_source;      // in words, with "assumed" where it was not told
   // Passes in the server's own log, and those of them that were reconstructed with as many requests and tokens; null = no log.
   std::optional<int64_t> logged, logged_alike;
-  std::string experts_missing;  // why no experts were told; empty = they were
-  std::optional<double> told;   // of the passes, those whose experts were told; the others' are estimates; null = not asked
+  // The same of the passes that the server wrote down itself: then these are the measurement's. Null = none were.
+  std::optional<int64_t> recorded, recorded_alike;
+  std::string recorded_missing;  // why what the configuration names holds none; empty = it does, or names nothing
+  std::string experts_missing;   // why no experts were told; empty = they were
+  std::optional<double> told;    // of the passes, those whose experts were told; the others' are estimates; null = not asked
   std::optional<double> same_tokens;  // of the answers, those that the second run gave again; null = ids were not told
   std::vector<std::string> findings;  // what makes the experts doubtful, one sentence each
   // The flags of the server that was started anew to be asked for them; empty = the timed one is asked.
   std::string capture_flags;
   bool experts_due = false;  // it has not been asked yet
 };
+
+// Puts `recorded` in the place of the reconstructed passes and says how many of them are composed alike; experts that they do
+// not hold are estimated. False, with the reason in the facts, when there are none or they are of another model.
+bool UseRecordedPasses(const model::ModelSpec& model, std::span<const record::PassRecord> recorded,
+                       metrics::PassReconstruction& passes, ServerPassFacts& facts);
 
 // Fills distinct_experts of every pass, and expert_counts where they stay small: from `told` (as many as requests; null = not
 // told), else by metrics::EstimateDistinctExperts. Requires a model with layers; its dense layers have no experts. Error

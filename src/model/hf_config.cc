@@ -69,10 +69,13 @@ Error UnknownFamily(const Json& config, const Json& text) {
   const std::vector<std::string> architectures = Architectures(config);
   if (model_type.empty() && architectures.empty())
     return BadInput("the field 'model_type' is missing, and no architecture names the family");
+  std::string_view family = model_type;  // of a text model, too
+  if (family.ends_with("_text")) family.remove_suffix(std::string_view("_text").size());
   for (const std::string& unread : UnreadFamilyNames()) {
-    const bool named = unread == model_type || std::ranges::any_of(architectures, [&](const std::string& architecture) {
-                         return Squeezed(architecture) == Squeezed(unread);
-                       });
+    const bool named =
+        Squeezed(unread) == Squeezed(family) || std::ranges::any_of(architectures, [&](const std::string& architecture) {
+          return Squeezed(architecture) == Squeezed(unread);
+        });
     if (!named) continue;
     return BadInput(
         fmt::format("the family '{}' is one that we do not read; the nearest is '{}'. With the checkpoint's safetensors beside "

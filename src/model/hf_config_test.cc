@@ -194,6 +194,13 @@ TEST(HfConfig, FamiliesThatAreNotReadAreRefusedByName) {
     config["model_type"] = name;
     EXPECT_THAT(ErrorOf(config), testing::AllOf(HasSubstr(name), HasSubstr(nearest)));
   }
+  // A text model's own name, and other spellings.
+  for (const auto& [name, family] :
+       {std::pair{"muse_spark_text", "muse_spark"}, {"AXK1", "axk1"}, {"qwen4_exp_text", "qwen4_exp"}}) {
+    Json config = TinyQwen3Moe();
+    config["model_type"] = name;
+    EXPECT_THAT(ErrorOf(config), HasSubstr(std::string("'") + family + "' is one that we do not read"));
+  }
   Json config = TinyQwen3Moe();
   config.erase("model_type");
   config["architectures"] = Json::array({"BailingMoeV2_5ForCausalLM"});

@@ -98,40 +98,49 @@ constexpr std::array kFamilies = {
              kRouterBias | kSharedInRouter, 2, 2},
 };
 
-// Families of which we know no more than the name: the most like them.
+// Families of which we know no more than the name, as model_type has it: the most like them.
 struct UnreadFamily {
   std::string_view name;
   std::string_view nearest;
 };
 constexpr std::array kUnread = {
-    UnreadFamily{"AXK1", "deepseek_v3"},
+    UnreadFamily{"axk1", "deepseek_v3"},
     UnreadFamily{"bailing_hybrid", "kimi_linear"},
     UnreadFamily{"bailing_moe_linear", "minimax_text_01"},
     UnreadFamily{"bailing_moe_linear_v2", "minimax_text_01"},
     UnreadFamily{"bailing_moe_v2_5", "kimi_linear"},
     UnreadFamily{"bailing_moe_v3", "kimi_linear"},
+    UnreadFamily{"bailing_moe_v3_vl", "kimi_linear"},
+    UnreadFamily{"bailingmm_moe_v2_lite", "bailing_moe_v2"},
+    UnreadFamily{"beam", "qwen3_moe"},
     UnreadFamily{"cohere2_moe", "mixtral"},
     UnreadFamily{"deepseek_v41", "deepseek_v4"},
+    UnreadFamily{"diffusion_gemma", "gemma4"},
     UnreadFamily{"dots3_note", "glm_moe_dsa"},
     UnreadFamily{"gigachat3_5", "deepseek_v3"},
     UnreadFamily{"glm5_next", "glm_moe_dsa"},
     UnreadFamily{"grove_moe", "qwen3_moe"},
     UnreadFamily{"hy_v4", "glm_moe_dsa"},
+    UnreadFamily{"intern_s2_preview", "qwen3_5_moe"},
     UnreadFamily{"interns1_pro", "qwen3_moe"},
     UnreadFamily{"interns2_mobius", "qwen3_5_moe"},
-    UnreadFamily{"interns2_preview", "qwen3_5_moe"},
+    UnreadFamily{"iquest_q1", "qwen3_moe"},
+    UnreadFamily{"k2_horizon", "qwen3_moe"},
     UnreadFamily{"llada_moe", "olmoe"},
     UnreadFamily{"longcat_flash_ngram", "longcat_flash"},
     UnreadFamily{"mellum", "qwen3_moe"},
     UnreadFamily{"minicpm_moe", "mixtral"},
     UnreadFamily{"moondream3", "mixtral"},
+    UnreadFamily{"muse_spark", "qwen3_moe"},
     UnreadFamily{"nemotron_h_puzzle", "nemotron_h"},
     UnreadFamily{"pangu_pro_moe_v2", "qwen2_moe"},
     UnreadFamily{"pangu_ultra_moe", "deepseek_v3"},
     UnreadFamily{"param2moe", "bailing_moe_v2"},
-    UnreadFamily{"qwen4", "qwen3_5_moe"},
+    UnreadFamily{"qwen4_exp", "qwen3_5_moe"},
     UnreadFamily{"sarvam_mla", "deepseek_v3"},
     UnreadFamily{"solar_open2", "solar_open"},
+    UnreadFamily{"unlimited_language", "deepseek_v2"},
+    UnreadFamily{"xllm", "qwen3_moe"},
     UnreadFamily{"xverse_moe", "deepseek"},
     UnreadFamily{"zaya", "mixtral"},
 };

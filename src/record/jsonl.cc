@@ -181,6 +181,15 @@ void CheckSchema(const Json& line) {
   }
 }
 
+void ReadOptional(const Json& line, const char* key, std::optional<double>& value) {
+  const auto found = line.find(key);
+  if (found != line.end() && !found->is_null()) value = found->get<double>();
+}
+
+void WriteOptional(Json& line, const char* key, const std::optional<double>& value) {
+  if (value) line[key] = *value;
+}
+
 PassRecord PassFromJson(const Json& line) {
   CheckSchema(line);
   PassRecord pass;
@@ -189,6 +198,7 @@ PassRecord PassFromJson(const Json& line) {
   pass.kind = ValueOf(kPassKinds, line.at("kind").get<std::string>(), "kind");
   pass.start_s = line.value("start_s", 0.0);
   pass.latency_s = line.at("latency_s").get<double>();
+  ReadOptional(line, "clock_monotonic_s", pass.clock_monotonic_s);
   pass.sequences = SequencesFromJson(line.at("sequences"));
   pass.source = ValueOf(kSources, line.value("source", "measured"), "source");
   pass.distinct_experts = DistinctFromJson(line);
@@ -200,15 +210,6 @@ PassRecord PassFromJson(const Json& line) {
   pass.rank = WholeOr(line, "rank", 0);
   pass.replica = WholeOr(line, "replica", 0);
   return pass;
-}
-
-void ReadOptional(const Json& line, const char* key, std::optional<double>& value) {
-  const auto found = line.find(key);
-  if (found != line.end() && !found->is_null()) value = found->get<double>();
-}
-
-void WriteOptional(Json& line, const char* key, const std::optional<double>& value) {
-  if (value) line[key] = *value;
 }
 
 RequestRecord RequestFromJson(const Json& line) {
@@ -304,6 +305,7 @@ std::string ToJsonLine(const PassRecord& pass) {
                {"latency_s", pass.latency_s},
                {"sequences", SequencesToJson(pass.sequences)},
                {"distinct_experts", DistinctToJson(pass.distinct_experts)}};
+  WriteOptional(line, "clock_monotonic_s", pass.clock_monotonic_s);
   if (pass.source != Source::kMeasured) line["source"] = Name(pass.source);
   if (pass.distinct_experts_source != Source::kMeasured) line["distinct_experts_source"] = Name(pass.distinct_experts_source);
   if (!pass.expert_counts.empty()) line["expert_counts"] = pass.expert_counts;

@@ -38,6 +38,8 @@ struct PassRecord {
   PassKind kind = PassKind::kDecode;
   double start_s = 0;    // since the start of the cell's repetition
   double latency_s = 0;  // of the pass alone, uninstrumented
+  // Its start on CLOCK_MONOTONIC, which all programs of a machine share; null = not told.
+  std::optional<double> clock_monotonic_s;
   std::vector<SequenceSlice> sequences;
   Source source = Source::kMeasured;  // of kind, times and sequences
 

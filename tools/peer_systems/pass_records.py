@@ -54,9 +54,8 @@ def counts_of(layer, experts):
 
 
 def pass_record(index, start_s, latency_s, sequences, expert_ids, experts):
-    """`expert_ids`: [MoE layer][row][k], rows in the order of `sequences`; `experts`: how many a layer has. `requests` and
-    `clock_monotonic_s` are keys beyond the schema: the ids of the sequences, and the start on the clock that all programs of this
-    machine share."""
+    """`expert_ids`: [MoE layer][row][k], rows in the order of `sequences`; `experts`: how many a layer has. `requests` is a
+    key beyond the schema: the ids of the sequences."""
     counts = [counts_of(layer, experts) for layer in expert_ids]
     return {
         "schema": 1,

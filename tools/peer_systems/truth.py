@@ -20,8 +20,9 @@ PATIENCE_S = 3600
 DATA = ROOT / "datasets/tinymath/test.jsonl"
 PAGE, PROGRAM = ROOT / "docs/validation.md", "tools/peers truth"
 COLUMNS = ("system", "problems", "equal answers", "equal experts of a token in a layer", "experts of transformers' logits",
-           "equal distinct experts of a pass in a layer", "their mean, embedded and here", "gap where experts differ: median, largest",
-           "all gaps: median, share up to that largest")
+           "equal distinct experts of a pass in a layer", "their mean, embedded and here",
+           "first difference of an answer: how many, gap: median, largest", "all gaps: median, share up to that largest",
+           "differences behind another one of the same answer")
 
 
 @dataclass
@@ -139,7 +140,8 @@ class Comparison:
     routed: Tally = field(default_factory=Tally)                 # the server's experts and those of the router's logits
     distinct: Tally = field(default_factory=Tally)
     used: list = field(default_factory=lambda: [0, 0])           # distinct experts, embedded and here, over all passes
-    gaps: list = field(default_factory=list)                     # of the router, where the experts differ
+    gaps: list = field(default_factory=list)                     # of the router, where the experts of an answer first differ
+    followers: int = 0                                           # differences after those: what they computed differed already
     token_gaps: list = field(default_factory=list)               # of the next token, where answers part
 
     def add_answer(self, ours, theirs, routes):
@@ -152,14 +154,15 @@ class Comparison:
             self.token_gaps.append(routes["token_gaps"][at])
 
     def add_prompt(self, ours, theirs):
-        """Of one pass each; the embedded engine routes the last position alone in the last layer."""
+        """Of one pass each; the embedded engine routes the last position alone in the last layer. Whether the experts differ."""
         if len(ours) != 1 or len(theirs) != 1 or not theirs[0].get("expert_counts") or ours[0]["sequences"] != theirs[0]["sequences"]:
-            return
+            return False
         for left, right in list(zip(sets_of(ours[0]), sets_of(theirs[0])))[:-1]:
             self.add_distinct(left, right)
+        return ours[0]["expert_counts"][:-1] != theirs[0]["expert_counts"][:-1]
 
-    def add_tokens(self, ours, theirs, routes):
-        """Passes of one token each; row 0 of the routes is the prompt's last token."""
+    def add_tokens(self, ours, theirs, routes, differs):
+        """Passes of one token each; row 0 of the routes is the prompt's last token. `differs`: the prompt's experts did."""
         if len(ours) != len(theirs):
             return
         for mine, other in zip(ours, theirs):
@@ -170,8 +173,11 @@ class Comparison:
                 self.experts.add(left == right)
                 self.routed.add(right == set(routes["experts"][row][layer]))
                 self.add_distinct(left, right)
-                if left != right:
+                if left != right and differs:
+                    self.followers += 1
+                elif left != right:
                     self.gaps.append(routes["gaps"][row][layer])
+                    differs = True
 
     def add_distinct(self, left, right):
         self.distinct.add(len(left) == len(right))
@@ -187,8 +193,8 @@ def compare(ours, theirs, routes):
         if name in our_passes and name in their_passes:
             parts = [[[record for record in passes[name] if (record["kind"] == "decode") == is_answer] for is_answer in (False, True)]
                      for passes in (our_passes, their_passes)]
-            comparison.add_prompt(parts[0][0], parts[1][0])
-            comparison.add_tokens(parts[0][1], parts[1][1], routes[name])
+            differs = comparison.add_prompt(parts[0][0], parts[1][0])
+            comparison.add_tokens(parts[0][1], parts[1][1], routes[name], differs)
     return comparison
 
 
@@ -196,11 +202,11 @@ def row(name, problems, found, all_gaps):
     differ, share = "-", "-"
     if found.gaps:
         largest = max(found.gaps)
-        differ = f"{statistics.median(found.gaps):.5f}, {largest:.5f}"
+        differ = f"{len(found.gaps)}; {statistics.median(found.gaps):.5f}, {largest:.5f}"
         share = f"{100 * sum(gap <= largest for gap in all_gaps) / len(all_gaps):.2f} %"
     means = ", ".join(f"{used / found.distinct.compared:.4f}" for used in found.used) if found.distinct.compared else "-"
     return [name, str(problems), *map(str, (found.answers, found.experts, found.routed, found.distinct)), means, differ,
-            f"{statistics.median(all_gaps):.3f}, {share}"]
+            f"{statistics.median(all_gaps):.3f}, {share}", str(found.followers)]
 
 
 def truth(names, problems, moecap, options):

@@ -24,7 +24,7 @@ namespace {
 struct LoadFlags {
   std::string target;  // a configuration or a URL
   std::string launch;  // the command that starts the server; then a URL may be left out
-  std::string api, kind, model, serves, machine, api_key_env, ca, salt, arrivals, dataset, vocabulary;
+  std::string api, kind, model, serves, machine, api_key_env, ca, salt, arrivals, dataset, vocabulary, pass_records;
   bool insecure = false, text = false, flush = false, search = false, print_config = false;
   std::vector<int> clients;
   std::vector<double> rates;
@@ -70,6 +70,7 @@ Json ServerOf(const LoadFlags& flags) {
   PutText(server, "model", flags.model);
   Put(server, "timeout_s", flags.timeout_s);
   PutText(server, "api_key_env", flags.api_key_env);
+  if (!flags.pass_records.empty()) server["pass_records"] = fs::absolute(flags.pass_records).string();
   if (!flags.ca.empty()) server["ca"] = fs::absolute(flags.ca).string();
   if (flags.insecure) server["insecure"] = true;
   return server;
@@ -182,6 +183,8 @@ void AddLoadFlags(CLI::App& app, LoadFlags& flags) {
       "what that model is: config.json, folder, .gguf or id of the catalogue; gives bytes, FLOPs and, where the server "
       "tells its experts, S-MBU");
   app.add_option("--machine", flags.machine, "the server's: h100-sxm, 8 x h100-sxm, a machine file, or here");
+  app.add_option("--pass-records", flags.pass_records,
+                 "passes.jsonl that the server on this machine writes itself (default: reconstructed from the clients' clock)");
   app.add_option("--api-key-env", flags.api_key_env, "environment variable that holds the server's key");
   app.add_option("--ca", flags.ca, "PEM file of trusted certificates");
   app.add_flag("--insecure", flags.insecure, "accept any certificate");

@@ -35,6 +35,7 @@ constexpr Row kRows[] = {
     {ServerKind::kSglang, "--chunked-prefill-size", "chunked_prefill_size of /server_info"},
     {ServerKind::kTensorRtLlm, "--max_num_tokens", ""},
     {ServerKind::kLlamaServer, "--batch-size", ""},
+    {ServerKind::kTransformers, "--cb-max-batch-tokens", ""},
 };
 
 std::optional<PassLimit> VllmDefault(const ServerFacts& facts, std::span<const std::string> words, double memory_bytes) {

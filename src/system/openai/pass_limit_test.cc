@@ -40,6 +40,7 @@ TEST(PassLimit, ElseVllmsDefaultForItsDevice) {
   EXPECT_TRUE(tokens(0)->is_assumed);
   EXPECT_FALSE(tokens(std::nullopt).has_value()) << "the device is not known";
   EXPECT_FALSE(FindPassLimit(ServerKind::kTgi, {}, Words{}, 0).has_value());
+  EXPECT_EQ(FindPassLimit(ServerKind::kTransformers, {}, Words{"--cb-max-batch-tokens", "512"}, 0)->tokens, 512);
   ServerFacts small;
   small.context_tokens = 512;
   EXPECT_EQ(FindPassLimit(ServerKind::kVllm, small, Words{"--max-num-seqs", "2"}, 0)->tokens, 1024)

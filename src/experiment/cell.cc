@@ -9,6 +9,7 @@
 
 #include "experiment/cell_notes.h"
 #include "experiment/gates.h"
+#include "metrics/estimate.h"
 #include "stats/shares.h"
 #include "stats/summary.h"
 
@@ -303,6 +304,37 @@ cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const M
   return summary;
 }
 
+// The figures that rest on distinct experts, with the ends of their bands. FLOPs do not: a token's top-k is known.
+struct BandedFigure {
+  FigureId id, low, high;
+};
+constexpr BandedFigure kBandedFigures[] = {
+    {FigureId::kDecodeSMbu, FigureId::kDecodeSMbuLow, FigureId::kDecodeSMbuHigh},
+    {FigureId::kPrefillSMbu, FigureId::kPrefillSMbuLow, FigureId::kPrefillSMbuHigh},
+    {FigureId::kDistinctExperts, FigureId::kDistinctExpertsLow, FigureId::kDistinctExpertsHigh},
+};
+
+// Estimates once more, at the ends of what they rest on. Leaves `passes` with the experts of one end.
+void FillBand(const CellContext& context, std::vector<record::PassRecord>& passes, cap::CellSummary& cell) {
+  const auto is_estimate = [](const record::PassRecord& pass) {
+    return pass.distinct_experts_source == record::Source::kEstimated && metrics::NeedsEstimate(pass);
+  };
+  if (std::ranges::none_of(passes, is_estimate)) return;
+  for (metrics::ExpertEstimate end : {metrics::kFewestExperts, metrics::kMostExperts}) {
+    if (context.system.sheet) end.sheet = &*context.system.sheet;
+    metrics::FillDistinctExperts(context.system.description.model, end, passes);
+    FigureValues at_end;
+    FillUtilization(metrics::ComputeUtilization(context.system.description.model, passes, context.peaks), at_end);
+    for (const BandedFigure& figure : kBandedFigures) {
+      const auto& value = cell.figures[figure.id];
+      if (!value || !at_end[figure.id]) continue;
+      cell.figures[figure.low] = std::min(cell.figures[figure.low].value_or(*value), *at_end[figure.id]);
+      cell.figures[figure.high] = std::max(cell.figures[figure.high].value_or(*value), *at_end[figure.id]);
+      for (const FigureId id : {figure.id, figure.low, figure.high}) cell.estimates.Add(id);
+    }
+  }
+}
+
 // Distributions over the requests of all whole measurements.
 std::vector<metrics::LatencyFigure> PoolLatencies(std::span<const MeasuredFacts* const> whole) {
   std::vector<RequestRecord> all;
@@ -324,8 +356,9 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
   cell.utilization = metrics::ComputeUtilization(context.system.description.model, passes, context.peaks, options);
   FillUtilization(cell.utilization, cell.figures);
   FillKv(context.system.description.model, passes, cell.figures);
-  NoteRecorded(whole, cell);
-  NoteReconstructed(passes, whole, cell);
+  FillBand(context, passes, cell);
+  NoteRecorded(context, passes, whole, cell);
+  NoteReconstructed(context, passes, whole, cell);
   if (const auto mbu = cell.figures[FigureId::kDecodeMbu]; mbu && *mbu > 1) {
     cell.notes.push_back(fmt::format(
         "vanilla MBU is {:.0f} %: it counts every expert as read, and most were not; that is why S-MBU exists", 100 * *mbu));

@@ -30,6 +30,24 @@ std::optional<double> Least(std::span<const MeasuredFacts* const> whole, std::op
   return least;
 }
 
+// What the distinct experts of a share of the passes rest on, and how far S-MBU may be off for it.
+std::string EstimateInWords(const PricedSystem& system, double share, const std::string& missing,
+                            const cap::FigureValues& figures) {
+  std::string words = share < 1 ? fmt::format("; the experts of {:.1f} % are estimated from ", 100 * share)
+                                : "; their distinct experts are estimated from ";
+  if (system.sheet) {
+    words += "the model's activation sheet";
+    if (!system.sheet->origin.empty()) words += fmt::format(" (recorded by {})", system.sheet->origin);
+    if (!system.sheet->Stable()) words += ", whose popularity is not shown to be stable";
+  } else {
+    words += "the router's shape";
+  }
+  if (!missing.empty()) words += fmt::format(" ({})", missing);
+  const auto &low = figures[FigureId::kDecodeSMbuLow], &high = figures[FigureId::kDecodeSMbuHigh];
+  if (low && high) words += fmt::format(": S-MBU in decode lies between {:.1f} and {:.1f} %", 100 * *low, 100 * *high);
+  return words;
+}
+
 }  // namespace
 
 void NoteWarmUp(const CellContext& context, const Measurement& measurement, cap::CellSummary& cell) {
@@ -93,17 +111,22 @@ std::pair<int64_t, int64_t> AlikeOf(std::span<const MeasuredFacts* const> whole,
   return {alike, passes};
 }
 
-void NoteRecorded(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
-  const auto [alike, passes] = AlikeOf(whole, &ServerPassFacts::recorded_alike, &ServerPassFacts::recorded);
-  if (passes == 0) return;
-  cell.notes.push_back(
-      fmt::format("{} passes as the server wrote them down, with the time of the model alone; {} of them are composed as "
-                  "reconstructed from the arrival of tokens",
-                  passes, alike));
+void NoteRecorded(const CellContext& context, std::span<const record::PassRecord> passes,
+                  std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
+  const auto [alike, recorded] = AlikeOf(whole, &ServerPassFacts::recorded_alike, &ServerPassFacts::recorded);
+  if (recorded == 0) return;
+  std::string note = fmt::format(
+      "{} passes as the server wrote them down, with the time of the model alone; {} of them are composed as "
+      "reconstructed from the arrival of tokens",
+      recorded, alike);
+  const bool is_whole = passes.front().source != record::Source::kEstimated;  // no measurement's are reconstructed
+  if (const double estimated = ShareOfPasses(passes, record::Source::kEstimated); is_whole && estimated > 0)
+    note += EstimateInWords(context.system, estimated, "", cell.figures);
+  cell.notes.push_back(std::move(note));
 }
 
-void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<const MeasuredFacts* const> whole,
-                       cap::CellSummary& cell) {
+void NoteReconstructed(const CellContext& context, std::span<const record::PassRecord> passes,
+                       std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
   if (passes.front().source != record::Source::kEstimated) return;
   for (const FigureId id : {FigureId::kDecodeSMbu, FigureId::kDecodeSMbuPaper, FigureId::kDecodeMbu, FigureId::kDecodeSMfu,
                             FigureId::kDecodeSMfuPaper, FigureId::kDecodeMfu, FigureId::kPrefillSMbu, FigureId::kPrefillSMfu,
@@ -119,10 +142,9 @@ void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<con
       const std::string of = facts && !facts->capture_flags.empty() ? " of a server started with " + facts->capture_flags : "";
       note += fmt::format(" in a second run{}, which gave the same tokens in {:.1f} % of the answers", of, 100 * *same);
     }
-  } else if (ShareOfPasses(passes, record::Source::kEstimated) > 0) {
-    note += "; their distinct experts are estimated from the router's shape";
-    if (facts && !facts->experts_missing.empty()) note += fmt::format(" ({})", facts->experts_missing);
   }
+  if (const double estimated = ShareOfPasses(passes, record::Source::kEstimated); estimated > 0)
+    note += EstimateInWords(context.system, estimated, facts ? facts->experts_missing : "", cell.figures);
   const auto [alike, logged] = AlikeOf(whole, &ServerPassFacts::logged_alike, &ServerPassFacts::logged);
   if (logged > 0) note += fmt::format("; {} of {} passes in the server's own log are composed alike", alike, logged);
   if (facts && facts->most_tokens)

@@ -23,12 +23,13 @@ void NoteBlurredGaps(cap::CellSummary& cell);
 void NoteGuessedTokens(cap::CellSummary& cell);
 
 // That the passes are the server's own record, and how far the reconstructed ones are like it; nothing where they are not.
-void NoteRecorded(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell);
+void NoteRecorded(const CellContext& context, std::span<const record::PassRecord> passes,
+                  std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell);
 
 // Of a server that keeps no record of its passes everything that rests on them is an estimate, and it says on what. `passes`:
 // not empty.
-void NoteReconstructed(std::span<const record::PassRecord> passes, std::span<const MeasuredFacts* const> whole,
-                       cap::CellSummary& cell);
+void NoteReconstructed(const CellContext& context, std::span<const record::PassRecord> passes,
+                       std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell);
 void NoteMissingPasses(std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell);
 
 }  // namespace moecap::experiment

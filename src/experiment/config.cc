@@ -102,6 +102,8 @@ void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& ba
   if (const auto layers = map.Integer("gpu_layers", 1, 4096)) system.gpu_layers = static_cast<int>(*layers);
   if (system.gpu_layers && system.device == Device::kCpu)
     map.Complain("gpu_layers", "\"gpu_layers\" has no meaning without a GPU; add device: gpu, or device: auto");
+  if (map.Child("activation_sheet") != nullptr)
+    map.Complain("activation_sheet", "\"activation_sheet\" has no meaning for the embedded engine, whose experts are recorded");
 }
 
 void RefuseEngineKeys(YamlMap& map, std::initializer_list<std::string_view> keys) {
@@ -126,6 +128,7 @@ void ReadServerKeys(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, 
   if (const YamlNode* launch = map.Child("launch")) system.launch = ReadLaunch(*launch, base_dir, errors);
   system.server = server != nullptr ? ReadServer(*server, base_dir, !system.launch, errors) : ServerConfig();
   system.served = ServedModel(map, base_dir);
+  if (const auto sheet = map.String("activation_sheet")) system.activation_sheet = (base_dir / *sheet).lexically_normal();
   if (!system.launch || !system.launch->system.empty() || !system.server->urls.empty()) return;
   const std::string port = PortIn(system.launch->command);
   if (port.empty())

@@ -45,6 +45,7 @@ struct SystemConfig {
   std::optional<LaunchConfig> launch;  // only with `server`
   std::string
       served;  // what the server runs: a file, a folder or an id of the catalogue; empty = as it tells itself, if at all
+  std::filesystem::path activation_sheet;  // of what the server runs, for experts that it does not tell; empty = none
   Device device = Device::kCpu;
   std::optional<int> gpu_layers;  // layers on the GPU; null = all; only with a GPU
   MachineConfig machine;

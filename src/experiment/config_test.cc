@@ -299,5 +299,17 @@ TEST(Config, NamesWhatIsWrongInALoad) {
   EXPECT_THAT(error("clientz: 1\n"), testing::HasSubstr("clientz"));
 }
 
+TEST(Config, AnActivationSheetIsOfAServersModel) {
+  const auto parse = [](const std::string& system) {
+    return ParseConfig("systems: [" + system + "]\nworkload: {requests: 1}\n", "c.yaml", "/base");
+  };
+  const auto server = parse("{name: S, server: {url: 'http://h:1'}, model: m, activation_sheet: s/x.json}");
+  ASSERT_TRUE(server.ok()) << server.error().message;
+  EXPECT_EQ(server->systems[0].activation_sheet, "/base/s/x.json");
+  const auto engine = parse("{name: A, model: a.gguf, activation_sheet: x.json}");
+  ASSERT_FALSE(engine.ok());
+  EXPECT_THAT(engine.error().message, testing::HasSubstr("whose experts are recorded"));
+}
+
 }  // namespace
 }  // namespace moecap::experiment

@@ -151,6 +151,7 @@ void Fields(auto& archive, JsonFieldsOf<PricedSystem> auto& system) {
   archive("pay", system.pay);
   archive("head_room", system.head_room);
   archive("launch", system.launch);
+  archive("activation_sheet", system.sheet_file);
 }
 
 // Everything of a manifest but configuration, host, ceilings, systems and measurements.

@@ -5,8 +5,10 @@
 #include <set>
 #include <utility>
 
+#include "base/fs.h"
 #include "base/hash.h"
 #include "experiment/runner.h"
+#include "metrics/estimate.h"
 
 namespace moecap::experiment {
 namespace {
@@ -16,6 +18,19 @@ std::string HashOfProblems(const std::vector<workload::Problem>& problems) {
   for (const workload::Problem& problem : problems)
     hash = HashOf(problem.answer, HashOf(problem.question, HashOf(problem.id, hash)));
   return problems.empty() ? "" : fmt::format("{:016x}", hash);
+}
+
+// Null where the configuration names none.
+Result<std::optional<routing::ActivationSheet>> ReadSheet(const SystemConfig& config, const model::ModelSpec& model) {
+  if (config.activation_sheet.empty()) return std::optional<routing::ActivationSheet>();
+  const auto annotate = [&](const Error& error) { return Annotate(config.activation_sheet.string(), error); };
+  if (model.layers.empty())
+    return annotate(BadInput(fmt::format("which model {} runs is not known; name it with `model` (--serves)", config.name)));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(config.activation_sheet));
+  auto sheet = routing::ParseActivationSheet(text);
+  if (!sheet.ok()) return annotate(sheet.error());
+  if (const Status fits = metrics::CheckSheet(model, *sheet); !fits.ok()) return annotate(fits.error());
+  return std::optional(std::move(sheet).value());
 }
 
 }  // namespace
@@ -80,9 +95,11 @@ Status Experiment::Describe(Manifest& manifest) {
   // An engine in this process tells its vocabulary with its model.
   const bool any_server = std::ranges::any_of(drivers_, [](const auto& driver) { return !driver->description().in_process; });
   if (any_server) manifest.notes.insert(manifest.notes.end(), ids_.notes.begin(), ids_.notes.end());
-  for (const auto& driver : drivers_) {
+  for (size_t i = 0; i < drivers_.size(); ++i) {
+    const auto& driver = drivers_[i];
     PricedSystem system;
     system.description = driver->description();
+    ASSIGN_OR_RETURN(system.sheet, ReadSheet(config_.systems[i], system.description.model));
     manifest.systems.push_back(std::move(system));
     ASSIGN_OR_RETURN(const auto plan, MeasurementPlan::Create(InputFor(level, 0, "check"), *driver));
     manifest.workload = plan->description();

@@ -10,7 +10,9 @@
 #include "experiment/manifest_json.h"
 #include "load/event_log.h"
 #include "load/load_loop.h"
+#include "metrics/estimate.h"
 #include "record/jsonl.h"
+#include "trace/pass_routing.h"
 
 namespace moecap::experiment {
 namespace fs = std::filesystem;
@@ -19,6 +21,7 @@ namespace {
 constexpr const char* kPlanFile = "plan.jsonl";
 constexpr const char* kAnswersFile = "answers.jsonl";
 constexpr const char* kPassesFile = "passes.jsonl";
+constexpr const char* kSheetFolder = "activation_sheets";
 
 // A system's name as a part of a file name.
 std::string SafeName(const std::string& name) {
@@ -83,10 +86,9 @@ Status ReadAnswers(const fs::path& file, std::vector<record::RequestRecord>& req
                               file.string(), next, requests.size()));
 }
 
-template <typename Record>
-std::string Lines(const std::vector<Record>& records) {
+std::string Lines(const std::vector<record::PassRecord>& passes, bool with_counts) {
   std::string text;
-  for (const Record& entry : records) text += record::ToJsonLine(entry) + "\n";
+  for (const record::PassRecord& pass : passes) text += record::ToJsonLine(pass, with_counts) + "\n";
   return text;
 }
 
@@ -136,6 +138,7 @@ Result<Results> Results::Create(const fs::path& results_dir, Manifest manifest) 
   ASSIGN_OR_RETURN(const fs::path dir, MakeNumberedDir(results_dir, manifest.run_id));
   manifest.run_id = dir.filename().string();
   Results results(dir, std::move(manifest));
+  RETURN_IF_ERROR(results.WriteSheets());
   RETURN_IF_ERROR(results.WriteManifest());
   return results;
 }
@@ -155,7 +158,38 @@ Result<Results> Results::Open(const fs::path& dir) {
   if (!json.ok()) return Annotate(file.string(), json.error());
   auto manifest = is_load ? LoadManifestFrom01(*json) : ManifestFromJson(*json);
   if (!manifest.ok()) return Annotate(file.string(), manifest.error());
-  return Results(dir, std::move(manifest).value());
+  Results results(dir, std::move(manifest).value());
+  RETURN_IF_ERROR(results.ReadSheets());
+  return results;
+}
+
+Status Results::WriteSheets() {
+  for (size_t i = 0; i < manifest_.systems.size(); ++i) {
+    PricedSystem& system = manifest_.systems[i];
+    if (!system.sheet) continue;
+    std::error_code error;
+    fs::create_directories(dir_ / kSheetFolder, error);
+    if (error) return Failed(fmt::format("{}: {}", (dir_ / kSheetFolder).string(), error.message()));
+    system.sheet_file = fmt::format("{}/{}-{}.json", kSheetFolder, i, SafeName(system.description.name));
+    RETURN_IF_ERROR(WriteFileAtomically(dir_ / system.sheet_file, ToJsonText(*system.sheet)));
+  }
+  return {};
+}
+
+// Figures that were exported alone need none.
+Status Results::ReadSheets() {
+  for (PricedSystem& system : manifest_.systems) {
+    if (system.sheet_file.empty() || manifest_.figures_only) continue;
+    const fs::path file = dir_ / system.sheet_file;
+    const auto text = ReadFile(file);
+    if (!text.ok()) return BadInput(text.error().message + "; copy the whole folder of the run again");
+    auto sheet = routing::ParseActivationSheet(*text);
+    if (!sheet.ok()) return Annotate(file.string(), sheet.error());
+    if (const Status fits = metrics::CheckSheet(system.description.model, *sheet); !fits.ok())
+      return Annotate(file.string(), fits.error());
+    system.sheet = std::move(sheet).value();
+  }
+  return {};
 }
 
 const Measurement* Results::Find(const std::string& system, const record::Level& level, int repeat) const {
@@ -185,7 +219,12 @@ Status Results::End(Measurement measurement, const load::LoadResult& records) {
     for (const record::RequestRecord& request : records.requests) text += DumpJson(AnswerToJson(request)) + "\n";
     RETURN_IF_ERROR(WriteFileAtomically(folder / kAnswersFile, text));
   }
-  if (!records.passes.empty()) RETURN_IF_ERROR(WriteFileAtomically(folder / kPassesFile, Lines(records.passes)));
+  if (!records.passes.empty()) {
+    const PricedSystem* system = manifest_.FindSystem(measurement.system);
+    CHECK(system != nullptr);
+    ASSIGN_OR_RETURN(const bool traced, trace::WritePassRouting(folder, system->description.model, records.passes));
+    RETURN_IF_ERROR(WriteFileAtomically(folder / kPassesFile, Lines(records.passes, !traced)));
+  }
   measurement.file_bytes.clear();
   std::error_code error;
   for (const auto& file : fs::directory_iterator(folder, error))
@@ -268,9 +307,11 @@ Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
   RETURN_IF_ERROR(ReadAnswers(Folder(measurement.name) / kAnswersFile, facts.records.requests));
   std::error_code error;
   if (!fs::exists(Folder(measurement.name) / kPassesFile, error)) return facts;
-  ASSIGN_OR_RETURN(facts.records.passes, record::ReadPasses(Folder(measurement.name) / kPassesFile));
+  ASSIGN_OR_RETURN(facts.records.passes, trace::ReadRoutedPasses(Folder(measurement.name) / kPassesFile));
   if (!measurement.routing_of.empty()) {
-    ASSIGN_OR_RETURN(const auto reference, record::ReadPasses(Folder(measurement.routing_of) / kPassesFile));
+    const auto owner = std::ranges::find(manifest_.measurements, measurement.routing_of, &Measurement::name);
+    if (owner != manifest_.measurements.end()) RETURN_IF_ERROR(CheckFiles(*owner));
+    ASSIGN_OR_RETURN(const auto reference, trace::ReadRoutedPasses(Folder(measurement.routing_of) / kPassesFile));
     CopyRouting(reference, facts.records.passes);
   }
   return facts;
@@ -293,6 +334,9 @@ Result<std::vector<Results::File>> Results::Files() const {
     RETURN_IF_ERROR(add(dir_ / kPassesFile, manifest_.measurements.back().passes.end));
     return files;
   }
+  for (const PricedSystem& system : manifest_.systems) {
+    if (!system.sheet_file.empty()) RETURN_IF_ERROR(add(dir_ / system.sheet_file, std::nullopt));
+  }
   const bool is_load01 = manifest_.layout == Manifest::Layout::kLoad01;
   for (const Measurement& measurement : manifest_.measurements) {
     if (!measurement.file_bytes.empty()) {
@@ -303,7 +347,7 @@ Result<std::vector<Results::File>> Results::Files() const {
       RETURN_IF_ERROR(add(EventLogFile(measurement.name, thread), std::nullopt));
     const fs::path folder = is_load01 ? dir_ / "events" : Folder(measurement.name);
     RETURN_IF_ERROR(add(folder / (is_load01 ? measurement.name + ".plan.jsonl" : kPlanFile), std::nullopt));
-    for (const char* optional : {kAnswersFile, kPassesFile}) {
+    for (const char* optional : {kAnswersFile, kPassesFile, trace::kRoutingFile}) {
       std::error_code error;
       if (!is_load01 && fs::exists(folder / optional, error)) RETURN_IF_ERROR(add(folder / optional, std::nullopt));
     }

@@ -1,5 +1,6 @@
 // One experiment on disk: RESULTS_DIR/RUN_ID/ with manifest.json and, for each measurement, measurements/NAME/ with its plan,
-// its events, its answers and its passes (docs/formats/run.md).
+// its events, its answers, its passes and their routing (docs/formats/run.md); activation_sheets/ where the configuration names
+// some.
 //
 // The manifest is replaced atomically when a measurement begins and when it ends, so that a reader sees whole measurements and
 // the events of one that was killed. Folders of version 0.1 (manifest.json of schema 1, load.json) open as well.
@@ -22,6 +23,7 @@
 #include "hardware/machine_use.h"
 #include "load/load_result.h"
 #include "load/server_counters.h"
+#include "routing/activation_sheet.h"
 
 namespace moecap::experiment {
 
@@ -98,6 +100,9 @@ struct PricedSystem {
   std::optional<cost::Pay> pay;  // null = rent where a rate is set, else buy
   std::optional<HeadRoom> head_room;
   std::optional<LaunchFacts> launch;  // of a server that this program started
+  // Of its model, where the configuration gives one, and the file of the folder that holds it.
+  std::optional<routing::ActivationSheet> sheet;
+  std::string sheet_file;
 };
 
 struct Manifest {
@@ -143,8 +148,8 @@ class Results {
   const Measurement* Find(const std::string& system, const record::Level& level, int repeat) const;
   // Lists a measurement that begins, under a name that is not taken, and makes its folder with the plan. Returns the name.
   Result<std::string> Begin(Measurement measurement, const std::vector<PlanEntry>& plan);
-  // Stores answers (where there are texts, ids or scores) and passes beside the events, which must be closed; then replaces the
-  // entry of the same name.
+  // Stores answers (where there are texts, ids or scores), passes and the tokens per expert of these beside the events, which
+  // must be closed; then replaces the entry of the same name.
   Status End(Measurement measurement, const load::LoadResult& records);
   // Forgets measurements that are not complete, so that they can be made again. Error: kBadInput for folders of version 0.1 and
   // for a file of a complete measurement that is missing or cut off.
@@ -172,6 +177,8 @@ class Results {
  private:
   Results(std::filesystem::path dir, Manifest manifest) : dir_(std::move(dir)), manifest_(std::move(manifest)) {}
   Status WriteManifest() const;
+  Status WriteSheets();
+  Status ReadSheets();
   std::filesystem::path Folder(const std::string& name) const;
   Status CheckFiles(const Measurement& measurement) const;
 

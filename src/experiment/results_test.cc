@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,7 @@
 #include "experiment/model_json.h"
 #include "experiment/resume.h"
 #include "experiment/testing/experiment_fixture.h"
+#include "record/jsonl.h"
 
 namespace moecap::experiment {
 namespace {
@@ -53,11 +55,11 @@ TEST_F(ExperimentTest, NamesAFileThatWasCopiedInPart) {
   Results results = Create(config, experiment);
   ASSERT_TRUE(experiment.Execute(results, hooks).ok());
   const Measurement measurement = results.manifest().measurements.at(1);
-  for (const char* name : {"events.0.bin", "passes.jsonl", "plan.jsonl"}) {
+  for (const char* name : {"events.0.bin", "passes.jsonl", "plan.jsonl", "routing.moetrace"}) {
     const fs::path file = results.dir() / "measurements" / measurement.name / name;
     const std::string text = ReadFile(file).value();
     // Whole lines, whole frames: nothing in the file is damaged.
-    const size_t left = name == std::string("events.0.bin") ? text.size() - 1 : text.find('\n') + 1;
+    const size_t left = std::string(name).ends_with(".jsonl") ? text.find('\n') + 1 : text.size() - 1;
     ASSERT_TRUE(WriteFileAtomically(file, text.substr(0, left)).ok());
     Results opened = Results::Open(results.dir()).value();
     const auto says = HasSubstr(std::string(name) + " is cut off: it holds " + std::to_string(left) +
@@ -68,6 +70,42 @@ TEST_F(ExperimentTest, NamesAFileThatWasCopiedInPart) {
     EXPECT_THAT(opened.PrepareResume().error().message, says) << "resume";
     ASSERT_TRUE(WriteFileAtomically(file, text).ok());
     EXPECT_TRUE(opened.ReadFacts(measurement).ok());
+  }
+}
+
+// Runs of earlier versions hold the counts in passes.jsonl.
+TEST_F(ExperimentTest, RoutingBesideThePassesGivesTheSameFigures) {
+  const auto summary = Measure(std::string(kEngines) + "concurrency: [1, 2]\nrepeats: 2\n");
+  const fs::path dir = dir_ / "results" / "run";
+  const Results stored = Results::Open(dir).value();
+  Json manifest = ParseJson(ReadFile(dir / kManifestName).value()).value();
+  int traces = 0;
+  for (Json& entry : manifest["measurements"]) {
+    const Measurement& measurement =
+        *std::ranges::find(stored.manifest().measurements, entry["name"].get<std::string>(), &Measurement::name);
+    const fs::path folder = dir / "measurements" / measurement.name;
+    EXPECT_THAT(ReadFile(folder / "passes.jsonl").value(), testing::Not(HasSubstr("expert_counts")));
+    EXPECT_EQ(entry["file_bytes"].erase("routing.moetrace"), measurement.routing_of.empty() ? 1u : 0u);
+    if (!measurement.routing_of.empty()) continue;
+    ++traces;
+    std::string lines;
+    for (const record::PassRecord& pass : stored.ReadFacts(measurement).value().records.passes) {
+      EXPECT_FALSE(pass.expert_counts.empty());
+      lines += record::ToJsonLine(pass) + "\n";
+    }
+    ASSERT_TRUE(WriteFileAtomically(folder / "passes.jsonl", lines).ok());
+    fs::remove(folder / "routing.moetrace");
+  }
+  EXPECT_EQ(traces, 4) << "one a cell: equal repetitions share it";
+  ASSERT_TRUE(WriteFileAtomically(dir / kManifestName, DumpJson(manifest)).ok());
+  const auto before = SummaryOf(dir);
+  for (size_t i = 0; i < summary.systems.size(); ++i) {
+    EXPECT_EQ(before.systems[i].expert_share, summary.systems[i].expert_share);
+    EXPECT_FALSE(summary.systems[i].expert_share.empty());
+    for (size_t cell = 0; cell < summary.systems[i].cells.size(); ++cell) {
+      EXPECT_EQ(before.systems[i].cells[cell].figures, summary.systems[i].cells[cell].figures);
+      EXPECT_TRUE(summary.systems[i].cells[cell].figures[cap::FigureId::kDecodeSMfu].has_value());
+    }
   }
 }
 

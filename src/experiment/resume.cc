@@ -33,6 +33,8 @@ bool IsLaunched(const Config& config, const std::string& name) {
   return system != config.systems.end() && system->launch;
 }
 
+std::string SheetText(const PricedSystem& system) { return system.sheet ? ToJsonText(*system.sheet) : ""; }
+
 void CompareSystems(const PricedSystem& before, const PricedSystem& now, bool is_launched, Changes& changes) {
   const SystemDescription& a = before.description;
   const SystemDescription& b = now.description;
@@ -41,6 +43,7 @@ void CompareSystems(const PricedSystem& before, const PricedSystem& now, bool is
   changes.Compare(where + "model", a.model.id, b.model.id);
   changes.Compare(where + "threads", std::to_string(a.threads), std::to_string(b.threads));
   if (!is_launched) changes.Compare(where + "address", a.url, b.url);
+  if (SheetText(before) != SheetText(now)) changes.Add(where + "activation sheet: it is another one");
   if (a.model_file_bytes != b.model_file_bytes) {
     changes.Compare(where + "size of " + b.model_file, std::to_string(a.model_file_bytes), std::to_string(b.model_file_bytes));
   } else if (a.model_file_xxh3 != b.model_file_xxh3) {

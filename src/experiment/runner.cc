@@ -327,7 +327,9 @@ class Experiment::Session {
       facts.logged = std::ssize(unit.own.logged);
       facts.logged_alike = CountAlike(unit.own.logged, passes.passes);
     }
-    if (UseRecordedPasses(system.model, unit.own.recorded, passes, facts)) {
+    const auto& given = results_.manifest().FindSystem(unit.measurement.system)->sheet;
+    const routing::ActivationSheet* sheet = given ? &*given : nullptr;
+    if (UseRecordedPasses(system.model, sheet, unit.own.recorded, passes, facts)) {
       KeepPasses(std::move(passes.passes), unit);
       return {};
     }
@@ -348,10 +350,11 @@ class Experiment::Session {
         ASSIGN_OR_RETURN(told, experts_.Tell(plan.specs(), unit.measurement, requests, asker, facts));
       }
     }
-    if (const Status joined = AddExperts(system.model, requests, told, passes, facts); !joined.ok()) {
+    const auto add_experts = [&] { return AddExperts(system.model, sheet, requests, told, passes, facts); };
+    if (const Status joined = add_experts(); !joined.ok()) {
       facts.experts_missing = joined.error().message;
       std::ranges::fill(told, nullptr);
-      RETURN_IF_ERROR(AddExperts(system.model, requests, told, passes, facts));
+      RETURN_IF_ERROR(add_experts());
     }
     KeepPasses(std::move(passes.passes), unit);
     return {};

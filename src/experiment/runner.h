@@ -47,7 +47,8 @@ class Experiment {
 
   // Whether this machine's counters see the work of any system.
   bool RunsHere() const;
-  // Fills in systems (without prices), workload, problems and notes.
+  // Fills in systems (without prices) with their activation sheets, workload, problems and notes. Error: kBadInput for a sheet
+  // that is not of the system's model.
   Status Describe(Manifest& manifest);
 
   // Measures what `results` does not hold yet. Error kInterrupted when the user stopped it: what was measured is stored.

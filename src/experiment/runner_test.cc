@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <tuple>
 
 #include "experiment/testing/experiment_fixture.h"
 
@@ -234,6 +235,72 @@ TEST_F(ExperimentTest, WithoutToldExpertsTheyAreEstimated) {
   EXPECT_THAT(cell.notes, testing::Contains(HasSubstr("start the server with --enable-experts")));
   EXPECT_EQ(log.questions_for_experts, 1) << "four measurements, one answer for all of them";
   EXPECT_THAT(summary.systems[0].cells[1].notes, testing::Contains(HasSubstr("start the server with --enable-experts")));
+}
+
+// The sheet of SmallMoe: two experts of its layers take most tokens.
+std::string SmallSheet(int experts) {
+  routing::ActivationSheet sheet{"small", "sglang", experts, 2, {}};
+  for (int layer = 0; layer < 2; ++layer) {
+    routing::SheetLayer row;
+    row.layer = layer;
+    row.popularity.assign(static_cast<size_t>(experts), 0.1);
+    row.popularity[0] = row.popularity[1] = 0.4;
+    row.split_half_tv = 0.05;
+    sheet.layers.push_back(row);
+  }
+  return ToJsonText(sheet);
+}
+
+constexpr const char* kServerWithASheet =
+    "systems: [{name: S, server: {url: 'http://h:1'}, model: m, activation_sheet: s.json, machine: here}]\n"
+    "dataset: {path: d.jsonl}\nconcurrency: [2]\nrepeats: 2\nwarmup_requests: 0\n";
+
+TEST_F(ExperimentTest, AnActivationSheetGivesTheEstimateAndItsBand) {
+  log.tells_experts = false;
+  std::ofstream(dir_ / "s.json") << SmallSheet(4);
+  const auto shape = Measure(kServerOfAModel).systems[0].cells[1].figures;
+  const auto summary = Measure(kServerWithASheet);
+  const cap::CellSummary& cell = summary.systems[0].cells[0];
+  const auto figure = [&](FigureId id) { return cell.figures[id].value(); };
+  EXPECT_LT(figure(FigureId::kDistinctExperts), shape[FigureId::kDistinctExperts].value()) << "two experts take most tokens";
+  for (const auto& [low, middle, high] :
+       {std::tuple{FigureId::kDecodeSMbuLow, FigureId::kDecodeSMbu, FigureId::kDecodeSMbuHigh},
+        {FigureId::kPrefillSMbuLow, FigureId::kPrefillSMbu, FigureId::kPrefillSMbuHigh},
+        {FigureId::kDistinctExpertsLow, FigureId::kDistinctExperts, FigureId::kDistinctExpertsHigh}}) {
+    EXPECT_LT(figure(low), figure(middle));
+    EXPECT_LT(figure(middle), figure(high));
+    EXPECT_TRUE(cell.estimates.Has(low) && cell.estimates.Has(middle) && cell.estimates.Has(high));
+  }
+  EXPECT_LT(figure(FigureId::kDistinctExpertsHigh), shape[FigureId::kDistinctExpertsHigh].value());
+  EXPECT_THAT(cell.notes, testing::Contains(testing::AllOf(HasSubstr("activation sheet (recorded by sglang)"),
+                                                           HasSubstr("S-MBU in decode lies between"))));
+  // The run holds it, whatever becomes of the file.
+  std::filesystem::remove(dir_ / "s.json");
+  const Results stored = Results::Open(dir_ / "results" / "run-2").value();
+  ASSERT_TRUE(stored.manifest().systems[0].sheet.has_value());
+  const auto files = stored.Files();
+  ASSERT_TRUE(files.ok());
+  EXPECT_TRUE(std::ranges::any_of(*files, [](const Results::File& file) { return file.name == "activation_sheets/0-S.json"; }));
+  std::filesystem::remove(stored.dir() / "activation_sheets/0-S.json");
+  EXPECT_FALSE(Results::Open(stored.dir()).ok());
+}
+
+TEST_F(ExperimentTest, ASheetOfAnotherModelStopsTheExperimentBeforeItBegins) {
+  const auto refused = [&] {
+    const Config config = Parse(kServerWithASheet);
+    Experiment experiment = Prepare(config);
+    Manifest manifest;
+    const Status status = experiment.Describe(manifest);
+    return status.ok() ? "" : status.error().message;
+  };
+  EXPECT_THAT(refused(), HasSubstr("s.json"));
+  std::ofstream(dir_ / "s.json") << SmallSheet(6);
+  EXPECT_THAT(refused(), HasSubstr("6 experts a layer, but small has 4"));
+}
+
+TEST_F(ExperimentTest, ToldExpertsHaveNoBand) {
+  const auto summary = Measure(kServerOfAModel);
+  EXPECT_FALSE(summary.systems[0].cells[0].figures[FigureId::kDecodeSMbuLow].has_value());
 }
 
 TEST_F(ExperimentTest, NeverSendsAPromptTwice) {

@@ -73,11 +73,6 @@ class PassCounter {
   std::vector<std::vector<int32_t>> counts_;
 };
 
-void Estimate(const model::ModelSpec& model, PassRecord& pass) {
-  pass.distinct_experts = metrics::EstimateDistinctExperts(model, pass);
-  pass.distinct_experts_source = record::Source::kEstimated;
-}
-
 void CompareTokens(std::span<const RequestRecord> requests, std::span<const ToldExperts* const> told, ServerPassFacts& facts) {
   int64_t compared = 0, same = 0;
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -105,8 +100,8 @@ bool IsOf(const model::ModelSpec& model, const PassRecord& pass) {
 
 }  // namespace
 
-bool UseRecordedPasses(const model::ModelSpec& model, std::span<const PassRecord> recorded, metrics::PassReconstruction& passes,
-                       ServerPassFacts& facts) {
+bool UseRecordedPasses(const model::ModelSpec& model, const routing::ActivationSheet* sheet,
+                       std::span<const PassRecord> recorded, metrics::PassReconstruction& passes, ServerPassFacts& facts) {
   if (recorded.empty()) return false;
   if (!std::ranges::all_of(recorded, [&](const PassRecord& pass) { return IsOf(model, pass); })) {
     facts.recorded_missing = fmt::format(
@@ -121,15 +116,19 @@ bool UseRecordedPasses(const model::ModelSpec& model, std::span<const PassRecord
   if (passes.missing.empty()) facts.recorded_alike = CountAlike(compositions, passes.passes);
   facts.missing.clear();
   passes.passes.assign(recorded.begin(), recorded.end());
-  metrics::FillDistinctExperts(model, {}, passes.passes);
+  metrics::ExpertEstimate estimate;
+  estimate.sheet = sheet;
+  metrics::FillDistinctExperts(model, estimate, passes.passes);
   return true;
 }
 
-Status AddExperts(const model::ModelSpec& model, std::span<const RequestRecord> requests,
+Status AddExperts(const model::ModelSpec& model, const routing::ActivationSheet* sheet, std::span<const RequestRecord> requests,
                   std::span<const ToldExperts* const> told, metrics::PassReconstruction& passes, ServerPassFacts& facts) {
+  metrics::ExpertEstimate estimate;
+  estimate.sheet = sheet;
   const int layers = LayersTold(told);
   if (layers == 0) {
-    for (PassRecord& pass : passes.passes) Estimate(model, pass);
+    metrics::FillDistinctExperts(model, estimate, passes.passes);
     return {};
   }
   CompareTokens(requests, told, facts);
@@ -147,9 +146,9 @@ Status AddExperts(const model::ModelSpec& model, std::span<const RequestRecord> 
       counter.TakeInto(passes.passes[i], numbers <= kMostCounts);
     } else {
       counter.Clear();
-      Estimate(model, passes.passes[i]);
     }
   }
+  metrics::FillDistinctExperts(model, estimate, passes.passes);
   if (!passes.passes.empty()) facts.told = static_cast<double>(complete) / static_cast<double>(passes.passes.size());
   return {};
 }

@@ -13,6 +13,7 @@
 #include "model/model_spec.h"
 #include "record/pass_record.h"
 #include "record/request_record.h"
+#include "routing/activation_sheet.h"
 #include "routing/routed_experts.h"
 
 namespace moecap::experiment {
@@ -45,14 +46,18 @@ struct ServerPassFacts {
 };
 
 // Puts `recorded` in the place of the reconstructed passes and says how many of them are composed alike; experts that they do
-// not hold are estimated. False, with the reason in the facts, when there are none or they are of another model.
-bool UseRecordedPasses(const model::ModelSpec& model, std::span<const record::PassRecord> recorded,
-                       metrics::PassReconstruction& passes, ServerPassFacts& facts);
+// not hold are estimated, from `sheet` where it is not null. False, with the reason in the facts, when there are none or they
+// are of another model.
+bool UseRecordedPasses(const model::ModelSpec& model, const routing::ActivationSheet* sheet,
+                       std::span<const record::PassRecord> recorded, metrics::PassReconstruction& passes,
+                       ServerPassFacts& facts);
 
 // Fills distinct_experts of every pass, and expert_counts where they stay small: from `told` (as many as requests; null = not
-// told), else by metrics::EstimateDistinctExperts. Requires a model with layers; its dense layers have no experts. Error
-// kBadInput when the answers are of a model with another number of layers.
-Status AddExperts(const model::ModelSpec& model, std::span<const record::RequestRecord> requests,
-                  std::span<const ToldExperts* const> told, metrics::PassReconstruction& passes, ServerPassFacts& facts);
+// told), else by metrics::FillDistinctExperts from `sheet`, a sheet of the model, or without one (null) from the router's
+// shape. Requires a model with layers; its dense layers have no experts. Error kBadInput when the answers are of a model with
+// another number of layers.
+Status AddExperts(const model::ModelSpec& model, const routing::ActivationSheet* sheet,
+                  std::span<const record::RequestRecord> requests, std::span<const ToldExperts* const> told,
+                  metrics::PassReconstruction& passes, ServerPassFacts& facts);
 
 }  // namespace moecap::experiment

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "experiment/testing/fake_driver.h"
 
 namespace moecap::experiment {
@@ -33,9 +35,9 @@ struct Joined {
 };
 
 Joined Join(const std::vector<RequestRecord>& requests, const std::vector<const ToldExperts*>& told,
-            const model::ModelSpec& model = SmallMoe()) {
+            const model::ModelSpec& model = SmallMoe(), const routing::ActivationSheet* sheet = nullptr) {
   Joined joined{metrics::ReconstructPasses(requests, {}), {}, {}};
-  joined.status = AddExperts(model, requests, told, joined.passes, joined.facts);
+  joined.status = AddExperts(model, sheet, requests, told, joined.passes, joined.facts);
   return joined;
 }
 
@@ -75,6 +77,21 @@ TEST(AddExperts, NobodyTold) {
   ASSERT_TRUE(joined.status.ok());
   EXPECT_EQ(joined.passes.passes[0].distinct_experts_source, Source::kEstimated);
   EXPECT_FALSE(joined.facts.told.has_value());
+}
+
+TEST(AddExperts, ASheetOfTheModelSaysMoreThanItsShape) {
+  routing::ActivationSheet sheet{"small", "sglang", 4, 2, {}};
+  for (const auto& popularity : {std::vector<double>{0.5, 0.5, 0, 0}, {0.25, 0.25, 0.25, 0.25}}) {
+    sheet.layers.push_back({});
+    sheet.layers.back().popularity = popularity;
+  }
+  const Joined joined = Join(Requests(), {nullptr, nullptr}, SmallMoe(), &sheet);
+  ASSERT_TRUE(joined.status.ok());
+  // Passes 0 and 3 are of 5 and 1 tokens of one sequence: two experts take all; else 4 (1 - (1 - 1/2)^n), n = 5^0.6 and 1.
+  EXPECT_THAT(joined.passes.passes[0].distinct_experts,
+              ElementsAre(2, testing::DoubleNear(4 * (1 - std::pow(0.5, std::pow(5, 0.6))), 1e-12)));
+  EXPECT_THAT(joined.passes.passes[3].distinct_experts, ElementsAre(2, 2));
+  EXPECT_EQ(joined.passes.passes[0].distinct_experts_source, Source::kEstimated);
 }
 
 TEST(AddExperts, DenseLayersAreNoChoice) {

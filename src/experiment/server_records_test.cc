@@ -80,7 +80,7 @@ TEST(UseRecordedPasses, TakesThePlaceOfTheReconstructedOnes) {
   std::vector<PassRecord> recorded = {Decode(1), Decode(2), Decode(2)};
   recorded[0].distinct_experts = {1, 2};
   ServerPassFacts facts;
-  ASSERT_TRUE(UseRecordedPasses(SmallMoe(), recorded, passes, facts));
+  ASSERT_TRUE(UseRecordedPasses(SmallMoe(), nullptr, recorded, passes, facts));
   EXPECT_EQ(facts.recorded, 3);
   EXPECT_EQ(facts.recorded_alike, 2);
   EXPECT_THAT(passes.passes[0].distinct_experts, ElementsAre(1, 2));
@@ -92,7 +92,7 @@ TEST(UseRecordedPasses, AlsoWhereNothingCouldBeReconstructed) {
   metrics::PassReconstruction passes;
   passes.missing = "answers came whole";
   ServerPassFacts facts{.missing = passes.missing};
-  ASSERT_TRUE(UseRecordedPasses(SmallMoe(), std::vector{Decode(1)}, passes, facts));
+  ASSERT_TRUE(UseRecordedPasses(SmallMoe(), nullptr, std::vector{Decode(1)}, passes, facts));
   EXPECT_EQ(facts.missing, "");
   EXPECT_EQ(facts.recorded_alike, std::nullopt);
 }
@@ -103,10 +103,10 @@ TEST(UseRecordedPasses, RefusesAnotherModel) {
   std::vector<PassRecord> recorded = {Decode(1)};
   recorded[0].distinct_experts = {1, 2, 3};
   ServerPassFacts facts;
-  EXPECT_FALSE(UseRecordedPasses(SmallMoe(), recorded, passes, facts));
+  EXPECT_FALSE(UseRecordedPasses(SmallMoe(), nullptr, recorded, passes, facts));
   EXPECT_THAT(facts.recorded_missing, HasSubstr("give the model that the server runs"));
   EXPECT_EQ(passes.passes.size(), 1u);
-  EXPECT_FALSE(UseRecordedPasses(SmallMoe(), {}, passes, facts));
+  EXPECT_FALSE(UseRecordedPasses(SmallMoe(), nullptr, {}, passes, facts));
 }
 
 }  // namespace

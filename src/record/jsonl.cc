@@ -296,7 +296,7 @@ std::string_view Name(TokensSource source) { return NameOf(kTokensSources, sourc
 std::string_view Name(TimingGap gap) { return NameOf(kTimingGaps, gap); }
 std::string_view Name(RequestError error) { return NameOf(kRequestErrors, error); }
 
-std::string ToJsonLine(const PassRecord& pass) {
+std::string ToJsonLine(const PassRecord& pass, bool with_counts) {
   Json line = {{"schema", kSchemaVersion},
                {"cell", CellToJson(pass.cell)},
                {"pass", pass.pass},
@@ -308,7 +308,7 @@ std::string ToJsonLine(const PassRecord& pass) {
   WriteOptional(line, "clock_monotonic_s", pass.clock_monotonic_s);
   if (pass.source != Source::kMeasured) line["source"] = Name(pass.source);
   if (pass.distinct_experts_source != Source::kMeasured) line["distinct_experts_source"] = Name(pass.distinct_experts_source);
-  if (!pass.expert_counts.empty()) line["expert_counts"] = pass.expert_counts;
+  if (with_counts && !pass.expert_counts.empty()) line["expert_counts"] = pass.expert_counts;
   if (pass.rank != 0) line["rank"] = pass.rank;
   if (pass.replica != 0) line["replica"] = pass.replica;
   return DumpJson(line);

@@ -15,7 +15,8 @@ namespace moecap::record {
 inline constexpr int kSchemaVersion = 1;
 
 // One line without its '\n'. Times are written with the nanosecond's precision or better and read back to the same double.
-std::string ToJsonLine(const PassRecord& pass);
+// `with_counts`: false leaves expert_counts out.
+std::string ToJsonLine(const PassRecord& pass, bool with_counts = true);
 std::string ToJsonLine(const RequestRecord& request);
 
 // Errors name the key. Keys that are absent and not required take the default of the struct.

@@ -72,6 +72,14 @@ bool AnyCell(const Table& table, const auto& matches) {
   return std::ranges::any_of(table.rows, [&](const Row& row) { return std::ranges::any_of(row.cells, matches); });
 }
 
+// Whether an interval stands behind the accuracy, or behind another figure.
+bool ShowsInterval(const Table& table, std::span<const FigureColumn> columns, bool of_accuracy) {
+  const bool wanted = std::ranges::any_of(columns, [of_accuracy](const FigureColumn& column) {
+    return column.low && (column.id == FigureId::kAccuracy) == of_accuracy;
+  });
+  return wanted && AnyCell(table, [](const Cell& cell) { return cell.text.find(" to ") != std::string::npos; });
+}
+
 // What the marks in the table mean; only those that occur.
 std::vector<std::string> LegendOf(const Table& table, std::span<const FigureColumn> columns) {
   const auto has = [&](std::string_view text) {
@@ -79,10 +87,11 @@ std::vector<std::string> LegendOf(const Table& table, std::span<const FigureColu
   };
   std::vector<std::string> legend;
   if (has("±")) legend.emplace_back("±: half of the range from the lowest to the highest repetition.");
-  const bool interval = std::ranges::any_of(columns, [](const FigureColumn& column) { return column.low.has_value(); });
-  if (interval && has(" to ")) legend.emplace_back("Accuracy: 95 % interval over the problems.");
+  if (ShowsInterval(table, columns, true)) legend.emplace_back("Accuracy: 95 % interval over the problems.");
   if (has("n/a ("))
     legend.emplace_back("n/a (N): this percentile needs N requests; with fewer it would be one of the largest.");
+  if (ShowsInterval(table, columns, false))
+    legend.emplace_back("(a to b): the band of an estimate, from as few experts as tokens may share to as many.");
   if (AnyCell(table, &Cell::estimate)) legend.emplace_back("~: rests on an estimate; the notes say on which.");
   if (std::ranges::any_of(table.rows, &Row::invalid))
     legend.emplace_back("!: not valid, and in no verdict; the warnings above and the gates say why.");

@@ -145,18 +145,28 @@ Section SystemSection(std::span<const SystemSummary* const> systems) {
 }
 
 Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure> plots) {
-  const std::vector<FigureColumn> columns = {{FigureId::kDecodeSMbu, "S-MBU", "complete", true},
-                                             {FigureId::kDecodeSMbuPaper, "S-MBU", "paper"},
-                                             {FigureId::kDecodeMbu, "S-MBU", "vanilla"},
-                                             {FigureId::kDecodeSMfu, "S-MFU", "complete", true},
-                                             {FigureId::kDecodeSMfuPaper, "S-MFU", "paper"},
-                                             {FigureId::kDecodeMfu, "S-MFU", "vanilla"},
-                                             {FigureId::kPrefillSMbu, "prefill", "S-MBU"},
-                                             {FigureId::kPrefillSMfu, "prefill", "S-MFU"},
-                                             {FigureId::kDistinctExperts},
-                                             {FigureId::kKvMean, "KV cache", "mean"},
-                                             {FigureId::kKvMax, "KV cache", "largest"},
-                                             {FigureId::kMemory}};
+  const std::vector<FigureColumn> columns = {
+      {.id = FigureId::kDecodeSMbu,
+       .group = "S-MBU",
+       .header = "complete",
+       .spread = true,
+       .low = FigureId::kDecodeSMbuLow,
+       .high = FigureId::kDecodeSMbuHigh},
+      {FigureId::kDecodeSMbuPaper, "S-MBU", "paper"},
+      {FigureId::kDecodeMbu, "S-MBU", "vanilla"},
+      {FigureId::kDecodeSMfu, "S-MFU", "complete", true},
+      {FigureId::kDecodeSMfuPaper, "S-MFU", "paper"},
+      {FigureId::kDecodeMfu, "S-MFU", "vanilla"},
+      {.id = FigureId::kPrefillSMbu,
+       .group = "prefill",
+       .header = "S-MBU",
+       .low = FigureId::kPrefillSMbuLow,
+       .high = FigureId::kPrefillSMbuHigh},
+      {FigureId::kPrefillSMfu, "prefill", "S-MFU"},
+      {.id = FigureId::kDistinctExperts, .low = FigureId::kDistinctExpertsLow, .high = FigureId::kDistinctExpertsHigh},
+      {FigureId::kKvMean, "KV cache", "mean"},
+      {FigureId::kKvMax, "KV cache", "largest"},
+      {FigureId::kMemory}};
   Section section{.heading = "Utilisation", .blocks = {CellTable("Decode and prefill", cells, columns)}};
   for (Figure& plot : plots) section.blocks.push_back(std::move(plot));
   Notes why;

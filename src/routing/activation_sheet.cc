@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
-#include "base/check.h"
 #include "base/json.h"
 #include "base/json_error.h"
-#include "routing/estimate.h"
 
 namespace moecap::routing {
 namespace {
@@ -79,6 +78,56 @@ Result<ActivationSheet> SheetFromJson(const Json& json) {
   return sheet;
 }
 
+// Indices by share, ascending.
+std::vector<size_t> Ascending(std::span<const double> share) {
+  std::vector<size_t> order(share.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return share[i]; });
+  return order;
+}
+
+// The least popular experts lose `moved` to the most popular ones, which take up to `most` each.
+void Sharpen(std::vector<double>& share, double moved, double most) {
+  const std::vector<size_t> order = Ascending(share);
+  size_t from = 0, to = order.size() - 1;
+  while (moved > 0 && from < to) {
+    double& source = share[order[from]];
+    double& target = share[order[to]];
+    const double part = std::max(0.0, std::min({source, most - target, moved}));
+    source -= part;
+    target += part;
+    moved -= part;
+    if (source <= 0) {
+      ++from;
+    } else if (moved > 0) {
+      --to;
+    }
+  }
+}
+
+// The level to which `amount` fills `ascending` up.
+double FilledTo(std::span<const double> ascending, double amount) {
+  double below = 0;
+  for (size_t i = 0; i < ascending.size(); ++i) {
+    below += ascending[i];
+    const double level = (below + amount) / static_cast<double>(i + 1);
+    if (i + 1 == ascending.size() || level <= ascending[i + 1]) return level;
+  }
+  return 0;
+}
+
+// The most popular experts lose `moved`, down to a common ceiling, to the least popular ones, up to a common floor.
+void Level(std::vector<double>& share, double moved) {
+  std::vector<double> sorted = share;
+  std::ranges::sort(sorted);
+  const double mean = std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(sorted.size());
+  const double floor = std::min(mean, FilledTo(sorted, moved));
+  for (double& part : sorted) part = -part;
+  std::ranges::reverse(sorted);
+  const double ceiling = std::max(mean, -FilledTo(sorted, moved));
+  for (double& part : share) part = std::clamp(part, floor, ceiling);
+}
+
 }  // namespace
 
 bool ActivationSheet::Stable() const {
@@ -102,11 +151,18 @@ SheetLayer MakeSheetLayer(int layer, const LayerProfile& profile) {
   return result;
 }
 
-double DistinctExpertsFromSheet(const ActivationSheet& sheet, size_t layer, std::span<const double> new_tokens) {
-  CHECK(sheet.top_k > 0 && layer < sheet.layers.size());
-  const SheetLayer& row = sheet.layers[layer];
-  const double tokens = EffectiveTokens(new_tokens, row.in_sequence_exponent.value_or(kInSequenceExponent));
-  return DistinctExpertsFromPopularity(row.popularity, sheet.top_k, tokens);
+std::optional<std::vector<double>> PopularityAt(const SheetLayer& layer, double top_k, SheetEnd end) {
+  std::vector<double> share = layer.popularity;
+  if (end == SheetEnd::kExpected) return share;
+  if (!layer.split_half_tv) return std::nullopt;
+  const double sum = std::accumulate(share.begin(), share.end(), 0.0);
+  const double moved = std::clamp(*layer.split_half_tv, 0.0, 1.0) * sum;
+  if (end == SheetEnd::kMost) {
+    Level(share, moved);
+  } else {
+    Sharpen(share, moved, sum / top_k);
+  }
+  return share;
 }
 
 std::string ToJsonText(const ActivationSheet& sheet) {

@@ -40,9 +40,12 @@ struct ActivationSheet {
 
 SheetLayer MakeSheetLayer(int layer, const LayerProfile& profile);
 
-// Expected distinct experts of a pass with `new_tokens` tokens per sequence: popularity at the effective number of tokens
-// (exponent of the layer, or estimate.h's default). An estimate. Requires sheet.top_k > 0.
-double DistinctExpertsFromSheet(const ActivationSheet& sheet, size_t layer, std::span<const double> new_tokens);
+// The popularity at an end of what the sheet leaves open: of those whose total variation from the recorded one is at most that
+// between the halves of the recording (split_half_tv), and in which no expert takes more than all tokens (a share of 1 /
+// top_k). kFewest moves that much from the least popular experts to the most popular ones, kMost from the most to the least
+// popular. Null at the ends where the sheet does not know its halves. Requires top_k > 0.
+enum class SheetEnd : uint8_t { kFewest, kExpected, kMost };
+std::optional<std::vector<double>> PopularityAt(const SheetLayer& layer, double top_k, SheetEnd end);
 
 std::string ToJsonText(const ActivationSheet& sheet);
 // Errors kBadInput name the key: another schema, popularities that are negative, not numbers, or of another length than

@@ -169,9 +169,26 @@ TEST(ActivationSheet, SurvivesTheRoundTrip) {
   EXPECT_EQ(parsed->layers[0].in_sequence_exponent, sheet.layers[0].in_sequence_exponent);
   EXPECT_EQ(parsed->layers[0].layer, 7);
   EXPECT_EQ(ToJsonText(*parsed), ToJsonText(sheet));
-  // One token of each of two sequences is two independent tokens.
-  EXPECT_NEAR(DistinctExpertsFromSheet(*parsed, 0, std::vector<double>{1, 1}),
-              DistinctExpertsFromPopularity(sheet.layers[0].popularity, 2, 2), 1e-12);
+}
+
+TEST(ActivationSheet, ItsHalvesSayHowFarThePopularityMayBeOff) {
+  SheetLayer layer;
+  layer.popularity = {0.4, 0.3, 0.2, 0.1};
+  EXPECT_EQ(PopularityAt(layer, 2, SheetEnd::kExpected), layer.popularity);
+  EXPECT_FALSE(PopularityAt(layer, 2, SheetEnd::kMost).has_value()) << "no halves are known";
+  layer.split_half_tv = 0.05;
+  const auto near = [](double value, double most) { return testing::DoubleNear(value, most); };
+  EXPECT_THAT(*PopularityAt(layer, 2, SheetEnd::kFewest),
+              testing::ElementsAre(near(0.45, 1e-12), near(0.3, 1e-12), near(0.2, 1e-12), near(0.05, 1e-12)));
+  EXPECT_THAT(*PopularityAt(layer, 2, SheetEnd::kMost),
+              testing::ElementsAre(near(0.35, 1e-12), near(0.3, 1e-12), near(0.2, 1e-12), near(0.15, 1e-12)));
+  layer.split_half_tv = 0.15;
+  EXPECT_THAT(*PopularityAt(layer, 2, SheetEnd::kFewest),
+              testing::ElementsAre(near(0.5, 1e-12), near(0.35, 1e-12), near(0.15, 1e-12), near(0, 1e-12)))
+      << "of two choices a token makes, an expert is one at most";
+  layer.split_half_tv = 0.9;
+  const std::vector<double> even = *PopularityAt(layer, 2, SheetEnd::kMost);
+  EXPECT_THAT(even, testing::Each(near(0.25, 1e-12)));
 }
 
 TEST(ActivationSheet, RefusesWhatItIsNot) {

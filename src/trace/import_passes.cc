@@ -1,4 +1,4 @@
-// moecap's own passes.jsonl: the passes with expert_counts.
+// moecap's own passes.jsonl: the passes with expert_counts, in the file or in the routing.moetrace beside it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,13 +7,15 @@
 #include "record/jsonl.h"
 #include "trace/importers.h"
 #include "trace/line_reader.h"
+#include "trace/pass_routing.h"
 
 namespace moecap::trace {
 namespace {
 
 class PassesSource final : public TraceSource {
  public:
-  PassesSource(LineReader lines, std::optional<record::CellId> cell) : lines_(std::move(lines)), cell_(std::move(cell)) {}
+  PassesSource(LineReader lines, PassRouting routing, std::optional<record::CellId> cell)
+      : lines_(std::move(lines)), routing_(std::move(routing)), cell_(std::move(cell)) {}
 
   const TraceHeader& header() const override { return header_; }
 
@@ -110,11 +112,15 @@ class PassesSource final : public TraceSource {
     for (;;) {
       std::string_view line;
       ASSIGN_OR_RETURN(const bool more, lines_.Next(line));
-      if (!more) return false;
+      if (!more) {
+        RETURN_IF_ERROR(routing_.CheckEnd());
+        return false;
+      }
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       auto record = record::ParsePassLine(line);
       if (!record.ok()) return Annotate(fmt::format("line {}", lines_.line_number()), record.error());
       record_ = std::move(record).value();
+      RETURN_IF_ERROR(routing_.Fill(place_++, record_));
       RETURN_IF_ERROR(CheckTokens());
       if (record_.cell.repeat < 0) continue;
       if (cell_ && record_.cell != *cell_) {
@@ -133,6 +139,8 @@ class PassesSource final : public TraceSource {
   }
 
   LineReader lines_;
+  PassRouting routing_;
+  int64_t place_ = 0;
   TraceHeader header_;
   record::PassRecord record_;
   bool pending_ = false;
@@ -154,14 +162,16 @@ std::string Name(const record::CellId& cell) {
 
 Result<std::vector<record::CellId>> CellsOf(const std::filesystem::path& path) {
   ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path));
+  ASSIGN_OR_RETURN(PassRouting routing, PassRouting::Beside(path));
   std::vector<record::CellId> cells;
   std::string_view line;
-  for (;;) {
+  for (int64_t place = 0;;) {
     ASSIGN_OR_RETURN(const bool more, lines.Next(line));
     if (!more) return cells;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const auto record = record::ParsePassLine(line);
+    auto record = record::ParsePassLine(line);
     if (!record.ok()) return Annotate(fmt::format("{}:{}", path.string(), lines.line_number()), record.error());
+    RETURN_IF_ERROR(routing.Fill(place++, *record));
     if (record->expert_counts.empty() || record->cell.repeat < 0) continue;
     if (std::ranges::find(cells, record->cell) == cells.end()) cells.push_back(record->cell);
   }
@@ -169,7 +179,8 @@ Result<std::vector<record::CellId>> CellsOf(const std::filesystem::path& path) {
 
 Result<std::unique_ptr<TraceSource>> ImportPasses(const std::filesystem::path& path, const ImportOptions& options) {
   ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path));
-  auto source = std::make_unique<PassesSource>(std::move(lines), options.cell);
+  ASSIGN_OR_RETURN(PassRouting routing, PassRouting::Beside(path));
+  auto source = std::make_unique<PassesSource>(std::move(lines), std::move(routing), options.cell);
   RETURN_IF_ERROR(source->Begin(options));
   return std::unique_ptr<TraceSource>(std::move(source));
 }

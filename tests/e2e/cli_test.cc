@@ -79,8 +79,9 @@ std::vector<std::string> Essence(const fs::path& run) {
     for (const std::string& line : ReadLines(measurement / "answers.jsonl").value()) essence.push_back(line);
     for (const std::string& line : ReadLines(measurement / "passes.jsonl").value()) {
       const Json pass = ParseJson(line).value();
-      essence.push_back(DumpJson({pass["kind"], pass["sequences"], pass["distinct_experts"], pass["expert_counts"]}));
+      essence.push_back(DumpJson({pass["kind"], pass["sequences"], pass["distinct_experts"]}));
     }
+    if (fs::exists(measurement / "routing.moetrace")) essence.push_back(ReadFile(measurement / "routing.moetrace").value());
   }
   return essence;
 }
@@ -90,10 +91,10 @@ TEST_F(Cli, RunsReportsAndRepeatsIdentically) {
   const Outcome first = Call({"run", "c.yaml", "--json"});
   ASSERT_EQ(first.exit_code, 0) << first.err;
   const fs::path run = OnlyRun();
-  for (const char* file :
-       {"manifest.json", "measurements/F16-clients-3-0/plan.jsonl", "measurements/F16-clients-3-0/answers.jsonl",
-        "measurements/Q4_0-clients-1-1/passes.jsonl", "measurements/Q4_0-clients-1-1/events.0.bin", "summary.json",
-        "report.html", "cap-radar.svg", "report.md", "report.csv"}) {
+  for (const char* file : {"manifest.json", "measurements/F16-clients-3-0/plan.jsonl",
+                           "measurements/F16-clients-3-0/answers.jsonl", "measurements/Q4_0-clients-1-1/passes.jsonl",
+                           "measurements/Q4_0-clients-1-0/routing.moetrace", "measurements/Q4_0-clients-1-1/events.0.bin",
+                           "summary.json", "report.html", "cap-radar.svg", "report.md", "report.csv"}) {
     EXPECT_TRUE(fs::exists(run / file)) << file;
   }
   const Json summary = ParseJson(first.out).value();
@@ -313,6 +314,36 @@ TEST_F(Cli, MetricsEstimateTheExpertsThatNobodyRecorded) {
   EXPECT_GT(band["high"].get<double>(), share);
   EXPECT_THAT(json["notes"].dump(), HasSubstr("estimated"));
   EXPECT_THAT(Call({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--device", "h100-sxm"}).out, HasSubstr("~"));
+}
+
+TEST_F(Cli, MetricsEstimateFromTheModelsActivationSheet) {
+  Write(
+      "p.jsonl",
+      R"({"schema":1,"kind":"decode","start_s":0,"latency_s":0.004,"sequences":[{"context_tokens":4095,"new_tokens":1,"count":4}],"distinct_experts":null,"rank":0})"
+      "\n");
+  // Eight experts take every token.
+  Json sheet = {{"schema", 1}, {"kind", "activation_sheet"}, {"experts", 128}, {"top_k", 8}, {"layers", Json::array()}};
+  for (int layer = 0; layer < 48; ++layer) {
+    std::vector<double> popularity(128, 0.0);
+    std::fill_n(popularity.begin(), 8, 0.125);
+    sheet["layers"].push_back(
+        {{"layer", layer}, {"cv", 1}, {"entropy_bits", 3}, {"split_half_tv", 0.01}, {"popularity", popularity}});
+  }
+  Write("sheet.json", sheet.dump());
+  const std::vector<std::string> call = {"metrics",  "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--device",
+                                         "h100-sxm", "--json",  "--sheet", "sheet.json"};
+  const Outcome outcome = Call(call);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = *ParseJson(outcome.out);
+  EXPECT_NEAR(json["phases"]["decode"]["mean_distinct_experts"][47].get<double>(), 8, 1e-9);
+  EXPECT_EQ(json["distinct_experts_estimate"]["activation_sheet"], true);
+  EXPECT_TRUE(json["distinct_experts_estimate"]["popularity_cv"].is_null());
+  const Json& band = json["distinct_experts_estimate"]["s_mbu"]["decode"];
+  EXPECT_LE(band["low"].get<double>(), json["phases"]["decode"]["s_mbu"].get<double>());
+  EXPECT_GT(band["high"].get<double>(), json["phases"]["decode"]["s_mbu"].get<double>());
+  sheet["layers"].erase(47);
+  Write("sheet.json", sheet.dump());
+  ExpectRefused(call, {"sheet.json", "47 layers", "48 with experts"});
 }
 
 TEST_F(Cli, ModelDescribesTheCatalogueOffline) {

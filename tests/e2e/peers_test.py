@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/peer_systems"))
 import accept
 import install
+import moetrace
 import pages
 import pass_records
 import serve
@@ -145,6 +146,18 @@ class Passes(unittest.TestCase):
         self.assertEqual(read.returncode, 0, read.stderr)
         told = json.loads(read.stdout)
         self.assertEqual((told["passes"], told["experts"], len(told["layers"])), (2, 4, 2))
+
+    def test_counts_beside_the_passes_are_read(self):
+        folder = pathlib.Path(SCRATCH.name) / "measurement"
+        folder.mkdir()
+        lines = [pass_records.pass_record(i, i, 0.25, [pass_records.Sequence("a", i, 1, 1)], [[[i % 4, 3]], [[0, 200]]], 201)
+                 for i in range(3)]
+        path = folder / "passes.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        subprocess.run([BINARY, "trace", str(path), "--write", str(folder / "routing.moetrace")], check=True, capture_output=True)
+        path.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "expert_counts"}) + "\n" for line in lines))
+        self.assertEqual([record["expert_counts"] for record in moetrace.read_passes(path)],
+                         [line["expert_counts"] for line in lines])
 
 
 if __name__ == "__main__":

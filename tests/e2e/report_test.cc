@@ -118,8 +118,9 @@ TEST_F(ReportCli, ReportsInEveryFormatAndForSeveralRuns) {
     EXPECT_EQ(outcome.out, "");
   }
   // A folder that lost a file is named, and nothing of the others is written.
-  for (const char* file : {"measurements/F16-clients-3-0/plan.jsonl", "measurements/F16-clients-3-0/answers.jsonl",
-                           "measurements/F16-clients-3-0/passes.jsonl", "manifest.json"}) {
+  for (const char* file :
+       {"measurements/F16-clients-3-0/plan.jsonl", "measurements/F16-clients-3-0/answers.jsonl",
+        "measurements/F16-clients-3-0/passes.jsonl", "measurements/F16-clients-3-0/routing.moetrace", "manifest.json"}) {
     const fs::path kept = dir_ / "kept";
     fs::rename(other / file, kept);
     const Outcome outcome = Call({"report", run, other.string(), "--all", "--write-to", "bad"});

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import install
 import pages
 import serve
+from moetrace import read_passes
 from systems import GGUF, HERE, ROOT, Refused, python_of, system_named
 
 SYSTEMS = ("vllm", "sglang", "transformers", "transformers-cb")
@@ -46,10 +47,10 @@ class Tally:
         return f"{self.equal:,} of {self.compared:,} ({100 * self.equal / self.compared:.2f} %)" if self.compared else "-"
 
 
-def by_request(lines):
+def by_request(records):
     """Passes of requests that ran one at a time: each begins with its prompt, which may have been cut into several passes."""
     requests, last = [], None
-    for record in map(json.loads, lines):
+    for record in records:
         goes_on = last and end_of(last) == record["sequences"][-1]["context_tokens"]
         if record["kind"] != "decode" and not (goes_on and last["kind"] != "decode"):
             requests.append([])
@@ -92,12 +93,12 @@ def measure(moecap, system, problems, folder):
     lines = (measurement / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     texts = {answer["id"]: (answer["text"], answer.get("token_ids") or []) for answer in map(json.loads, lines)}
     passes = measurement / "passes.jsonl"
-    return Answers(texts, by_request(passes.read_text().splitlines()) if passes.exists() else [])
+    return Answers(texts, by_request(read_passes(passes)) if passes.exists() else [])
 
 
 def recorded(path, problems):
     """Of our launcher: those whose id, which is the client's, ends with that of a problem; warm-up and others have other ends."""
-    return [request for request in by_request(path.read_text().splitlines())
+    return [request for request in by_request(read_passes(path))
             if (request[0]["requests"][0] or "").endswith(tuple(problems))]
 
 

@@ -24,6 +24,7 @@ namespace {
 struct LoadFlags {
   std::string target;  // a configuration or a URL
   std::string launch;  // the command that starts the server; then a URL may be left out
+  std::string sheet;   // an activation sheet
   std::string api, kind, model, serves, machine, api_key_env, ca, salt, arrivals, dataset, vocabulary, pass_records;
   bool insecure = false, text = false, flush = false, search = false, print_config = false;
   std::vector<int> clients;
@@ -110,6 +111,7 @@ std::string ConfigOf(const LoadFlags& flags) {
   std::error_code none;
   const bool is_file = fs::exists(flags.serves, none);
   PutText(config, "model", is_file ? fs::absolute(flags.serves).string() : flags.serves);
+  if (!flags.sheet.empty()) config["activation_sheet"] = fs::absolute(flags.sheet).string();
   if (!flags.machine.empty()) config["cost"] = {{"machine", flags.machine}};
   if (flags.dataset.empty()) {
     config["workload"] = WorkloadOf(flags);
@@ -182,6 +184,8 @@ void AddLoadFlags(CLI::App& app, LoadFlags& flags) {
       "--serves", flags.serves,
       "what that model is: config.json, folder, .gguf or id of the catalogue; gives bytes, FLOPs and, where the server "
       "tells its experts, S-MBU");
+  app.add_option("--sheet", flags.sheet,
+                 "activation sheet of that model (moecap trace --sheet), for experts that the server does not tell");
   app.add_option("--machine", flags.machine, "the server's: h100-sxm, 8 x h100-sxm, a machine file, or here");
   app.add_option("--pass-records", flags.pass_records,
                  "passes.jsonl that the server on this machine writes itself (default: reconstructed from the clients' clock)");

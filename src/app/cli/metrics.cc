@@ -16,15 +16,17 @@
 #include "app/cli/metrics_tiers.h"
 #include "app/cli/model_flags.h"
 #include "app/cli/trace_cells.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "base/units.h"
+#include "experiment/results.h"
 #include "hardware/catalogue.h"
 #include "metrics/estimate.h"
 #include "metrics/utilization.h"
-#include "record/jsonl.h"
 #include "record/level.h"
 #include "trace/import.h"
+#include "trace/pass_routing.h"
 #include "trace/upstream.h"
 
 namespace moecap::app {
@@ -41,7 +43,8 @@ struct MetricsFlags {
   double flops = 0;
   std::string tiers;  // file; empty = one memory
   std::string cell, flavour;
-  double cv = routing::kDefaultPopularityCv;
+  std::optional<double> cv;  // null = the default, or that of a stored run's sheet
+  std::string sheet;         // file; empty = the router's shape alone
   bool json = false;
 };
 
@@ -151,7 +154,7 @@ Result<Passes> ReadCell(const std::vector<TraceCell>& all, const std::string& na
     return BadInput(fmt::format("the passes are of {} cells: {}; name one with --cell", kinds.size(), fmt::join(kinds, ", ")));
   for (const TraceCell& cell : cells) {
     if (!cell.record && !files.insert(cell.file.string()).second) continue;
-    ASSIGN_OR_RETURN(std::vector<record::PassRecord> records, record::ReadPasses(cell.file));
+    ASSIGN_OR_RETURN(std::vector<record::PassRecord> records, trace::ReadRoutedPasses(cell.file));
     for (record::PassRecord& record : records) {
       if (!cell.record || record.cell == *cell.record) passes.records.push_back(std::move(record));
     }
@@ -192,7 +195,7 @@ Result<Passes> ReadPassFile(const MetricsFlags& flags, const model::ModelSpec& s
   const auto kind = trace::DetectKind(flags.passes);
   if (kind.ok() && *kind == trace::ImportKind::kUpstream) return ReadUpstreamPasses(flags.passes, flags.flavour, spec);
   Passes passes;
-  ASSIGN_OR_RETURN(passes.records, record::ReadPasses(flags.passes));
+  ASSIGN_OR_RETURN(passes.records, trace::ReadRoutedPasses(flags.passes));
   std::vector<TraceCell> cells;
   for (const record::PassRecord& record : passes.records) {
     const record::CellId& id = record.cell;
@@ -221,6 +224,7 @@ void ForgetContextFigures(const std::set<record::PassKind>& kinds, Utilization& 
 // What passes without recorded routing rest on: how many there are, and S-MBU at both ends of the band.
 struct Estimate {
   int64_t passes = 0;
+  std::optional<double> cv;  // null: an activation sheet
   Utilization fewest, most;
 };
 
@@ -228,7 +232,7 @@ std::optional<double> Band(const Utilization& utilization, PhaseUtilization Util
   return (utilization.*phase).s_mbu;
 }
 
-Json ToJson(const std::optional<Estimate>& estimate, const MetricsFlags& flags) {
+Json ToJson(const std::optional<Estimate>& estimate) {
   if (!estimate) return nullptr;
   Json band = Json::object();
   for (const auto& [name, phase] : {std::pair{"prefill", &Utilization::prefill},
@@ -237,33 +241,58 @@ Json ToJson(const std::optional<Estimate>& estimate, const MetricsFlags& flags) 
                                     {"all", &Utilization::all}}) {
     band[name] = {{"low", Optional(Band(estimate->fewest, phase))}, {"high", Optional(Band(estimate->most, phase))}};
   }
-  return {{"passes", estimate->passes}, {"popularity_cv", flags.cv}, {"s_mbu", std::move(band)}};
+  return {{"passes", estimate->passes},
+          {"popularity_cv", Optional(estimate->cv)},
+          {"activation_sheet", !estimate->cv},
+          {"s_mbu", std::move(band)}};
+}
+
+// That of the flag; else, of a stored run, the one from which its own estimates were made.
+Result<std::optional<routing::ActivationSheet>> ReadSheet(const MetricsFlags& flags, const model::ModelSpec& spec,
+                                                          const Passes& passes) {
+  if (flags.sheet.empty()) {
+    if (flags.cv || !experiment::Results::IsExperiment(flags.passes)) return std::optional<routing::ActivationSheet>();
+    ASSIGN_OR_RETURN(const experiment::Results results, experiment::Results::Open(flags.passes));
+    const experiment::PricedSystem* system = results.manifest().FindSystem(passes.records.front().cell.system);
+    const bool fits = system != nullptr && system->sheet && metrics::CheckSheet(spec, *system->sheet).ok();
+    return fits ? system->sheet : std::nullopt;
+  }
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.sheet));
+  auto sheet = routing::ParseActivationSheet(text);
+  if (!sheet.ok()) return Annotate(flags.sheet, sheet.error());
+  if (const Status fits = metrics::CheckSheet(spec, *sheet); !fits.ok()) return Annotate(flags.sheet, fits.error());
+  return std::optional(std::move(sheet).value());
 }
 
 // Fills passes without routing, tells so, and computes the band around what the estimate gives.
-std::optional<Estimate> EstimateExperts(const MetricsFlags& flags, const model::ModelSpec& spec, const metrics::Peaks& peaks,
+std::optional<Estimate> EstimateExperts(const MetricsFlags& flags, const routing::ActivationSheet* sheet,
+                                        const model::ModelSpec& spec, const metrics::Peaks& peaks,
                                         const metrics::UtilizationOptions& options, Passes& passes) {
   Estimate estimate;
-  const auto with = [&](const metrics::ExpertEstimate& settings) {
-    std::vector<record::PassRecord> records = passes.records;
-    metrics::FillDistinctExperts(spec, settings, records);
-    Utilization utilization = metrics::ComputeUtilization(spec, records, peaks, options);
+  const auto with = [&](metrics::ExpertEstimate settings) {
+    settings.sheet = sheet;
+    estimate.passes = metrics::FillDistinctExperts(spec, settings, passes.records);
+    Utilization utilization = metrics::ComputeUtilization(spec, passes.records, peaks, options);
     ForgetContextFigures(passes.without_context, utilization);
     return utilization;
   };
   estimate.fewest = with(metrics::kFewestExperts);
   estimate.most = with(metrics::kMostExperts);
-  estimate.passes = metrics::FillDistinctExperts(spec, {flags.cv, routing::kInSequenceExponent}, passes.records);
+  const double cv = flags.cv.value_or(routing::kDefaultPopularityCv);
+  with({.cv = cv});
   if (estimate.passes == 0) return std::nullopt;
   const auto share_of = [](const Utilization& utilization) {
     const std::optional<double> share = utilization.all.s_mbu;
     return share ? FormatFixed(100 * *share, 2) + " %" : std::string("-");
   };
-  passes.notes.push_back(fmt::format(
-      "{} of {} passes do not say which experts they used: their distinct experts are estimated (Beta-binomial, CV {:g}), "
-      "so S-MBU is an estimate; it lies between {} (CV 1) and {} (uniform). A recording of the routing makes it a "
-      "measurement.",
-      estimate.passes, passes.records.size(), flags.cv, share_of(estimate.fewest), share_of(estimate.most)));
+  if (sheet == nullptr) estimate.cv = cv;
+  const std::string basis = sheet != nullptr ? "from the activation sheet" : fmt::format("Beta-binomial, CV {:g}", cv);
+  passes.notes.push_back(
+      fmt::format("{} of {} passes do not say which experts they used: their distinct experts are estimated ({}), "
+                  "so S-MBU is an estimate; it lies between {} ({}) and {} ({}). A recording of the routing makes it a "
+                  "measurement.",
+                  estimate.passes, passes.records.size(), basis, share_of(estimate.fewest),
+                  sheet != nullptr ? "few experts" : "CV 1", share_of(estimate.most), sheet != nullptr ? "many" : "uniform"));
   return estimate;
 }
 
@@ -336,8 +365,9 @@ Status Metrics(const MetricsFlags& flags) {
   ASSIGN_OR_RETURN(const int devices, DevicesOf(flags, options, passes));
   ASSIGN_OR_RETURN(const std::string device, DeviceOf(flags, passes));
   ASSIGN_OR_RETURN(const metrics::Peaks peaks, PeaksOf(flags, device, spec, devices));
-  if (!(flags.cv >= 0 && flags.cv <= 10)) return BadInput("--cv must be between 0 (uniform) and 10");
-  const std::optional<Estimate> estimate = EstimateExperts(flags, spec, peaks, options, passes);
+  if (flags.cv && !(*flags.cv >= 0 && *flags.cv <= 10)) return BadInput("--cv must be between 0 (uniform) and 10");
+  ASSIGN_OR_RETURN(const auto sheet, ReadSheet(flags, spec, passes));
+  const std::optional<Estimate> estimate = EstimateExperts(flags, sheet ? &*sheet : nullptr, spec, peaks, options, passes);
   ASSIGN_OR_RETURN(const auto tiers, TiersOf(flags, spec, passes));
   Utilization utilization = metrics::ComputeUtilization(spec, passes.records, peaks, options);
   passes.notes.insert(passes.notes.end(), utilization.notes.begin(), utilization.notes.end());
@@ -356,7 +386,7 @@ Status Metrics(const MetricsFlags& flags) {
                    {"decode", ToJson(utilization.decode)},
                    {"mixed", ToJson(utilization.mixed)}}},
                  {"all", ToJson(utilization.all)},
-                 {"distinct_experts_estimate", ToJson(estimate, flags)},
+                 {"distinct_experts_estimate", ToJson(estimate)},
                  {"invalid", utilization.invalid},
                  {"notes", passes.notes}};
     if (tiers) json["tiers"] = ToJson(*tiers);
@@ -391,6 +421,9 @@ Action AddMetrics(CLI::App& app, const Invocation&) {
   app.add_option("--bandwidth-bytes-per-s", flags->bandwidth, "peak of one device, instead of the catalogue's");
   app.add_option("--flops-per-s", flags->flops, "dense peak of one device, instead of the catalogue's");
   app.add_option("--cv", flags->cv, "skew of expert popularity where routing is not recorded, 0 = uniform");
+  app.add_option("--sheet", flags->sheet,
+                 "activation sheet of the model (moecap trace --sheet), instead of --cv, where routing is not recorded")
+      ->excludes("--cv");
   app.add_option("--tiers", flags->tiers, "YAML file of memory tiers (docs/metrics.md): HBM, DRAM, SSD and what lies in each");
   app.add_option("--cell", flags->cell, "of a stored run: SYSTEM, SYSTEM@LEVEL or SYSTEM@LEVEL#REPETITION");
   app.add_option("--flavour", flags->flavour, "of MoE-CAP's records: sglang or vllm, instead of what all of them tell")

@@ -30,6 +30,8 @@ double EffectiveTokens(const Composition& sequences, double exponent) {
   return std::max(tokens, 0.0);
 }
 
+constexpr double kMostExponent = 2;  // of a sheet; tokens that choose independently have 1
+
 // What one MoE layer's experts follow from.
 struct LayerEstimate {
   double experts = 0, top_k = 0, exponent = 0;
@@ -91,8 +93,11 @@ Status CheckSheet(const model::ModelSpec& model, const routing::ActivationSheet&
       return refuse(fmt::format("has {} experts a layer, but {} has {}", sheet.experts, model.id, layer.ffn.experts));
     if (sheet.top_k > 0 && sheet.top_k != layer.ffn.top_k)
       return refuse(fmt::format("is of top-{} routing, but {} routes to {}", sheet.top_k, model.id, layer.ffn.top_k));
-    if (!(std::accumulate(row.popularity.begin(), row.popularity.end(), 0.0) > 0))
-      return refuse(fmt::format("saw no tokens in layer {}", row.layer));
+    const double sum = std::accumulate(row.popularity.begin(), row.popularity.end(), 0.0);
+    if (!(sum > 0)) return refuse(fmt::format("saw no tokens in layer {}", row.layer));
+    const double exponent = row.in_sequence_exponent.value_or(routing::kInSequenceExponent);
+    if (!std::isfinite(sum) || !(exponent >= 0 && exponent <= kMostExponent))
+      return refuse(fmt::format("has a popularity or an exponent in layer {} that no recording gives", row.layer));
   }
   return {};
 }

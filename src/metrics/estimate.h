@@ -34,7 +34,7 @@ inline constexpr ExpertEstimate kFewestExperts{1.0, 0.52, nullptr, routing::Shee
 inline constexpr ExpertEstimate kMostExperts{0.0, 0.70, nullptr, routing::SheetEnd::kMost};
 
 // Whether the sheet can be of this model. Error kBadInput: another number of layers with experts, of experts or of top-k; a
-// layer in which the recording saw no tokens.
+// layer in which the recording saw no tokens, or with figures that no recording gives.
 Status CheckSheet(const model::ModelSpec& model, const routing::ActivationSheet& sheet);
 
 // Whether the distinct experts of a pass are to be estimated: neither they nor counts are known, or they are an estimate.

@@ -111,6 +111,12 @@ TEST(ExpertEstimate, ASheetOfAnotherModelIsRefused) {
   sheet = Sheet(0.1);
   std::ranges::fill(sheet.layers[3].popularity, 0);
   EXPECT_THAT(refused(sheet), testing::HasSubstr("no tokens in layer 3"));
+  sheet = Sheet(0.1);
+  std::ranges::fill(sheet.layers[3].popularity, 1e308);
+  EXPECT_THAT(refused(sheet), testing::HasSubstr("no recording gives"));
+  sheet = Sheet(0.1);
+  sheet.layers[47].in_sequence_exponent = -4;
+  EXPECT_THAT(refused(sheet), testing::HasSubstr("no recording gives"));
   model::ModelSpec dense;
   dense.layers.resize(48);
   EXPECT_FALSE(CheckSheet(dense, Sheet(0.1)).ok());

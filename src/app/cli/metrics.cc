@@ -188,7 +188,7 @@ Result<std::string> DeviceOf(const MetricsFlags& flags, Passes& passes) {
 Result<Passes> ReadPassFile(const MetricsFlags& flags, const model::ModelSpec& spec) {
   std::error_code code;
   if (std::filesystem::is_directory(flags.passes, code)) {
-    ASSIGN_OR_RETURN(const std::vector<TraceCell> cells, TraceCells(flags.passes));
+    ASSIGN_OR_RETURN(const std::vector<TraceCell> cells, TraceCells(flags.passes, /*with_experts=*/false));
     if (cells.empty()) return BadInput(fmt::format("{} is no stored run with passes", flags.passes));
     return ReadCell(cells, flags.cell);
   }

@@ -27,7 +27,7 @@ Result<std::vector<TraceCell>> CellsOfFile(const fs::path& file) {
 
 std::string TraceCell::Label() const { return fmt::format("{}{}{}#{}", system, level.empty() ? "" : "@", level, repeat); }
 
-Result<std::vector<TraceCell>> TraceCells(const fs::path& path) {
+Result<std::vector<TraceCell>> TraceCells(const fs::path& path, bool with_experts) {
   std::error_code code;
   if (!fs::is_directory(path, code)) {
     const auto kind = trace::DetectKind(path);
@@ -50,13 +50,15 @@ Result<std::vector<TraceCell>> TraceCells(const fs::path& path) {
     const std::string& name = measurement.routing_of.empty() ? measurement.name : measurement.routing_of;
     const fs::path file = path / "measurements" / name / "passes.jsonl";
     if (!fs::exists(file, code)) continue;
-    const auto ids = trace::CellsOf(file);
-    if (!ids.ok()) return ids.error();
-    if (ids->empty()) continue;
+    if (with_experts) {
+      ASSIGN_OR_RETURN(const std::vector<record::CellId> ids, trace::CellsOf(file));
+      if (ids.empty()) continue;
+    }
     cells.push_back({measurement.system, record::Label(measurement.level), measurement.repeat, file, std::nullopt});
   }
   if (cells.empty())
-    return BadInput(fmt::format("{}: no measurement of this run holds the experts of its passes", path.string()));
+    return BadInput(fmt::format("{}: no measurement of this run holds {}", path.string(),
+                                with_experts ? "the experts of its passes" : "its passes"));
   return cells;
 }
 

@@ -21,8 +21,9 @@ struct TraceCell {
   std::string Label() const;  // "F16@8 clients#0"
 };
 
-// Of the folder of a stored run, or of a file whose passes name their cells; empty for anything else. Errors name the file.
-Result<std::vector<TraceCell>> TraceCells(const std::filesystem::path& path);
+// Of the folder of a stored run, or of a file whose passes name their cells; empty for anything else. `with_experts`: of a
+// stored run only those that hold the experts of their passes. Errors name the file.
+Result<std::vector<TraceCell>> TraceCells(const std::filesystem::path& path, bool with_experts = true);
 
 // Those that `text` names: SYSTEM, SYSTEM@LEVEL or SYSTEM@LEVEL#REPETITION, LEVEL as "8 clients" or "8". Error kBadInput
 // listing the cells.

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/paths.h"
 #include "experiment/summarize.h"
 #include "foreign/result_file.h"
 
@@ -259,7 +260,7 @@ Result<fs::path> StoreResultFiles(const std::vector<fs::path>& paths, const fs::
   if (fs::exists(results_dir / run_id, code)) return results_dir / run_id;
   base.run_id = run_id;
   experiment::Manifest manifest = ManifestOf(SummaryOf(files, base), run_id);
-  ASSIGN_OR_RETURN(manifest.config, experiment::ParseConfig(kConfig, "the imported run", fs::absolute(results_dir)));
+  ASSIGN_OR_RETURN(manifest.config, experiment::ParseConfig(kConfig, "the imported run", Absolute(results_dir)));
   ASSIGN_OR_RETURN(experiment::Results results, experiment::Results::Create(results_dir, std::move(manifest)));
   RETURN_IF_ERROR(CopyFiles(sources, results.dir() / kImportedFolder));
   RETURN_IF_ERROR(results.MarkComplete());

@@ -7,6 +7,7 @@
 #include "analysis/imported.h"
 #include "base/folder_lock.h"
 #include "base/fs.h"
+#include "base/paths.h"
 #include "store/run_files.h"
 
 namespace moecap::analysis {
@@ -40,7 +41,7 @@ void AddCostInputs(const experiment::PricedSystem& system, store::StoredRun& run
 
 // "a/b/" and "." have names, too.
 std::string FolderName(const fs::path& dir) {
-  const fs::path normal = fs::absolute(dir).lexically_normal();
+  const fs::path normal = Absolute(dir).lexically_normal();
   return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
 }
 

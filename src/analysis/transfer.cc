@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/paths.h"
 #include "experiment/manifest_json.h"
 #include "store/export_record.h"
 #include "store/run_files.h"
@@ -26,7 +27,7 @@ using store::RunStore;
 
 // "a/b/" and "a/./b" are "a/b".
 fs::path Plain(const fs::path& path) {
-  const fs::path normal = fs::absolute(path).lexically_normal();
+  const fs::path normal = Absolute(path).lexically_normal();
   return normal.has_filename() ? normal : normal.parent_path();
 }
 
@@ -62,7 +63,7 @@ Status CompareWithRecord(const store::ExportRecord& record, const std::vector<Ex
 Result<std::vector<std::string>> ReadExport(const fs::path& dir, const std::string& run_id,
                                             const std::vector<ExportedFile>& files) {
   const fs::path path = dir / store::kExportRecordName;
-  if (!fs::exists(path)) return std::vector<std::string>{};
+  if (!Exists(path)) return std::vector<std::string>{};
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   auto record = store::ParseExportRecord(text);
   if (!record.ok()) return Annotate(path.string(), record.error());
@@ -152,9 +153,9 @@ Status VerifyFile(const fs::path& dir, const store::StoredFile& file, bool compl
 
 // The database with its write-ahead log, under another name beside it.
 Result<std::optional<fs::path>> SetAside(const fs::path& database) {
-  if (!fs::exists(database)) return std::optional<fs::path>();
+  if (!Exists(database)) return std::optional<fs::path>();
   fs::path aside;
-  for (int number = 1; aside.empty() || fs::exists(aside); ++number) aside = database.string() + fmt::format(".old{}", number);
+  for (int number = 1; aside.empty() || Exists(aside); ++number) aside = database.string() + fmt::format(".old{}", number);
   for (const char* suffix : {"-wal", "-shm", ""}) {  // a -wal left behind would be taken for the new file's
     std::error_code error;
     if (!fs::exists(database.string() + suffix, error)) continue;
@@ -236,7 +237,7 @@ Result<std::vector<ImportedRun>> ImportRuns(const std::vector<fs::path>& dirs, c
   std::vector<ImportedRun> imported;
   for (const Candidate& candidate : candidates) {
     // The same folder given twice is copied once.
-    if (candidate.copy && !fs::exists(candidate.target))
+    if (candidate.copy && !Exists(candidate.target))
       RETURN_IF_ERROR(store::CopyFolder(candidate.dir, candidate.files, {}, candidate.target));
     if (candidate.was_there) {
       RETURN_IF_ERROR(store->Tag(candidate.run.info.run_id, candidate.run.tags));

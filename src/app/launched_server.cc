@@ -13,6 +13,7 @@
 
 #include "app/launch_lines.h"
 #include "base/fs.h"
+#include "base/paths.h"
 #include "base/words.h"
 #include "net/local_port.h"
 #include "system/openai/base_url.h"
@@ -59,14 +60,14 @@ Result<fs::path> LaunchRoom::Folder() {
   if (folder_.empty()) {
     RETURN_IF_ERROR(MakeWritableDir(results_dir_));
     ASSIGN_OR_RETURN(const fs::path made, MakeNumberedDir(results_dir_, fmt::format(".servers-{}", ::getpid())));
-    folder_ = fs::absolute(made);
+    folder_ = Absolute(made);
   }
   RETURN_IF_ERROR(MakeWritableDir(folder_));
   return folder_;
 }
 
 Status LaunchRoom::MoveTo(const fs::path& run_dir) {
-  const fs::path to = fs::absolute(run_dir) / "servers";
+  const fs::path to = Absolute(run_dir) / "servers";
   std::error_code error;
   if (!folder_.empty()) fs::rename(folder_, to, error);
   if (error) return BadInput(fmt::format("the servers' logs cannot be moved to {}: {}", to.string(), error.message()));
@@ -90,7 +91,7 @@ Result<std::unique_ptr<LaunchedServer>> LaunchedServer::Create(const experiment:
   launched->name_ = system.name;
   launched->launch_ = *system.launch;
   launched->server_ = *system.server;
-  launched->directory_ = fs::absolute(directory.empty() ? "." : directory);
+  launched->directory_ = Absolute(directory.empty() ? "." : directory);
   launched->facts_ = {system.launch->env, launched->directory_.string(), "servers/" + FileNameOf(system.name) + ".log", {}};
   RETURN_IF_ERROR(launched->FillAddress());
   RETURN_IF_ERROR(launched->FillCommand());

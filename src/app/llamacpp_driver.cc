@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "base/fs.h"
@@ -173,7 +174,9 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
   if (description.devices.gpus.empty())
     description.model.compute_type = llamacpp::ComputeTypeOf(description.model.weight_type, llamacpp::CpuFeatures());
   description.model_file = file.string();
-  description.model_file_bytes = fs::file_size(file);
+  std::error_code error;
+  description.model_file_bytes = fs::file_size(file, error);
+  if (error) return BadInput(fmt::format("cannot read {}: {}", file.string(), error.message()));
   if (description.model_file_bytes <= kMostHashedBytes) {
     ASSIGN_OR_RETURN(description.model_file_xxh3, store::HashFile(file, description.model_file_bytes));
   }

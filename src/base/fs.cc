@@ -12,6 +12,8 @@
 #include <fstream>
 #include <utility>
 
+#include "base/paths.h"
+
 namespace moecap {
 namespace fs = std::filesystem;
 namespace {
@@ -115,7 +117,7 @@ Status AtomicFileWriter::Commit() {
 Status MakeWritableDir(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (!error && !fs::is_directory(path)) error = std::make_error_code(std::errc::not_a_directory);
+  if (!error && !IsFolder(path)) error = std::make_error_code(std::errc::not_a_directory);
   if (error) {
     return BadInput(fmt::format("cannot create the folder {}: {}; choose another folder", path.string(), error.message()));
   }
@@ -144,7 +146,7 @@ Result<fs::path> MakeNumberedDir(const fs::path& parent, const std::string& name
 fs::path CacheDir() {
   if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0') return fs::path(xdg) / "moecap";
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return fs::path(home) / ".cache" / "moecap";
-  return fs::temp_directory_path() / "moecap-cache";
+  return TemporaryDir() / "moecap-cache";
 }
 
 void RaiseOpenFileLimit() {
@@ -157,7 +159,7 @@ void RaiseOpenFileLimit() {
 fs::path ExecutableDir() {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  return error ? fs::current_path() : self.parent_path();
+  return error ? Absolute(".") : self.parent_path();
 }
 
 }  // namespace moecap

@@ -100,13 +100,40 @@ std::optional<double> ParseNumber(std::string_view text) {
   return value;
 }
 
+namespace {
+
+// What is wrong with a text that is no YAML, by the library's words for it, which users do not see.
+std::string_view ReasonOf(const YAML::Exception& error) {
+  namespace words = YAML::ErrorMsg;
+  constexpr std::pair<const char*, std::string_view> kReasons[] = {
+      {words::END_OF_SEQ_FLOW, "a list that begins with '[' has no end"},
+      {words::END_OF_MAP_FLOW, "a mapping that begins with '{' has no end"},
+      {words::END_OF_MAP, "the line fits neither the keys above nor their indentation"},
+      {words::END_OF_SEQ, "the line fits neither the list above nor its indentation"},
+      {words::EOF_IN_SCALAR, "a text in quotes has no end"},
+      {words::FLOW_END, "a ']' or '}' stands where nothing was begun"},
+      {words::BLOCK_ENTRY, "'- ' stands where no list can begin"},
+      {words::MAP_KEY, "a key stands where none can; look at the indentation"},
+      {words::MAP_VALUE, "': ' stands where no value can; look at the indentation, or put a text that holds it into quotes"},
+      {words::TAB_IN_INDENTATION, "a tab indents the line; use blanks"},
+      {words::UNKNOWN_TOKEN, "a character that begins nothing; put the text into quotes"},
+      {words::UNKNOWN_ANCHOR, "an alias (*) names no anchor (&)"},
+  };
+  for (const auto& [known, reason] : kReasons) {
+    if (error.msg == known) return reason;
+  }
+  return "something stands here that fits nothing before it";
+}
+
+}  // namespace
+
 Result<YamlNode> ParseYaml(std::string_view text, const std::string& file) {
   try {
     return Copier().Copy(YAML::Load(std::string(text)), 0);
   } catch (const Place& place) {
     return BadInput(fmt::format("{}:{}: {}", file, place.line, place.message));
   } catch (const YAML::Exception& error) {
-    return BadInput(fmt::format("{}:{}: not valid YAML: {}", file, error.mark.line + 1, error.msg));
+    return BadInput(fmt::format("{}:{}: not valid YAML: {}", file, error.mark.line + 1, ReasonOf(error)));
   }
 }
 

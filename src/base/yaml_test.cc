@@ -32,6 +32,14 @@ TEST(ParseYaml, KeepsKindsOrderAndLines) {
 
 TEST(ParseYaml, RefusesWhatIsNoYamlOrTooMuchOfIt) {
   EXPECT_THAT(ParseYaml("a: [1\n", "f.yaml").error().message, AllOf(HasSubstr("f.yaml:"), HasSubstr("not valid YAML")));
+  for (const auto& [text, reason] : {std::pair{"a: [1\n", "a list that begins with '[' has no end"},
+                                     {"a: {b: 1\n", "a mapping that begins with '{' has no end"},
+                                     {"a: ]\n", "stands where nothing was begun"},
+                                     {"a: b: c\n", "': ' stands where no value can"},
+                                     {"a: *b\n", "an alias (*) names no anchor (&)"},
+                                     {"a: @b\n", "put the text into quotes"}}) {
+    EXPECT_THAT(ParseYaml(text, "f.yaml").error().message, HasSubstr(reason)) << text;
+  }
   EXPECT_THAT(ParseYaml("? [1]\n: 2\n", "f.yaml").error().message, HasSubstr("a key must be text"));
   EXPECT_THAT(ParseYaml(std::string(40, '[') + std::string(40, ']'), "f.yaml").error().message, HasSubstr("deeper than 32"));
   std::string bomb = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n";

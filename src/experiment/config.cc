@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/fs.h"
+#include "base/paths.h"
 #include "base/yaml.h"
 #include "cost/machine_file.h"
 #include "experiment/load_config.h"
@@ -313,7 +314,7 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file, const
   if (!errors.empty()) return errors.first();
   if (const Status status = CheckLoad(config); !status.ok()) return Annotate(file, status.error());
   config.text = text;
-  config.base_dir = fs::absolute(base_dir.empty() ? "." : base_dir).lexically_normal();
+  config.base_dir = Absolute(base_dir.empty() ? "." : base_dir).lexically_normal();
   return config;
 }
 

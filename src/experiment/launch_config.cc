@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "base/paths.h"
 #include "base/words.h"
 
 namespace moecap::experiment {
@@ -84,7 +85,7 @@ void ReadSystem(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, Laun
   if (const YamlNode* node = map.Child("flags")) launch.flags = ReadWords(*node, "\"flags\"", errors);
   std::error_code none;
   const fs::path path = (base_dir / launch.model).lexically_normal();
-  if (!launch.model.empty() && fs::exists(path, none)) launch.model = fs::absolute(path).string();
+  if (!launch.model.empty() && fs::exists(path, none)) launch.model = Absolute(path).string();
   if (launch.system.empty()) {
     for (const char* key : {"model", "program", "gpus", "batch", "context", "flags"}) {
       if (map.Child(key) != nullptr)

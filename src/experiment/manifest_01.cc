@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_error.h"
 #include "experiment/manifest_json.h"
 
 namespace moecap::experiment {
@@ -104,7 +105,7 @@ Result<Manifest> RunManifestFrom01(const Json& json) {
     }
     return manifest;
   } catch (const Json::exception& error) {
-    return BadInput(fmt::format("the manifest is not complete: {}", error.what()));
+    return BadInput(fmt::format("the manifest is not complete: {}", ReasonOf(error)));
   }
 }
 
@@ -157,7 +158,7 @@ Result<Manifest> LoadManifestFrom01(const Json& json) {
     manifest.systems.push_back(std::move(system));
     return manifest;
   } catch (const Json::exception& error) {
-    return BadInput(fmt::format("the manifest is not complete: {}", error.what()));
+    return BadInput(fmt::format("the manifest is not complete: {}", ReasonOf(error)));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "base/json_error.h"
 #include "base/json_fields.h"
 #include "experiment/model_json.h"
 #include "record/level_json.h"
@@ -259,7 +260,7 @@ Result<Manifest> ManifestFromJson(const Json& json) {
     }
     return ManifestFrom2(json);
   } catch (const Json::exception& error) {
-    return BadInput(fmt::format("the manifest is not complete: {}", error.what()));
+    return BadInput(fmt::format("the manifest is not complete: {}", ReasonOf(error)));
   }
 }
 

@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/json_error.h"
+
 namespace moecap::experiment {
 namespace {
 
@@ -188,7 +190,7 @@ Result<ModelSpec> ModelSpecFromJson(const Json& json) {
     for (const Json& layer : json.at("layers")) spec.layers.push_back(LayerFromJson(layer));
     return spec;
   } catch (const Json::exception& error) {
-    return BadInput(fmt::format("the stored model is not complete: {}", error.what()));
+    return BadInput(fmt::format("the stored model is not complete: {}", ReasonOf(error)));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/fs.h"
+#include "base/json_error.h"
 #include "experiment/manifest_json.h"
 #include "load/event_log.h"
 #include "load/load_loop.h"
@@ -64,7 +65,7 @@ Status ForEachLine(const fs::path& file, const std::function<Status(const Json&)
     try {
       if (const Status status = read(*json); !status.ok()) return annotate(status.error());
     } catch (const Json::exception& error) {
-      return annotate(BadInput(error.what()));
+      return annotate(BadInput(ReasonOf(error)));
     }
   }
   return {};
@@ -227,8 +228,10 @@ Status Results::End(Measurement measurement, const load::LoadResult& records) {
   }
   measurement.file_bytes.clear();
   std::error_code error;
-  for (const auto& file : fs::directory_iterator(folder, error))
-    measurement.file_bytes[file.path().filename().string()] = file.file_size(error);
+  for (auto file = fs::directory_iterator(folder, error); !error && file != fs::directory_iterator(); file.increment(error)) {
+    measurement.file_bytes[file->path().filename().string()] = file->file_size(error);
+    if (error) break;
+  }
   if (error) return Failed(fmt::format("{}: {}", folder.string(), error.message()));
   const auto entry = std::ranges::find(manifest_.measurements, measurement.name, &Measurement::name);
   CHECK(entry != manifest_.measurements.end());
@@ -321,7 +324,10 @@ Result<std::vector<Results::File>> Results::Files() const {
   std::vector<File> files;
   const auto add = [&](const fs::path& path, std::optional<uint64_t> bytes) -> Status {
     RETURN_IF_ERROR(CheckSize(path, bytes.value_or(0)));
-    files.push_back({path.lexically_relative(dir_), bytes ? *bytes : fs::file_size(path)});
+    std::error_code error;
+    const uint64_t whole = fs::file_size(path, error);
+    if (error) return BadInput(fmt::format("{}: {}", path.string(), error.message()));
+    files.push_back({path.lexically_relative(dir_), bytes.value_or(whole)});
     return {};
   };
   if (manifest_.figures_only) {

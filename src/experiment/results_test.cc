@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/fs.h"
 #include "experiment/model_json.h"
@@ -174,6 +175,41 @@ TEST(ModelJson, KeepsEveryFigure) {
   EXPECT_EQ(again->WeightBytes(), spec.WeightBytes());
   EXPECT_EQ(again->KvElementsPerToken(), spec.KvElementsPerToken());
   EXPECT_THAT(ModelSpecFromJson(Json::object()).error().message, HasSubstr("id"));
+}
+
+// What the JSON library says names itself and its errors' numbers.
+TEST_F(ExperimentTest, WhatIsDamagedIsSaidInOurOwnWords) {
+  const Config config = Parse(kEngines);
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  const Measurement measurement = results.manifest().measurements.at(0);
+  const fs::path manifest = results.dir() / kManifestName;
+  const fs::path folder = results.dir() / "measurements" / measurement.name;
+  const auto ours = testing::Not(testing::AnyOf(HasSubstr("exception"), HasSubstr("json."), HasSubstr("nlohmann")));
+  const Json whole = ParseJson(ReadFile(manifest).value()).value();
+  for (const auto& [pointer, value, reason] : {std::tuple{"/systems", Json(7), ""},
+                                               {"/schema", Json("2"), "number"},
+                                               {"/config/yaml", Json(5), "string"},
+                                               {"/systems/0/model/layers/0", Json::object(), "\"attention\""},
+                                               {"/systems/0/cost_inputs", Json(7), ""},
+                                               {"/measurements", Json(7), ""},
+                                               {"/schema", Json(1), ""}}) {
+    Json damaged = whole;
+    damaged[Json::json_pointer(pointer)] = value;
+    ASSERT_TRUE(WriteFileAtomically(manifest, DumpJson(damaged)).ok());
+    const auto opened = Results::Open(results.dir());
+    ASSERT_FALSE(opened.ok()) << pointer;
+    EXPECT_THAT(opened.error().message, testing::AllOf(ours, HasSubstr(reason))) << pointer;
+  }
+  for (const char* name : {"plan.jsonl", "answers.jsonl", "passes.jsonl"}) {
+    const std::string text = ReadFile(folder / name).value();
+    ASSERT_TRUE(WriteFileAtomically(folder / name, "{\"id\": [1], \"text\": 5}" + std::string(text.size(), ' ') + "\n").ok());
+    const auto facts = results.ReadFacts(measurement);
+    ASSERT_FALSE(facts.ok()) << name;
+    EXPECT_THAT(facts.error().message, testing::AllOf(ours, HasSubstr(name)));
+    ASSERT_TRUE(WriteFileAtomically(folder / name, text).ok());
+  }
 }
 
 // Version 0.1 wrote 0 for a context that no file tells.

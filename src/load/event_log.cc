@@ -17,6 +17,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/json_error.h"
 #include "load/recorder.h"
 
 namespace moecap::load {
@@ -122,7 +123,7 @@ Result<EventLogHeader> HeaderFromJson(const std::string& text) {
     json.at("started_at").get_to(header.started_at);
     return header;
   } catch (const Json::exception& error) {
-    return BadInput(fmt::format("its header is not complete: {}", error.what()));
+    return BadInput(fmt::format("its header is not complete: {}", ReasonOf(error)));
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/fs.h"
+#include "base/paths.h"
 #include "base/python_json.h"
 #include "model/catalogue.h"
 #include "model/checkpoint.h"
@@ -159,7 +160,7 @@ Result<ModelSpec> OpenModel(const std::string& name, const OpenOptions& options)
   if (fs::exists(path, code)) {
     if (path.extension() == ".gguf") return ReadGgufSpec(path);
     if (path.extension() != ".json") return BadInput(fmt::format("{}: neither a .gguf file nor a config.json", name));
-    const std::string folder = fs::absolute(path).parent_path().filename().string();
+    const std::string folder = Absolute(path).parent_path().filename().string();
     return ReadConfig(path, path.filename() == "config.json" ? folder : path.stem().string(), options);
   }
   if (path.extension() == ".gguf" || path.extension() == ".json")

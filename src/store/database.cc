@@ -8,21 +8,22 @@
 #include <cstring>
 #include <system_error>
 
+#include "base/paths.h"
+
 namespace moecap::store {
 namespace fs = std::filesystem;
 namespace {
 
-// SQLite's own words alone ("disk I/O error") tell a user neither the file nor what to do.
+// SQLite's own words ("disk I/O error") tell a user neither the file nor what to do; its code tells a developer more.
 Error SqliteError(sqlite3* handle, int code, const std::string& path) {
-  const std::string words = sqlite3_errmsg(handle);
   const int system_error = sqlite3_system_errno(handle);
   switch (code & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
       return BadInput(
-          fmt::format("{} is damaged or not a database (SQLite: {}); nothing was changed. The run folders hold the facts: move "
-                      "the file away, or index the folders anew with: moecap runs rebuild",
-                      path, words));
+          fmt::format("{} is {}; nothing was changed. The run folders hold the facts: move the file away, or index "
+                      "the folders anew with: moecap runs rebuild",
+                      path, (code & 0xff) == SQLITE_NOTADB ? "not a database" : "damaged"));
     case SQLITE_FULL:
       return Failed(
           fmt::format("{}: no space left to write; nothing of this change was stored. Free some space and repeat it", path));
@@ -31,17 +32,18 @@ Error SqliteError(sqlite3* handle, int code, const std::string& path) {
                                 kBusyTimeoutMs / 1000));
     case SQLITE_READONLY:
     case SQLITE_PERM:
-      return BadInput(fmt::format("{} cannot be written (SQLite: {}); nothing was changed", path, words));
+      return BadInput(fmt::format("{} cannot be written: it or its folder is read-only; nothing was changed", path));
     case SQLITE_CANTOPEN:
       return BadInput(fmt::format("cannot open the database {}: {}", path,
-                                  system_error != 0 ? std::strerror(system_error) : words.c_str()));
+                                  system_error != 0 ? std::strerror(system_error) : "it is no file that can be one"));
     case SQLITE_IOERR:  // SQLite does not tell the system's reason here
-      return Failed(
-          fmt::format("{}: {} ({}); nothing of this change was stored. Look for a full or faulty disk, or a limit on the "
-                      "size of files",
-                      path, words, code == SQLITE_IOERR_WRITE ? "writing failed" : fmt::format("code {}", code)));
+      return Failed(fmt::format(
+          "{}: {} failed (code {}); nothing of this change was stored. Look for a full or faulty disk, or a limit on "
+          "the size of files",
+          path, code == SQLITE_IOERR_WRITE ? "writing" : "reading or writing", code));
     default:
-      return Failed(fmt::format("{}: SQLite: {}", path, words));
+      return Failed(
+          fmt::format("{}: the database refused the statement (code {}); nothing of this change was stored", path, code));
   }
 }
 
@@ -54,7 +56,7 @@ Error StatementError(sqlite3_stmt* statement, int code) {
 // A file: URI of SQLite: '?', '#' and '%' mean something in it.
 std::string Uri(const fs::path& path, const char* query) {
   std::string uri = "file:";
-  for (const char c : fs::absolute(path).string()) {
+  for (const char c : Absolute(path).string()) {
     if (c == '?' || c == '#' || c == '%') {
       uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     } else {

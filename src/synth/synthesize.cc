@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/nearest_word.h"
+#include "base/paths.h"
 #include "base/rng.h"
 #include "model/catalogue.h"
 #include "model/gguf_spec.h"
@@ -150,7 +151,7 @@ Result<SynthSource> OpenSource(const std::string& name) {
   if (fs::exists(path, ignored)) {
     if (path.extension() != ".json") return BadInput(fmt::format("{}: a config.json or a catalogue id is needed", name));
     ASSIGN_OR_RETURN(std::string text, ReadFile(path));
-    const fs::path folder = fs::absolute(path).parent_path().filename();
+    const fs::path folder = Absolute(path).parent_path().filename();
     return SynthSource{path.filename() == "config.json" ? folder.string() : path.stem().string(), std::move(text)};
   }
   if (path.extension() == ".json") return BadInput(fmt::format("cannot open {}: no such file", name));

@@ -67,7 +67,7 @@ Status WriteFrame(std::FILE* file, const std::string& name, uint8_t type, uint32
     return BadInput(fmt::format("a pass of {} bytes is larger than a frame can be", raw.size()));
   std::string stored(ZSTD_compressBound(raw.size()), '\0');
   const size_t size = ZSTD_compress(stored.data(), stored.size(), raw.data(), raw.size(), kZstdLevel);
-  if (ZSTD_isError(size)) return Failed(fmt::format("zstd: {}", ZSTD_getErrorName(size)));
+  if (ZSTD_isError(size)) return Failed(fmt::format("{}: its passes cannot be compressed", name));
   stored.resize(size);
   FrameHead head{type, passes, static_cast<uint32_t>(size), static_cast<uint32_t>(raw.size()), 0};
   head.checksum = Checksum(ToBytes(head).data(), stored);

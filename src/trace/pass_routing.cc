@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Null where the counts have no common shape, or one that no trace has.
-std::optional<TraceHeader> HeaderOf(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
+std::optional<TraceHeader> RoutingHeader(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
   const auto first = std::ranges::find_if(passes, [](const auto& pass) { return !pass.expert_counts.empty(); });
   if (first == passes.end()) return std::nullopt;
   const size_t layers = first->expert_counts.size(), experts = first->expert_counts.front().size();
@@ -72,7 +72,7 @@ Result<bool> WritePassRouting(const fs::path& folder, const model::ModelSpec& mo
                               std::span<const record::PassRecord> passes) {
   const fs::path file = folder / kRoutingFile, draft = folder / fmt::format("{}.new", kRoutingFile);
   std::error_code error;
-  const std::optional<TraceHeader> header = HeaderOf(model, passes);
+  const std::optional<TraceHeader> header = RoutingHeader(model, passes);
   if (!header) {
     fs::remove(file, error);
     return false;

@@ -346,6 +346,24 @@ TEST_F(Cli, MetricsEstimateFromTheModelsActivationSheet) {
   ExpectRefused(call, {"sheet.json", "47 layers", "48 with experts"});
 }
 
+// A name that the system cannot even look at ends no program.
+TEST_F(Cli, ImpossiblePathsAreRefusedInWords) {
+  const std::string name(5000, 'x');
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"report", name},
+                                               {"compare", name, name},
+                                               {"runs", "show", name},
+                                               {"trace", name},
+                                               {"run", name},
+                                               {"load", name},
+                                               {"metrics", name, "--model", "Qwen/Qwen3-30B-A3B", "--device", "h100-sxm"},
+                                               {"model", name},
+                                               {"load", "http://127.0.0.1:1", "--serves", name}}) {
+    const Outcome outcome = Call(args);
+    EXPECT_TRUE(outcome.exit_code == 1 || outcome.exit_code == 2) << args[0] << " " << outcome.exit_code;
+    EXPECT_THAT(outcome.err, testing::Not(testing::AnyOf(HasSubstr("terminate"), HasSubstr("filesystem error")))) << args[0];
+  }
+}
+
 TEST_F(Cli, ModelDescribesTheCatalogueOffline) {
   const Outcome outcome =
       Call({"model", "Qwen/Qwen3-235B-A22B", "--batch", "1,8", "--json", "--svg", "m.svg", "--device", "h200"});

@@ -14,6 +14,7 @@
 #include "app/cli/cli.h"
 #include "app/cli/experiment_run.h"
 #include "app/cli/output.h"
+#include "base/paths.h"
 #include "base/yaml.h"
 #include "experiment/config.h"
 
@@ -71,8 +72,8 @@ Json ServerOf(const LoadFlags& flags) {
   PutText(server, "model", flags.model);
   Put(server, "timeout_s", flags.timeout_s);
   PutText(server, "api_key_env", flags.api_key_env);
-  if (!flags.pass_records.empty()) server["pass_records"] = fs::absolute(flags.pass_records).string();
-  if (!flags.ca.empty()) server["ca"] = fs::absolute(flags.ca).string();
+  if (!flags.pass_records.empty()) server["pass_records"] = Absolute(flags.pass_records).string();
+  if (!flags.ca.empty()) server["ca"] = Absolute(flags.ca).string();
   if (flags.insecure) server["insecure"] = true;
   return server;
 }
@@ -110,13 +111,13 @@ std::string ConfigOf(const LoadFlags& flags) {
   if (const Json server = ServerOf(flags); !server.empty()) config["server"] = server;
   std::error_code none;
   const bool is_file = fs::exists(flags.serves, none);
-  PutText(config, "model", is_file ? fs::absolute(flags.serves).string() : flags.serves);
-  if (!flags.sheet.empty()) config["activation_sheet"] = fs::absolute(flags.sheet).string();
+  PutText(config, "model", is_file ? Absolute(flags.serves).string() : flags.serves);
+  if (!flags.sheet.empty()) config["activation_sheet"] = Absolute(flags.sheet).string();
   if (!flags.machine.empty()) config["cost"] = {{"machine", flags.machine}};
   if (flags.dataset.empty()) {
     config["workload"] = WorkloadOf(flags);
   } else {
-    Json dataset = {{"path", fs::absolute(flags.dataset).string()}};
+    Json dataset = {{"path", Absolute(flags.dataset).string()}};
     Put(dataset, "problems", flags.requests);
     config["dataset"] = dataset;
   }
@@ -145,7 +146,7 @@ bool IsGeneral(const std::string& name) {
 
 Result<experiment::Config> MakeConfig(const LoadFlags& flags, const CLI::App& app) {
   if (IsUrl(flags.target) || flags.target.empty())
-    return experiment::ParseConfig(ConfigOf(flags), "the command line", fs::current_path());
+    return experiment::ParseConfig(ConfigOf(flags), "the command line", Absolute("."));
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || IsGeneral(option->get_name())) continue;
     return BadInput(

@@ -7,6 +7,7 @@
 #include "app/cli/cli.h"
 #include "app/cli/experiment_run.h"
 #include "base/fs.h"
+#include "base/paths.h"
 #include "experiment/config.h"
 
 namespace moecap::app {
@@ -21,9 +22,9 @@ struct RunFlags {
 // Without an argument: examples/quickstart.yaml below the working directory or beside the build folder.
 Result<fs::path> ConfigPath(const std::string& given) {
   if (!given.empty()) return fs::path(given);
-  for (const fs::path& root : {fs::current_path(), ExecutableDir() / "../.."}) {
+  for (const fs::path& root : {Absolute("."), ExecutableDir() / "../.."}) {
     const fs::path candidate = root / "examples/quickstart.yaml";
-    if (fs::exists(candidate)) return candidate.lexically_normal();
+    if (Exists(candidate)) return candidate.lexically_normal();
   }
   return BadInput("no configuration given, and examples/quickstart.yaml is not here; run: moecap run CONFIG.yaml");
 }

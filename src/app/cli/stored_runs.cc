@@ -12,6 +12,7 @@
 #include "analysis/judge.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/paths.h"
 #include "report/experiment_json.h"
 #include "store/run_files.h"
 
@@ -102,8 +103,7 @@ Result<fs::path> StoredDir(const std::string& name, const fs::path& results_dir)
     for (const NamedRun& run : runs) ids.push_back(run.run_id);
     if (!ids.empty()) return Ambiguous(name, std::move(ids));
   }
-  if (fs::is_directory(name))
-    return BadInput(fmt::format("{} is no run's folder: it has no {}", name, experiment::kManifestName));
+  if (IsFolder(name)) return BadInput(fmt::format("{} is no run's folder: it has no {}", name, experiment::kManifestName));
   return BadInput(
       fmt::format("{} is not a stored run: neither a run's folder, nor an id in {} or the beginning of one; list them "
                   "with: moecap runs",
@@ -151,7 +151,7 @@ void RunIndex::Update(const Results& results, store::RunStatus status, const std
     if (judged) figures = FiguresOf(*judged);
     ASSIGN_OR_RETURN(const store::StoredRun run, analysis::ToStoredRun(results, status, figures));
     ASSIGN_OR_RETURN(store::RunStore index,
-                     store::RunStore::Open(fs::absolute(results.dir()).parent_path(), store::Access::kCreate));
+                     store::RunStore::Open(Absolute(results.dir()).parent_path(), store::Access::kCreate));
     return index.Put(run);
   };
   const Status updated = update();

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <map>
 
+#include "base/paths.h"
 #include "system/llamacpp/gpu_trial.h"
 
 namespace moecap::llamacpp {
@@ -62,13 +63,13 @@ Status LoadCpuBackends(const fs::path& folder) {
     ggml_backend_load_all_from_path(folder.c_str());
     return {};
   }
-  std::string name = (fs::temp_directory_path() / "moecap-engine-XXXXXX").string();
+  std::string name = (TemporaryDir() / "moecap-engine-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) return Failed(fmt::format("cannot make a folder {}", name));
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     if (!entry->path().filename().string().starts_with("libggml-cpu")) continue;
     std::error_code ignored;
-    fs::create_symlink(fs::absolute(entry->path()), fs::path(name) / entry->path().filename(), ignored);
+    fs::create_symlink(Absolute(entry->path()), fs::path(name) / entry->path().filename(), ignored);
   }
   ggml_backend_load_all_from_path(name.c_str());
   fs::remove_all(name, error);

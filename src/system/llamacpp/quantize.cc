@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/nearest_word.h"
+#include "base/paths.h"
 
 namespace moecap::llamacpp {
 namespace fs = std::filesystem;
@@ -67,7 +68,7 @@ Result<fs::path> EnsureQuantized(const EngineLibrary& library, const fs::path& s
   ASSIGN_OR_RETURN(const uint64_t fingerprint, Fingerprint(source));
   RETURN_IF_ERROR(MakeWritableDir(cache_dir));
   const fs::path target = cache_dir / fmt::format("{}-{:016x}-{}-v0.5.0.gguf", source.stem().string(), fingerprint, weights);
-  if (fs::exists(target)) return target;
+  if (Exists(target)) return target;
 
   llama_model_quantize_params params = llama_model_quantize_default_params();
   params.ftype = type;

@@ -35,6 +35,7 @@ class Writer {
   void operator()(const char* key, const std::optional<T>& value) {
     json[key] = value ? Json(*value) : Json(nullptr);
   }
+  void Newer(const char* key, const auto& value) { json[key] = value; }
   Json json = Json::object();
 };
 
@@ -49,6 +50,10 @@ class Reader {
   void operator()(const char* key, std::optional<T>& value) {
     if (const Json& found = json.at(key); !found.is_null()) found.get_to(value.emplace());
   }
+  // A field that earlier versions did not write.
+  void Newer(const char* key, auto& value) {
+    if (json.contains(key)) json.at(key).get_to(value);
+  }
   const Json& json;
 };
 
@@ -62,6 +67,9 @@ void VisitCache(Archive& archive, Cache& cache) {
   archive("borrowed", cache.borrowed);
   archive("flops_per_entry", cache.flops_per_entry);
   archive("absorbed_flops_per_entry", cache.absorbed_flops_per_entry);
+  archive.Newer("rope_elements", cache.rope_elements);
+  archive.Newer("index_keys", cache.index_keys);
+  archive.Newer("entry_bytes", cache.entry_bytes);
 }
 
 template <typename Archive, typename Attention>
@@ -131,12 +139,14 @@ WeightSet WeightsFromJson(const Json& json) {
   return set;
 }
 
-Json LayerToJson(const LayerSpec& layer) {
+// A cache says the bytes of its entries, whichever way they follow, so that a reader needs no layout.
+Json LayerToJson(const LayerSpec& layer, double kv_bits) {
   Writer attention, ffn;
   attention("kind", std::string(AttentionKindName(layer.attention.kind)));
   VisitAttention(attention, layer.attention);
   attention.json["caches"] = Json::array();
-  for (const KvCacheSpec& cache : layer.attention.caches) {
+  for (KvCacheSpec cache : layer.attention.caches) {
+    cache.entry_bytes = cache.EntryBytes(kv_bits);
     Writer entry;
     VisitCache(entry, cache);
     attention.json["caches"].push_back(std::move(entry.json));
@@ -175,7 +185,7 @@ Json ToJson(const ModelSpec& spec) {
   writer.json["ends"] = WeightsToJson(spec.ends);
   writer.json["mtp"] = WeightsToJson(spec.mtp);
   writer.json["layers"] = Json::array();
-  for (const LayerSpec& layer : spec.layers) writer.json["layers"].push_back(LayerToJson(layer));
+  for (const LayerSpec& layer : spec.layers) writer.json["layers"].push_back(LayerToJson(layer, spec.kv_bits));
   return std::move(writer.json);
 }
 

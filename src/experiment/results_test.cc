@@ -177,6 +177,25 @@ TEST(ModelJson, KeepsEveryFigure) {
   EXPECT_THAT(ModelSpecFromJson(Json::object()).error().message, HasSubstr("id"));
 }
 
+// S-MBU counts KV bytes by the layout of the cache, so a stored model keeps them; a reader needs no table of layouts.
+TEST(ModelJson, KeepsTheBytesOfAKvEntry) {
+  model::ModelSpec spec = SmallMoe();
+  for (const auto& layer : ToJson(spec).at("layers"))
+    EXPECT_EQ(layer.at("attention").at("caches").at(0).at("entry_bytes"), 2) << "two elements of 8 bits";
+  spec.layers[0].attention.caches[0].entry_bytes = 2.5;  // with a scale
+  spec.layers[0].attention.caches[0].rope_elements = 1;
+  Json json = ToJson(spec);
+  const auto again = ModelSpecFromJson(json);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(again->ResidentKvBytes(10), 10 * 2.5 + 10 * 2);
+  EXPECT_EQ(again->ResidentKvBytes(10), spec.ResidentKvBytes(10));
+  EXPECT_EQ(again->layers[0].attention.caches[0].rope_elements, 1);
+  for (const char* key : {"entry_bytes", "rope_elements", "index_keys"}) json["layers"][0]["attention"]["caches"][0].erase(key);
+  const auto earlier = ModelSpecFromJson(json);
+  ASSERT_TRUE(earlier.ok()) << "runs of earlier versions do not hold them: " << earlier.error().message;
+  EXPECT_EQ(earlier->ResidentKvBytes(10), 10 * 2 + 10 * 2);
+}
+
 // What the JSON library says names itself and its errors' numbers.
 TEST_F(ExperimentTest, WhatIsDamagedIsSaidInOurOwnWords) {
   const Config config = Parse(kEngines);

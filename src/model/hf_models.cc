@@ -17,8 +17,9 @@ bool HasEmbeddingScores(const HfContext& context) {
 }
 
 // One complete layer of the family into `spec`.
-void BuildLayer(HfContext& context, int layer, bool moe, LayerSpec& spec) {
-  HfWeights weights(context, LayerPrefix(layer), spec.weights);
+// `prefix`: of the names of its modules, which patterns of the quantisation match.
+void BuildLayer(HfContext& context, int layer, bool moe, LayerSpec& spec, const std::string& prefix) {
+  HfWeights weights(context, prefix, spec.weights);
   context.family.mixer(context, layer, spec, weights);
   BuildFfn(context, layer, moe, spec, weights);
   AddLayerNorms(context, weights);
@@ -27,6 +28,10 @@ void BuildLayer(HfContext& context, int layer, bool moe, LayerSpec& spec) {
     weights.Vector(kOther, 2 * context.hidden);
     weights.Vector(kNorm, 2 * context.hidden);
   }
+}
+
+void BuildLayer(HfContext& context, int layer, bool moe, LayerSpec& spec) {
+  BuildLayer(context, layer, moe, spec, LayerPrefix(layer));
 }
 
 // A copy of the context whose tally is thrown away: MTP does not decide the model's dominant types.
@@ -130,8 +135,9 @@ void BuildCompressedMtp(HfContext& original, ModelSpec& spec) {
   spec.mtp_layers = static_cast<int>(MtpLayers(context, 0));
   for (int i = 0; i < spec.mtp_layers; ++i) {
     LayerSpec layer;
-    BuildLayer(context, context.layers + i, true, layer);
-    HfWeights weights(context, LayerPrefix(context.layers + i), layer.weights);
+    const std::string prefix = fmt::format("mtp.layers.{}.", i);
+    BuildLayer(context, context.layers + i, true, layer, prefix);
+    HfWeights weights(context, prefix, layer.weights);
     AddHyperHead(context, weights);
     AddMtp(context, spec, layer, 3, false);
   }

@@ -188,7 +188,11 @@ std::string CanonicalModule(std::string_view name) {
   if (parts.empty()) return "";
   if (NamesTower(name) || NamesMtp(name)) {
     std::string kept(parts.front());
-    for (size_t i = 1; i < parts.size(); ++i) kept.append(".").append(CanonicalWord(parts[i], false));
+    for (size_t i = 1; i < parts.size(); ++i) {
+      // DeepSeek-V4 numbers the blocks of multi-token prediction alone.
+      if (parts[i - 1] == "mtp" && IsIndex(parts[i])) kept += ".layers";
+      kept.append(".").append(CanonicalWord(parts[i], false));
+    }
     return kept;
   }
   size_t layers = 0;

@@ -11,8 +11,8 @@ namespace moecap::model {
 
 // "model.language_model.layers.3.block_sparse_moe.experts.7.w1.weight" -> "layers.3.mlp.experts.7.gate_proj". Wrappers before
 // the layers, "model." and a trailing ".weight" are dropped; blocks and projections get the name that most checkpoints use.
-// Names of towers and of multi-token prediction keep what stands before their layers, as do encoder and decoder. '*' may stand
-// anywhere.
+// Names of towers and of multi-token prediction keep what stands before their layers, as do encoder and decoder; "mtp.0.ffn" is
+// "mtp.layers.0.mlp". '*' may stand anywhere.
 std::string CanonicalModule(std::string_view name);
 
 // The canonical name itself, then its spellings with fused projections ("qkv_proj", "gate_up_proj") and with stacked experts

@@ -98,6 +98,9 @@ Status ModulePatterns::Add(std::string_view pattern, int value) {
 bool ModulePatterns::Matches(const Expression& expression, const std::vector<std::string>& spellings) const {
   for (const std::string& spelling : spellings) {
     std::vector<std::string> subjects = {spelling};
+    // As a checkpoint writes it that numbers the blocks of multi-token prediction alone.
+    constexpr std::string_view kMtpLayers = "mtp.layers.";
+    if (spelling.starts_with(kMtpLayers)) subjects.push_back("mtp." + spelling.substr(kMtpLayers.size()));
     for (const ModuleSynonym& synonym : expression.synonyms) {
       const std::string other = Replaced(subjects.back(), synonym.canonical, synonym.other);
       if (other != subjects.back()) subjects.push_back(other);

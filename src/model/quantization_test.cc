@@ -159,6 +159,31 @@ TEST(Quantization, APatternThatMatchesNothingIsTold) {
   EXPECT_THAT(towers.notes, IsEmpty()) << "what stands beside the text model is no loss";
 }
 
+// DeepSeek-V4 numbers the blocks of multi-token prediction alone: "mtp.0.ffn.experts.3.w1".
+TEST(Quantization, PatternsNameTheBlocksOfMultiTokenPrediction) {
+  const auto with = [](const std::string& ignored) {
+    Json config = *ParseJson(R"({"model_type": "deepseek_v4", "hc_mult": 4, "head_dim": 512, "hidden_size": 4096,
+      "index_head_dim": 128, "index_n_heads": 64, "index_topk": 512, "moe_intermediate_size": 2048, "n_routed_experts": 16,
+      "n_shared_experts": 1, "num_attention_heads": 64, "num_experts_per_tok": 6, "num_hidden_layers": 2, "num_hash_layers": 0,
+      "num_key_value_heads": 1, "num_nextn_predict_layers": 1, "o_groups": 8, "o_lora_rank": 1024, "q_lora_rank": 1024,
+      "qk_rope_head_dim": 64, "sliding_window": 128, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+      "vocab_size": 1000, "compress_ratios": [0, 4, 0],
+      "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}})");
+    if (!ignored.empty()) config["quantization_config"]["ignored_layers"] = Json::array({ignored});
+    auto spec = SpecFromConfig(config, "v4");
+    EXPECT_TRUE(spec.ok()) << (spec.ok() ? "" : spec.error().message);
+    return *std::move(spec);
+  };
+  const ModelSpec all = with("");
+  EXPECT_LT(all.mtp[kRoutedExpert].BitsPerWeight(), 9);
+  for (const char* pattern : {"mtp.0.ffn.experts", "mtp.0.*", R"(re:mtp\.0\.ffn\.experts.*)", "mtp"}) {
+    const ModelSpec spec = with(pattern);
+    EXPECT_EQ(spec.mtp[kRoutedExpert].BitsPerWeight(), 16) << pattern;
+    EXPECT_EQ(spec.layers[0].weights[kRoutedExpert].bytes, all.layers[0].weights[kRoutedExpert].bytes) << pattern;
+  }
+  EXPECT_EQ(with("mtp.1.ffn.experts").mtp[kRoutedExpert].bytes, all.mtp[kRoutedExpert].bytes);
+}
+
 TEST(Quantization, SingleExpertsMayDiffer) {
   const ModelSpec spec = WithQuantization(R"({"quant_method":"fp8","ignored_layers":
       ["model.layers.0.mlp.experts.3","model.layers.0.mlp.experts.4"]})");

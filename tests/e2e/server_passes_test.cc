@@ -87,6 +87,43 @@ TEST_F(ServerPasses, SMbuIsThatOfTheRooflineBehindTheServer) {
   }
 }
 
+// What the server does not tell is estimated from the sheet, by the run and by whoever reads its passes later.
+TEST_F(ServerPasses, ASheetStandsForTheExpertsThatNobodyTold) {
+  const std::string url = StartMock({"--model", "mistralai/Mixtral-8x7B-v0.1", "--device", "h100-sxm", "--devices", "2"});
+  Json sheet = {{"schema", 1}, {"kind", "activation_sheet"}, {"origin", "vllm"}, {"experts", 8}, {"top_k", 2}};
+  sheet["layers"] = Json::array();
+  for (int layer = 0; layer < 32; ++layer) {
+    sheet["layers"].push_back({{"layer", layer},
+                               {"cv", 0.5},
+                               {"entropy_bits", 2.8},
+                               {"split_half_tv", 0.03},
+                               {"popularity", {0.25, 0.2, 0.15, 0.1, 0.1, 0.08, 0.07, 0.05}}});
+  }
+  ASSERT_TRUE(WriteFileAtomically(dir_ / "client/sheet.json", sheet.dump()).ok());
+  const Json json = Run(fmt::format(
+      "systems: [{{name: s, server: {{url: {}}}, model: mistralai/Mixtral-8x7B-v0.1, machine: 2 x h100-sxm,\n"
+      "           activation_sheet: sheet.json}}]\n"
+      "workload: {{requests: 12, input_tokens: 32, output_tokens: 24}}\nload: {{clients: [4]}}\nwarmup_requests: 4\n",
+      url));
+  const Json& cell = json["systems"][0]["cells"][0];
+  const Json& figures = cell["figures"];
+  for (const char* key : {"decode_s_mbu", "prefill_s_mbu", "decode_distinct_experts"}) {
+    const std::string low = std::string(key) + "_low", high = std::string(key) + "_high";
+    ASSERT_TRUE(figures[low].is_number() && figures[high].is_number()) << key << " " << cell["notes"];
+    EXPECT_LT(figures[low], figures[key]);
+    EXPECT_LT(figures[key], figures[high]);
+  }
+  EXPECT_THAT(cell["notes"].dump(), testing::HasSubstr("activation sheet (recorded by vllm)"));
+  fs::remove(dir_ / "client/sheet.json");
+  const Outcome metrics =
+      CallProgram(dir_ / "client", {"metrics", "results/" + json["run_id"].get<std::string>(), "--model",
+                                    "mistralai/Mixtral-8x7B-v0.1", "--device", "h100-sxm", "--devices", "2", "--json"});
+  ASSERT_EQ(metrics.exit_code, 0) << metrics.err;
+  const Json read = *ParseJson(metrics.out);
+  EXPECT_EQ(read["distinct_experts_estimate"]["activation_sheet"], true);
+  EXPECT_NEAR(read["phases"]["decode"]["s_mbu"].get<double>(), figures["decode_s_mbu"].get<double>(), 1e-9);
+}
+
 // Ten times the price and a fifth of the time: the dear one keeps performance, the cheap one cost.
 TEST_F(ServerPasses, TwoPricedServersAreClassedAsTheyWereMade) {
   const std::string fast = StartMock({"--model", "mistralai/Mixtral-8x7B-v0.1", "--ttft-s", "0.02", "--tpot-s", "0.004"});

@@ -26,6 +26,7 @@ constexpr Verb kVerbs[] = {
     {"hardware", "the device catalogue, what this machine is, and its measured ceilings", AddHardware},
     {"systems", "what a running server offers; how a serving system is started for a benchmark", AddSystems},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
+    {"score", "score saved predictions offline, by the rules of a named reference", AddScore},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
     {"audit", "published rows recomputed: agrees, differs, not computable", AddAudit},
     {"mock", "an OpenAI-compatible server simulated from a model and a device, with exact times and faults on demand", AddMock},

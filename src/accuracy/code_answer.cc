@@ -33,7 +33,8 @@ std::string_view BodyOfFencedFunction(std::string_view answer) {
 
 std::string HumanEvalProgram(std::string_view prompt, std::string_view completion, std::string_view test,
                              std::string_view entry_point) {
-  return fmt::format("{}{}\n{}\ncheck({})\n", prompt, completion, test, entry_point);
+  return fmt::format("{}{}\n{}\ncheck({})\n__import__('os')._exit({})\n", prompt, completion, test, entry_point,
+                     kHumanEvalPassed);
 }
 
 double PassAtK(int64_t samples, int64_t correct, int64_t k) {

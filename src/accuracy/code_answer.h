@@ -20,7 +20,9 @@ std::string_view CutAtFence(std::string_view completion);
 // body).
 std::string_view BodyOfFencedFunction(std::string_view answer);
 
-// The program that exits with 0 when a completion of HumanEval passes: prompt, completion, test, check(entry_point).
+// The program that exits with kHumanEvalPassed when a completion of HumanEval passes, and else with another code: prompt,
+// completion, test, check(entry_point). A completion that leaves before its tests exits with 0.
+inline constexpr int kHumanEvalPassed = 86;
 std::string HumanEvalProgram(std::string_view prompt, std::string_view completion, std::string_view test,
                              std::string_view entry_point);
 

@@ -59,7 +59,7 @@ TEST(CodeAnswer, CutsAndExtracts) {
   EXPECT_EQ(BodyOfFencedFunction("return x"), "eturn x") << "the original's slice";
   EXPECT_EQ(BodyOfFencedFunction(""), "");
   EXPECT_EQ(HumanEvalProgram("def f():\n", "  return 1", "def check(g):\n  assert g() == 1", "f"),
-            "def f():\n  return 1\ndef check(g):\n  assert g() == 1\ncheck(f)\n");
+            "def f():\n  return 1\ndef check(g):\n  assert g() == 1\ncheck(f)\n__import__('os')._exit(86)\n");
 }
 
 TEST(PassAtK, CountsTheWaysToMiss) {

@@ -39,9 +39,9 @@ TEST(Unicode, PatternsSeeCharacters) {
   EXPECT_EQ(unicode::Pattern("\\w+").Count("größe über_1 ٣"), 3);
   EXPECT_EQ(unicode::Pattern(".").Count("ö\n€"), 2);
   EXPECT_EQ(unicode::Pattern("x*").Count("öx"), 3) << "empty ones too, as Python's findall";
-  EXPECT_EQ(unicode::Pattern::OfData("É")->Count("é"), 1);
-  EXPECT_FALSE(unicode::Pattern::OfData("(").has_value());
-  EXPECT_EQ(unicode::Pattern::OfData("(a+)+$")->Count(std::string(60, 'a') + "b"), std::nullopt) << "given up";
+  EXPECT_EQ(unicode::Pattern::OfData("É", true)->Count("é"), 1);
+  EXPECT_FALSE(unicode::Pattern::OfData("(", true).has_value());
+  EXPECT_EQ(unicode::Pattern::OfData("(a+)+$", false)->Count(std::string(60, 'a') + "b"), std::nullopt) << "given up";
 }
 
 TEST(Ruler, FindsSubstrings) {

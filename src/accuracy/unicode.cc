@@ -108,6 +108,25 @@ std::u32string CodePoints(std::string_view text) {
   return points;
 }
 
+void Append(char32_t c, std::string& text) {
+  const auto put = [&](char32_t byte) { text += static_cast<char>(static_cast<uint8_t>(byte)); };
+  const auto put_rest = [&](int shift) {
+    for (; shift >= 0; shift -= 6) put(0x80 | ((c >> shift) & 0x3f));
+  };
+  if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xc0 | (c >> 6));
+    put_rest(0);
+  } else if (c < 0x10000) {
+    put(0xe0 | (c >> 12));
+    put_rest(6);
+  } else {
+    put(0xf0 | (c >> 18));
+    put_rest(12);
+  }
+}
+
 std::string Lower(std::string_view text) {
   const bool ascii = std::ranges::none_of(text, [](char c) { return static_cast<uint8_t>(c) >= 0x80; });
   std::string lowered = ascii ? std::string(text) : LowerNonAscii(text);
@@ -115,6 +134,16 @@ std::string Lower(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return lowered;
+}
+
+bool IsUpper(std::string_view text) {
+  static const Pattern upper("\\p{Uppercase}"), other("[\\p{Lowercase}\\p{Lt}]");
+  return upper.Finds(text) && !other.Finds(text);
+}
+
+bool IsLower(std::string_view text) {
+  static const Pattern lower("\\p{Lowercase}"), other("[\\p{Uppercase}\\p{Lt}]");
+  return lower.Finds(text) && !other.Finds(text);
 }
 
 std::string_view Strip(std::string_view text) {
@@ -176,17 +205,16 @@ Pattern::Code Pattern::Compile(std::string_view pattern, uint32_t options) {
   int error = 0;
   size_t offset = 0;
   auto* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                             PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | options, &error, &offset,
-                             context.get());
+                             PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | options, &error, &offset, context.get());
   // Without the compiler it is slower, no more.
   if (code != nullptr) pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
   return Code(code);
 }
 
-Pattern::Pattern(std::string_view pattern) : code_(Compile(pattern, 0)) { CHECK(code_ != nullptr); }
+Pattern::Pattern(std::string_view pattern) : code_(Compile(pattern, PCRE2_MULTILINE)) { CHECK(code_ != nullptr); }
 
-std::optional<Pattern> Pattern::OfData(std::string_view pattern) {
-  Code code = Compile(pattern, PCRE2_CASELESS);
+std::optional<Pattern> Pattern::OfData(std::string_view pattern, bool ignore_case) {
+  Code code = Compile(pattern, ignore_case ? PCRE2_CASELESS : 0);
   if (code == nullptr) return std::nullopt;
   return Pattern(std::move(code));
 }
@@ -209,6 +237,13 @@ bool Pattern::ForEach(std::string_view text, const std::function<void(std::strin
     start = !empty ? offsets[1] : offsets[1] + (offsets[1] < text.size() ? Decode(text.substr(offsets[1])).bytes : 1);
   }
   return true;
+}
+
+bool Pattern::Finds(std::string_view text) const {
+  const auto* code = static_cast<pcre2_code*>(code_.get());
+  const MatchData match(pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
+  return pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, match.get(),
+                     nullptr) >= 0;
 }
 
 std::optional<int64_t> Pattern::Count(std::string_view text) const {

@@ -94,9 +94,12 @@ InstructionVerdict Check(const Instruction& instruction, const std::string& answ
   return kind->check(instruction, answer);
 }
 
-InstructionVerdict CheckAny(const Instruction& instruction, std::span<const std::string> variants) {
-  InstructionVerdict verdict{false, {}};
-  for (const std::string& variant : variants) {
+// `strict` is the verdict on the answer itself, the first variant.
+InstructionVerdict CheckAny(const Instruction& instruction, const InstructionVerdict& strict,
+                            std::span<const std::string> variants) {
+  InstructionVerdict verdict = strict;
+  if (strict.followed == true) return verdict;
+  for (const std::string& variant : variants.subspan(1)) {
     InstructionVerdict one = Check(instruction, variant);
     if (one.followed == true) return one;
     if (!one.followed) verdict = std::move(one);
@@ -161,7 +164,8 @@ InstructionVerdict CheckInstruction(const Instruction& instruction, std::string_
 }
 
 InstructionVerdict CheckInstructionLoosely(const Instruction& instruction, std::string_view answer) {
-  return CheckAny(instruction, LooseVariants(unicode::Repair(answer)));
+  const std::vector<std::string> variants = LooseVariants(unicode::Repair(answer));
+  return CheckAny(instruction, Check(instruction, variants.front()), variants);
 }
 
 IfevalVerdict JudgeIfeval(std::span<const Instruction> instructions, std::string_view answer) {
@@ -169,7 +173,7 @@ IfevalVerdict JudgeIfeval(std::span<const Instruction> instructions, std::string
   IfevalVerdict verdict;
   for (const Instruction& instruction : instructions) {
     verdict.strict.push_back(Check(instruction, variants.front()));
-    verdict.loose.push_back(CheckAny(instruction, variants));
+    verdict.loose.push_back(CheckAny(instruction, verdict.strict.back(), variants));
   }
   verdict.prompt_strict = All(verdict.strict);
   verdict.prompt_loose = All(verdict.loose);

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
-#include <map>
-#include <set>
-#include <span>
 #include <string>
-#include <vector>
+#include <unordered_map>
 
 #include "accuracy/unicode.h"
 
@@ -21,7 +19,7 @@ struct Block {
   Script script;
   std::string_view language;  // of a script that one language uses
 };
-// Blocks of the Unicode standard; letters elsewhere count for none.
+// Blocks of the Unicode standard, ascending; letters elsewhere count for none.
 constexpr std::array kBlocks{
     Block{'A', 'Z', Script::kLatin, {}},          Block{'a', 'z', Script::kLatin, {}},
     Block{0xc0, 0x24f, Script::kLatin, {}},       Block{0x370, 0x3ff, Script::kOne, "el"},
@@ -81,61 +79,74 @@ constexpr std::array kFrequent{
 };
 
 // Of the letters, so many must be of one script; of the words, so many of one list, and so many times those of the next.
-constexpr double kLeastScriptShare = 0.7, kLeastWordShare = 0.15, kLead = 1.5;
+constexpr double kLeastScriptShare = 0.7, kLeastKanaShare = 0.1, kLeastWordShare = 0.15, kLead = 1.5;
 constexpr int64_t kLeastLetters = 10, kLeastWords = 3;
 constexpr size_t kMostCharacters = 10000;
 
 struct Letters {
-  std::map<std::pair<Script, std::string_view>, int64_t> by_script;
+  std::array<int64_t, kBlocks.size()> by_block{};
   int64_t all = 0;
+
+  int64_t Of(Script script, std::string_view language) const {
+    int64_t count = 0;
+    for (size_t i = 0; i < kBlocks.size(); ++i) {
+      if (kBlocks[i].script == script && kBlocks[i].language == language) count += by_block[i];
+    }
+    return count;
+  }
 };
 
 Letters CountLetters(std::u32string_view text) {
   Letters letters;
   for (const char32_t c : text) {
-    const auto* const block = std::ranges::find_if(kBlocks, [&](const Block& b) { return b.first <= c && c <= b.last; });
-    if (block == kBlocks.end()) continue;
-    ++letters.by_script[{block->script, block->language}];
+    const auto* const block = std::ranges::lower_bound(kBlocks, c, {}, &Block::last);
+    if (block == kBlocks.end() || c < block->first) continue;
+    ++letters.by_block[static_cast<size_t>(block - kBlocks.begin())];
     ++letters.all;
   }
   return letters;
 }
 
-std::set<std::string_view> WordsOf(const FrequentWords& list) {
-  const std::vector<std::string_view> words = unicode::Split(list.words);
-  return {words.begin(), words.end()};
+// For each word the lists that it is in, as bits.
+using Lists = std::unordered_map<std::string_view, uint32_t>;
+static_assert(kFrequent.size() <= 32);
+
+const Lists& ListsByWord() {
+  static const Lists lists = [] {
+    Lists made;
+    for (size_t i = 0; i < kFrequent.size(); ++i) {
+      for (const std::string_view word : unicode::Split(kFrequent[i].words)) made[word] |= 1u << i;
+    }
+    return made;
+  }();
+  return lists;
 }
 
-// Lower-case words: runs of letters with the marks on them.
-std::vector<std::string> Words(std::string_view text) {
+// Of words as runs of letters with the marks on them.
+std::optional<std::string_view> ByWords(std::string_view text, Script script) {
   static const unicode::Pattern word("[\\p{L}\\p{M}]+");
   const std::string lowered = unicode::Lower(text);
-  std::vector<std::string> words;
-  word.ForEach(lowered, [&](std::string_view found) { words.emplace_back(found); });
-  return words;
-}
-
-std::optional<std::string_view> ByWords(std::string_view text, Script script) {
-  static const std::vector<std::set<std::string_view>> lists = [] {
-    std::vector<std::set<std::string_view>> sets;
-    for (const FrequentWords& list : kFrequent) sets.push_back(WordsOf(list));
-    return sets;
-  }();
-  const std::vector<std::string> words = Words(text);
+  int64_t words = 0;
+  std::array<int64_t, kFrequent.size()> hits{};
+  word.ForEach(lowered, [&](std::string_view found) {
+    ++words;
+    const auto lists = ListsByWord().find(found);
+    if (lists == ListsByWord().end()) return;
+    for (uint32_t left = lists->second; left != 0; left &= left - 1) ++hits[static_cast<size_t>(std::countr_zero(left))];
+  });
   int64_t best = 0, second = 0;
   std::string_view language;
   for (size_t i = 0; i < kFrequent.size(); ++i) {
     if (kFrequent[i].script != script) continue;
-    const int64_t hits = std::ranges::count_if(words, [&](const std::string& word) { return lists[i].contains(word); });
-    if (hits > best) {
+    if (hits[i] > best) {
       second = best;
-      best = hits;
+      best = hits[i];
       language = kFrequent[i].language;
     } else {
-      second = std::max(second, hits);
+      second = std::max(second, hits[i]);
     }
   }
-  const bool clear = best >= kLeastWords && static_cast<double>(best) >= kLeastWordShare * static_cast<double>(words.size()) &&
+  const bool clear = best >= kLeastWords && static_cast<double>(best) >= kLeastWordShare * static_cast<double>(words) &&
                      static_cast<double>(best) >= kLead * static_cast<double>(second);
   return clear ? std::optional(language) : std::nullopt;
 }
@@ -151,17 +162,13 @@ std::optional<std::string_view> LanguageOf(std::string_view whole) {
   if (letters.all < kLeastLetters) return std::nullopt;
   const auto share = [&](int64_t count) { return static_cast<double>(count) / static_cast<double>(letters.all); };
   // Japanese mixes two scripts.
-  const auto count_of = [&](Script script, std::string_view language) {
-    const auto found = letters.by_script.find({script, language});
-    return found == letters.by_script.end() ? 0 : found->second;
-  };
-  const int64_t kana = count_of(Script::kKana, "ja"), han = count_of(Script::kHan, "zh");
-  if (share(kana + han) >= kLeastScriptShare && share(kana) >= 0.1) return "ja";
-  const auto most = std::ranges::max_element(letters.by_script, {}, [](const auto& entry) { return entry.second; });
-  if (share(most->second) < kLeastScriptShare) return std::nullopt;
-  const auto& [script, language] = most->first;
-  if (!language.empty()) return language;
-  return ByWords(text, script);
+  const int64_t kana = letters.Of(Script::kKana, "ja"), han = letters.Of(Script::kHan, "zh");
+  if (share(kana + han) >= kLeastScriptShare && share(kana) >= kLeastKanaShare) return "ja";
+  for (const Block& block : kBlocks) {
+    if (share(letters.Of(block.script, block.language)) < kLeastScriptShare) continue;
+    return block.language.empty() ? ByWords(text, block.script) : block.language;
+  }
+  return std::nullopt;
 }
 
 }  // namespace moecap::accuracy

@@ -16,10 +16,12 @@ constexpr size_t kMostSteps = 990;
 // Words are numbered in order of appearance in both texts.
 class Vocabulary {
  public:
+  explicit Vocabulary(size_t bytes) { ids_.reserve(bytes / kBytesPerWord); }
   size_t Id(std::string_view word) { return ids_.try_emplace(word, ids_.size()).first->second; }
   size_t size() const { return ids_.size(); }
 
  private:
+  static constexpr size_t kBytesPerWord = 8;  // of words that differ, about
   std::unordered_map<std::string_view, size_t> ids_;
 };
 
@@ -45,8 +47,9 @@ size_t DistinctWords(std::span<const Sentence> sentences, size_t vocabulary) {
   return static_cast<size_t>(std::ranges::count(seen, true));
 }
 
-// Longest common subsequences of others with one sentence of the prediction, by rows of bits (Hyyrö 2004): in row i bit j is 0
-// where the length for the first i words of `other` grows from the first j words to the first j + 1.
+// Longest common subsequences of others with one sentence of the prediction, by rows of bits (Hyyrö 2004): in the row of the
+// first i words of `other` bit j is 0 where the length grows from the first j words to the first j + 1. Words that the sentence
+// has not change no row.
 class CommonWords {
  public:
   explicit CommonWords(size_t vocabulary) : first_(vocabulary, kNone) {}
@@ -65,20 +68,30 @@ class CommonWords {
   // Marks the words of the subsequence in `found`; false when it takes too many steps.
   bool Mark(const Sentence& other, std::vector<bool>& found) {
     if (std::min(other.size(), sentence_.size()) > kMostSteps) return false;
-    FillRows(other);
-    size_t i = other.size(), j = sentence_.size();
-    for (size_t steps = 0; i > 0 && j > 0; ++steps) {
-      if (steps == kMostSteps) return false;
-      if (other[i - 1] == sentence_[j - 1]) {
-        found[other[i - 1]] = true;
-        --i, --j;
-      } else if (Grows(i, j - 1)) {
-        --i;
-      } else {
-        --j;
-      }
+    shared_.clear();
+    for (size_t i = 0; i < other.size(); ++i) {
+      if (first_[other[i]] != kNone) shared_.push_back(i);
     }
-    return true;
+    FillRows(other);
+    // From the ends back: a common word is taken, else the way leads up where the length grows here, and left where it does
+    // not.
+    size_t i = other.size(), j = sentence_.size(), row = shared_.size(), steps = 0;
+    while (i > 0 && j > 0) {
+      if (row > 0 && shared_[row - 1] == i - 1) {
+        const bool equal = other[i - 1] == sentence_[j - 1];
+        if (equal) found[other[i - 1]] = true;
+        const bool up = equal || Grows(row, j - 1);
+        if (equal || !up) --j;
+        if (up) --i, --row;
+        ++steps;
+        continue;
+      }
+      const size_t last_shared = row > 0 ? shared_[row - 1] + 1 : 0;
+      const bool up = Grows(row, j - 1);
+      steps += up ? i - last_shared : 1;
+      up ? i = last_shared : --j;
+    }
+    return steps <= kMostSteps;
   }
 
  private:
@@ -86,35 +99,38 @@ class CommonWords {
 
   void FillRows(const Sentence& other) {
     width_ = (sentence_.size() + kBits - 1) / kBits;
-    rows_.assign((other.size() + 1) * width_, ~uint64_t{0});
-    std::vector<uint64_t> equal(width_);
-    for (size_t i = 0; i < other.size(); ++i) {
-      for (size_t j = first_[other[i]]; j != kNone; j = next_[j]) equal[j / kBits] |= uint64_t{1} << (j % kBits);
+    rows_.resize((shared_.size() + 1) * width_);
+    std::fill_n(rows_.begin(), width_, ~uint64_t{0});
+    equal_.assign(width_, 0);
+    for (size_t row = 0; row < shared_.size(); ++row) {
+      const size_t first = first_[other[shared_[row]]];
+      for (size_t j = first; j != kNone; j = next_[j]) equal_[j / kBits] |= uint64_t{1} << (j % kBits);
       uint64_t carry = 0;
       for (size_t word = 0; word < width_; ++word) {
-        const uint64_t above = rows_[i * width_ + word];
-        const uint64_t both = above & equal[word];
+        const uint64_t above = rows_[row * width_ + word];
+        const uint64_t both = above & equal_[word];
         const uint64_t sum = above + both;
         const uint64_t with_carry = sum + carry;
         carry = (sum < above || with_carry < sum) ? 1 : 0;
-        rows_[(i + 1) * width_ + word] = with_carry | (above & ~both);
+        rows_[(row + 1) * width_ + word] = with_carry | (above & ~both);
       }
-      for (size_t j = first_[other[i]]; j != kNone; j = next_[j]) equal[j / kBits] = 0;
+      for (size_t j = first; j != kNone; j = next_[j]) equal_[j / kBits] = 0;
     }
   }
-  bool Grows(size_t i, size_t j) const { return (rows_[i * width_ + j / kBits] >> (j % kBits) & 1) == 0; }
+  bool Grows(size_t row, size_t j) const { return (rows_[row * width_ + j / kBits] >> (j % kBits) & 1) == 0; }
 
   Sentence sentence_;
-  std::vector<size_t> first_;  // by word: its first place in the sentence
-  std::vector<size_t> next_;   // by place: the next place of the same word
+  std::vector<size_t> first_;   // by word: its first place in the sentence
+  std::vector<size_t> next_;    // by place: the next place of the same word
+  std::vector<size_t> shared_;  // the words of the other that the sentence has
   size_t width_ = 0;
-  std::vector<uint64_t> rows_;
+  std::vector<uint64_t> rows_, equal_;
 };
 
 }  // namespace
 
 double RougeL(std::string_view prediction, std::string_view gold) {
-  Vocabulary words;
+  Vocabulary words(prediction.size() + gold.size());
   const std::vector<Sentence> predicted = Sentences(prediction, words), expected = Sentences(gold, words);
   if (predicted.empty() || expected.empty()) return 0;
   std::vector<bool> found(words.size());

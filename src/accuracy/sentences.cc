@@ -85,6 +85,7 @@ Ending EndingAt(std::u32string_view text, size_t word_begin, size_t at, size_t e
 
 // What NLTK sets apart from words wherever it stands. '...' and "--" and quotes are handled beside.
 bool IsApart(char32_t c) {
+  if (IsAsciiLetter(c) || c == ' ') return false;
   return std::u32string_view(U"«“‘„»”’`\";@#$%&?!*[](){}<>‒–—―").find(c) != std::u32string_view::npos;
 }
 bool IsWordCharacter(char32_t c) {

@@ -28,11 +28,12 @@ TEST(Unicode, RepairsAndDecodes) {
 TEST(Unicode, LowersStripsAndSplits) {
   EXPECT_EQ(unicode::Lower("ABC ÄÖ Ω Я ß"), "abc äö ω я ß");
   EXPECT_EQ(unicode::Lower("\xc8\xba"), "\xe2\xb1\xa5") << "longer in lower case";
+  EXPECT_TRUE(unicode::IsUpper("A1 Ä") && unicode::IsUpper("A-B") && unicode::IsLower("ß."));
+  EXPECT_FALSE(unicode::IsUpper("Aä") || unicode::IsUpper("12") || unicode::IsLower("aΣ") || unicode::IsUpper("Sₙ"));
   EXPECT_EQ(unicode::Strip(" \u2003\n a b\u00a0\x1f"), "a b");
   EXPECT_EQ(unicode::Strip("\u3000"), "");
   EXPECT_EQ(unicode::Split("  a\u3000b\nc "), (std::vector<std::string_view>{"a", "b", "c"}));
   EXPECT_EQ(unicode::SplitAt("a--b--", "--"), (std::vector<std::string_view>{"a", "b", ""}));
-  EXPECT_EQ(unicode::CountOf("aaaa", "aa"), 2);
 }
 
 TEST(Unicode, PatternsSeeCharacters) {

@@ -46,6 +46,20 @@ Decoded DecodeLast(std::string_view text) {
   return {};
 }
 
+struct Cases {
+  bool upper = false, lower = false;
+};
+// The cases of its letters; null for a text that is not ASCII alone.
+std::optional<Cases> CasesOfAscii(std::string_view text) {
+  Cases cases;
+  for (const char c : text) {
+    if (static_cast<uint8_t>(c) >= 0x80) return std::nullopt;
+    cases.upper = cases.upper || (c >= 'A' && c <= 'Z');
+    cases.lower = cases.lower || (c >= 'a' && c <= 'z');
+  }
+  return cases;
+}
+
 using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
 using CompileContext = std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)>;
 
@@ -74,6 +88,7 @@ std::string LowerNonAscii(std::string_view text) {
 }  // namespace
 
 bool IsBlank(char32_t c) {
+  if (c > 0x20 && c < 0x80) return false;
   return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
@@ -137,11 +152,13 @@ std::string Lower(std::string_view text) {
 }
 
 bool IsUpper(std::string_view text) {
+  if (const std::optional<Cases> cases = CasesOfAscii(text)) return cases->upper && !cases->lower;
   static const Pattern upper("\\p{Uppercase}"), other("[\\p{Lowercase}\\p{Lt}]");
   return upper.Finds(text) && !other.Finds(text);
 }
 
 bool IsLower(std::string_view text) {
+  if (const std::optional<Cases> cases = CasesOfAscii(text)) return cases->lower && !cases->upper;
   static const Pattern lower("\\p{Lowercase}"), other("[\\p{Uppercase}\\p{Lt}]");
   return lower.Finds(text) && !other.Finds(text);
 }
@@ -169,18 +186,16 @@ std::string_view StripOf(std::string_view text, char mark) {
 std::vector<std::string_view> Split(std::string_view text) {
   std::vector<std::string_view> words;
   size_t begin = 0, at = 0;
-  const auto end_word = [&] {
-    if (at > begin) words.push_back(text.substr(begin, at - begin));
-  };
   while (at < text.size()) {
-    const Decoded decoded = Decode(text.substr(at));
+    const auto byte = static_cast<uint8_t>(text[at]);
+    const Decoded decoded = byte < 0x80 ? Decoded{byte, 1, true} : Decode(text.substr(at));
     if (IsBlank(decoded.c)) {
-      end_word();
+      if (at > begin) words.push_back(text.substr(begin, at - begin));
       begin = at + decoded.bytes;
     }
     at += decoded.bytes;
   }
-  end_word();
+  if (at > begin) words.push_back(text.substr(begin, at - begin));
   return words;
 }
 
@@ -194,8 +209,6 @@ std::vector<std::string_view> SplitAt(std::string_view text, std::string_view se
   pieces.push_back(text);
   return pieces;
 }
-
-int64_t CountOf(std::string_view text, std::string_view piece) { return std::ssize(SplitAt(text, piece)) - 1; }
 
 void Pattern::CodeDeleter::operator()(void* code) const { pcre2_code_free(static_cast<pcre2_code*>(code)); }
 

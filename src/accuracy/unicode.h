@@ -33,7 +33,6 @@ std::string_view StripOf(std::string_view text, char mark);  // str.strip(mark)
 std::vector<std::string_view> Split(std::string_view text);  // str.split(): between blanks, no empty words
 // str.split(separator). Requires a separator that is not empty.
 std::vector<std::string_view> SplitAt(std::string_view text, std::string_view separator);
-int64_t CountOf(std::string_view text, std::string_view piece);  // str.count(piece). Requires the same of `piece`.
 
 // A regular expression over code points: \w, \d, \s and \b are Unicode's, '.' excludes '\n' alone. Texts must be well-formed.
 class Pattern {

@@ -8,29 +8,31 @@
 namespace moecap::accuracy {
 namespace {
 
-struct Label {
+struct VerdictScore {
   std::string_view verdict;
   double score_of_a;
   int weight;
 };
 constexpr int kDecisive = 3;
-constexpr std::array kLabels{
-    Label{"A>B", 1, 1}, Label{"A>>B", 1, kDecisive}, Label{"A=B", 0.5, 1}, Label{"A<<B", 0, kDecisive}, Label{"A<B", 0, 1},
-    Label{"B>A", 0, 1}, Label{"B>>A", 0, kDecisive}, Label{"B=A", 0.5, 1}, Label{"B<<A", 1, kDecisive}, Label{"B<A", 1, 1},
+constexpr std::array kVerdicts{
+    VerdictScore{"A>B", 1, 1},          VerdictScore{"A>>B", 1, kDecisive}, VerdictScore{"A=B", 0.5, 1},
+    VerdictScore{"A<<B", 0, kDecisive}, VerdictScore{"A<B", 0, 1},          VerdictScore{"B>A", 0, 1},
+    VerdictScore{"B>>A", 0, kDecisive}, VerdictScore{"B=A", 0.5, 1},        VerdictScore{"B<<A", 1, kDecisive},
+    VerdictScore{"B<A", 1, 1},
 };
 
-const Label* FindLabel(std::string_view verdict) {
-  const auto* const found = std::ranges::find(kLabels, verdict, &Label::verdict);
-  return found == kLabels.end() ? nullptr : &*found;
+const VerdictScore* FindVerdict(std::string_view verdict) {
+  const auto* const found = std::ranges::find(kVerdicts, verdict, &VerdictScore::verdict);
+  return found == kVerdicts.end() ? nullptr : &*found;
 }
 
-bool IsLetter(char c) { return c == 'A' || c == 'B'; }
-bool IsSign(char c) { return c == '<' || c == '>' || c == '='; }
+bool IsAssistant(char c) { return c == 'A' || c == 'B'; }
+bool IsVerdictSign(char c) { return c == '<' || c == '>' || c == '='; }
 
 // The length of the run of letters and signs at `from`.
 size_t RunAt(std::string_view text, size_t from) {
   size_t end = from;
-  while (end < text.size() && (IsLetter(text[end]) || IsSign(text[end]))) ++end;
+  while (end < text.size() && (IsAssistant(text[end]) || IsVerdictSign(text[end]))) ++end;
   return end - from;
 }
 
@@ -57,7 +59,7 @@ std::optional<std::string> ArenaVerdict(std::string_view judgment) {
   std::ranges::replace(text, 'b', 'B');
   std::optional<std::string_view> found = LastBetween(text, "[[", "]]");
   if (!found) found = LastBetween(text, "[", "]");
-  if (!found || FindLabel(*found) == nullptr) return std::nullopt;
+  if (!found || FindVerdict(*found) == nullptr) return std::nullopt;
   return std::string(*found);
 }
 
@@ -67,7 +69,7 @@ std::optional<std::string> MoeCapVerdict(std::string_view judgment) {
     const std::string_view verdict = judgment.substr(from, size);
     if (size < 3 || !judgment.substr(from + size).starts_with("]]")) continue;
     const std::string_view signs = verdict.substr(1, size - 2);
-    if (IsLetter(verdict.front()) && IsLetter(verdict.back()) && std::ranges::all_of(signs, IsSign))
+    if (IsAssistant(verdict.front()) && IsAssistant(verdict.back()) && std::ranges::all_of(signs, IsVerdictSign))
       return std::string(verdict);
   }
   return std::nullopt;
@@ -103,10 +105,10 @@ std::vector<ArenaGame> PendingGames(std::span<const std::string> uids, std::span
 ArenaBattles BattlesOf(std::span<const ArenaQuestion> questions) {
   ArenaBattles battles;
   for (size_t i = 0; i < questions.size(); ++i) {
-    std::array<const Label*, kArenaRounds> labels{};
+    std::array<const VerdictScore*, kArenaRounds> labels{};
     for (size_t round = 0; round < labels.size(); ++round) {
       const std::optional<std::string>& verdict = questions[i].verdicts[round];
-      if (verdict) labels[round] = FindLabel(*verdict);
+      if (verdict) labels[round] = FindVerdict(*verdict);
     }
     if (labels[0] == nullptr || labels[1] == nullptr) {
       ++battles.dropped;

@@ -116,7 +116,7 @@ std::optional<bool> All(std::span<const InstructionVerdict> verdicts) {
   return true;
 }
 
-void Count(std::optional<bool> followed, JudgedShare& share) {
+void Tally(std::optional<bool> followed, JudgedShare& share) {
   if (!followed) {
     ++share.not_judged;
     return;
@@ -187,10 +187,10 @@ std::optional<double> JudgedShare::Most() const { return Ratio(followed + not_ju
 IfevalScore ScoreIfeval(std::span<const IfevalVerdict> verdicts) {
   IfevalScore score;
   for (const IfevalVerdict& verdict : verdicts) {
-    Count(verdict.prompt_strict, score.prompt_strict);
-    Count(verdict.prompt_loose, score.prompt_loose);
-    for (const InstructionVerdict& one : verdict.strict) Count(one.followed, score.instruction_strict);
-    for (const InstructionVerdict& one : verdict.loose) Count(one.followed, score.instruction_loose);
+    Tally(verdict.prompt_strict, score.prompt_strict);
+    Tally(verdict.prompt_loose, score.prompt_loose);
+    for (const InstructionVerdict& one : verdict.strict) Tally(one.followed, score.instruction_strict);
+    for (const InstructionVerdict& one : verdict.loose) Tally(one.followed, score.instruction_loose);
   }
   return score;
 }

@@ -83,7 +83,7 @@ constexpr double kLeastScriptShare = 0.7, kLeastKanaShare = 0.1, kLeastWordShare
 constexpr int64_t kLeastLetters = 10, kLeastWords = 3;
 constexpr size_t kMostCharacters = 10000;
 
-struct Letters {
+struct LetterCounts {
   std::array<int64_t, kBlocks.size()> by_block{};
   int64_t all = 0;
 
@@ -96,8 +96,8 @@ struct Letters {
   }
 };
 
-Letters CountLetters(std::u32string_view text) {
-  Letters letters;
+LetterCounts CountLetters(std::u32string_view text) {
+  LetterCounts letters;
   for (const char32_t c : text) {
     const auto* const block = std::ranges::lower_bound(kBlocks, c, {}, &Block::last);
     if (block == kBlocks.end() || c < block->first) continue;
@@ -158,7 +158,7 @@ std::optional<std::string_view> LanguageOf(std::string_view whole) {
   const std::u32string beginning = unicode::CodePoints(whole.substr(0, 4 * (kMostCharacters + 1))).substr(0, kMostCharacters);
   std::string text;
   for (const char32_t c : beginning) unicode::Append(c, text);
-  const Letters letters = CountLetters(beginning);
+  const LetterCounts letters = CountLetters(beginning);
   if (letters.all < kLeastLetters) return std::nullopt;
   const auto share = [&](int64_t count) { return static_cast<double>(count) / static_cast<double>(letters.all); };
   // Japanese mixes two scripts.

@@ -91,7 +91,7 @@ bool IsApart(char32_t c) {
 bool IsWordCharacter(char32_t c) {
   return IsAsciiLetter(c) || (c >= '0' && c <= '9') || c == '_' || (c >= 0xaa && !IsApart(c) && !unicode::IsBlank(c));
 }
-bool IsDigit(char32_t c) { return c >= '0' && c <= '9'; }
+bool IsAsciiDigit(char32_t c) { return c >= '0' && c <= '9'; }
 
 // Whether an apostrophe at `at` that follows no word begins a clitic ('s, 'll), which it then belongs to.
 bool BeginsClitic(std::u32string_view text, size_t at) {
@@ -112,7 +112,7 @@ std::u32string Spaced(std::u32string_view text) {
     const char32_t c = text[i];
     const char32_t before = i > 0 ? text[i - 1] : U' ';
     bool apart = IsApart(c);
-    apart = apart || ((c == ',' || c == ':') && !IsDigit(at(i + 1)));
+    apart = apart || ((c == ',' || c == ':') && !IsAsciiDigit(at(i + 1)));
     apart = apart || (c == '.' && (at(i + 1) == '.' || before == '.'));
     apart = apart || (c == '-' && (at(i + 1) == '-' || before == '-'));
     if (c == '\'') {

@@ -13,14 +13,14 @@ namespace {
 
 constexpr char32_t kReplacement = 0xfffd;
 
-struct Decoded {
+struct Character {
   char32_t c = kReplacement;
   size_t bytes = 1;
   bool valid = false;
 };
 
 // The character at the start of `text`, which is not empty.
-Decoded Decode(std::string_view text) {
+Character CharacterAt(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0}; };
   const uint8_t first = byte(0);
   if (first < 0x80) return {first, 1, true};
@@ -38,10 +38,10 @@ Decoded Decode(std::string_view text) {
 }
 
 // The last character of `text`, which is not empty.
-Decoded DecodeLast(std::string_view text) {
+Character LastCharacter(std::string_view text) {
   for (size_t bytes = 1; bytes <= std::min<size_t>(4, text.size()); ++bytes) {
-    const Decoded decoded = Decode(text.substr(text.size() - bytes));
-    if (decoded.valid && decoded.bytes == bytes) return decoded;
+    const Character character = CharacterAt(text.substr(text.size() - bytes));
+    if (character.valid && character.bytes == bytes) return character;
   }
   return {};
 }
@@ -101,13 +101,13 @@ std::string Repair(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());
   while (!bytes.empty()) {
-    const Decoded decoded = Decode(bytes);
-    if (decoded.valid) {
-      text += bytes.substr(0, decoded.bytes);
+    const Character character = CharacterAt(bytes);
+    if (character.valid) {
+      text += bytes.substr(0, character.bytes);
     } else {
       text += "\xef\xbf\xbd";
     }
-    bytes.remove_prefix(decoded.bytes);
+    bytes.remove_prefix(character.bytes);
   }
   return text;
 }
@@ -116,9 +116,9 @@ std::u32string CodePoints(std::string_view text) {
   std::u32string points;
   points.reserve(text.size());
   while (!text.empty()) {
-    const Decoded decoded = Decode(text);
-    points += decoded.c;
-    text.remove_prefix(decoded.bytes);
+    const Character character = CharacterAt(text);
+    points += character.c;
+    text.remove_prefix(character.bytes);
   }
   return points;
 }
@@ -165,12 +165,12 @@ bool IsLower(std::string_view text) {
 
 std::string_view Strip(std::string_view text) {
   while (!text.empty()) {
-    const Decoded first = Decode(text);
+    const Character first = CharacterAt(text);
     if (!IsBlank(first.c)) break;
     text.remove_prefix(first.bytes);
   }
   while (!text.empty()) {
-    const Decoded last = DecodeLast(text);
+    const Character last = LastCharacter(text);
     if (!IsBlank(last.c)) break;
     text.remove_suffix(last.bytes);
   }
@@ -188,12 +188,12 @@ std::vector<std::string_view> Split(std::string_view text) {
   size_t begin = 0, at = 0;
   while (at < text.size()) {
     const auto byte = static_cast<uint8_t>(text[at]);
-    const Decoded decoded = byte < 0x80 ? Decoded{byte, 1, true} : Decode(text.substr(at));
-    if (IsBlank(decoded.c)) {
+    const Character character = byte < 0x80 ? Character{byte, 1, true} : CharacterAt(text.substr(at));
+    if (IsBlank(character.c)) {
       if (at > begin) words.push_back(text.substr(begin, at - begin));
-      begin = at + decoded.bytes;
+      begin = at + character.bytes;
     }
-    at += decoded.bytes;
+    at += character.bytes;
   }
   if (at > begin) words.push_back(text.substr(begin, at - begin));
   return words;
@@ -247,7 +247,7 @@ bool Pattern::ForEach(std::string_view text, const std::function<void(std::strin
     visit(from == PCRE2_UNSET ? std::string_view() : text.substr(from, to - from));
     // After an empty match, one character on.
     const bool empty = offsets[1] <= offsets[0];
-    start = !empty ? offsets[1] : offsets[1] + (offsets[1] < text.size() ? Decode(text.substr(offsets[1])).bytes : 1);
+    start = !empty ? offsets[1] : offsets[1] + (offsets[1] < text.size() ? CharacterAt(text.substr(offsets[1])).bytes : 1);
   }
   return true;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -13,38 +14,55 @@ namespace {
 
 constexpr size_t kMostSteps = 990;
 
+using Word = uint32_t;
+
 // Words are numbered in order of appearance in both texts.
 class Vocabulary {
  public:
-  explicit Vocabulary(size_t bytes) { ids_.reserve(bytes / kBytesPerWord); }
-  size_t Id(std::string_view word) { return ids_.try_emplace(word, ids_.size()).first->second; }
+  explicit Vocabulary(size_t bytes) : ids_(bytes / kBytesPerWord, &memory_) {}
+
+  Word Id(std::string_view word) { return ids_.try_emplace(word, static_cast<Word>(ids_.size())).first->second; }
   size_t size() const { return ids_.size(); }
 
  private:
   static constexpr size_t kBytesPerWord = 8;  // of words that differ, about
-  std::unordered_map<std::string_view, size_t> ids_;
+  std::pmr::monotonic_buffer_resource memory_;
+  std::pmr::unordered_map<std::string_view, Word> ids_;
 };
 
-using Sentence = std::vector<size_t>;
+using Sentence = std::span<const Word>;
+
+// The words of all sentences, and where each sentence ends.
+struct Document {
+  std::vector<Word> words;
+  std::vector<size_t> ends;
+
+  Sentence operator[](size_t i) const {
+    return Sentence(words).subspan(i == 0 ? 0 : ends[i - 1], ends[i] - (i == 0 ? 0 : ends[i - 1]));
+  }
+};
 
 // A piece of blanks alone is a sentence with the empty word.
-std::vector<Sentence> Sentences(std::string_view text, Vocabulary& words) {
-  std::vector<Sentence> sentences;
+Document Divide(std::string_view text, Vocabulary& vocabulary) {
+  Document document;
   for (const std::string_view piece : unicode::SplitAt(text, ".")) {
     if (piece.empty()) continue;
-    Sentence& sentence = sentences.emplace_back();
-    for (const std::string_view word : unicode::Split(piece)) sentence.push_back(words.Id(word));
-    if (sentence.empty()) sentence.push_back(words.Id(""));
+    const std::vector<std::string_view> words = unicode::Split(piece);
+    for (const std::string_view word : words) document.words.push_back(vocabulary.Id(word));
+    if (words.empty()) document.words.push_back(vocabulary.Id(""));
+    document.ends.push_back(document.words.size());
   }
-  return sentences;
+  return document;
 }
 
-size_t DistinctWords(std::span<const Sentence> sentences, size_t vocabulary) {
+size_t DistinctWords(const Document& document, size_t vocabulary) {
   std::vector<bool> seen(vocabulary);
-  for (const Sentence& sentence : sentences) {
-    for (const size_t word : sentence) seen[word] = true;
+  size_t count = 0;
+  for (const Word word : document.words) {
+    count += seen[word] ? 0 : 1;
+    seen[word] = true;
   }
-  return static_cast<size_t>(std::ranges::count(seen, true));
+  return count;
 }
 
 // Longest common subsequences of others with one sentence of the prediction, by rows of bits (Hyyrö 2004): in the row of the
@@ -55,8 +73,8 @@ class CommonWords {
   explicit CommonWords(size_t vocabulary) : first_(vocabulary, kNone) {}
 
   // The sentence to compare with.
-  void Take(const Sentence& sentence) {
-    for (const size_t word : sentence_) first_[word] = kNone;
+  void Take(Sentence sentence) {
+    for (const Word word : sentence_) first_[word] = kNone;
     sentence_ = sentence;
     next_.assign(sentence.size(), kNone);
     for (size_t j = sentence.size(); j-- > 0;) {
@@ -66,7 +84,7 @@ class CommonWords {
   }
 
   // Marks the words of the subsequence in `found`; false when it takes too many steps.
-  bool Mark(const Sentence& other, std::vector<bool>& found) {
+  bool Mark(Sentence other, std::vector<bool>& found) {
     if (std::min(other.size(), sentence_.size()) > kMostSteps) return false;
     shared_.clear();
     for (size_t i = 0; i < other.size(); ++i) {
@@ -97,7 +115,7 @@ class CommonWords {
  private:
   static constexpr size_t kNone = SIZE_MAX, kBits = 64;
 
-  void FillRows(const Sentence& other) {
+  void FillRows(Sentence other) {
     width_ = (sentence_.size() + kBits - 1) / kBits;
     rows_.resize((shared_.size() + 1) * width_);
     std::fill_n(rows_.begin(), width_, ~uint64_t{0});
@@ -131,14 +149,14 @@ class CommonWords {
 
 double RougeL(std::string_view prediction, std::string_view gold) {
   Vocabulary words(prediction.size() + gold.size());
-  const std::vector<Sentence> predicted = Sentences(prediction, words), expected = Sentences(gold, words);
-  if (predicted.empty() || expected.empty()) return 0;
+  const Document predicted = Divide(prediction, words), expected = Divide(gold, words);
+  if (predicted.ends.empty() || expected.ends.empty()) return 0;
   std::vector<bool> found(words.size());
   CommonWords common(words.size());
-  for (const Sentence& sentence : predicted) {
-    common.Take(sentence);
-    for (const Sentence& other : expected) {
-      if (!common.Mark(other, found)) return 0;
+  for (size_t i = 0; i < predicted.ends.size(); ++i) {
+    common.Take(predicted[i]);
+    for (size_t j = 0; j < expected.ends.size(); ++j) {
+      if (!common.Mark(expected[j], found)) return 0;
     }
   }
   const auto count = static_cast<double>(std::ranges::count(found, true));

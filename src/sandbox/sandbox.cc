@@ -217,7 +217,8 @@ Result<Outcome> RunIn(const TemporaryFolder& folder, std::string_view text, cons
   const int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0 && isolated) {
-    return BadInput(fmt::format("the program cannot be isolated: this system refuses new namespaces ({})", Reason(error)));
+    return BadInput(fmt::format("the program cannot be isolated: this system refuses new namespaces ({})",
+                                error == ENOSPC ? "there are as many as user.max_user_namespaces allows" : Reason(error)));
   }
   if (pid < 0) return Failed(fmt::format("no process can be started: {}", Reason(error)));
   return Oversee(pid, interior, plan);

@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
+#include <thread>
+#include <vector>
 
 #include "accuracy/code_answer.h"
 
@@ -130,6 +133,20 @@ TEST(Sandbox, SeesNoOtherProcessAndNoRights) {
   EXPECT_THAT(RunUntrusted("ls /proc", Shell())->output, Not(HasSubstr("\n" + self + "\n")));
   EXPECT_EQ(RunUntrusted("id -u", Shell())->output, "65534\n");
   EXPECT_NE(RunUntrusted("mount -t tmpfs x /mnt", Shell())->exit_code, 0);
+}
+
+TEST(Sandbox, RunsSeveralAtOnce) {
+  NEEDS_FENCE();
+  std::array<std::string, 4> outputs;
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      threads.emplace_back([&, i] { outputs[i] = RunUntrusted("echo " + std::to_string(i) + "; cat *", Shell())->output; });
+    }
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    EXPECT_EQ(outputs[i], std::to_string(i) + "\necho " + std::to_string(i) + "; cat *") << "its own folder";
+  }
 }
 
 // Python is not needed by the program; where there is none, or one that nobody may run, nothing can be shown.

@@ -1,7 +1,6 @@
 #include "sandbox/confine.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -43,11 +42,12 @@ void Need(const Plan& plan, bool done, const char* what) {
   if (!done) Fail(plan, what);
 }
 
+// By system calls alone: glibc's functions would tell this process's other threads, which are not here, and wait for them.
 void BecomeNobody(const Plan& plan) {
   if (!plan.change_user) return;
-  Need(plan, ::setgroups(0, nullptr) == 0, "leave the groups of root");
-  Need(plan, ::setresgid(kNobody, kNobody, kNobody) == 0, "take the group of nobody");
-  Need(plan, ::setresuid(kNobody, kNobody, kNobody) == 0, "become nobody");
+  Need(plan, ::syscall(SYS_setgroups, 0, nullptr) == 0, "leave the groups of root");
+  Need(plan, ::syscall(SYS_setresgid, kNobody, kNobody, kNobody) == 0, "take the group of nobody");
+  Need(plan, ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) == 0, "become nobody");
 }
 
 void FenceFiles(const Plan& plan) {
@@ -216,7 +216,7 @@ void LiveInside(const Plan& plan) {
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   WriteProgram(plan);
-  const pid_t program = ::fork();
+  const pid_t program = ::_Fork();  // not fork, which takes locks that threads elsewhere may have held
   if (program == 0) RunProgram(plan, none);
   Need(plan, program > 0, "start the program");
   // A program that could not be run has reported itself; what is told here comes second.

@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kMostChoices = 26;  // letters
 
-std::string_view Trimmed(std::string_view text) {
+std::string_view WithoutBlanks(std::string_view text) {
   const size_t from = text.find_first_not_of(" \t\r\n");
   if (from == std::string_view::npos) return {};
   return text.substr(from, text.find_last_not_of(" \t\r\n") - from + 1);
@@ -64,7 +64,7 @@ Result<std::string> ReadChoice(const Json& value, size_t choices) {
     return BadInput(fmt::format("the right answer is {}, and there are {} choices, counted from 0", index, choices));
   }
   const std::string text = TextOf(value);
-  const std::string_view letter = Trimmed(text);
+  const std::string_view letter = WithoutBlanks(text);
   if (letter.size() == 1 && letter[0] >= 'A' && static_cast<size_t>(letter[0] - 'A') < choices) return std::string(letter);
   return BadInput(fmt::format("the right answer is \"{}\", which is no letter of the {} choices", text, choices));
 }
@@ -93,13 +93,13 @@ Result<std::string> ReadTextGold(GoldRule rule, const Json& value) {
   const std::string text = TextOf(value);
   if (rule == GoldRule::kHashes) {
     const size_t at = text.rfind("####");
-    if (at == std::string::npos || !IsNumber(Trimmed(std::string_view(text).substr(at + 4))))
+    if (at == std::string::npos || !IsNumber(WithoutBlanks(std::string_view(text).substr(at + 4))))
       return BadInput("no number stands behind \"####\" in the solution");
   } else if (rule == GoldRule::kInteger) {
-    const std::string_view digits = Trimmed(text);
+    const std::string_view digits = WithoutBlanks(text);
     if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos)
       return BadInput(fmt::format("the right answer is \"{}\", which is no whole number", text));
-  } else if (Trimmed(text).empty()) {
+  } else if (WithoutBlanks(text).empty()) {
     return BadInput("the right answer is empty");
   }
   return text;
@@ -147,7 +147,7 @@ std::string LastBoxed(std::string_view text) {
   if (at == std::string_view::npos) return "";
   std::string_view rest = text.substr(at + length);
   // "\boxed 5$", as TeX allows it.
-  if (rest.starts_with(' ')) return std::string(Trimmed(rest.substr(0, rest.find('$'))));
+  if (rest.starts_with(' ')) return std::string(WithoutBlanks(rest.substr(0, rest.find('$'))));
   if (!rest.starts_with('{')) return "";
   int depth = 0;
   for (size_t i = 0; i < rest.size(); ++i) {

@@ -66,7 +66,7 @@ Status ReadJsonDocument(const fs::path& path, const RowVisitor& visit) {
 
 Status ReadCsv(const fs::path& path, std::vector<std::string> columns, const RowVisitor& visit) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  CsvReader reader(text);
+  CsvReader reader(text, CsvBlanks::kKept);
   std::vector<std::string> record;
   for (int64_t number = 1;;) {
     const auto more = reader.Next(record);

@@ -11,26 +11,26 @@ namespace moecap::workload {
 namespace {
 
 // Matsumoto and Nishimura 1998: degree of recurrence and the middle word.
-constexpr size_t kWords = 624, kMiddle = 397;
+constexpr size_t kStateWords = 624, kMiddle = 397;
 
 }  // namespace
 
-PythonRandom::PythonRandom(uint32_t seed) : state_(kWords), at_(kWords) {
+PythonRandom::PythonRandom(uint32_t seed) : state_(kStateWords), at_(kStateWords) {
   state_[0] = 19650218;
-  for (size_t i = 1; i < kWords; ++i)
+  for (size_t i = 1; i < kStateWords; ++i)
     state_[i] = 1812433253u * (state_[i - 1] ^ (state_[i - 1] >> 30)) + static_cast<uint32_t>(i);
   // init_by_array with a key of one word.
   size_t i = 1;
   const auto advance = [&] {
-    if (++i < kWords) return;
-    state_[0] = state_[kWords - 1];
+    if (++i < kStateWords) return;
+    state_[0] = state_[kStateWords - 1];
     i = 1;
   };
-  for (size_t k = 0; k < kWords; ++k) {
+  for (size_t k = 0; k < kStateWords; ++k) {
     state_[i] = (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1664525u)) + seed;
     advance();
   }
-  for (size_t k = 0; k < kWords - 1; ++k) {
+  for (size_t k = 0; k < kStateWords - 1; ++k) {
     state_[i] = (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1566083941u)) - static_cast<uint32_t>(i);
     advance();
   }
@@ -38,10 +38,10 @@ PythonRandom::PythonRandom(uint32_t seed) : state_(kWords), at_(kWords) {
 }
 
 uint32_t PythonRandom::Next() {
-  if (at_ == kWords) {
-    for (size_t i = 0; i < kWords; ++i) {
-      const uint32_t y = (state_[i] & 0x80000000u) | (state_[(i + 1) % kWords] & 0x7fffffffu);
-      state_[i] = state_[(i + kMiddle) % kWords] ^ (y >> 1) ^ ((y & 1) != 0 ? 0x9908b0dfu : 0u);
+  if (at_ == kStateWords) {
+    for (size_t i = 0; i < kStateWords; ++i) {
+      const uint32_t y = (state_[i] & 0x80000000u) | (state_[(i + 1) % kStateWords] & 0x7fffffffu);
+      state_[i] = state_[(i + kMiddle) % kStateWords] ^ (y >> 1) ^ ((y & 1) != 0 ? 0x9908b0dfu : 0u);
     }
     at_ = 0;
   }

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/fs.h"
 #include "base/nearest_word.h"
@@ -41,10 +42,25 @@ void ReadShots(YamlMap& map, PromptTemplate& prompt) {
     map.Complain("choose", "\"choose\" must be first where shots_of_same_group is true");
 }
 
-std::string Stripped(const std::string& text) {
-  const size_t from = text.find_first_not_of(" \t\r\n\f\v");
-  if (from == std::string::npos) return "";
-  return text.substr(from, text.find_last_not_of(" \t\r\n\f\v") - from + 1);
+// What Python's str.strip takes off: Unicode's white space and the four separators of ASCII, in UTF-8.
+constexpr std::array<std::string_view, 29> kBlanks = {
+    " ",      "\n",     "\r",     "\t",     "\v",     "\f",     "\x1c",   "\x1d",   "\x1e",   "\x1f",
+    "\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+    "\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
+
+std::string Stripped(std::string_view text) {
+  const auto cut = [&](bool in_front) {
+    return std::ranges::any_of(kBlanks, [&](std::string_view blank) {
+      if (in_front ? !text.starts_with(blank) : !text.ends_with(blank)) return false;
+      in_front ? text.remove_prefix(blank.size()) : text.remove_suffix(blank.size());
+      return true;
+    });
+  };
+  while (cut(true)) {
+  }
+  while (cut(false)) {
+  }
+  return std::string(text);
 }
 
 // Replaces what stands in {{}} by what `value` gives for it.
@@ -58,7 +74,7 @@ Result<std::string> Replace(std::string_view text, const Value& value) {
     if (text.empty()) break;
     const size_t close = text.find("}}");
     if (close == std::string_view::npos) return BadInput("a \"{{\" of the prompt has no \"}}\"");
-    std::string name = Stripped(std::string(text.substr(2, close - 2)));
+    std::string name = Stripped(text.substr(2, close - 2));
     const bool strip = name.ends_with("|strip");
     if (strip) name.resize(name.size() - 6);
     const auto filled = value(name);

@@ -128,6 +128,8 @@ TEST(Prompts, OwnTemplatesNameAnyColumn) {
               testing::AllOf(HasSubstr("test.jsonl:1: "), HasSubstr("names {{nothing}}")));
   problem.fields["nothing"] = "!";
   EXPECT_EQ(Prompter::Create(*own, {}, 1)->Render(problem)->text, "count: What is 1+1? 2 !");
+  problem.question = "\u00a0 yes\u0085\x1f";
+  EXPECT_EQ(*FillIn("{{question|strip}}", *own, problem), "yes") << "as Python's str.strip";
   EXPECT_THAT(FillIn("{{question", *own, problem).error().message, HasSubstr("has no \"}}\""));
 }
 

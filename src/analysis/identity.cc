@@ -71,8 +71,8 @@ Identity DatasetOf(const Participants& participants) {
   for (const std::string& id : ids) all += id + "\n";
   const std::string seed = problems->seed ? fmt::format(", seed {}", *problems->seed) : "";
   const std::string text =
-      fmt::format("{}, {} problems{} (ids {:08x})", problems->path.filename().string(), stored.manifest.problems, seed,
-                  static_cast<uint32_t>(XXH3_64bits(all.data(), all.size())));
+      fmt::format("{}, {} problems{} (ids {:08x})", problems->is_named ? problems->dataset : problems->path.filename().string(),
+                  stored.manifest.problems, seed, static_cast<uint32_t>(XXH3_64bits(all.data(), all.size())));
   return {{text}, {text}, true};
 }
 

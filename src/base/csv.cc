@@ -56,14 +56,20 @@ Result<bool> CsvReader::Next(std::vector<std::string>& fields) {
     for (bool more = true; more;) {
       std::string& field = fields.emplace_back();
       size_t begin = at_;
-      while (begin < text_.size() && (text_[begin] == ' ' || text_[begin] == '\t')) ++begin;
+      if (blanks_ == CsvBlanks::kDropped) {
+        while (begin < text_.size() && (text_[begin] == ' ' || text_[begin] == '\t')) ++begin;
+      }
       if (begin < text_.size() && text_[begin] == '"') {
         at_ = begin + 1;
         RETURN_IF_ERROR(ReadQuoted(field));
       } else {
         const size_t end = std::min(text_.find_first_of(",\n", at_), text_.size());
         field.assign(text_.substr(at_, end - at_));
-        Trim(field);
+        if (blanks_ == CsvBlanks::kDropped) {
+          Trim(field);
+        } else if (end < text_.size() && text_[end] == '\n' && field.ends_with('\r')) {
+          field.pop_back();
+        }
         at_ = end;
       }
       more = at_ < text_.size() && text_[at_] == ',';

@@ -11,8 +11,8 @@ using testing::HasSubstr;
 
 using Records = std::vector<std::vector<std::string>>;
 
-Records All(std::string_view text) {
-  CsvReader reader(text);
+Records All(std::string_view text, CsvBlanks blanks = CsvBlanks::kDropped) {
+  CsvReader reader(text, blanks);
   Records records;
   std::vector<std::string> fields;
   for (;;) {
@@ -35,6 +35,12 @@ TEST(Csv, QuotesBreaksAndMarks) {
   EXPECT_EQ(All("\"two\nlines\" , 3 \n\n4,\n"), (Records{{"two\nlines", "3"}, {"4", ""}}));
   EXPECT_TRUE(All("").empty());
   EXPECT_TRUE(All("\n\r\n").empty());
+}
+
+// As Python's csv reads it.
+TEST(Csv, KeepsBlanksWhereAsked) {
+  EXPECT_EQ(All(" a , b\r\nc ,\"d\"\r\n", CsvBlanks::kKept), (Records{{" a ", " b"}, {"c ", "d"}}));
+  EXPECT_EQ(All("x, \"y\"\n", CsvBlanks::kKept), (Records{{"x", " \"y\""}}));
 }
 
 TEST(Csv, DamageNamesItsLine) {

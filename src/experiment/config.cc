@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 #include <utility>
 
@@ -13,28 +12,15 @@
 #include "base/yaml.h"
 #include "cost/machine_file.h"
 #include "experiment/load_config.h"
+#include "experiment/problem_config.h"
 
 namespace moecap::experiment {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array kScorings{std::pair{Scoring::kGsm8kStrictMatch, "gsm8k-strict-match"},
-                               std::pair{Scoring::kGsm8kFlexibleExtract, "gsm8k-flexible-extract"}};
-
 constexpr std::string_view kHere = "here";  // the machine of a server that runs beside its client
 constexpr int64_t kMostTokens = 1 << 24;
 constexpr int64_t kMostThreads = 4096;
-
-Scoring ReadScoring(YamlMap& map) {
-  const auto name = map.String("scoring");
-  std::vector<std::string_view> names;
-  for (const auto& [scoring, known] : kScorings) {
-    if (!name || *name == known) return scoring;
-    names.emplace_back(known);
-  }
-  map.Complain("scoring", fmt::format("unknown scoring \"{}\"; known: {}", *name, fmt::join(names, ", ")));
-  return kScorings.front().first;
-}
 
 // "h100-sxm", "8 x h100-sxm", or a file of docs/cost.md.
 std::optional<cost::MachineSpec> MachineNamed(const std::string& text, const fs::path& base_dir, int line, YamlErrors& errors) {
@@ -196,19 +182,6 @@ void ReadSystems(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, Con
   }
 }
 
-void ReadProblems(const YamlNode& node, const fs::path& base_dir, YamlErrors& errors, Config& config) {
-  YamlMap map(node, "dataset", errors);
-  ProblemSet problems;
-  const auto path = map.String("path");
-  if (!path) errors.Add(map.line(), "\"path\" is missing in dataset; give a JSON-lines file with question and answer");
-  problems.path = (base_dir / path.value_or("")).lexically_normal();
-  problems.problems = map.Integer("problems", 1, INT64_MAX).value_or(0);
-  if (const auto seed = map.Integer("seed", 0, INT64_MAX)) problems.seed = static_cast<uint64_t>(*seed);
-  problems.scoring = ReadScoring(map);
-  map.RefuseUnknownKeys();
-  config.problems = std::move(problems);
-}
-
 // Without either, the default workload; of systems in this process that would be random tokens, so they must say what they are
 // asked.
 void ReadWhatIsAsked(YamlMap& map, const fs::path& base_dir, YamlErrors& errors, Config& config) {
@@ -216,8 +189,12 @@ void ReadWhatIsAsked(YamlMap& map, const fs::path& base_dir, YamlErrors& errors,
   const YamlNode* workload = map.Child("workload");
   if (dataset != nullptr && workload != nullptr)
     map.Complain("workload", "give one of \"dataset\" (questions with right answers) and \"workload\"");
-  if (dataset != nullptr) ReadProblems(*dataset, base_dir, errors, config);
-  if (workload != nullptr) config.workload = workload::ReadWorkload(*workload, base_dir, errors);
+  if (dataset != nullptr) config.problems = ReadProblemSet(*dataset, base_dir, errors);
+  if (workload != nullptr && NamesDataset(*workload)) {
+    config.problems = ReadProblemSet(*workload, base_dir, errors);
+  } else if (workload != nullptr) {
+    config.workload = workload::ReadWorkload(*workload, base_dir, errors);
+  }
   const bool any_engine = std::ranges::any_of(config.systems, [](const SystemConfig& system) { return !system.server; });
   if (dataset == nullptr && workload == nullptr && any_engine)
     errors.Add(map.line(), "say what is asked: dataset: {path: FILE.jsonl, problems: N}, or workload: {input_tokens: 512}");
@@ -269,7 +246,10 @@ void ReadView(const YamlNode& node, YamlErrors& errors, Config& config) {
 
 // Limits of requests and of the embedded engine.
 void ReadLimits(YamlMap& map, YamlErrors& errors, Config& config) {
-  config.max_output_tokens = map.Integer("max_output_tokens", 1, kMostTokens).value_or(config.max_output_tokens);
+  const int64_t usual =
+      config.problems ? UsualOutputTokens(*config.problems, config.max_output_tokens) : config.max_output_tokens;
+  config.max_output_is_given = map.Child("max_output_tokens") != nullptr;
+  config.max_output_tokens = map.Integer("max_output_tokens", 1, kMostTokens).value_or(usual);
   config.context_tokens = static_cast<int>(map.Integer("context_tokens", 2, kMostTokens).value_or(config.context_tokens));
   config.batch_tokens = static_cast<int>(map.Integer("batch_tokens", 1, kMostTokens).value_or(config.batch_tokens));
   config.warmup_requests = map.Integer("warmup_requests", 0, 1'000'000);
@@ -303,8 +283,6 @@ bool MeasuresInTurn(const Config& config) {
   return !config.launch_together && config.systems.size() > 1 &&
          std::ranges::any_of(config.systems, [](const SystemConfig& system) { return system.launch.has_value(); });
 }
-
-std::string_view ScoringName(Scoring scoring) { return kScorings[static_cast<size_t>(scoring)].second; }
 
 Result<Config> ParseConfig(std::string_view text, const std::string& file, const fs::path& base_dir) {
   ASSIGN_OR_RETURN(const YamlNode root, ParseYaml(text, file));

@@ -57,11 +57,23 @@ std::string_view ScoringName(Scoring scoring);  // "gsm8k-strict-match", "gsm8k-
 
 // Questions with right answers.
 struct ProblemSet {
-  std::filesystem::path path;    // JSON lines with question and answer
-  int64_t problems = 0;          // 0 = all
-  std::optional<uint64_t> seed;  // null = the first problems of the file
-  Scoring scoring = Scoring::kGsm8kStrictMatch;
+  std::string dataset = "jsonl";          // a name of workload::FindDataset
+  bool is_named = false;                  // the configuration names the data set, not only a file
+  std::filesystem::path path;             // a file or a folder; empty = where data sets usually are; only with a name
+  std::string split;                      // of the data set
+  std::vector<std::string> subset;        // groups to keep; empty = all
+  std::string prompt = "gsm8k-zeroshot";  // a template of the catalogue, or a file that ends in .yaml
+  std::filesystem::path shots_path;       // of worked examples; empty = of the data set itself
+  int64_t problems = 0;                   // 0 = all
+  std::optional<uint64_t> seed;           // null = the first problems of the file; never null with a name
+  // Answers begin with reasoning: no stop strings are sent, and what follows one is cut off behind the reasoning.
+  bool reasoning = false;
+  std::optional<Scoring> scoring = Scoring::kGsm8kStrictMatch;  // null = answers are kept and not scored
+
+  std::string Name() const { return is_named ? dataset : path.string(); }
 };
+// "not scored" without one.
+std::string_view ScoringName(const std::optional<Scoring>& scoring);
 
 // Of one request, beside the server's timeout_s and connect_timeout_s; null = no limit.
 struct Deadlines {
@@ -112,9 +124,10 @@ struct Config {
   bool flush_cache = false;  // empty a server's prefix cache before each measurement
   // Launched servers all run from the beginning to the end. False: one at a time, and nothing else of this machine beside it.
   bool launch_together = false;
-  int64_t max_output_tokens = 256;  // of problems
-  int context_tokens = 512;         // of the embedded engine, per request: prompt and output
-  int batch_tokens = 512;           // of the embedded engine, prompt tokens in one pass at most
+  int64_t max_output_tokens = 256;   // of problems; not given, their prompt's
+  bool max_output_is_given = false;  // so that it replaces what a prompt says of single tasks
+  int context_tokens = 512;          // of the embedded engine, per request: prompt and output
+  int batch_tokens = 512;            // of the embedded engine, prompt tokens in one pass at most
 
   std::optional<std::filesystem::path> price_book;  // laid over the built-in price book
   cap::ViewChoice view;

@@ -28,7 +28,6 @@ constexpr int64_t kMostWaves = 4;
 constexpr int kControls = 3;
 constexpr int64_t kControlTokens = 24;
 constexpr const char* kControlQuestion = "Question: Tom has 3 apples and buys 4 more. How many apples does he have?\nAnswer:";
-constexpr const char* kNextQuestion = "Question:";  // where an answer ends; the other two of lm-eval's task are end tokens
 
 std::optional<int64_t> Nanoseconds(const std::optional<double>& seconds) {
   return seconds ? std::optional(static_cast<int64_t>(std::llround(*seconds * 1e9))) : std::nullopt;
@@ -42,7 +41,9 @@ load::RequestSpec MakeSpec(workload::PlannedPrompt& prompt, const Config& config
   spec.prompt = std::move(prompt.text);
   spec.prompt_token_ids = std::move(prompt.token_ids);
   spec.max_output_tokens = prompt.output_tokens;
-  if (config.problems) spec.stop = {kNextQuestion};
+  for (workload::PromptMessage& message : prompt.messages)
+    spec.messages.push_back({std::move(message.role), std::move(message.content)});
+  spec.stop = std::move(prompt.stop);
   spec.ignore_end_token = prompt.exact_output && ignore_end_token;
   spec.cache_salt = prompt.cache_salt;
   spec.deadlines.headers_ns = Nanoseconds(config.deadlines.headers_s).value_or(load::kNever);
@@ -75,21 +76,39 @@ int64_t RequestsWithin(const Config& config, double rate_per_s) {
   return static_cast<int64_t>(std::ceil(expected + 6 * std::sqrt(expected) + 10)) + process.burst;
 }
 
-workload::PlannedPrompt PromptOf(const workload::Problem& problem, const Config& config, std::string salt) {
+Result<workload::PlannedPrompt> PromptOf(const PlanInput& input, const workload::Problem& problem, bool as_messages,
+                                         std::string salt) {
+  const Config& config = input.config;
+  ASSIGN_OR_RETURN(workload::RenderedPrompt rendered, input.problems.prompter->Render(problem));
   workload::PlannedPrompt prompt;
   prompt.id = problem.id;
-  prompt.text = workload::Gsm8kPrompt(problem);
-  prompt.output_tokens = config.max_output_tokens;
+  prompt.text = std::move(rendered.text);
+  if (as_messages) prompt.messages = std::move(rendered.messages);
+  // A stop string could end the reasoning before the answer begins.
+  if (!config.problems->reasoning) prompt.stop = std::move(rendered.stop);
+  prompt.output_tokens = config.max_output_is_given ? config.max_output_tokens : rendered.max_output_tokens;
   prompt.cache_salt = std::move(salt);
   return prompt;
 }
 
-workload::RequestSet ProblemPrompts(const PlanInput& input) {
+Result<workload::RequestSet> ProblemPrompts(const PlanInput& input, const SystemDriver& driver) {
+  const Config& config = input.config;
+  const workload::PromptTemplate& prompt = input.problems.prompter->prompt();
   workload::RequestSet set;
-  for (size_t i = 0; i < input.problems.size(); ++i)
-    set.prompts.push_back(PromptOf(input.problems[i], input.config, fmt::format("{}.{}", input.salt, i)));
-  set.description = fmt::format("{} problems of the data set {} (text), at most {} tokens out", input.problems.size(),
-                                input.config.problems->path.filename().string(), input.config.max_output_tokens);
+  for (const workload::Problem& problem : input.problems.problems) {
+    auto planned = PromptOf(input, problem, driver.TakesMessages(), fmt::format("{}.{}", input.salt, set.prompts.size()));
+    if (!planned.ok()) return planned.error();
+    set.prompts.push_back(std::move(planned).value());
+  }
+  const ProblemSet& problems = *config.problems;
+  set.description = fmt::format("{} problems of the data set {}{} (text), at most {} tokens out", set.prompts.size(),
+                                problems.is_named ? problems.dataset : problems.path.filename().string(),
+                                problems.is_named ? fmt::format(", seed {}, prompt {}", *problems.seed, prompt.name) : "",
+                                config.max_output_tokens);
+  if (prompt.is_chat && !driver.TakesMessages()) {
+    set.notes.push_back(fmt::format("The prompt {} is made for a chat; {} continues a text and got it without a chat template",
+                                    prompt.name, driver.description().name));
+  }
   return set;
 }
 
@@ -120,7 +139,7 @@ const SystemConfig& ConfigOf(const Config& config, const SystemDriver& driver) {
 }  // namespace
 
 Result<workload::RequestSet> MeasurementPlan::PromptsOf(const PlanInput& input, SystemDriver& driver) {
-  if (input.config.problems) return ProblemPrompts(input);
+  if (input.config.problems) return ProblemPrompts(input, driver);
   workload::WorkloadConfig workload = input.ids.workload;
   workload.seed += static_cast<uint64_t>(input.number) * kSeedStride;
   const bool is_rate = input.level.kind == LoadKind::kRate;
@@ -144,11 +163,14 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
   warmup_wave_ = config.warmup_requests.value_or(std::max<int64_t>(least, record::ClientsOf(input.level)));
   const int64_t count = system.server && !config.warmup_requests ? kMostWaves * warmup_wave_ : warmup_wave_;
   workload::RequestSet set;
-  const auto problems = input.other_problems.empty() && !system.server ? input.problems : input.other_problems;
+  const bool has_others = !input.problems.others.empty();
+  const auto& problems = has_others || system.server ? input.problems.others : input.problems.problems;
   if (config.problems && !problems.empty()) {
     for (int64_t i = 0; i < count; ++i) {
       const workload::Problem& problem = problems[static_cast<size_t>(i) % problems.size()];
-      set.prompts.push_back(PromptOf(problem, config, fmt::format("{}.w{}", input.salt, i)));
+      auto planned = PromptOf(input, problem, driver.TakesMessages(), fmt::format("{}.w{}", input.salt, i));
+      if (!planned.ok()) return planned.error();
+      set.prompts.push_back(std::move(planned).value());
     }
   } else {
     workload::WorkloadConfig workload = input.ids.workload;

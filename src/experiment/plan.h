@@ -4,16 +4,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "experiment/driver.h"
+#include "experiment/problem_set.h"
 #include "experiment/prompt_ids.h"
 #include "experiment/results.h"
 #include "load/source.h"
-#include "workload/dataset.h"
 #include "workload/request_set.h"
 
 namespace moecap::experiment {
@@ -22,8 +21,7 @@ inline constexpr const char* kControlId = "control-";  // what the ids of contro
 
 struct PlanInput {
   const Config& config;
-  // Of the configuration's data set, in the order they are sent, and the rest of it; empty for a workload.
-  std::span<const workload::Problem> problems, other_problems;
+  const PreparedProblems& problems;  // of the configuration's data set; empty for a workload
   record::Level level;
   // Counts the levels and repetitions of an experiment from 0: generated prompts and arrival times differ between them and are
   // equal for all systems.

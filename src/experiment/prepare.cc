@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/fs.h"
@@ -38,16 +37,7 @@ Result<std::optional<routing::ActivationSheet>> ReadSheet(const SystemConfig& co
 Result<Experiment> Experiment::Prepare(const Config& config, const DriverFactory& make_driver, const Clock& clock) {
   Experiment experiment(config, clock);
   if (config.problems) {
-    ASSIGN_OR_RETURN(auto all, workload::ReadProblems(config.problems->path));
-    const int64_t count = std::ssize(all);
-    const int64_t wanted = config.problems->problems == 0 ? count : config.problems->problems;
-    auto problems = workload::SelectProblems(all, wanted, config.problems->seed);
-    if (!problems.ok()) return Annotate(config.problems->path.string(), problems.error());
-    experiment.problems_ = std::move(problems).value();
-    std::set<std::string> chosen;
-    for (const workload::Problem& problem : experiment.problems_) chosen.insert(problem.id);
-    std::erase_if(all, [&](const workload::Problem& problem) { return chosen.contains(problem.id); });
-    experiment.other_problems_ = std::move(all);
+    ASSIGN_OR_RETURN(experiment.problems_, PrepareProblems(*config.problems, config.base_dir));
   }
   for (const SystemConfig& system : config.systems) {
     auto driver = make_driver(system, config);
@@ -89,8 +79,9 @@ bool Experiment::RunsHere() const {
 }
 
 Status Experiment::Describe(Manifest& manifest) {
-  manifest.problems = std::ssize(problems_);
-  manifest.problems_xxh3 = HashOfProblems(problems_);
+  manifest.problems = std::ssize(problems_.problems);
+  manifest.problems_xxh3 = HashOfProblems(problems_.problems);
+  manifest.notes.insert(manifest.notes.end(), problems_.notes.begin(), problems_.notes.end());
   const record::Level level{config_.load.kind, config_.search ? config_.search->start : config_.load.levels.front()};
   // An engine in this process tells its vocabulary with its model.
   const bool any_server = std::ranges::any_of(drivers_, [](const auto& driver) { return !driver->description().in_process; });

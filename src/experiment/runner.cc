@@ -155,7 +155,10 @@ class Experiment::Session {
     RETURN_IF_ERROR(WarmUpFor(*plan, unit, *instance->systems().front()));
     RETURN_IF_ERROR(Drive(*plan, unit, *instance));
     if (!unit.records.interrupted) {
-      if (config_.problems) Score(*config_.problems, experiment_.problems_, unit.records.requests);
+      if (const auto& set = config_.problems) {
+        const PreparedProblems& prepared = experiment_.problems_;
+        Score(*set, prepared.problems, prepared.prompter->prompt().stop, unit.records.requests);
+      }
       RETURN_IF_ERROR(AddRouting(unit, *instance));
       RETURN_IF_ERROR(AddServerPasses(*plan, unit, /*capture=*/false));
     }

@@ -18,7 +18,6 @@
 #include "experiment/plan.h"
 #include "experiment/prompt_ids.h"
 #include "experiment/results.h"
-#include "workload/dataset.h"
 
 namespace moecap::experiment {
 
@@ -59,13 +58,12 @@ class Experiment {
   Experiment(const Config& config, const Clock& clock) : config_(config), clock_(&clock) {}
   Status CheckPrompts();
   PlanInput InputFor(const record::Level& level, int number, std::string salt) const {
-    return {config_, problems_, other_problems_, level, number, std::move(salt), ids_};
+    return {config_, problems_, level, number, std::move(salt), ids_};
   }
 
   Config config_;
   const Clock* clock_;
-  std::vector<workload::Problem> problems_;        // in the order they are sent; empty without right answers
-  std::vector<workload::Problem> other_problems_;  // of the same file, for warm-ups
+  PreparedProblems problems_;  // empty without right answers
   std::vector<std::unique_ptr<SystemDriver>> drivers_;
   PromptIds ids_;
 };

@@ -264,7 +264,7 @@ Result<ExperimentSummary> Summarize(const Results& results) {
   summary.workload = manifest.workload;
   summary.problems = manifest.problems;
   if (config.problems) {
-    summary.dataset = config.problems->path.string();
+    summary.dataset = config.problems->Name();
     summary.scoring_contract = ScoringName(config.problems->scoring);
   }
   summary.load = DescribeLoad(config);

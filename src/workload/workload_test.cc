@@ -7,35 +7,38 @@
 #include "base/fs.h"
 #include "workload/dataset.h"
 #include "workload/make_requests.h"
+#include "workload/prompt_template.h"
 
 namespace moecap::workload {
 namespace {
 
-class DatasetFile : public testing::Test {
+class OwnLines : public testing::Test {
  protected:
   Result<std::vector<Problem>> Read(const std::string& content) {
     EXPECT_TRUE(WriteFileAtomically(path_, content).ok());
-    return ReadProblems(path_);
+    auto loaded = LoadDataset(*FindDataset("jsonl"), "test", path_, 1);
+    if (!loaded.ok()) return loaded.error();
+    return loaded->problems;
   }
   void TearDown() override { std::filesystem::remove(path_); }
   std::filesystem::path path_ =
       std::filesystem::temp_directory_path() / ("moecap-dataset-" + std::to_string(::getpid()) + ".jsonl");
 };
 
-TEST_F(DatasetFile, ReadsQuestionAnswerAndId) {
+TEST_F(OwnLines, ReadsQuestionAnswerAndId) {
   const auto problems = Read("{\"question\":\"1+1?\",\"answer\":\"#### 2\"}\n{\"id\":7,\"question\":\"q\",\"answer\":\"a\"}\n");
   ASSERT_TRUE(problems.ok()) << problems.error().message;
   ASSERT_EQ(problems->size(), 2u);
   EXPECT_EQ((*problems)[0].id, "1");
   EXPECT_EQ((*problems)[1].id, "7");
-  EXPECT_EQ(Gsm8kPrompt((*problems)[0]), "Question: 1+1?\nAnswer:");
+  EXPECT_EQ(FillIn(FindPromptTemplate("gsm8k-zeroshot")->question, {}, (*problems)[0]).value(), "Question: 1+1?\nAnswer:");
 }
 
-TEST_F(DatasetFile, ErrorsNameFileLineAndKey) {
+TEST_F(OwnLines, ErrorsNameFileLineAndKey) {
   EXPECT_THAT(Read("{\"question\":\"q\",\"answer\":\"a\"}\nnot json\n").error().message,
               testing::AllOf(testing::HasSubstr(path_.string() + ":2"), testing::HasSubstr("not valid JSON")));
   EXPECT_THAT(Read("{\"question\":\"q\"}\n").error().message, testing::HasSubstr("\"answer\" is missing"));
-  EXPECT_THAT(Read("{\"question\":1,\"answer\":\"a\"}\n").error().message, testing::HasSubstr("must be a string"));
+  EXPECT_THAT(Read("{\"question\":[],\"answer\":\"a\"}\n").error().message, testing::HasSubstr("must be a text"));
   EXPECT_THAT(Read("[]\n").error().message, testing::HasSubstr("not a JSON object"));
   EXPECT_THAT(Read("").error().message, testing::HasSubstr("no problems"));
   EXPECT_THAT(Read("{\"id\":\"a\",\"question\":\"q\",\"answer\":\"a\"}\n{\"id\":\"a\",\"question\":\"q\",\"answer\":\"a\"}\n")
@@ -46,7 +49,7 @@ TEST_F(DatasetFile, ErrorsNameFileLineAndKey) {
 
 TEST(Select, TakesTheFirstOnesOrDrawsBySeed) {
   std::vector<Problem> problems;
-  for (int i = 0; i < 50; ++i) problems.push_back({std::to_string(i), "q", "a"});
+  for (int i = 0; i < 50; ++i) problems.push_back({std::to_string(i), "q", "a", {}, {}, {}, {}, {}, 0, {}});
   const auto ids = [&](uint64_t seed) {
     std::vector<std::string> result;
     for (const Problem& problem : *SelectProblems(problems, 10, seed)) result.push_back(problem.id);

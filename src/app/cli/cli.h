@@ -35,6 +35,7 @@ Action AddReport(CLI::App& app, const Invocation& invocation);
 Action AddModel(CLI::App& app, const Invocation& invocation);
 Action AddMetrics(CLI::App& app, const Invocation& invocation);
 Action AddCost(CLI::App& app, const Invocation& invocation);
+Action AddDatasets(CLI::App& app, const Invocation& invocation);
 Action AddHardware(CLI::App& app, const Invocation& invocation);
 Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddScore(CLI::App& app, const Invocation& invocation);

@@ -17,6 +17,7 @@
 #include "base/paths.h"
 #include "base/yaml.h"
 #include "experiment/config.h"
+#include "workload/dataset_catalogue.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
@@ -117,7 +118,9 @@ std::string ConfigOf(const LoadFlags& flags) {
   if (flags.dataset.empty()) {
     config["workload"] = WorkloadOf(flags);
   } else {
-    Json dataset = {{"path", Absolute(flags.dataset).string()}};
+    Json dataset = Json::object();
+    const bool is_named = workload::IsDatasetName(flags.dataset);
+    dataset[is_named ? "name" : "path"] = is_named ? flags.dataset : Absolute(flags.dataset).string();
     Put(dataset, "problems", flags.requests);
     config["dataset"] = dataset;
   }
@@ -196,7 +199,8 @@ void AddLoadFlags(CLI::App& app, LoadFlags& flags) {
   app.add_option("--clients", flags.clients, "closed loop: requests in flight, e.g. 1,8,64 (default: 1)")->delimiter(',');
   app.add_option("--rate", flags.rates, "open loop: requests a second, e.g. 2,4,8")->delimiter(',')->excludes("--clients");
   app.add_option("--arrivals", flags.arrivals, "with --rate: poisson, constant (default: poisson)");
-  app.add_option("--dataset", flags.dataset, "JSON lines with question and answer, whose answers are scored");
+  app.add_option("--dataset", flags.dataset,
+                 "a data set that `moecap datasets` lists, or JSON lines with question and answer: answers are scored");
   app.add_option("--requests", flags.requests, "of each measurement (default: 1000, or what --rate sends in --duration)");
   app.add_option("--duration", flags.duration_s, "seconds after which nothing more is sent");
   app.add_option("--drain", flags.drain_s, "seconds for what is in flight then (default: until it has ended)");

@@ -1,0 +1,132 @@
+#include "experiment/problem_config.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "workload/prompt_template.h"
+
+namespace moecap::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kScorings{std::pair{Scoring::kGsm8kStrictMatch, "gsm8k-strict-match"},
+                               std::pair{Scoring::kGsm8kFlexibleExtract, "gsm8k-flexible-extract"}};
+constexpr uint64_t kUsualSeed = 1;
+constexpr const char* kScoredTask = "gsm8k";  // the task that this program has a scorer for
+
+std::optional<Scoring> FindScoring(std::string_view name) {
+  for (const auto& [scoring, known] : kScorings) {
+    if (name == known) return scoring;
+  }
+  return std::nullopt;
+}
+
+std::optional<Scoring> ReadScoring(YamlMap& map, std::optional<Scoring> usual) {
+  const auto name = map.String("scoring");
+  if (!name) return usual;
+  const std::optional<Scoring> scoring = FindScoring(*name);
+  if (scoring) return scoring;
+  std::vector<std::string_view> names;
+  for (const auto& known : kScorings) names.emplace_back(known.second);
+  map.Complain("scoring", fmt::format("unknown scoring \"{}\"; known: {}", *name, fmt::join(names, ", ")));
+  return usual;
+}
+
+bool IsFile(const std::string& prompt) { return prompt.ends_with(".yaml") || prompt.ends_with(".yml"); }
+
+// What a data set of the catalogue brings with it.
+void ReadNamed(YamlMap& map, YamlErrors& errors, ProblemSet& problems) {
+  const auto info = workload::FindDataset(problems.dataset);
+  if (!info.ok()) return errors.Add(map.line(), info.error());
+  problems.is_named = true;
+  problems.split = map.String("split").value_or(info->split);
+  const std::vector<std::string> splits = workload::SplitsOf(*info);
+  if (std::ranges::count(splits, problems.split) == 0)
+    map.Complain("split",
+                 fmt::format("{} has no split \"{}\"; it has {}", info->name, problems.split, fmt::join(splits, ", ")));
+  problems.prompt = map.String("prompt").value_or(info->prompts.front());
+  problems.scoring.reset();
+  if (IsFile(problems.prompt)) {
+    if (info->task == kScoredTask) problems.scoring = Scoring::kGsm8kStrictMatch;
+  } else if (const auto prompt = workload::FindPromptTemplate(problems.prompt); !prompt.ok()) {
+    map.Complain("prompt", prompt.error().message);
+  } else if (info->task == kScoredTask) {
+    problems.scoring = FindScoring(prompt->scoring);
+  }
+  if (!problems.seed) problems.seed = kUsualSeed;
+}
+
+std::vector<std::string> ReadSubset(YamlMap& map, YamlErrors& errors) {
+  std::vector<std::string> groups;
+  const YamlNode* node = map.Child("subset");
+  if (node == nullptr) return groups;
+  if (node->kind == YamlNode::Kind::kScalar) groups.push_back(node->scalar);
+  for (const YamlNode& item : node->items) groups.push_back(item.scalar);
+  if (groups.empty() || std::ranges::count(groups, std::string()) > 0)
+    errors.Add(node->line, "\"subset\" must be a group of the data set, or a list of them");
+  return groups;
+}
+
+int64_t ReadCount(YamlMap& map) {
+  if (map.Child("problems") != nullptr && map.Child("samples") != nullptr)
+    map.Complain("samples", "give one of \"problems\" and \"samples\", which mean the same");
+  const auto problems = map.Integer("problems", 1, INT64_MAX);
+  return map.Integer("samples", 1, INT64_MAX).value_or(problems.value_or(0));
+}
+
+}  // namespace
+
+std::string_view ScoringName(Scoring scoring) { return kScorings[static_cast<size_t>(scoring)].second; }
+std::string_view ScoringName(const std::optional<Scoring>& scoring) { return scoring ? ScoringName(*scoring) : "not scored"; }
+
+bool NamesDataset(const YamlNode& workload) {
+  return std::ranges::any_of(workload.items, [](const YamlNode& item) {
+    return item.key == "dataset" && item.kind == YamlNode::Kind::kScalar && workload::IsDatasetName(item.scalar);
+  });
+}
+
+ProblemSet ReadProblemSet(const YamlNode& node, const fs::path& base_dir, YamlErrors& errors) {
+  ProblemSet problems;
+  if (node.kind == YamlNode::Kind::kScalar) {
+    YamlNode map_node;
+    map_node.kind = YamlNode::Kind::kMap;
+    map_node.line = node.line;
+    YamlMap none(map_node, "dataset", errors);
+    problems.dataset = node.scalar;
+    ReadNamed(none, errors, problems);
+    return problems;
+  }
+  YamlMap map(node, "dataset", errors);
+  const auto path = map.String("path");
+  if (path) problems.path = (base_dir / *path).lexically_normal();
+  problems.problems = ReadCount(map);
+  if (const auto seed = map.Integer("seed", 0, INT64_MAX)) problems.seed = static_cast<uint64_t>(*seed);
+  problems.subset = ReadSubset(map, errors);
+  problems.reasoning = map.Boolean("reasoning").value_or(false);
+  if (const auto shots = map.String("shots_path")) problems.shots_path = (base_dir / *shots).lexically_normal();
+  const char* key = node.key == "workload" ? "dataset" : "name";
+  if (const auto name = map.String(key)) {
+    problems.dataset = *name;
+    ReadNamed(map, errors, problems);
+  } else {
+    if (!path)
+      errors.Add(map.line(), "\"path\" is missing in dataset; give a JSON-lines file with question and answer, or a name");
+    problems.split = "test";
+    problems.prompt = map.String("prompt").value_or(problems.prompt);
+  }
+  problems.scoring = ReadScoring(map, problems.scoring);
+  map.RefuseUnknownKeys();
+  return problems;
+}
+
+int64_t UsualOutputTokens(const ProblemSet& problems, int64_t otherwise) {
+  if (IsFile(problems.prompt)) return otherwise;
+  const auto prompt = workload::FindPromptTemplate(problems.prompt);
+  return prompt.ok() ? prompt->max_output_tokens : otherwise;
+}
+
+}  // namespace moecap::experiment

@@ -35,7 +35,7 @@ class Arguments {
   Result<std::string> Text(std::string_view name) const {
     const Json* const value = Find(name);
     if (value == nullptr || !value->is_string() || value->get<std::string>().empty()) return Wrong(name, "a text");
-    return unicode::Repair(value->get<std::string>());
+    return ValidUtf8(value->get<std::string>());
   }
   Result<std::vector<std::string>> Texts(std::string_view name) const {
     const Json* const value = Find(name);
@@ -44,7 +44,7 @@ class Arguments {
       return Wrong(name, "a list of texts");
     }
     std::vector<std::string> texts;
-    for (const Json& item : *value) texts.push_back(unicode::Repair(item.get<std::string>()));
+    for (const Json& item : *value) texts.push_back(ValidUtf8(item.get<std::string>()));
     return texts;
   }
   Result<Relation> RelationOf(std::string_view name) const {
@@ -77,8 +77,7 @@ std::vector<std::string> LooseVariants(const std::string& answer) {
   const std::string_view without_both =
       one_line || first_end == last_begin ? "" : text.substr(first_end + 1, last_begin - first_end - 1);
   std::vector<std::string> variants{answer};
-  for (const std::string_view variant : {without_first, without_last, without_both})
-    variants.emplace_back(unicode::Strip(variant));
+  for (const std::string_view variant : {without_first, without_last, without_both}) variants.emplace_back(Strip(variant));
   for (size_t i = 0, count = variants.size(); i < count; ++i) {
     std::string plain = variants[i];
     std::erase(plain, '*');
@@ -90,7 +89,7 @@ std::vector<std::string> LooseVariants(const std::string& answer) {
 InstructionVerdict Check(const Instruction& instruction, const std::string& answer) {
   const InstructionKind* const kind = FindKind(instruction.id);
   CHECK(kind != nullptr);
-  if (unicode::Strip(answer).empty()) return {false, {}};
+  if (Strip(answer).empty()) return {false, {}};
   return kind->check(instruction, answer);
 }
 
@@ -160,16 +159,16 @@ Result<Instruction> ReadInstruction(std::string_view id, const Json& arguments) 
 }
 
 InstructionVerdict CheckInstruction(const Instruction& instruction, std::string_view answer) {
-  return Check(instruction, unicode::Repair(answer));
+  return Check(instruction, ValidUtf8(answer));
 }
 
 InstructionVerdict CheckInstructionLoosely(const Instruction& instruction, std::string_view answer) {
-  const std::vector<std::string> variants = LooseVariants(unicode::Repair(answer));
+  const std::vector<std::string> variants = LooseVariants(ValidUtf8(answer));
   return CheckAny(instruction, Check(instruction, variants.front()), variants);
 }
 
 IfevalVerdict JudgeIfeval(std::span<const Instruction> instructions, std::string_view answer) {
-  const std::vector<std::string> variants = LooseVariants(unicode::Repair(answer));
+  const std::vector<std::string> variants = LooseVariants(ValidUtf8(answer));
   IfevalVerdict verdict;
   for (const Instruction& instruction : instructions) {
     verdict.strict.push_back(Check(instruction, variants.front()));

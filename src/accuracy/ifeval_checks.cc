@@ -46,7 +46,7 @@ InstructionVerdict Existence(const Instruction& instruction, const std::string& 
 }
 
 InstructionVerdict KeywordFrequency(const Instruction& instruction, const std::string& answer) {
-  const Matches matches = CountMatches(std::string(unicode::Strip(instruction.text)), true, answer);
+  const Matches matches = CountMatches(std::string(Strip(instruction.text)), true, answer);
   return matches.count ? Compare(*matches.count, instruction) : matches.why_not;
 }
 
@@ -60,8 +60,8 @@ InstructionVerdict ForbiddenWords(const Instruction& instruction, const std::str
 }
 
 InstructionVerdict LetterFrequency(const Instruction& instruction, const std::string& answer) {
-  const std::u32string letter = unicode::CodePoints(unicode::Lower(instruction.text));
-  const std::u32string letters = unicode::CodePoints(unicode::Lower(answer));
+  const std::u32string letter = unicode::CodePoints(LowerCase(instruction.text));
+  const std::u32string letters = unicode::CodePoints(LowerCase(answer));
   return Compare(std::ranges::count(letters, letter.front()), instruction);
 }
 
@@ -118,7 +118,7 @@ InstructionVerdict NumberOfParagraphs(const Instruction& instruction, const std:
   paragraphs.push_back(std::string_view(answer).substr(from));
   int64_t count = std::ssize(paragraphs);
   for (size_t i = 0; i < paragraphs.size(); ++i) {
-    if (!unicode::Strip(paragraphs[i]).empty()) continue;
+    if (!Strip(paragraphs[i]).empty()) continue;
     if (i != 0 && i + 1 != paragraphs.size()) return Decided(false);
     --count;
   }
@@ -129,18 +129,17 @@ InstructionVerdict NumberOfParagraphs(const Instruction& instruction, const std:
 std::string FirstWord(std::string_view paragraph) {
   std::string_view word = unicode::Split(paragraph).front();
   for (const char quote : {'\'', '"'}) word.remove_prefix(std::min(word.find_first_not_of(quote), word.size()));
-  return unicode::Lower(word.substr(0, word.find_first_of(".,?!'\"")));
+  return LowerCase(word.substr(0, word.find_first_of(".,?!'\"")));
 }
 
 InstructionVerdict NthParagraphFirstWord(const Instruction& instruction, const std::string& answer) {
   const std::vector<std::string_view> paragraphs = unicode::SplitAt(answer, "\n\n");
-  const int64_t count =
-      std::ranges::count_if(paragraphs, [](std::string_view paragraph) { return !unicode::Strip(paragraph).empty(); });
+  const int64_t count = std::ranges::count_if(paragraphs, [](std::string_view paragraph) { return !Strip(paragraph).empty(); });
   if (instruction.nth > count) return Decided(false);
   // The blank ones are not counted but have a number.
-  const std::string_view paragraph = unicode::Strip(paragraphs[static_cast<size_t>(instruction.nth - 1)]);
+  const std::string_view paragraph = Strip(paragraphs[static_cast<size_t>(instruction.nth - 1)]);
   if (paragraph.empty()) return Decided(false);
-  return Decided(count == instruction.number && FirstWord(paragraph) == unicode::Lower(instruction.text));
+  return Decided(count == instruction.number && FirstWord(paragraph) == LowerCase(instruction.text));
 }
 
 // ---- content and format ----
@@ -160,11 +159,9 @@ InstructionVerdict NumberOfPlaceholders(const Instruction& instruction, const st
 }
 
 InstructionVerdict Postscript(const Instruction& instruction, const std::string& answer) {
-  const std::string marker(unicode::Strip(instruction.text));
-  const std::string lowered = unicode::Lower(answer);
-  const std::string pattern = marker == "P.P.S"  ? "p\\.\\s?p\\.\\s?s"
-                              : marker == "P.S." ? "p\\.\\s?s\\."
-                                                 : unicode::Lower(marker);
+  const std::string marker(Strip(instruction.text));
+  const std::string lowered = LowerCase(answer);
+  const std::string pattern = marker == "P.P.S" ? "p\\.\\s?p\\.\\s?s" : marker == "P.S." ? "p\\.\\s?s\\." : LowerCase(marker);
   const Matches matches = CountMatches(pattern, false, lowered);
   return matches.count ? Decided(*matches.count > 0) : matches.why_not;
 }
@@ -213,7 +210,7 @@ int64_t CountHighlights(std::string_view text, size_t marks) {
       ++at;
       continue;
     }
-    if (!unicode::Strip(text.substr(from, end - from)).empty()) ++count;
+    if (!Strip(text.substr(from, end - from)).empty()) ++count;
     at = end + marks;
   }
   return count;
@@ -224,17 +221,17 @@ InstructionVerdict NumberOfHighlights(const Instruction& instruction, const std:
 }
 
 InstructionVerdict MultipleSections(const Instruction& instruction, const std::string& answer) {
-  const Matches matches = CountMatches("\\s?" + std::string(unicode::Strip(instruction.text)) + "\\s?\\d+\\s?", false, answer);
+  const Matches matches = CountMatches("\\s?" + std::string(Strip(instruction.text)) + "\\s?\\d+\\s?", false, answer);
   return matches.count ? Decided(*matches.count >= instruction.number) : matches.why_not;
 }
 
 InstructionVerdict JsonFormat(const Instruction&, const std::string& answer) {
-  std::string_view text = unicode::Strip(answer);
+  std::string_view text = Strip(answer);
   for (const std::string_view fence : {"```json", "```Json", "```JSON", "```"}) {
     if (text.starts_with(fence)) text.remove_prefix(fence.size());
   }
   if (text.ends_with("```")) text.remove_suffix(3);
-  return Decided(ParsePythonJson(unicode::Strip(text)).ok());
+  return Decided(ParsePythonJson(Strip(text)).ok());
 }
 
 // "<<...>>" within a line, the widest, not empty inside.
@@ -245,7 +242,7 @@ InstructionVerdict Title(const Instruction&, const std::string& answer) {
     std::string_view title = line.substr(open, close + 2 - open);
     while (title.starts_with('<')) title.remove_prefix(1);
     while (title.ends_with('>')) title.remove_suffix(1);
-    if (!unicode::Strip(title).empty()) return Decided(true);
+    if (!Strip(title).empty()) return Decided(true);
   }
   return Decided(false);
 }
@@ -256,7 +253,7 @@ InstructionVerdict TwoResponses(const Instruction&, const std::string& answer) {
   const std::vector<std::string_view> pieces = unicode::SplitAt(answer, "******");
   std::vector<std::string_view> responses;
   for (size_t i = 0; i < pieces.size(); ++i) {
-    const std::string_view response = unicode::Strip(pieces[i]);
+    const std::string_view response = Strip(pieces[i]);
     if (!response.empty()) {
       responses.push_back(response);
     } else if (i != 0 && i + 1 != pieces.size()) {
@@ -267,12 +264,11 @@ InstructionVerdict TwoResponses(const Instruction&, const std::string& answer) {
 }
 
 InstructionVerdict RepeatPrompt(const Instruction& instruction, const std::string& answer) {
-  return Decided(unicode::Lower(unicode::Strip(answer)).starts_with(unicode::Lower(unicode::Strip(instruction.text))));
+  return Decided(LowerCase(Strip(answer)).starts_with(LowerCase(Strip(instruction.text))));
 }
 
 InstructionVerdict EndPhrase(const Instruction& instruction, const std::string& answer) {
-  return Decided(unicode::Lower(unicode::StripOf(unicode::Strip(answer), '"'))
-                     .ends_with(unicode::Lower(unicode::Strip(instruction.text))));
+  return Decided(LowerCase(unicode::StripOf(Strip(answer), '"')).ends_with(LowerCase(Strip(instruction.text))));
 }
 
 InstructionVerdict NoComma(const Instruction&, const std::string& answer) {
@@ -280,7 +276,7 @@ InstructionVerdict NoComma(const Instruction&, const std::string& answer) {
 }
 
 InstructionVerdict Quotation(const Instruction&, const std::string& answer) {
-  const std::string_view text = unicode::Strip(answer);
+  const std::string_view text = Strip(answer);
   return Decided(text.size() > 1 && text.starts_with('"') && text.ends_with('"'));
 }
 

@@ -125,7 +125,7 @@ const Lists& ListsByWord() {
 // Of words as runs of letters with the marks on them.
 std::optional<std::string_view> ByWords(std::string_view text, Script script) {
   static const unicode::Pattern word("[\\p{L}\\p{M}]+");
-  const std::string lowered = unicode::Lower(text);
+  const std::string lowered = LowerCase(text);
   int64_t words = 0;
   std::array<int64_t, kFrequent.size()> hits{};
   word.ForEach(lowered, [&](std::string_view found) {

@@ -47,7 +47,7 @@ std::string_view WithoutLeadingNewlines(std::string_view text) {
 
 // Lower case, without ASCII punctuation and English articles, divided at blanks.
 std::string NormalisedForF1(std::string_view text) {
-  std::string plain = unicode::Lower(unicode::Repair(text));
+  std::string plain = LowerCase(ValidUtf8(text));
   std::erase_if(plain, [](char c) { return unicode::IsAsciiPunctuation(static_cast<unsigned char>(c)); });
   static const unicode::Pattern articles("\\b(?:a|an|the)\\b");
   std::string kept;
@@ -64,7 +64,7 @@ std::string NormalisedForF1(std::string_view text) {
 double ShareOfNumbers(std::string_view prediction, std::string_view expected) {
   static const unicode::Pattern numbers("\\d+");
   int64_t all = 0, equal = 0;
-  numbers.ForEach(unicode::Repair(prediction), [&](std::string_view number) {
+  numbers.ForEach(ValidUtf8(prediction), [&](std::string_view number) {
     ++all;
     equal += number == expected ? 1 : 0;
   });
@@ -128,7 +128,7 @@ double CountScore(std::string_view prediction, std::string_view gold) { return S
 
 std::optional<double> RetrievalScore(std::string_view prediction, std::string_view gold) {
   static const unicode::Pattern paragraph("(?:Paragraph |段落)(\\d+)");
-  const std::string text = unicode::Repair(gold);
+  const std::string text = ValidUtf8(gold);
   std::optional<std::string_view> expected;
   paragraph.ForEach(text, [&](std::string_view number) {
     if (!expected) expected = number;

@@ -8,19 +8,18 @@ namespace moecap::accuracy {
 namespace {
 
 std::ptrdiff_t Found(std::string_view prediction, std::span<const std::string> outputs) {
-  const std::string text = unicode::Lower(unicode::Repair(RulerPostprocessed(prediction)));
-  return std::ranges::count_if(outputs, [&](const std::string& output) {
-    return text.find(unicode::Lower(unicode::Repair(output))) != std::string::npos;
-  });
+  const std::string text = LowerCase(ValidUtf8(RulerPostprocessed(prediction)));
+  return std::ranges::count_if(
+      outputs, [&](const std::string& output) { return text.find(LowerCase(ValidUtf8(output))) != std::string::npos; });
 }
 
 }  // namespace
 
 std::string RulerPostprocessed(std::string_view prediction) {
-  std::string text(unicode::Strip(prediction));
+  std::string text(Strip(prediction));
   std::ranges::replace_if(
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '\n');
-  return std::string(unicode::Strip(text));
+  return std::string(Strip(text));
 }
 
 double RulerMatchAll(std::string_view prediction, std::span<const std::string> outputs) {

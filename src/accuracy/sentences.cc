@@ -149,7 +149,7 @@ int64_t CapitalTokens(std::string_view word) {
 }  // namespace
 
 SentenceCount CountSentences(std::string_view bytes) {
-  const std::u32string text = unicode::CodePoints(unicode::Strip(bytes));
+  const std::u32string text = unicode::CodePoints(Strip(bytes));
   if (text.empty()) return {};
   const auto is_mark = [](char32_t c) { return IsEnd(c) || IsPunktMark(c) || IsCurlyQuote(c) || unicode::IsBlank(c); };
   size_t tail = text.size();

@@ -18,20 +18,20 @@ namespace {
 using Strings = std::vector<std::string>;
 
 TEST(Unicode, RepairsAndDecodes) {
-  EXPECT_EQ(unicode::Repair("a\xff\xc3z"), "a\xef\xbf\xbd\xef\xbf\xbdz");
-  EXPECT_EQ(unicode::Repair("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd") << "a surrogate";
-  EXPECT_EQ(unicode::Repair("\xc0\xaf"), "\xef\xbf\xbd\xef\xbf\xbd") << "an overlong '/'";
-  EXPECT_EQ(unicode::Repair("ö€😀"), "ö€😀");
+  EXPECT_EQ(ValidUtf8("a\xff\xc3z"), "a\xef\xbf\xbd\xef\xbf\xbdz");
+  EXPECT_EQ(ValidUtf8("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd") << "a surrogate";
+  EXPECT_EQ(ValidUtf8("\xc0\xaf"), "\xef\xbf\xbd\xef\xbf\xbd") << "an overlong '/'";
+  EXPECT_EQ(ValidUtf8("ö€😀"), "ö€😀");
   EXPECT_EQ(unicode::CodePoints("aö€😀"), U"aö€😀");
 }
 
 TEST(Unicode, LowersStripsAndSplits) {
-  EXPECT_EQ(unicode::Lower("ABC ÄÖ Ω Я ß"), "abc äö ω я ß");
-  EXPECT_EQ(unicode::Lower("\xc8\xba"), "\xe2\xb1\xa5") << "longer in lower case";
+  EXPECT_EQ(LowerCase("ABC ÄÖ Ω Я ß"), "abc äö ω я ß");
+  EXPECT_EQ(LowerCase("\xc8\xba"), "\xe2\xb1\xa5") << "longer in lower case";
   EXPECT_TRUE(unicode::IsUpper("A1 Ä") && unicode::IsUpper("A-B") && unicode::IsLower("ß."));
   EXPECT_FALSE(unicode::IsUpper("Aä") || unicode::IsUpper("12") || unicode::IsLower("aΣ") || unicode::IsUpper("Sₙ"));
-  EXPECT_EQ(unicode::Strip(" \u2003\n a b\u00a0\x1f"), "a b");
-  EXPECT_EQ(unicode::Strip("\u3000"), "");
+  EXPECT_EQ(Strip(" \u2003\n a b\u00a0\x1f"), "a b");
+  EXPECT_EQ(Strip("\u3000"), "");
   EXPECT_EQ(unicode::Split("  a\u3000b\nc "), (std::vector<std::string_view>{"a", "b", "c"}));
   EXPECT_EQ(unicode::SplitAt("a--b--", "--"), (std::vector<std::string_view>{"a", "b", ""}));
 }

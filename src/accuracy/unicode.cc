@@ -37,15 +37,6 @@ Character CharacterAt(std::string_view text) {
   return {c, bytes, true};
 }
 
-// The last character of `text`, which is not empty.
-Character LastCharacter(std::string_view text) {
-  for (size_t bytes = 1; bytes <= std::min<size_t>(4, text.size()); ++bytes) {
-    const Character character = CharacterAt(text.substr(text.size() - bytes));
-    if (character.valid && character.bytes == bytes) return character;
-  }
-  return {};
-}
-
 struct Cases {
   bool upper = false, lower = false;
 };
@@ -63,28 +54,6 @@ std::optional<Cases> CasesOfAscii(std::string_view text) {
 using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
 using CompileContext = std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)>;
 
-// PCRE2 changes letter case in substitutions only.
-std::string LowerNonAscii(std::string_view text) {
-  static const auto* const pattern = [] {
-    int error = 0;
-    size_t offset = 0;
-    auto* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>("[^\\x00-\\x7f]+"), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
-                               &error, &offset, nullptr);
-    CHECK(code != nullptr);
-    return code;
-  }();
-  // A lower-case letter takes at most one byte more than its capital (U+023A: two bytes, U+2C65: three).
-  std::string lowered(text.size() + text.size() / 2 + 1, '\0');
-  size_t size = lowered.size();
-  const int done = pcre2_substitute(pattern, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
-                                    PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_EXTENDED | PCRE2_NO_UTF_CHECK, nullptr, nullptr,
-                                    reinterpret_cast<PCRE2_SPTR>("\\L$0"), PCRE2_ZERO_TERMINATED,
-                                    reinterpret_cast<PCRE2_UCHAR*>(lowered.data()), &size);
-  CHECK(done >= 0);
-  lowered.resize(size);
-  return lowered;
-}
-
 }  // namespace
 
 bool IsBlank(char32_t c) {
@@ -95,21 +64,6 @@ bool IsBlank(char32_t c) {
 
 bool IsAsciiPunctuation(char32_t c) {
   return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
-}
-
-std::string Repair(std::string_view bytes) {
-  std::string text;
-  text.reserve(bytes.size());
-  while (!bytes.empty()) {
-    const Character character = CharacterAt(bytes);
-    if (character.valid) {
-      text += bytes.substr(0, character.bytes);
-    } else {
-      text += "\xef\xbf\xbd";
-    }
-    bytes.remove_prefix(character.bytes);
-  }
-  return text;
 }
 
 std::u32string CodePoints(std::string_view text) {
@@ -142,15 +96,6 @@ void Append(char32_t c, std::string& text) {
   }
 }
 
-std::string Lower(std::string_view text) {
-  const bool ascii = std::ranges::none_of(text, [](char c) { return static_cast<uint8_t>(c) >= 0x80; });
-  std::string lowered = ascii ? std::string(text) : LowerNonAscii(text);
-  for (char& c : lowered) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lowered;
-}
-
 bool IsUpper(std::string_view text) {
   if (const std::optional<Cases> cases = CasesOfAscii(text)) return cases->upper && !cases->lower;
   static const Pattern upper("\\p{Uppercase}"), other("[\\p{Lowercase}\\p{Lt}]");
@@ -161,20 +106,6 @@ bool IsLower(std::string_view text) {
   if (const std::optional<Cases> cases = CasesOfAscii(text)) return cases->lower && !cases->upper;
   static const Pattern lower("\\p{Lowercase}"), other("[\\p{Uppercase}\\p{Lt}]");
   return lower.Finds(text) && !other.Finds(text);
-}
-
-std::string_view Strip(std::string_view text) {
-  while (!text.empty()) {
-    const Character first = CharacterAt(text);
-    if (!IsBlank(first.c)) break;
-    text.remove_prefix(first.bytes);
-  }
-  while (!text.empty()) {
-    const Character last = LastCharacter(text);
-    if (!IsBlank(last.c)) break;
-    text.remove_suffix(last.bytes);
-  }
-  return text;
 }
 
 std::string_view StripOf(std::string_view text, char mark) {

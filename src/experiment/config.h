@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "accuracy/contract.h"
 #include "base/result.h"
 #include "cap/scenario.h"
 #include "cost/machine.h"
@@ -51,13 +52,26 @@ struct SystemConfig {
   MachineConfig machine;
 };
 
-// How answers are read and compared; the names of lm-evaluation-harness' filters of task gsm8k.
-enum class Scoring : uint8_t { kGsm8kStrictMatch, kGsm8kFlexibleExtract };
-std::string_view ScoringName(Scoring scoring);  // "gsm8k-strict-match", "gsm8k-flexible-extract"
+// Whose rules read and judge the answers: a filter of a task of a contract (accuracy/contract.h). Never null.
+struct Scoring {
+  const accuracy::Task* task = nullptr;
+  const accuracy::Filter* filter = nullptr;
+
+  friend bool operator==(const Scoring&, const Scoring&) = default;
+};
+// "CONTRACT/TASK/FILTER"; of `task`, which may be empty, also "CONTRACT/FILTER", "CONTRACT" (its first filter) and "FILTER" (of
+// the first contract that has one); "gsm8k-strict-match" and "gsm8k-flexible-extract" are lm-eval's. Error: kBadInput with what
+// there is.
+Result<Scoring> FindScoring(std::string_view name, std::string_view task);
+// Of the first contract that knows the task; null = none does.
+std::optional<Scoring> UsualScoring(std::string_view task);
+// What FindScoring takes: "gsm8k-strict-match", "mlperf/math500/boxed-prm800k".
+std::string ScoringName(const Scoring& scoring);
 
 // Questions with right answers.
 struct ProblemSet {
   std::string dataset = "jsonl";          // a name of workload::FindDataset
+  std::string task = "gsm8k";             // of the data set: what its answers are scored as
   bool is_named = false;                  // the configuration names the data set, not only a file
   std::filesystem::path path;             // a file or a folder; empty = where data sets usually are; only with a name
   std::string split;                      // of the data set
@@ -68,12 +82,12 @@ struct ProblemSet {
   std::optional<uint64_t> seed;           // null = the first problems of the file; never null with a name
   // Answers begin with reasoning: no stop strings are sent, and what follows one is cut off behind the reasoning.
   bool reasoning = false;
-  std::optional<Scoring> scoring = Scoring::kGsm8kStrictMatch;  // null = answers are kept and not scored
+  std::optional<Scoring> scoring = UsualScoring("gsm8k");  // null = answers are kept and not scored
 
   std::string Name() const { return is_named ? dataset : path.string(); }
 };
 // "not scored" without one.
-std::string_view ScoringName(const std::optional<Scoring>& scoring);
+std::string ScoringName(const std::optional<Scoring>& scoring);
 
 // Of one request, beside the server's timeout_s and connect_timeout_s; null = no limit.
 struct Deadlines {

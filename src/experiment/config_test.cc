@@ -103,7 +103,7 @@ TEST(Config, ReadsEveryPart) {
   ASSERT_TRUE(config->problems.has_value());
   EXPECT_EQ(config->problems->path, "/base/data/test.jsonl");
   EXPECT_EQ(config->problems->problems, 128);
-  EXPECT_EQ(config->problems->scoring, Scoring::kGsm8kFlexibleExtract);
+  EXPECT_EQ(config->problems->scoring, *FindScoring("gsm8k-flexible-extract", "gsm8k"));
   EXPECT_EQ(config->load.kind, record::LoadKind::kClients);
   EXPECT_THAT(config->load.levels, testing::ElementsAre(1, 4, 16));
   EXPECT_EQ(config->repeats, 3);
@@ -158,7 +158,7 @@ TEST(Config, ErrorsNameKeyLineAndRemedy) {
                              testing::HasSubstr("whole number from 1")));
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d, problems: 0}\n"), testing::HasSubstr("\"problems\" is 0"));
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d, scoring: gsm9k}\n"),
-              testing::HasSubstr("gsm8k-strict-match"));
+              testing::AllOf(testing::HasSubstr("c.yaml:3"), testing::HasSubstr("lm-eval/strict-match")));
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\ncost: {pue: 0.5}\n"),
               testing::AllOf(testing::HasSubstr("c.yaml:4"), testing::HasSubstr("pue")));
   EXPECT_THAT(ErrorOf("model: m\nsystems: [{}]\ndataset: {path: d}\ncost: {pui: 1.5}\n"), testing::HasSubstr("\"pue\""));

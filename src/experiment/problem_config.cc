@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 
 #include "workload/prompt_template.h"
 
@@ -13,26 +12,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kScorings{std::pair{Scoring::kGsm8kStrictMatch, "gsm8k-strict-match"},
-                               std::pair{Scoring::kGsm8kFlexibleExtract, "gsm8k-flexible-extract"}};
 constexpr uint64_t kUsualSeed = 1;
-constexpr const char* kScoredTask = "gsm8k";  // the task that this program has a scorer for
 
-std::optional<Scoring> FindScoring(std::string_view name) {
-  for (const auto& [scoring, known] : kScorings) {
-    if (name == known) return scoring;
-  }
-  return std::nullopt;
-}
-
-std::optional<Scoring> ReadScoring(YamlMap& map, std::optional<Scoring> usual) {
+std::optional<Scoring> ReadScoring(YamlMap& map, std::string_view task, std::optional<Scoring> usual) {
   const auto name = map.String("scoring");
   if (!name) return usual;
-  const std::optional<Scoring> scoring = FindScoring(*name);
-  if (scoring) return scoring;
-  std::vector<std::string_view> names;
-  for (const auto& known : kScorings) names.emplace_back(known.second);
-  map.Complain("scoring", fmt::format("unknown scoring \"{}\"; known: {}", *name, fmt::join(names, ", ")));
+  const auto scoring = FindScoring(*name, task);
+  if (scoring.ok()) return *scoring;
+  map.Complain("scoring", scoring.error().message);
   return usual;
 }
 
@@ -49,13 +36,15 @@ void ReadNamed(YamlMap& map, YamlErrors& errors, ProblemSet& problems) {
     map.Complain("split",
                  fmt::format("{} has no split \"{}\"; it has {}", info->name, problems.split, fmt::join(splits, ", ")));
   problems.prompt = map.String("prompt").value_or(info->prompts.front());
-  problems.scoring.reset();
-  if (IsFile(problems.prompt)) {
-    if (info->task == kScoredTask) problems.scoring = Scoring::kGsm8kStrictMatch;
-  } else if (const auto prompt = workload::FindPromptTemplate(problems.prompt); !prompt.ok()) {
-    map.Complain("prompt", prompt.error().message);
-  } else if (info->task == kScoredTask) {
-    problems.scoring = FindScoring(prompt->scoring);
+  problems.task = info->task;
+  problems.scoring = UsualScoring(info->task);
+  if (!IsFile(problems.prompt)) {
+    const auto prompt = workload::FindPromptTemplate(problems.prompt);
+    if (!prompt.ok()) {
+      map.Complain("prompt", prompt.error().message);
+    } else if (const auto own = FindScoring(prompt->scoring, info->task); own.ok()) {
+      problems.scoring = *own;
+    }
   }
   if (!problems.seed) problems.seed = kUsualSeed;
 }
@@ -79,9 +68,6 @@ int64_t ReadCount(YamlMap& map) {
 }
 
 }  // namespace
-
-std::string_view ScoringName(Scoring scoring) { return kScorings[static_cast<size_t>(scoring)].second; }
-std::string_view ScoringName(const std::optional<Scoring>& scoring) { return scoring ? ScoringName(*scoring) : "not scored"; }
 
 bool NamesDataset(const YamlNode& workload) {
   return std::ranges::any_of(workload.items, [](const YamlNode& item) {
@@ -118,7 +104,7 @@ ProblemSet ReadProblemSet(const YamlNode& node, const fs::path& base_dir, YamlEr
     problems.split = "test";
     problems.prompt = map.String("prompt").value_or(problems.prompt);
   }
-  problems.scoring = ReadScoring(map, problems.scoring);
+  problems.scoring = ReadScoring(map, problems.task, problems.scoring);
   map.RefuseUnknownKeys();
   return problems;
 }

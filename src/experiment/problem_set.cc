@@ -68,6 +68,15 @@ Result<std::string> CompareWithPublished(const workload::DatasetInfo& info, cons
   return text;
 }
 
+Status CheckGolds(const Scoring& scoring, std::span<const workload::Problem> problems) {
+  for (const workload::Problem& problem : problems) {
+    if (const auto gold = accuracy::ReadGold(*scoring.task, problem.answer); !gold.ok())
+      return BadInput(fmt::format("{}: its right answer cannot be scored by {}: {}", problem.place, ScoringName(scoring),
+                                  gold.error().message));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<PreparedProblems> PrepareProblems(const ProblemSet& set, const fs::path& base_dir) {
@@ -93,6 +102,7 @@ Result<PreparedProblems> PrepareProblems(const ProblemSet& set, const fs::path& 
     prepared.notes.push_back(fmt::format("{} of its {} problems were drawn by seed {}{}", wanted, all.size(), *set.seed,
                                          info.group.empty() ? "" : ", each " + info.group + " with its share"));
   }
+  if (set.scoring) RETURN_IF_ERROR(CheckGolds(*set.scoring, prepared.problems));
   if (!set.scoring)
     prepared.notes.push_back(
         fmt::format("Answers are kept and not scored: there is no scorer for the task {} here", info.task));

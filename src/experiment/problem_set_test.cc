@@ -38,12 +38,12 @@ TEST(ProblemSetConfig, TheTwoWaysToNameADatasetAreOne) {
     EXPECT_EQ(config.problems->seed, 5u);
     EXPECT_EQ(config.problems->prompt, "mmlu-pro");
     EXPECT_EQ(config.problems->split, "test");
-    EXPECT_EQ(config.problems->scoring, std::nullopt);
+    EXPECT_EQ(ScoringName(config.problems->scoring), "lm-eval/mmlu_pro/custom-extract");
     EXPECT_EQ(config.max_output_tokens, 2048) << "the prompt's";
   }
   const auto short_one = ParseConfig(std::string(kSystem) + "dataset: gsm8k\nmax_output_tokens: 99\n", "c.yaml", {});
   ASSERT_TRUE(short_one.ok()) << short_one.error().message;
-  EXPECT_EQ(short_one->problems->scoring, Scoring::kGsm8kStrictMatch);
+  EXPECT_EQ(ScoringName(short_one->problems->scoring), "gsm8k-strict-match");
   EXPECT_EQ(short_one->problems->seed, 1u);
   EXPECT_EQ(short_one->max_output_tokens, 99);
 }
@@ -84,12 +84,55 @@ TEST_F(ExperimentTest, ANamedDatasetIsScoredAndTheManifestSaysHowItWasDrawn) {
   EXPECT_EQ(summary.systems[0].cells[0].figures[FigureId::kScored], 2);
 }
 
-TEST_F(ExperimentTest, WithoutAScorerAccuracyIsNullAndANoteSaysWhy) {
+TEST(ScoringNames, AreAContractATaskAndAFilter) {
+  const auto named = [](std::string_view name, std::string_view task) {
+    const auto scoring = FindScoring(name, task);
+    return scoring.ok() ? ScoringName(*scoring) : scoring.error().message;
+  };
+  EXPECT_EQ(named("gsm8k-flexible-extract", ""), "gsm8k-flexible-extract");
+  EXPECT_EQ(named("lm-eval/gsm8k/strict-match", ""), "gsm8k-strict-match");
+  EXPECT_EQ(named("mlperf", "aime"), "mlperf/aime/integer");
+  EXPECT_EQ(named("official/level-2", "mmlu_pro"), "official/mmlu_pro/level-2");
+  EXPECT_EQ(named("simple-evals", "mmlu"), "official/mmlu/simple-evals");
+  EXPECT_EQ(named("mlperf/math500/boxed-prm800k", "gsm8k"), "mlperf/math500/boxed-prm800k");
+  EXPECT_THAT(named("lm-eval/gsm8k/strict", ""), HasSubstr("it has strict-match, flexible-extract"));
+  EXPECT_THAT(named("mine/gsm8k/strict-match", ""), HasSubstr("\"mine\" is no contract"));
+  EXPECT_THAT(named("best", "gsm8k"), HasSubstr("moecap score --list"));
+  EXPECT_THAT(named("", "gsm8k"), HasSubstr("CONTRACT/TASK/FILTER"));
+  EXPECT_EQ(UsualScoring("longbench_v2")->task->contract, "official");
+  EXPECT_EQ(UsualScoring("ifeval"), std::nullopt);
+}
+
+TEST_F(ExperimentTest, ANamedDatasetIsScoredByItsContract) {
   const Config config =
       Parse(std::string(kSystem) + "workload: {dataset: aime24, prompt: aime, path: " + (kData / "aime24").string() + "}\n");
   Experiment experiment = Prepare(config);
   Results results = Create(config, experiment);
-  EXPECT_THAT(results.manifest().notes, Contains(HasSubstr("no scorer for the task aime")));
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  const auto summary = SummaryOf(results.dir());
+  EXPECT_EQ(summary.scoring_contract, "lm-eval/aime/exact_match");
+  EXPECT_GT(summary.systems[0].cells[0].figures[FigureId::kScored].value_or(0), 0);
+}
+
+TEST(PrepareProblems, ARightAnswerThatCannotBeScoredIsNamedWithItsPlace) {
+  ProblemSet set;
+  set.dataset = "aime24";
+  set.task = "aime";
+  set.is_named = true;
+  set.split = "test";
+  set.path = kData / "aime24";
+  set.prompt = "aime";
+  set.seed = 1;
+  set.scoring = *FindScoring("lm-eval/mmlu_pro/custom-extract", "");
+  EXPECT_THAT(PrepareProblems(set, {}).error().message, AllOf(HasSubstr(".jsonl"), HasSubstr("none of the letters")));
+}
+
+TEST_F(ExperimentTest, WithoutAScorerAccuracyIsNullAndANoteSaysWhy) {
+  const Config config =
+      Parse(std::string(kSystem) + "workload: {dataset: ifeval, path: " + (kData / "ifeval").string() + "}\n");
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  EXPECT_THAT(results.manifest().notes, Contains(HasSubstr("no scorer for the task ifeval")));
   ASSERT_TRUE(experiment.Execute(results, hooks).ok());
   const auto summary = SummaryOf(results.dir());
   EXPECT_EQ(summary.systems[0].cells[0].figures[FigureId::kAccuracy], std::nullopt);

@@ -17,7 +17,7 @@ from moetrace import read_passes
 from systems import GGUF, HERE, ROOT, Refused, python_of, system_named
 
 SYSTEMS = ("vllm", "sglang", "transformers", "transformers-cb")
-PATIENCE_S = 3600
+PATIENCE_S = 3 * 3600
 DATA = ROOT / "datasets/tinymath/test.jsonl"
 PAGE, PROGRAM = ROOT / "docs/validation.md", "tools/peers truth"
 COLUMNS = ("system", "problems", "equal answers", "equal experts of a token in a layer", "experts of transformers' logits",

@@ -86,9 +86,9 @@ TEST_F(DatasetsCli, AnExperimentAsksIt) {
   for (const auto& entry : fs::directory_iterator(dir_ / "results")) {
     if (!entry.is_directory()) continue;
     EXPECT_THAT(*ReadFile(entry.path() / "manifest.json"),
-                AllOf(HasSubstr("2 of its 3 problems were drawn by seed 1, each subject with its share"),
-                      HasSubstr("there is no scorer for the task mmlu here")));
-    EXPECT_THAT(*ReadFile(entry.path() / "summary.json"), HasSubstr("\"dataset\": \"mmlu\""));
+                HasSubstr("2 of its 3 problems were drawn by seed 1, each subject with its share"));
+    EXPECT_THAT(*ReadFile(entry.path() / "summary.json"),
+                AllOf(HasSubstr("\"dataset\": \"mmlu\""), HasSubstr("lm-eval/mmlu_cot_llama/strict_match")));
   }
 }
 

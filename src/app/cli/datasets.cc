@@ -200,6 +200,7 @@ Status Check(const DatasetsFlags& flags) {
 Status Prompts(const DatasetsFlags& flags) {
   ASSIGN_OR_RETURN(const DatasetInfo info, workload::FindDataset(flags.name));
   experiment::ProblemSet set;
+  set.scoring.reset();  // nothing is answered
   set.dataset = info.name;
   set.is_named = true;
   set.path = flags.path;

@@ -1,5 +1,7 @@
 #include "base/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>

@@ -99,14 +99,17 @@ void NoteGuessedTokens(cap::CellSummary& cell) {
       guessed));
 }
 
-// A count of the measurements' passes, and of those of them that are composed alike.
-std::pair<int64_t, int64_t> AlikeOf(std::span<const MeasuredFacts* const> whole, std::optional<int64_t> ServerPassFacts::*part,
-                                    std::optional<int64_t> ServerPassFacts::*all) {
-  int64_t alike = 0, passes = 0;
+// A count of the measurements' passes, and of those of them that are composed alike; null where that could not be compared.
+std::pair<std::optional<int64_t>, int64_t> AlikeOf(std::span<const MeasuredFacts* const> whole,
+                                                   std::optional<int64_t> ServerPassFacts::*part,
+                                                   std::optional<int64_t> ServerPassFacts::*all) {
+  std::optional<int64_t> alike = 0;
+  int64_t passes = 0;
   for (const MeasuredFacts* measured : whole) {
     const auto& own = measured->measurement->server_passes;
-    passes += own ? ((*own).*all).value_or(0) : 0;
-    alike += own ? ((*own).*part).value_or(0) : 0;
+    if (!own || !((*own).*all)) continue;
+    passes += *((*own).*all);
+    alike = alike && (*own).*part ? std::optional(*alike + *((*own).*part)) : std::nullopt;
   }
   return {alike, passes};
 }
@@ -115,10 +118,8 @@ void NoteRecorded(const CellContext& context, std::span<const record::PassRecord
                   std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
   const auto [alike, recorded] = AlikeOf(whole, &ServerPassFacts::recorded_alike, &ServerPassFacts::recorded);
   if (recorded == 0) return;
-  std::string note = fmt::format(
-      "{} passes as the server wrote them down, with the time of the model alone; {} of them are composed as "
-      "reconstructed from the arrival of tokens",
-      recorded, alike);
+  std::string note = fmt::format("{} passes as the server wrote them down, with the time of the model alone", recorded);
+  if (alike) note += fmt::format("; {} of them are composed as reconstructed from the arrival of tokens", *alike);
   const bool is_whole = passes.front().source != record::Source::kEstimated;  // no measurement's are reconstructed
   if (const double estimated = ShareOfPasses(passes, record::Source::kEstimated); is_whole && estimated > 0)
     note += EstimateInWords(context.system, estimated, "", cell.figures);
@@ -146,7 +147,7 @@ void NoteReconstructed(const CellContext& context, std::span<const record::PassR
   if (const double estimated = ShareOfPasses(passes, record::Source::kEstimated); estimated > 0)
     note += EstimateInWords(context.system, estimated, facts ? facts->experts_missing : "", cell.figures);
   const auto [alike, logged] = AlikeOf(whole, &ServerPassFacts::logged_alike, &ServerPassFacts::logged);
-  if (logged > 0) note += fmt::format("; {} of {} passes in the server's own log are composed alike", alike, logged);
+  if (alike && logged > 0) note += fmt::format("; {} of {} passes in the server's own log are composed alike", *alike, logged);
   if (facts && facts->most_tokens)
     note += fmt::format("; a pass takes at most {} tokens ({})", *facts->most_tokens, facts->most_tokens_source);
   cell.notes.push_back(std::move(note));

@@ -98,6 +98,9 @@ class References(unittest.TestCase):
             out = subprocess.run([MOECAP, "report", folder, "--json"], capture_output=True, text=True)
             self.assertEqual(out.returncode, 0, out.stderr)
             self.assertTrue(json.loads(out.stdout)["run_id"].endswith(folder.name))
+            manifest = json.loads((folder / "manifest.json").read_text())
+            places = [word for word in manifest["command"] if word.startswith("/")] + [manifest["config"]["base_dir"]]
+            self.assertTrue(all(place.startswith("/opt/moecap") for place in places), f"{folder.name} names a machine's folders: {places}")
 
 
 class Script(unittest.TestCase):

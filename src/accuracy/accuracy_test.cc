@@ -101,6 +101,12 @@ TEST(MultipleChoice, EachRuleHasItsOwnTraps) {
   EXPECT_EQ(Letter(MoeCapAToJ, "The answer is definitely C."), "D") << "any letter after 'answer is', without case";
 }
 
+TEST(MultipleChoice, OfEmptyGroupsTheHarnessTakesNone) {
+  EXPECT_FALSE(MmluFlanStrictMatch({"The final answer is D", "D", {}}).extracted.has_value())
+      << "its rule eats the last letter";
+  EXPECT_TRUE(MmluFlanStrictMatch({"The answer is D.", "D", {}}).correct);
+}
+
 TEST(MultipleChoice, ReadsTheChoicesThemselves) {
   const std::vector<std::string> choices{"Red fish", "blue!", "", "blue fish"};
   const std::vector<std::string> filled{"Red fish", "blue!", "green", "blue"};
@@ -109,6 +115,8 @@ TEST(MultipleChoice, ReadsTheChoicesThemselves) {
   EXPECT_EQ(Letter(MultipleChoiceFlexible, "it is blue", filled), "(D)") << "of equal texts the later choice";
   EXPECT_EQ(Letter(MultipleChoiceFlexible, "red fish: B", choices), "(B)") << "an empty choice hides the texts";
   EXPECT_EQ(Letter(MultipleChoiceFlexible, "none: E", choices), "none");
+  const std::vector<std::string> nested{"no", "none of these", "all", "yes"};
+  EXPECT_EQ(Letter(MultipleChoiceFlexible, "none of these", nested), "(B)") << "a choice that begins another does not hide it";
   EXPECT_TRUE(MultipleChoiceFlexible({"(B)", "b", {}}).correct) << "neither case nor punctuation counts";
 }
 

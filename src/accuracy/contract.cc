@@ -65,7 +65,9 @@ std::vector<Task> HarnessTasks() {
                                  {{"strict-match", MOECAP_HARNESS " gpqa_cot_zeroshot 2.2", GpqaStrictMatch}, choice})),
           Integers(kContract, {"exact_match", MOECAP_HARNESS " aime", AimeLmEval}),
           Mathematics(kContract, "minerva_math", "math minerva_math500 math500 numinamath",
-                      {{"exact_match", MOECAP_HARNESS " minerva_math 3", MinervaExactMatch}, kMathVerify}),
+                      {{"exact_match", MOECAP_HARNESS " minerva_math 3", MinervaExactMatch},
+                       {"exact_match-3.1", "lm-evaluation-harness 0.4.13 minerva_math 3.1", MinervaExactMatchOrSame},
+                       kMathVerify}),
           Mathematics(kContract, "hendrycks_math", "hendrycks_math500",
                       {{"exact_match", MOECAP_HARNESS " hendrycks_math 1", HendrycksExactMatch}})};
 }

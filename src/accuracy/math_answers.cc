@@ -15,6 +15,14 @@ Verdict MinervaExactMatch(const Answer& answer) {
   return verdict;
 }
 
+Verdict MinervaExactMatchOrSame(const Answer& answer) {
+  Verdict verdict = MinervaExactMatch(answer);
+  if (!verdict.extracted || verdict.correct) return verdict;
+  const std::string normalised = MinervaNormalised(*verdict.extracted);
+  verdict.correct = !normalised.empty() && normalised == MinervaNormalised(answer.gold);
+  return verdict;
+}
+
 Verdict HendrycksExactMatch(const Answer& answer) {
   const std::string text(BetweenDollars(answer.prediction));
   return {text, HendrycksEqual(text, answer.gold), false};

@@ -7,6 +7,8 @@ namespace moecap::accuracy {
 
 // lm-evaluation-harness 4e7e0d4.
 Verdict MinervaExactMatch(const Answer& answer);    // minerva_math 3: MinervaAnswer, MinervaEqual
+// minerva_math 3.1 (lm-eval 0.4.13): version 3, or equal as text, which lets what it cannot subtract equal itself: points, intervals.
+Verdict MinervaExactMatchOrSame(const Answer& answer);
 Verdict HendrycksExactMatch(const Answer& answer);  // hendrycks_math 1: BetweenDollars, HendrycksEqual
 
 // Math-Verify 0.8.0 on the whole reply, as minerva_math 3 calls it.

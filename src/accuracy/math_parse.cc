@@ -301,6 +301,7 @@ std::optional<Expr> Parse(std::string_view text, Dialect dialect, bool* gave_up)
                          .texts = dialect == Dialect::kAnswer,
                          .thousands = dialect != Dialect::kSympyPlain,
                          .open_thousands = dialect == Dialect::kSympyLatex,
+                         .skip_styles = dialect != Dialect::kSympyLatex,
                          .skip_dollars = dialect == Dialect::kAnswer};
   const std::string lowered = dialect == Dialect::kAnswer ? LowerLetters(text) : std::string(text);
   std::optional<std::vector<Token>> tokens = Tokenise(lowered, rules, gave_up);

@@ -110,6 +110,11 @@ TEST(MathVerify, FindsTheAnswerOfAReply) {
   EXPECT_EQ(found("so \\[ 5 \\] holds"), " 5 ");
   EXPECT_EQ(found("The values are $2$ and $3$."), "2, 3");
   EXPECT_EQ(found("ANSWER: 5"), "5");
+  EXPECT_EQ(found("Answer: -\\frac{3}{4}"), "-\\frac{3}{4}") << "a bare fraction is a formula";
+  EXPECT_EQ(found("Answer: \\frac{a}{4}"), "none");
+  EXPECT_EQ(found("She pays 5$ for 2 and $7$"), "7") << "behind a digit a dollar opens nothing";
+  EXPECT_EQ(found("The answer is x = -1\nSo 2 + 2 = 4."), "-1") << "an announced number stands on the line";
+  EXPECT_EQ(found("That is the answer.\n\n$x$\n\nSo 2 + 2 = 4."), "x") << "an announced formula may stand below";
   EXPECT_EQ(found("\\fbox{7}"), "none");
   EXPECT_EQ(found("no idea"), "none");
 }
@@ -122,6 +127,13 @@ TEST(Minerva, NormalisesAsPublished) {
   EXPECT_EQ(MinervaNormalised("\\boxed{\\text{east}}"), "east");
 }
 
+TEST(Minerva, SinceItsVersion31WhatIsEqualAsTextIsEqual) {
+  const Answer point{"Final Answer: The final answer is $(1, 2)$. I hope it is correct.", "(1,2)", {}};
+  EXPECT_FALSE(MinervaExactMatch(point).correct);
+  EXPECT_TRUE(MinervaExactMatchOrSame(point).correct);
+  EXPECT_FALSE(MinervaExactMatchOrSame({"no final answer", "(1,2)", {}}).correct);
+}
+
 TEST(Minerva, ComparesAsItsParserReads) {
   EXPECT_TRUE(MinervaEqual("\\frac{3}{6}", "\\frac{1}{2}"));
   EXPECT_TRUE(MinervaEqual("nylevE", "Evelyn")) << "letters multiply";
@@ -131,6 +143,7 @@ TEST(Minerva, ComparesAsItsParserReads) {
   EXPECT_FALSE(MinervaEqual("x<3", "x<3")) << "nor relations subtracted";
   EXPECT_FALSE(MinervaEqual("\\infty", "\\infty"));
   EXPECT_FALSE(MinervaEqual("50\\%", "50\\%"));
+  EXPECT_FALSE(MinervaEqual("\\displaystyle 12", "12")) << "a command that it does not know is a factor";
   EXPECT_EQ(*MinervaAnswer("Final Answer: The final answer is $5$. I hope it is correct."), "$5$");
   EXPECT_FALSE(MinervaAnswer("Final Answer: The final answer is $5$").has_value()) << "without the closing sentence";
 }

@@ -10,9 +10,10 @@
 namespace moecap::accuracy::math {
 namespace {
 
-constexpr std::array kDropped{"left",      "right", "big",    "Big",   "bigl",  "bigr",   "Bigl",         "Bigr",
-                              "bigg",      "Bigg",  "quad",   "qquad", "hfill", "limits", "displaystyle", "textstyle",
-                              "mathstrut", "strut", "middle", "biggl", "biggr", "Biggl",  "Biggr"};
+constexpr std::array kDropped{"left", "right", "quad", "qquad"};
+constexpr std::array kStyles{"big",   "Big",   "bigl",   "bigr",   "Bigl",         "Bigr",      "bigg",
+                             "Bigg",  "hfill", "limits", "middle", "displaystyle", "textstyle", "mathstrut",
+                             "strut", "biggl", "biggr",  "Biggl",  "Biggr"};
 
 constexpr std::array kTextCommands{"text", "textbf", "textit", "textrm",      "textnormal",
                                    "mbox", "hbox",   "mathrm", "operatorname"};
@@ -133,7 +134,7 @@ class Tokeniser {
     size_t brace = end;
     while (brace < text_.size() && text_[brace] == ' ') ++brace;
     at_ = end;
-    if (Contains(kDropped, name)) {
+    if (Contains(kDropped, name) || (rules_.skip_styles && Contains(kStyles, name))) {
       if ((name == "left" || name == "right") && Peek() == '.') ++at_;
       return true;
     }

@@ -27,10 +27,11 @@ struct TokenRules {
   bool texts = false;           // \text{...} is one token
   bool thousands = true;        // 10,000 is one number
   bool open_thousands = false;  // and 10,0005 begins with it
+  bool skip_styles = true;      // \big, \displaystyle and their kind mean nothing, else they are commands like any other
   bool skip_dollars = true;     // $ and \$ mean nothing, else they cannot be read
 };
 
-// Blanks, \left, \right, sizes and spacing commands are dropped; a few Unicode signs become their commands. Null where a
+// Blanks, \left, \right and spacing commands are dropped; a few Unicode signs become their commands. Null where a
 // character cannot be read, braces of a \text do not close, a number has more than kMostDigits or there are more than
 // kMostTokens; `*gave_up` tells the last two.
 std::optional<std::vector<Token>> Tokenise(std::string_view text, const TokenRules& rules, bool* gave_up);

@@ -31,7 +31,34 @@ size_t FindMark(std::string_view text, std::string_view mark, size_t from) {
   return at;
 }
 
-// $...$, $$...$$, \(...\), \[...\] from left to right; a formula in one dollar ends on its line.
+// Behind "{5}", "{-1.5}" or "{3,2}" at `at`; npos where there is nothing of the kind.
+size_t EndOfBracedNumber(std::string_view text, size_t at) {
+  const auto digits_from = [&](size_t from) {
+    while (from < text.size() && IsDigit(text[from])) ++from;
+    return from;
+  };
+  if (at >= text.size() || text[at] != '{') return text.npos;
+  const size_t begin = at + (text.substr(at + 1).starts_with('-') ? 2 : 1);
+  size_t end = digits_from(begin);
+  if (end == begin) return text.npos;
+  if (end < text.size() && (text[end] == '.' || text[end] == ',')) {
+    const size_t decimals = digits_from(end + 1);
+    if (decimals == end + 1) return text.npos;
+    end = decimals;
+  }
+  return end < text.size() && text[end] == '}' ? end + 1 : text.npos;
+}
+
+// Behind a bare fraction of two numbers, `\frac{3}{4}`, at `at`, or npos.
+size_t EndOfBareFraction(std::string_view text, size_t at) {
+  constexpr std::string_view kFraction = "\\frac";
+  if (!text.substr(at).starts_with(kFraction)) return text.npos;
+  const size_t numerator = EndOfBracedNumber(text, at + kFraction.size());
+  return numerator == text.npos ? text.npos : EndOfBracedNumber(text, numerator);
+}
+
+// $...$, $$...$$, \(...\), \[...\] and bare fractions from left to right; a formula in one dollar ends on its line and does not
+// begin behind a digit ("5$").
 std::vector<Formula> Formulas(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kDelimiters{
       {{"$$", "$$"}, {"\\[", "\\]"}, {"\\(", "\\)"}, {"$", "$"}}};
@@ -42,7 +69,14 @@ std::vector<Formula> Formulas(std::string_view text) {
     const auto opens = std::find_if(kDelimiters.begin(), kDelimiters.end(),
                                     [&](const auto& pair) { return text.substr(at).starts_with(pair.first); });
     const auto which = static_cast<size_t>(opens - kDelimiters.begin());
-    if (opens == kDelimiters.end() || IsEscaped(text, at) || !closes[which]) {
+    if (const size_t end = opens == kDelimiters.end() ? EndOfBareFraction(text, at) : text.npos; end != text.npos) {
+      const size_t begin = at > 0 && text[at - 1] == '-' ? at - 1 : at;
+      formulas.push_back({begin, end, std::string(text.substr(begin, end - begin))});
+      at = end;
+      continue;
+    }
+    const bool behind_digit = at > 0 && IsDigit(text[at - 1]) && opens != kDelimiters.end() && opens->first == "$";
+    if (opens == kDelimiters.end() || IsEscaped(text, at) || behind_digit || !closes[which]) {
       ++at;
       continue;
     }
@@ -137,10 +171,11 @@ void AddLast(std::string_view text, const Regex& pattern, std::vector<Candidate>
 std::vector<Candidate> Ranked(std::string_view text, const std::vector<Formula>& formulas, int rank, bool* gave_up) {
   static const Regex final_is("(?is)final answer is:?\\s*\\z"), final_answer("(?is)final answer.{0,100}?\\s+is:?\\s*\\z"),
       labelled("(?is)answer:.{0,50}\\z"), mentioned("(?is)answer.{0,50}\\z");
+  // Formulas may stand on the line behind their announcement, numbers may not.
   static const std::array<Regex, 4> numbers{Regex("(?i)final answer is:?\\s*" MOECAP_EITHER "\\.?\\s?I hope"),
-                                            Regex("(?is)final answer.{0,100}?\\s+is:?" MOECAP_EITHER),
-                                            Regex("(?is)answer:(?:.{0,100}=\\s*|.{0,50}?)" MOECAP_EITHER "(?!\\s*=)"),
-                                            Regex("(?is)answer(?:.{0,100}=\\s*|.{0,50}?)" MOECAP_EITHER "(?!\\s*=)")};
+                                            Regex("(?i)final answer.{0,100}?\\s+is:?" MOECAP_EITHER),
+                                            Regex("(?i)answer:(?:.{0,100}=\\s*|.{0,50}?)" MOECAP_EITHER "(?!\\s*=)"),
+                                            Regex("(?i)answer(?:.{0,100}=\\s*|.{0,50}?)" MOECAP_EITHER "(?!\\s*=)")};
   static const Regex arithmetic(MOECAP_ARITHMETIC), number(MOECAP_NUMBER);
   std::vector<Candidate> candidates;
   if (rank == 0) AddAnnounced(text, formulas, final_is, "I hope", candidates, gave_up);

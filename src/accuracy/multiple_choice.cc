@@ -49,7 +49,8 @@ Verdict CompareLetter(std::optional<std::string> letter, std::string_view gold, 
 std::string LetterOf(size_t choice) { return {static_cast<char>('A' + choice)}; }
 
 // The last of the choices' own texts in the reply, both without case and Unicode punctuation: its letter in brackets, its text
-// where blanks at its ends keep the filter from finding the letter, null for none. At each place the first choice that fits.
+// where blanks at its ends keep the filter from finding the letter, null for none. At each place the longest choice that fits,
+// the first of equally long ones.
 std::optional<std::string> LastChoiceText(std::string_view reply, std::span<const std::string> choices) {
   static const Regex punctuation("\\p{P}");
   const auto plain = [&](std::string_view text) { return punctuation.RemoveAll(LowerCase(text)); };
@@ -61,13 +62,15 @@ std::optional<std::string> LastChoiceText(std::string_view reply, std::span<cons
   std::optional<size_t> last;
   for (size_t at = 0; at < text.size();) {
     const std::string_view rest = std::string_view(text).substr(at);
-    const auto fits = std::find_if(plain_choices.begin(), plain_choices.end(),
-                                   [&](const std::string& choice) { return rest.starts_with(choice); });
-    if (fits == plain_choices.end()) {
+    const std::string* fits = nullptr;
+    for (const std::string& choice : plain_choices) {
+      if (rest.starts_with(choice) && (fits == nullptr || choice.size() > fits->size())) fits = &choice;
+    }
+    if (fits == nullptr) {
       ++at;
       continue;
     }
-    last = static_cast<size_t>(fits - plain_choices.begin());
+    last = static_cast<size_t>(fits - plain_choices.data());
     at += fits->size();
   }
   if (!last) return std::nullopt;
@@ -106,7 +109,10 @@ Verdict GpqaStrictMatch(const Answer& answer) {
 Verdict MmluFlanStrictMatch(const Answer& answer) {
   static const Regex pattern(
       "((?<=The answer is )(.*)(?=.)|(?<=answer is )(.*)(?=.)|(?<=The answer: )(.*)(?=.)|(?<=The final answer: )(.*)(?=.))");
-  return ScoreBare(pattern, Take::kFirst, answer);
+  Verdict verdict = ScoreBare(pattern, Take::kFirst, answer);
+  // Of a match whose groups are all empty the filter takes none.
+  if (verdict.extracted && verdict.extracted->empty()) verdict.extracted.reset();
+  return verdict;
 }
 
 Verdict MultipleChoiceFlexible(const Answer& answer) {

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import graders
 import install
 import score
 import serve
@@ -22,6 +23,11 @@ def parser():
     verb = verbs.add_parser("score", help="lm-eval's answers and scores, item by item, beside those of `moecap run`")
     verb.add_argument("--problems", type=int, default=512)
     verb.add_argument("--clients", type=int, default=4)
+    verb = verbs.add_parser("graders", help="replies made by chance, judged by the reference tools and by `moecap score`")
+    verb.add_argument("--replies", type=int, default=400, help="a task")
+    verb.add_argument("--seed", type=int, default=1)
+    verb.add_argument("--task", action="append", choices=list(graders.TASKS), help="this one alone; several times for several")
+    verb.add_argument("--show", type=int, default=5, help="differences a filter")
     verb = verbs.add_parser("speed", help="`vllm bench serve` and `moecap load` in turn with equal parameters")
     verb.add_argument("--rounds", type=int, default=5, help="of both, one after the other")
     verb.add_argument("--clients", type=lambda text: [int(word) for word in text.split(",")], default=[1, 4])
@@ -35,10 +41,13 @@ def run(options):
     if options.verb == "install":
         return install.install(LM_EVAL)
     vllm = system_named("vllm")
-    for system in [vllm] + [LM_EVAL] * (options.verb == "score"):
+    needed = {"score": [vllm, LM_EVAL], "graders": [LM_EVAL], "speed": [vllm]}
+    for system in needed[options.verb]:
         install.require_installed(system)
     if not options.moecap.exists():
         raise Refused(f"{options.moecap} does not exist: build it, or name another with --moecap")
+    if options.verb == "graders":
+        return graders.compare(options)
     how = argparse.Namespace(port=None, model=None, dtype="float32", threads=1, plain=options.verb == "speed", record=None,
                              record_ids=False, extra=[])
     server = serve.start(vllm, how)

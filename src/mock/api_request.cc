@@ -147,6 +147,7 @@ class Reader {
       std::string_view role;
       if (message["role"].get(role) != simdjson::SUCCESS) return Fail("messages: each needs a role");
       AppendRole(role);
+      request.text.clear();
       Content(message);
     }
     if (request.prompt.empty()) return Fail("messages: must not be empty");
@@ -160,6 +161,7 @@ class Reader {
     if (!error) error = ApiError{500, "IndexError: index out of range in self"};
   }
   void Append(std::string_view text) {
+    request.text += text;
     const std::vector<int32_t> ids = Tokenize(text, limits_.vocab);
     request.prompt.insert(request.prompt.end(), ids.begin(), ids.end());
   }

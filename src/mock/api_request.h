@@ -21,6 +21,7 @@ struct ApiRequest {
   Route route = Route::kCompletions;
   std::string model;  // as asked for; empty = not said
   std::vector<int32_t> prompt;
+  std::string text;  // the prompt where it is a text; of a chat its last message
   bool stream = false;
   std::optional<int64_t> max_tokens;  // null: until the model ends
   int64_t min_tokens = 0;

@@ -23,6 +23,7 @@ struct Exchange {
   int64_t first_token_ns = 0;
   int64_t last_token_ns = 0;
   bool ends_with_eos = false;
+  const KnownText* known = nullptr;      // what it says; null: what the engine's tokens read
   std::optional<EngineRequest> planned;  // until it is submitted
 };
 

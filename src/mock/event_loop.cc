@@ -208,7 +208,9 @@ void EventLoop::DispatchToken(const TokenEvent& event) {
   exchange.progress.decode_s = static_cast<double>(event.due_ns - exchange.first_token_ns) * 1e-9;
   exchange.log.due_ns.push_back(HostTime(event.due_ns));
   const std::string_view finish = !event.last ? "" : event.token == kEosToken ? "stop" : "length";
-  exchange.stream.Token(event.token, finish, exchange.progress, bytes_);
+  const auto index = static_cast<size_t>(event.index);
+  const bool is_known = exchange.known != nullptr && index < exchange.known->ids.size();
+  exchange.stream.Token(is_known ? exchange.known->ids[index] : event.token, finish, exchange.progress, bytes_);
   if (exchange.stream.ended() && !event.last) engine_->Cancel(event.request, EngineTime(Now()));
   if (!bytes_.bytes.empty() || exchange.stream.ended()) Send(*connection, bytes_);
 }

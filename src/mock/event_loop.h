@@ -91,11 +91,13 @@ class EventLoop {
   void HandleRequest(Connection& connection, const HttpRequest& request, int64_t arrival_ns);
   bool Refused(Connection& connection, const HttpRequest& request);
   void HandleGeneration(Connection& connection, const HttpRequest& request, Route route, int64_t arrival_ns);
-  void StartExchange(Connection& connection, const HttpRequest& request, ApiRequest api, const FaultSet& faults,
-                     int64_t arrival_ns);
+  void StartExchange(Connection& connection, const HttpRequest& request, ApiRequest api, const KnownAnswer* known,
+                     const FaultSet& faults, int64_t arrival_ns);
   AnswerFacts FactsOf(const ApiRequest& api) const;
+  // What the file has for the request; null where there is no file.
+  const KnownText* KnownTextOf(const ApiRequest& api, const KnownAnswer* answer) const;
   void BeginExchange(Connection& connection);
-  EngineRequest PlanRequest(const ApiRequest& api, int64_t arrival_ns) const;
+  EngineRequest PlanRequest(const ApiRequest& api, const KnownText* known, int64_t arrival_ns) const;
   std::function<std::string()> RoutedProvider(const ApiRequest& api, const EngineRequest& planned) const;
   FaultSet FaultsOf(const HttpRequest& request, const ApiRequest& api);
   void AnswerPlain(Connection& connection, int status, std::string_view content_type, std::string body, bool keep_alive,

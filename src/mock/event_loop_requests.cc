@@ -18,6 +18,18 @@ constexpr size_t kMostCanned = 16;
 constexpr int64_t kMostCannedTokens = 1 << 20;  // some hundred bytes each
 constexpr int kCannedWritesPerTurn = 16;
 
+std::string NoAnswer(const KnownAnswers& answers, const ApiRequest& api) {
+  constexpr size_t kShown = 60;
+  if (api.text.empty())
+    return fmt::format("{} answers texts, and this prompt came as token ids; no id in it names the request either",
+                       answers.file());
+  // Not in the middle of a letter.
+  size_t end = std::min(kShown, api.text.size());
+  while (end < api.text.size() && (static_cast<unsigned char>(api.text[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("{} holds no answer for the prompt \"{}{}\" of {} bytes", answers.file(), api.text.substr(0, end),
+                     end < api.text.size() ? "..." : "", api.text.size());
+}
+
 bool KnowsModelNames(Dialect dialect) { return dialect == Dialect::kVllm || dialect == Dialect::kOllama; }
 
 }  // namespace
@@ -82,7 +94,9 @@ FaultSet EventLoop::FaultsOf(const HttpRequest& request, const ApiRequest& api) 
 
 void EventLoop::HandleGeneration(Connection& connection, const HttpRequest& request, Route route, int64_t arrival_ns) {
   const bool asks_for_faults = !request.Header("x-mock-fault").empty() || request.body.find("mock_fault") != std::string::npos;
-  if (options_.null_server && options_.faults.empty() && !asks_for_faults && ServeCanned(connection, request, route)) return;
+  if (options_.null_server && !options_.known_answers && options_.faults.empty() && !asks_for_faults &&
+      ServeCanned(connection, request, route))
+    return;
   auto parsed = ParseApiRequest(options_.dialect, route, request.path, request.body, {info_.vocab, info_.max_context});
   if (const auto* error = std::get_if<ApiError>(&parsed)) {
     return AnswerError(connection, error->status, error->message, request.keep_alive);
@@ -104,7 +118,14 @@ void EventLoop::HandleGeneration(Connection& connection, const HttpRequest& requ
   if (const auto status = faults.Value(FaultKind::kStatus)) {
     return AnswerError(connection, static_cast<int>(*status), "injected fault", request.keep_alive);
   }
-  StartExchange(connection, request, std::move(api), faults, arrival_ns);
+  const KnownAnswer* known = nullptr;
+  if (options_.known_answers) {
+    known = options_.known_answers->Find(api.text, request.Header("x-request-id"));
+    if (known == nullptr) return AnswerError(connection, 404, NoAnswer(*options_.known_answers, api), request.keep_alive);
+    if (known->failed)
+      return AnswerError(connection, 500, "the file of answers says that this request failed", request.keep_alive);
+  }
+  StartExchange(connection, request, std::move(api), known, faults, arrival_ns);
 }
 
 AnswerFacts EventLoop::FactsOf(const ApiRequest& api) const {
@@ -120,7 +141,13 @@ AnswerFacts EventLoop::FactsOf(const ApiRequest& api) const {
   return facts;
 }
 
-EngineRequest EventLoop::PlanRequest(const ApiRequest& api, int64_t arrival_ns) const {
+const KnownText* EventLoop::KnownTextOf(const ApiRequest& api, const KnownAnswer* answer) const {
+  if (answer == nullptr) return nullptr;
+  const bool chat = api.route == Route::kChat || api.route == Route::kOllamaChat;
+  return chat && SeparatesReasoning(options_.dialect) ? &answer->apart : &answer->inline_;
+}
+
+EngineRequest EventLoop::PlanRequest(const ApiRequest& api, const KnownText* known, int64_t arrival_ns) const {
   EngineRequest planned;
   planned.arrival_ns = arrival_ns;
   planned.prompt = api.prompt;
@@ -129,6 +156,12 @@ EngineRequest EventLoop::PlanRequest(const ApiRequest& api, int64_t arrival_ns) 
   planned.seed = options_.seed;
   for (const int32_t id : api.prompt) planned.seed = Mix(planned.seed, static_cast<uint64_t>(id));
   const int64_t limit = api.max_tokens.value_or(INT64_MAX);
+  if (known != nullptr) {
+    const int64_t whole = std::ssize(known->pieces) + 1;
+    planned.output_tokens = std::min(whole, limit);
+    planned.ends_with_eos = whole <= limit;
+    return planned;
+  }
   if (api.ignore_eos || (!options_.output_tokens && api.max_tokens)) {
     planned.output_tokens = api.max_tokens.value_or(options_.default_output_tokens);
     return planned;
@@ -155,11 +188,19 @@ std::function<std::string()> EventLoop::RoutedProvider(const ApiRequest& api, co
   };
 }
 
-void EventLoop::StartExchange(Connection& connection, const HttpRequest& request, ApiRequest api, const FaultSet& faults,
-                              int64_t arrival_ns) {
-  EngineRequest planned = PlanRequest(api, EngineTime(arrival_ns));
+void EventLoop::StartExchange(Connection& connection, const HttpRequest& request, ApiRequest api, const KnownAnswer* answer,
+                              const FaultSet& faults, int64_t arrival_ns) {
+  const KnownText* known = KnownTextOf(api, answer);
+  EngineRequest planned = PlanRequest(api, known, EngineTime(arrival_ns));
   planned.id = RequestId(connection.transport.fd(), next_request_++);
   AnswerFacts facts = FactsOf(api);
+  if (const auto most = faults.Value(FaultKind::kDegrade);
+      most && static_cast<double>(engine_->State().running + engine_->State().waiting + 1) > *most) {
+    known = nullptr;
+    planned.seed = Mix(planned.seed, planned.id);
+  }
+  facts.known = known;
+  if (known != nullptr) facts.reasoning_tokens = known->reasoning;
   RequestLog log;
   log.id = planned.id;
   log.answer_id = facts.id;
@@ -177,6 +218,7 @@ void EventLoop::StartExchange(Connection& connection, const HttpRequest& request
   AnswerStream stream(options_.dialect, std::move(api), std::move(facts), faults, options, std::move(routed));
   connection.exchange.reset(new Exchange{planned.id, std::move(stream), std::move(log), {}, planned.arrival_ns});
   connection.exchange->ends_with_eos = planned.ends_with_eos;
+  connection.exchange->known = known;
   connection.exchange->planned = std::move(planned);
   if (const auto silence = faults.Value(FaultKind::kStallHeaders)) {
     connection.stalled = true;
@@ -224,7 +266,7 @@ std::unique_ptr<CannedAnswer> EventLoop::MakeCanned(const HttpRequest& request, 
   auto* api = std::get_if<ApiRequest>(&parsed);
   if (api == nullptr || (KnowsModelNames(options_.dialect) && !api->model.empty() && api->model != options_.model_name))
     return nullptr;
-  const EngineRequest planned = PlanRequest(*api, 0);
+  const EngineRequest planned = PlanRequest(*api, nullptr, 0);
   if (planned.output_tokens > kMostCannedTokens) return nullptr;
   AnswerFacts facts = FactsOf(*api);
   const AnswerOptions options{options_.tokens_per_chunk, options_.events_per_write, request.keep_alive, true};

@@ -46,6 +46,8 @@ constexpr std::array kRows = {
     Row{FaultKind::kCrlf, "crlf", 0, 0, 0, "lines that end in CR LF"},
     Row{FaultKind::kLongLine, "long-line", 1 << 30, 1, 1e12, "so many bytes without a newline after the headers"},
     Row{FaultKind::kHeaderFlood, "header-flood", 1e6, 1, 1e9, "so many header lines of 100 bytes"},
+    Row{FaultKind::kDegrade, "degrade", 1, 0, kManyTokens,
+        "other words in as many tokens while more requests than this are in flight"},
     Row{FaultKind::kCloseAfter, "close-after", 0, 0, 0, "close the connection after an answer that promised keep-alive"},
 };
 

@@ -36,6 +36,7 @@ enum class FaultKind {
   kCrlf,          // lines end in CR LF
   kLongLine,      // after the headers VALUE bytes without a newline, then the end
   kHeaderFlood,   // VALUE header lines of 100 bytes
+  kDegrade,       // above VALUE requests in flight on its replica, this one included, an answer has other words
   kCloseAfter,    // the connection is closed right after a complete answer that promised keep-alive
 };
 

@@ -52,6 +52,8 @@ void AppendTimings(const AnswerFacts& facts, const Progress& progress, std::stri
                  ratio(decode_steps * 1e3, predicted_ms));
 }
 
+bool SeparatesReasoning(Dialect dialect) { return dialect != Dialect::kTgi; }
+
 std::unique_ptr<Format> MakeFormat(Dialect dialect, const ApiRequest& request, const AnswerFacts& facts) {
   if (request.route == Route::kCompletions || request.route == Route::kChat) return MakeOpenAiFormat(dialect, request, facts);
   return MakeNativeFormat(request, facts);

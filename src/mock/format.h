@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mock/api_request.h"
+#include "mock/known_answers.h"
 
 namespace moecap::mock {
 
@@ -21,7 +22,17 @@ struct AnswerFacts {
   std::string model;            // name served
   std::vector<int32_t> prompt;  // token ids
   int64_t prompt_tokens = 0;
-  int64_t reasoning_tokens = 0;  // chat: so many of the first tokens are reasoning
+  int64_t reasoning_tokens = 0;      // chat: so many of the first tokens are reasoning
+  const KnownText* known = nullptr;  // what its tokens read; null: their own words
+
+  void AppendText(std::span<const int32_t> ids, int64_t first_index, std::string& out) const {
+    AppendTokenTexts(known, ids, first_index, out);
+  }
+  std::string Text(std::span<const int32_t> ids, int64_t first_index) const {
+    std::string text;
+    AppendText(ids, first_index, text);
+    return text;
+  }
 };
 
 // What is known when tokens are written.
@@ -75,6 +86,9 @@ void AppendTokenList(std::span<const int32_t> ids, std::string& out);
 void AppendInteger(int64_t value, std::string& out);
 // {"cache_n":..,"prompt_n":..,...} of llama-server.
 void AppendTimings(const AnswerFacts& facts, const Progress& progress, std::string& out);
+
+// Whether a chat of that server has a field of its own for reasoning.
+bool SeparatesReasoning(Dialect dialect);
 
 std::unique_ptr<Format> MakeOpenAiFormat(Dialect dialect, const ApiRequest& request, const AnswerFacts& facts);
 std::unique_ptr<Format> MakeNativeFormat(const ApiRequest& request, const AnswerFacts& facts);

@@ -7,7 +7,6 @@
 #include <iterator>
 
 #include "mock/format.h"
-#include "mock/tokenizer.h"
 
 namespace moecap::mock {
 namespace {
@@ -18,7 +17,7 @@ class SglangFormat final : public Format {
   explicit SglangFormat(const AnswerFacts& facts) : facts_(facts) {}
 
   void TokenEvent(const TokenRun& run, const Progress& progress, std::string& json) override {
-    for (const int32_t id : run.ids) AppendTokenText(id, text_);
+    facts_.AppendText(run.ids, run.first_index, text_);
     ids_.insert(ids_.end(), run.ids.begin(), run.ids.end());
     // The routed experts belong to the last event, so that one is left to FinalEvent.
     AppendEvent(run.finish, progress, "", json);
@@ -88,7 +87,7 @@ class LlamaFormat final : public Format {
   }
   void TokenEvent(const TokenRun& run, const Progress& progress, std::string& json) override {
     json += R"({"index":0,"content":")";
-    for (const int32_t id : run.ids) AppendTokenText(id, json);
+    facts_.AppendText(run.ids, run.first_index, json);
     json += R"(","tokens":)";
     AppendTokenList(request_.return_token_ids ? run.ids : std::span<const int32_t>(), json);
     json += R"(,"stop":false,"id_slot":-1,"tokens_predicted":)";
@@ -111,16 +110,17 @@ class LlamaFormat final : public Format {
   std::string Whole(std::span<const int32_t> ids, std::string_view finish, const Progress& progress,
                     std::string_view) override {
     std::string json;
-    AppendLast(Detokenize(ids), ids, finish, progress, json);
+    AppendLast(facts_.Text(ids, 0), ids, finish, progress, json);
     return json;
   }
 
  private:
+  // `text`: escaped for JSON.
   void AppendLast(std::string_view text, std::span<const int32_t> ids, std::string_view finish, const Progress& progress,
                   std::string& json) const {
-    json += R"({"index":0,"content":)";
-    AppendJsonString(text, json);
-    json += R"(,"tokens":)";
+    json += R"({"index":0,"content":")";
+    json += text;
+    json += R"(","tokens":)";
     AppendTokenList(request_.return_token_ids ? ids : std::span<const int32_t>(), json);
     json += R"(,"id_slot":0,"stop":true,"model":)";
     AppendJsonString(facts_.model, json);
@@ -147,7 +147,7 @@ class TgiFormat final : public Format {
   // One token an event; a run of several becomes the event of its last, with all their text.
   void TokenEvent(const TokenRun& run, const Progress& progress, std::string& json) override {
     const size_t begin = text_.size();
-    for (const int32_t id : run.ids) AppendTokenText(id, text_);
+    facts_.AppendText(run.ids, run.first_index, text_);
     fmt::format_to(std::back_inserter(json), R"({{"index":{},"token":{{"id":{},"text":"{}","logprob":-0.5,"special":{}}},)",
                    progress.completion_tokens, run.ids.back(), std::string_view(text_).substr(begin),
                    text_.size() == begin ? "true" : "false");
@@ -166,10 +166,11 @@ class TgiFormat final : public Format {
                     std::string_view) override {
     std::string json = fmt::format(
         R"({{"generated_text":"{}","details":{{"finish_reason":"{}","generated_tokens":{},"seed":null,"prefill":[],"tokens":[)",
-        Detokenize(ids), Reason(finish), progress.completion_tokens);
+        facts_.Text(ids, 0), Reason(finish), progress.completion_tokens);
     for (size_t i = 0; i < ids.size(); ++i) {
+      const std::string text = facts_.Text(ids.subspan(i, 1), static_cast<int64_t>(i));
       fmt::format_to(std::back_inserter(json), R"({}{{"id":{},"text":"{}","logprob":-0.5,"special":{}}})", i == 0 ? "" : ",",
-                     ids[i], Detokenize(ids.subspan(i, 1)), Detokenize(ids.subspan(i, 1)).empty());
+                     ids[i], text, text.empty());
     }
     return json + "]}}";
   }
@@ -223,10 +224,10 @@ class OllamaFormat final : public Format {
     const int64_t left = chat_ ? facts_.reasoning_tokens - first_index : 0;
     const auto thought = static_cast<size_t>(std::clamp<int64_t>(left, 0, static_cast<int64_t>(ids.size())));
     json += chat_ ? R"("message":{"role":"assistant","content":")" : R"("response":")";
-    for (const int32_t id : ids.subspan(thought)) AppendTokenText(id, json);
+    facts_.AppendText(ids.subspan(thought), first_index + static_cast<int64_t>(thought), json);
     json += '"';
     if (!chat_) return;
-    if (thought > 0) json += ",\"thinking\":\"" + Detokenize(ids.first(thought)) + '"';
+    if (thought > 0) json += ",\"thinking\":\"" + facts_.Text(ids.first(thought), first_index) + '"';
     json += '}';
   }
   // Counts of zero are left out, as Ollama does.

@@ -5,7 +5,6 @@
 #include <iterator>
 
 #include "mock/format.h"
-#include "mock/tokenizer.h"
 
 namespace moecap::mock {
 namespace {
@@ -58,13 +57,13 @@ class OpenAiFormat final : public Format {
 
   void TokenEvent(const TokenRun& run, const Progress& progress, std::string& json) override {
     // llama-server's chat has no event for a token without text.
-    if (chat_ && dialect_ == Dialect::kLlamaServer && Detokenize(run.ids).empty()) return;
+    if (chat_ && dialect_ == Dialect::kLlamaServer && facts_.Text(run.ids, run.first_index).empty()) return;
     json += token_head_;
     if (chat_) {
       AppendDelta(run, json);
       json += '}';
     } else {
-      for (const int32_t id : run.ids) AppendTokenText(id, json);
+      facts_.AppendText(run.ids, run.first_index, json);
       json += '"';
     }
     AppendChoiceEnd(separate_finish_ ? std::string_view() : run.finish, run.ids, run.first_index, json);
@@ -122,13 +121,14 @@ class OpenAiFormat final : public Format {
     std::string json = whole_head_ + R"("choices":[{"index":0,)";
     if (chat_) {
       const auto thought = static_cast<size_t>(std::min<int64_t>(facts_.reasoning_tokens, static_cast<int64_t>(ids.size())));
-      json += R"("message":{"role":"assistant","content":")" + Detokenize(ids.subspan(thought)) + '"';
+      json += R"("message":{"role":"assistant","content":")" +
+              facts_.Text(ids.subspan(thought), static_cast<int64_t>(thought)) + '"';
       if (thought > 0 && ReasoningKey() != nullptr) {
-        json += fmt::format(R"(,"{}":"{}")", ReasoningKey(), Detokenize(ids.first(thought)));
+        json += fmt::format(R"(,"{}":"{}")", ReasoningKey(), facts_.Text(ids.first(thought), 0));
       }
       json += '}';
     } else {
-      json += R"("text":")" + Detokenize(ids) + '"';
+      json += R"("text":")" + facts_.Text(ids, 0) + '"';
     }
     AppendChoiceEnd(finish, ids, 0, json);
     if (!routed.empty() && dialect_ == Dialect::kVllm) {
@@ -166,12 +166,12 @@ class OpenAiFormat final : public Format {
       json += '"';
       json += ReasoningKey();
       json += "\":\"";
-      for (const int32_t id : run.ids.first(thought)) AppendTokenText(id, json);
+      facts_.AppendText(run.ids.first(thought), run.first_index, json);
       json += thought < run.ids.size() ? "\"," : "\"";
     }
     if (thought > 0 && thought == run.ids.size()) return;
     json += "\"content\":\"";
-    for (const int32_t id : run.ids.subspan(thought)) AppendTokenText(id, json);
+    facts_.AppendText(run.ids.subspan(thought), run.first_index + static_cast<int64_t>(thought), json);
     json += '"';
   }
 

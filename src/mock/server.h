@@ -11,6 +11,7 @@
 #include "mock/answer_stream.h"
 #include "mock/dialect.h"
 #include "mock/engine_model.h"
+#include "mock/known_answers.h"
 #include "mock/lateness.h"
 #include "mock/timed_engine.h"
 
@@ -31,6 +32,9 @@ struct ServerOptions {
   int64_t default_output_tokens = 128;  // of a request without a limit, when it never ends by itself
   int64_t reasoning_tokens = 0;         // chat: so many of the first tokens are reasoning
   bool routed_experts = false;          // vllm, sglang; needs the roofline engine
+  // Prompts that it does not hold are refused with 404, and its answers end by themselves, whatever `output_tokens` and the
+  // request's fields but its limit say; null: the mock's own words.
+  std::shared_ptr<const KnownAnswers> known_answers;
   int64_t tokens_per_chunk = 1;
   int64_t events_per_write = 1;
 

@@ -19,7 +19,9 @@ bool IsWord(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
 }
 
-int32_t IdOf(std::string_view piece, int64_t vocab) {
+}  // namespace
+
+int32_t TokenOf(std::string_view piece, int64_t vocab) {
   for (const std::string_view letter : kLetters) {
     if (piece.size() < letter.size() + 2 || piece[0] != ' ' || piece.substr(1, letter.size()) != letter) continue;
     const std::string_view digits = piece.substr(1 + letter.size());
@@ -31,10 +33,8 @@ int32_t IdOf(std::string_view piece, int64_t vocab) {
   return static_cast<int32_t>(kFirstWordToken + HashOf(piece) % static_cast<uint64_t>(vocab - kFirstWordToken));
 }
 
-}  // namespace
-
-std::vector<int32_t> Tokenize(std::string_view text, int64_t vocab) {
-  std::vector<int32_t> ids;
+std::vector<std::string_view> SplitText(std::string_view text) {
+  std::vector<std::string_view> pieces;
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
     while (end < text.size() && IsSpace(text[end])) ++end;
@@ -43,9 +43,15 @@ std::vector<int32_t> Tokenize(std::string_view text, int64_t vocab) {
     } else {
       while (end < text.size() && IsWord(text[end])) ++end;
     }
-    ids.push_back(IdOf(text.substr(begin, end - begin), vocab));
+    pieces.push_back(text.substr(begin, end - begin));
     begin = end;
   }
+  return pieces;
+}
+
+std::vector<int32_t> Tokenize(std::string_view text, int64_t vocab) {
+  std::vector<int32_t> ids;
+  for (const std::string_view piece : SplitText(text)) ids.push_back(TokenOf(piece, vocab));
   return ids;
 }
 

@@ -12,6 +12,10 @@
 
 namespace moecap::mock {
 
+// The texts of the tokens of `text`, in order.
+std::vector<std::string_view> SplitText(std::string_view text);
+// The id of one of these. Requires vocab >= 4.
+int32_t TokenOf(std::string_view piece, int64_t vocab);
 // Requires vocab >= 4.
 std::vector<int32_t> Tokenize(std::string_view text, int64_t vocab);
 // The text of a token; empty for ids below kFirstWordToken (engine.h). Needs no escaping in JSON.

@@ -25,6 +25,7 @@ struct MockFlags {
   std::string device;
   std::optional<double> bandwidth, flops, kv_gb;
   std::string served_name;
+  std::string answers;
   std::string dialect = "vllm";
   std::string ttft, tpot, output_tokens;
   bool null_server = false;
@@ -123,6 +124,10 @@ Result<mock::ServerOptions> OptionsOf(const MockFlags& flags) {
   ASSIGN_OR_RETURN(server.model, ModelOf(flags));
   if (server.model.vocab < 4) server.model.vocab = 32000;
   if (flags.max_context > 0) server.model.max_context = flags.max_context;
+  if (!flags.answers.empty()) {
+    ASSIGN_OR_RETURN(mock::KnownAnswers answers, mock::KnownAnswers::Read(flags.answers, server.model.vocab));
+    server.known_answers = std::make_shared<const mock::KnownAnswers>(std::move(answers));
+  }
   server.model_name = flags.served_name.empty() ? server.model.id : flags.served_name;
   if (!flags.output_tokens.empty()) {
     ASSIGN_OR_RETURN(server.output_tokens, mock::ParseSpread(flags.output_tokens, "--output-tokens"));
@@ -225,6 +230,7 @@ void AddServerFlags(CLI::App& app, MockFlags& flags) {
       ->check(CLI::PositiveNumber);
   app.add_option("--output-tokens", flags.output_tokens,
                  "where outputs end by themselves: MEAN or MEAN:SIGMA (default: at the limit)");
+  app.add_option("--answers", flags.answers, "JSON lines with prompt or id, and prediction: what is answered (docs/mock.md)");
   app.add_option("--reasoning-tokens", server.reasoning_tokens, "chat: so many of the first tokens are reasoning")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--routed-experts", server.routed_experts, "vllm, sglang: return routed experts");
@@ -258,6 +264,7 @@ Action AddMock(CLI::App& app, const Invocation&) {
       "Prints the URL when it listens; SIGTERM or SIGINT end it.\nExamples:\n"
       "  moecap mock --model Qwen/Qwen3-30B-A3B --device h100-sxm --port 8000 --log mock.jsonl --passes passes.jsonl\n"
       "  moecap mock --ttft-s 0.2:0.3 --tpot-s 0.05 --dialect sglang --fault reset=5@0.01\n"
+      "  moecap mock --null --answers predictions.jsonl --fault degrade=4\n"
       "Faults, also per request in the header x-mock-fault or the body's field mock_fault:\n" +
       mock::DescribeFaults());
   return [flags] { return Mock(*flags); };

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "base/words.h"
 #include "experiment/cell.h"
+#include "experiment/load_quality.h"
 #include "experiment/search.h"
 
 namespace moecap::experiment {
@@ -147,6 +148,12 @@ std::map<double, std::vector<MeasuredFacts>> MeasurementsOf(const Manifest& mani
   return levels;
 }
 
+// An engine in this process always takes the likeliest token.
+bool IsGreedy(const Config& config, const std::string& system) {
+  const auto found = std::ranges::find(config.systems, system, &SystemConfig::name);
+  return found != config.systems.end() && (!found->server || found->server->temperature == 0);
+}
+
 // One level's facts at a time are in memory.
 Status SummarizeCells(const Results& results, const PricedSystem& system, SystemSummary& summary) {
   const Manifest& manifest = results.manifest();
@@ -156,6 +163,7 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
   auto levels = MeasurementsOf(manifest, summary.name);
   MeteredTime metered;
   ExpertShares shares;
+  LoadQuality quality(manifest.config.judge.accuracy_margin, IsGreedy(manifest.config, summary.name));
   for (auto& [level, measurements] : levels) {
     for (MeasuredFacts& measured : measurements) {
       ASSIGN_OR_RETURN(measured.facts, results.ReadFacts(*measured.measurement));
@@ -163,6 +171,7 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
     }
     AddMeteredTime(measurements, metered);
     summary.cells.push_back(SummarizeCell({manifest, system, peaks, cost, usual}, measurements));
+    if (manifest.problems > 0) quality.Judge(measurements, summary.cells.back());
     for (MeasuredFacts& measured : measurements) measured.facts = {};
   }
   summary.expert_share = std::move(shares).Take();

@@ -220,7 +220,11 @@ Section AccuracySection(std::span<const ShownCell> cells) {
                                              {FigureId::kAccuracyLow, "95 % interval", "low"},
                                              {FigureId::kAccuracyHigh, "95 % interval", "high"},
                                              {FigureId::kScored, "problems", "scored"},
-                                             {FigureId::kAnswered, "problems", "with an answer"}};
+                                             {FigureId::kAnswered, "problems", "with an answer"},
+                                             {FigureId::kAccuracyDrop, "lost against one client", "accuracy"},
+                                             {FigureId::kAccuracyDropLow, "lost against one client", "low"},
+                                             {FigureId::kAccuracyDropHigh, "lost against one client", "high"},
+                                             {FigureId::kChangedShare, "", "changed answers"}};
   const bool scored =
       std::ranges::any_of(cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kAccuracy].has_value(); });
   if (!scored) return {};

@@ -140,6 +140,38 @@ TEST_F(KnownAnswersTest, ARunScoresThemAsTheFileIsScored) {
   }
 }
 
+// The mock answers in other words while more than two requests are in flight.
+TEST_F(KnownAnswersTest, QualityThatCollapsesUnderLoadIsSeen) {
+  std::string problems, known;
+  for (int i = 0; i < 40; ++i) {
+    const std::string question = fmt::format("What is {} + 1?", i), answer = fmt::format("#### {}", i + 1);
+    problems += DumpJson({{"question", question}, {"answer", answer}}) + "\n";
+    known += DumpJson({{"prompt", "Question: " + question + "\nAnswer:"}, {"prediction", "It is so. " + answer}}) + "\n";
+  }
+  Write("data.jsonl", problems);
+  Write("known.jsonl", known);
+  const std::string url = StartMock({"--ttft-s", "0.02", "--tpot-s", "0.001", "--fault", "degrade=2"});
+  const Json run = Run("systems: [{name: s, server: {url: '" + url +
+                       "'}}]\ndataset: {path: data.jsonl}\nload: {clients: [1, 2, 8]}\nwarmup_requests: 0\n");
+  ASSERT_FALSE(run.is_null());
+  const Json& cells = run["systems"][0]["cells"];
+  const auto state = [&](size_t cell) -> std::string {
+    for (const Json& gate : cells[cell]["gates"]) {
+      if (gate["name"] == "accuracy under load") return gate["state"];
+    }
+    return "";
+  };
+  EXPECT_EQ(state(0), "not measured");
+  EXPECT_EQ(state(1), "passed");
+  EXPECT_EQ(cells[1]["figures"]["changed_answers_share"], 0);
+  EXPECT_EQ(state(2), "tripped");
+  EXPECT_GE(cells[2]["figures"]["accuracy_drop"], 0.5);
+  EXPECT_GE(cells[2]["figures"]["changed_answers_share"], 0.5);
+  const std::string folder = (dir_ / "results" / run["run_id"].get<std::string>()).string();
+  const Outcome report = CallProgram(dir_, {"report", folder});
+  EXPECT_THAT(report.out, HasSubstr("the accuracy falls under load"));
+}
+
 TEST_F(KnownAnswersTest, AQuestionThatTheFileDoesNotHoldIsNamed) {
   Write("data.jsonl", "{\"question\":\"Who?\",\"answer\":\"#### 1\"}\n{\"question\":\"Where?\",\"answer\":\"#### 2\"}\n");
   Write("known.jsonl", R"({"prompt":"Question: Who?\nAnswer:","prediction":"#### 1"})");

@@ -9,6 +9,7 @@
 #include "accuracy/aime.h"
 #include "accuracy/boxed.h"
 #include "accuracy/gsm8k.h"
+#include "accuracy/log_likelihood.h"
 #include "accuracy/math_answers.h"
 #include "accuracy/moe_cap.h"
 #include "accuracy/multiple_choice.h"
@@ -63,6 +64,9 @@ std::vector<Task> HarnessTasks() {
           ReadingChoices(Letters(kContract, "gpqa_cot_zeroshot",
                                  "gpqa gpqa_diamond gpqa_diamond_cot_zeroshot gpqa_main_cot_zeroshot", kAToZ,
                                  {{"strict-match", MOECAP_HARNESS " gpqa_cot_zeroshot 2.2", GpqaStrictMatch}, choice})),
+          ReadingChoices(Letters(kContract, kLikelihoodTask, "", kAToZ,
+                                 {{"acc", MOECAP_HARNESS " output_type multiple_choice", LikeliestChoice},
+                                  {"acc_norm", MOECAP_HARNESS " output_type multiple_choice", LikeliestCharacterwise}})),
           Integers(kContract, {"exact_match", MOECAP_HARNESS " aime", AimeLmEval}),
           Mathematics(kContract, "minerva_math", "math minerva_math500 math500 numinamath",
                       {{"exact_match", MOECAP_HARNESS " minerva_math 3", MinervaExactMatch},

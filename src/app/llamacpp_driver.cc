@@ -56,13 +56,14 @@ class Instance final : public experiment::SystemInstance {
 class Driver final : public experiment::SystemDriver {
  public:
   Driver(std::shared_ptr<const EngineLibrary> library, const Clock& clock, experiment::SystemDescription description,
-         llamacpp::Placement placement, int context_tokens, int batch_tokens)
+         llamacpp::Placement placement, int context_tokens, int batch_tokens, bool chat)
       : library_(std::move(library)),
         clock_(clock),
         description_(std::move(description)),
         placement_(std::move(placement)),
         context_tokens_(context_tokens),
-        batch_tokens_(batch_tokens) {}
+        batch_tokens_(batch_tokens),
+        chat_(chat) {}
 
   const experiment::SystemDescription& description() const override { return description_; }
 
@@ -79,6 +80,7 @@ class Driver final : public experiment::SystemDriver {
     options.slots = start.connections;
     options.context_tokens = context_tokens_;
     options.batch_tokens = batch_tokens_;
+    options.chat = chat_;
     ASSIGN_OR_RETURN(auto system, LlamaCppSystem::Create(*library_, model_, options, clock_));
     return std::unique_ptr<experiment::SystemInstance>(new Instance(std::move(system)));
   }
@@ -86,6 +88,7 @@ class Driver final : public experiment::SystemDriver {
   void Unload() override { model_.reset(); }
 
   bool TakesTokenIds() const override { return true; }
+  bool TakesMessages() const override { return chat_; }
   std::optional<experiment::Vocabulary> KnownVocabulary() override {
     if (description_.model.vocab <= 0) return std::nullopt;
     return experiment::Vocabulary{description_.model.vocab, {}, "the model file"};
@@ -99,6 +102,7 @@ class Driver final : public experiment::SystemDriver {
   llamacpp::Placement placement_;
   int context_tokens_;
   int batch_tokens_;
+  bool chat_;
   std::shared_ptr<const LoadedModel> model_;
 };
 
@@ -182,8 +186,9 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
   }
   description.description = fmt::format("{}, {} {}, {}{}", description.engine, description.model.id,
                                         description.model.weight_type, threads.words, placed.words);
-  return std::unique_ptr<experiment::SystemDriver>(new Driver(
-      library, clock, std::move(description), std::move(placed.placement), config.context_tokens, config.batch_tokens));
+  return std::unique_ptr<experiment::SystemDriver>(new Driver(library, clock, std::move(description),
+                                                              std::move(placed.placement), config.context_tokens,
+                                                              config.batch_tokens, config.problems && config.problems->chat));
 }
 
 }  // namespace

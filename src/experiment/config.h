@@ -80,6 +80,9 @@ struct ProblemSet {
   std::filesystem::path shots_path;       // of worked examples; empty = of the data set itself
   int64_t problems = 0;                   // 0 = all
   std::optional<uint64_t> seed;           // null = the first problems of the file; never null with a name
+  // The embedded engine gets chats, by the model's own template; a server by its api.
+  bool chat = false;
+  std::string system_prompt;  // of chats whose prompt has none; empty = none is sent
   // Answers begin with reasoning: no stop strings are sent, and what follows one is cut off behind the reasoning.
   bool reasoning = false;
   std::optional<Scoring> scoring = UsualScoring("gsm8k");  // null = answers are kept and not scored

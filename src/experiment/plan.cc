@@ -44,6 +44,7 @@ load::RequestSpec MakeSpec(workload::PlannedPrompt& prompt, const Config& config
   for (workload::PromptMessage& message : prompt.messages)
     spec.messages.push_back({std::move(message.role), std::move(message.content)});
   spec.stop = std::move(prompt.stop);
+  spec.continuations = std::move(prompt.continuations);
   spec.ignore_end_token = prompt.exact_output && ignore_end_token;
   spec.cache_salt = prompt.cache_salt;
   spec.deadlines.headers_ns = Nanoseconds(config.deadlines.headers_s).value_or(load::kNever);
@@ -83,7 +84,13 @@ Result<workload::PlannedPrompt> PromptOf(const PlanInput& input, const workload:
   workload::PlannedPrompt prompt;
   prompt.id = problem.id;
   prompt.text = std::move(rendered.text);
+  prompt.continuations = std::move(rendered.continuations);
   if (as_messages) prompt.messages = std::move(rendered.messages);
+  const std::string& system = config.problems->system_prompt;
+  if (as_messages && !system.empty()) {
+    if (prompt.messages.empty()) prompt.messages.push_back({"user", prompt.text});
+    if (prompt.messages.front().role != "system") prompt.messages.insert(prompt.messages.begin(), {"system", system});
+  }
   // A stop string could end the reasoning before the answer begins.
   if (!config.problems->reasoning) prompt.stop = std::move(rendered.stop);
   prompt.output_tokens = config.max_output_is_given ? config.max_output_tokens : rendered.max_output_tokens;
@@ -109,6 +116,8 @@ Result<workload::RequestSet> ProblemPrompts(const PlanInput& input, const System
     set.notes.push_back(fmt::format("The prompt {} is made for a chat; {} continues a text and got it without a chat template",
                                     prompt.name, driver.description().name));
   }
+  if (!problems.system_prompt.empty() && !driver.TakesMessages())
+    set.notes.push_back(fmt::format("{} continues a text and got no system prompt", driver.description().name));
   return set;
 }
 

@@ -93,6 +93,9 @@ ProblemSet ReadProblemSet(const YamlNode& node, const fs::path& base_dir, YamlEr
   if (const auto seed = map.Integer("seed", 0, INT64_MAX)) problems.seed = static_cast<uint64_t>(*seed);
   problems.subset = ReadSubset(map, errors);
   problems.reasoning = map.Boolean("reasoning").value_or(false);
+  problems.chat = map.Boolean("chat").value_or(false);
+  problems.system_prompt = map.String("system_prompt").value_or("");
+  if (problems.system_prompt == "default") problems.system_prompt = workload::kDefaultSystemPrompt;
   if (const auto shots = map.String("shots_path")) problems.shots_path = (base_dir / *shots).lexically_normal();
   const char* key = node.key == "workload" ? "dataset" : "name";
   if (const auto name = map.String(key)) {

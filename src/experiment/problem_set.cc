@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "accuracy/log_likelihood.h"
+
 namespace moecap::experiment {
 namespace {
 
@@ -68,6 +70,26 @@ Result<std::string> CompareWithPublished(const workload::DatasetInfo& info, cons
   return text;
 }
 
+// What a prompt asks for and what a scoring reads are the same: a written answer, or likelihoods of the choices.
+Status CheckLikelihood(const Scoring& scoring, const workload::PromptTemplate& prompt) {
+  const bool reads_likelihoods = scoring.task->name == accuracy::kLikelihoodTask;
+  if (reads_likelihoods && prompt.choice.empty())
+    return BadInput(
+        fmt::format("{} scores log-likelihoods, and with the prompt {} the model writes its answer; take a prompt that has "
+                    "\"choice\", such as mmlu-likelihood, or another scoring",
+                    ScoringName(scoring), prompt.name));
+  if (!reads_likelihoods && !prompt.choice.empty())
+    return BadInput(
+        fmt::format("the prompt {} asks for log-likelihoods, which {} does not read; take lm-eval/multiple_choice/acc or "
+                    "acc_norm",
+                    prompt.name, ScoringName(scoring)));
+  if (scoring.filter->name == "acc_norm" && reads_likelihoods && prompt.choice != "{{option}}")
+    return BadInput(
+        fmt::format("acc_norm divides by the length of an option's text, and the prompt {} compares \"{}\"; take acc",
+                    prompt.name, prompt.choice));
+  return {};
+}
+
 Status CheckGolds(const Scoring& scoring, std::span<const workload::Problem> problems) {
   for (const workload::Problem& problem : problems) {
     if (const auto gold = accuracy::ReadGold(*scoring.task, problem.answer); !gold.ok())
@@ -88,6 +110,7 @@ Result<PreparedProblems> PrepareProblems(const ProblemSet& set, const fs::path& 
     prepared.notes.push_back(std::move(note));
   }
   ASSIGN_OR_RETURN(prepared.prompter, MakePrompter(set, info, base_dir, loaded.rows));
+  if (set.scoring) RETURN_IF_ERROR(CheckLikelihood(*set.scoring, prepared.prompter->prompt()));
   std::vector<workload::Problem>& all = loaded.problems;
   if (!set.subset.empty()) RETURN_IF_ERROR(KeepSubset(set, all));
   const int64_t wanted = set.problems == 0 ? std::ssize(all) : set.problems;

@@ -55,6 +55,17 @@ TEST(ProblemSetConfig, AFileOfPromptsIsAWorkloadAsBefore) {
   EXPECT_EQ(config->workload.dataset->path, "/d/prompts.jsonl");
 }
 
+TEST(ProblemSetConfig, ChatsAndTheirSystemPrompt) {
+  const auto read = [](const std::string& keys) {
+    return ParseConfig(std::string(kSystem) + "dataset: {name: gsm8k" + keys + "}\n", "c.yaml", {}).value().problems.value();
+  };
+  EXPECT_FALSE(read("").chat);
+  EXPECT_EQ(read("").system_prompt, "");
+  EXPECT_TRUE(read(", chat: true").chat);
+  EXPECT_EQ(read(", system_prompt: default").system_prompt, workload::kDefaultSystemPrompt);
+  EXPECT_EQ(read(", system_prompt: Be kind.").system_prompt, "Be kind.");
+}
+
 TEST(ProblemSetConfig, ComplaintsNameTheRemedy) {
   EXPECT_THAT(Complaint("dataset: {name: gms8k}\n"), HasSubstr("did you mean gsm8k?"));
   EXPECT_THAT(Complaint("dataset: {name: gsm8k, split: tests}\n"), HasSubstr("it has test, train"));
@@ -164,6 +175,18 @@ TEST(PrepareProblems, KeepsASubsetAndFindsWorkedExamplesBesideTheProblems) {
   EXPECT_THAT(PrepareProblems(set, {}).error().message, HasSubstr("has 8 worked examples, and there are 7"));
   set.prompt = "gsm8k";
   EXPECT_TRUE(PrepareProblems(set, {}).ok());
+}
+
+TEST_F(ExperimentTest, PromptAndScoringMustBothBeOfLikelihoods) {
+  const std::string text = std::string(kSystem) + "dataset: {name: mmlu, path: " + (kData / "mmlu").string() + ", prompt: ";
+  const auto refused = [&](const std::string& rest) {
+    const auto experiment = Experiment::Prepare(Parse(text + rest + "}\n"), Factory(), clock);
+    return experiment.ok() ? "" : experiment.error().message;
+  };
+  EXPECT_EQ(refused("mmlu-continuation, scoring: lm-eval/multiple_choice/acc"), "");
+  EXPECT_THAT(refused("mmlu-generative, scoring: lm-eval/multiple_choice/acc"), HasSubstr("the model writes its answer"));
+  EXPECT_THAT(refused("mmlu-likelihood, scoring: lm-eval/mmlu/get_response"), HasSubstr("asks for log-likelihoods"));
+  EXPECT_THAT(refused("mmlu-likelihood, scoring: lm-eval/multiple_choice/acc_norm"), HasSubstr("take acc"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "accuracy/log_likelihood.h"
 #include "base/units.h"
 #include "base/words.h"
 #include "experiment/cell.h"
@@ -148,6 +149,10 @@ std::map<double, std::vector<MeasuredFacts>> MeasurementsOf(const Manifest& mani
   return levels;
 }
 
+bool ComparesChoices(const Config& config) {
+  return config.problems && config.problems->scoring && config.problems->scoring->task->name == accuracy::kLikelihoodTask;
+}
+
 // An engine in this process always takes the likeliest token.
 bool IsGreedy(const Config& config, const std::string& system) {
   const auto found = std::ranges::find(config.systems, system, &SystemConfig::name);
@@ -163,7 +168,8 @@ Status SummarizeCells(const Results& results, const PricedSystem& system, System
   auto levels = MeasurementsOf(manifest, summary.name);
   MeteredTime metered;
   ExpertShares shares;
-  LoadQuality quality(manifest.config.judge.accuracy_margin, IsGreedy(manifest.config, summary.name));
+  LoadQuality quality(manifest.config.judge.accuracy_margin, IsGreedy(manifest.config, summary.name),
+                      ComparesChoices(manifest.config));
   for (auto& [level, measurements] : levels) {
     for (MeasuredFacts& measured : measurements) {
       ASSIGN_OR_RETURN(measured.facts, results.ReadFacts(*measured.measurement));

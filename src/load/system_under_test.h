@@ -38,11 +38,14 @@ struct RequestSpec {
   int64_t max_output_tokens = 256;        // >= 1
   std::vector<std::string> stop;          // generation ends before the first of these; they are not part of the text
   bool ignore_end_token = false;          // generate exactly max_output_tokens
-  std::vector<Message> messages;          // a conversation, sent instead of `prompt` when not empty; chat interfaces only
-  bool stream = true;                     // false: the answer comes whole, so that only its end can be stamped
-  std::string request_id;                 // sent as x-request-id; empty = one that the system makes up
-  std::string cache_salt;                 // requests share cached prefixes only with the same salt; empty = server's default
-  bool keep_text = false;                 // the answer's text is wanted even of a system that was told to count tokens only
+  // Not empty: nothing is generated; the answer's text is LikelihoodText of how likely each of these is behind the prompt, and
+  // counts as one token that comes at the end. Not with token ids or messages.
+  std::vector<std::string> continuations;
+  std::vector<Message> messages;  // a conversation, sent instead of `prompt` when not empty; chat interfaces only
+  bool stream = true;             // false: the answer comes whole, so that only its end can be stamped
+  std::string request_id;         // sent as x-request-id; empty = one that the system makes up
+  std::string cache_salt;         // requests share cached prefixes only with the same salt; empty = server's default
+  bool keep_text = false;         // the answer's text is wanted even of a system that was told to count tokens only
   Deadlines deadlines;
 };
 

@@ -85,16 +85,20 @@ Result<std::string> Replace(std::string_view text, const Value& value) {
   return out;
 }
 
+// `key`: of the template, which `text` is.
+Result<std::string> OptionOf(std::string_view text, const char* key, const Problem& problem, size_t index) {
+  return Replace(text, [&](const std::string& name) -> Result<std::string> {
+    if (name == "letter") return std::string(1, static_cast<char>('A' + index));
+    if (name == "option") return problem.choices[index];
+    return BadInput(fmt::format("\"{}\" of the prompt names {{{{{}}}}}; it has letter and option", key, name));
+  });
+}
+
 Result<std::string> OptionsOf(const PromptTemplate& prompt, const Problem& problem) {
   std::string all;
   for (size_t i = 0; i < problem.choices.size(); ++i) {
     if (i > 0) all += prompt.between_options;
-    ASSIGN_OR_RETURN(
-        const std::string option, Replace(prompt.option, [&](const std::string& name) -> Result<std::string> {
-          if (name == "letter") return std::string(1, static_cast<char>('A' + i));
-          if (name == "option") return problem.choices[i];
-          return BadInput(fmt::format("\"option\" of the prompt names {{{{{}}}}}; it has letter and option", name));
-        }));
+    ASSIGN_OR_RETURN(const std::string option, OptionOf(prompt.option, "option", problem, i));
     all += option;
   }
   return all;
@@ -117,6 +121,9 @@ Result<PromptTemplate> ParsePromptTemplate(std::string_view text, const std::str
   prompt.question = RequireText(map, "question");
   prompt.option = map.String("option").value_or("");
   prompt.between_options = map.String("between_options").value_or("");
+  prompt.choice = map.String("choice").value_or("");
+  if (!prompt.choice.empty() && prompt.is_chat)
+    map.Complain("choice", "\"choice\" is for prompts of form completion: what is likely in a chat, servers do not tell");
   prompt.begin_answer = map.String("begin_answer").value_or("");
   ReadShots(map, prompt);
   prompt.stop = ReadTexts(map.Child("stop"), errors);
@@ -164,6 +171,15 @@ Result<std::string> FillIn(std::string_view text, const PromptTemplate& prompt, 
     if (name == "gold") return problem.answer;
     return BadInput(fmt::format("the prompt {} names {{{{{}}}}}, which the row does not have", prompt.name, name));
   });
+}
+
+Result<std::vector<std::string>> ChoiceTexts(const PromptTemplate& prompt, const Problem& problem) {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < problem.choices.size(); ++i) {
+    ASSIGN_OR_RETURN(std::string text, OptionOf(prompt.choice, "choice", problem, i));
+    texts.push_back(std::move(text));
+  }
+  return texts;
 }
 
 }  // namespace moecap::workload

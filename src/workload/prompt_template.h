@@ -28,8 +28,13 @@ struct PromptVariant {
   std::vector<std::string> stop;
 };
 
+// The system's message that a configuration asks for by the name "default": it asks for no form and no brevity, which would
+// suppress reasoning.
+inline constexpr const char* kDefaultSystemPrompt =
+    "You are a helpful assistant. Think about the question as long as you need, then answer it as it asks you to.";
+
 // In the texts, {{question}}, {{options}}, {{gold}} (the right answer), {{subject}} or any other field of the data set stand
-// for it, {{question|strip}} without blanks around; in `option` {{letter}} and {{option}}.
+// for it, {{question|strip}} without blanks around; in `option` and `choice` {{letter}} and {{option}}.
 struct PromptTemplate {
   std::string name;
   std::string source;       // who asks so, and in which version
@@ -42,6 +47,9 @@ struct PromptTemplate {
   std::string separator = "\n\n";  // behind a worked example
   std::string option;              // one choice
   std::string between_options;
+  // Not empty: the model writes nothing; the answer is the choice whose text, this one, is likeliest behind the prompt and the
+  // delimiter. Of a text to continue.
+  std::string choice;
   std::string begin_answer;  // how the answer begins: part of a text to continue, left out of a chat
   int shots = 0;
   ShotChoice choose = ShotChoice::kFirst;
@@ -64,5 +72,8 @@ Result<std::vector<PromptTemplate>> BuiltinPromptTemplates();
 
 // `text` with its {{names}} replaced. Error: kBadInput for a name that the problem has no field of.
 Result<std::string> FillIn(std::string_view text, const PromptTemplate& prompt, const Problem& problem);
+
+// The text of each of the problem's choices by the template's `choice`. Error: kBadInput, as above.
+Result<std::vector<std::string>> ChoiceTexts(const PromptTemplate& prompt, const Problem& problem);
 
 }  // namespace moecap::workload

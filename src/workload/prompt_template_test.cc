@@ -63,6 +63,36 @@ TEST(Prompts, MmluAsTheHarnessWritesIt) {
   EXPECT_THAT(five, testing::EndsWith("\n\nWhich number comes after one?\nA. Two\nB. Five\nC. Six\nD. Nine\nAnswer:"));
 }
 
+// As lm-evaluation-harness 0.4.13 asks its task mmlu, five-shot, and mmlu_continuation.
+TEST(Prompts, ChoicesAreContinuations) {
+  const RenderedPrompt letters = RenderFirst("mmlu", "mmlu-likelihood", 2);
+  EXPECT_EQ(letters.text, RenderFirst("mmlu", "mmlu-generative", 2).text);
+  EXPECT_THAT(letters.continuations, ElementsAre(" A", " B", " C", " D"));
+  const RenderedPrompt texts = RenderFirst("mmlu", "mmlu-continuation", 2);
+  EXPECT_EQ(
+      texts.text,
+      "The following are questions (with answers) about world religions.\n\nQuestion: Which number comes after one?\nAnswer:");
+  EXPECT_THAT(texts.continuations, ElementsAre(" Two", " Five", " Six", " Nine"));
+  EXPECT_THAT(RenderFirst("mmlu", "mmlu-generative").continuations, testing::IsEmpty());
+}
+
+TEST(Prompts, BlanksAtThePromptsEndBelongToTheContinuation) {
+  PromptTemplate prompt = *ParsePromptTemplate(
+      "{name: p, form: completion, question: \"{{question}} Answer: \\n \", choice: \"{{letter}}\", delimiter: \"\"}",
+      "p.yaml");
+  Problem problem;
+  problem.question = "Which?";
+  problem.choices = {"x", "y"};
+  const RenderedPrompt rendered = *Prompter::Create(prompt, {}, 1)->Render(problem);
+  EXPECT_EQ(rendered.text, "Which? Answer:");
+  EXPECT_THAT(rendered.continuations, ElementsAre(" \n A", " \n B"));
+  problem.choices.clear();
+  EXPECT_THAT(Prompter::Create(prompt, {}, 1)->Render(problem).error().message,
+              HasSubstr("compares choices, and the row has none"));
+  EXPECT_THAT(ParsePromptTemplate("{name: p, form: chat, question: q, choice: \"{{letter}}\"}", "p.yaml").error().message,
+              HasSubstr("form completion"));
+}
+
 TEST(Prompts, MmluProHasExamplesOfItsCategoryAndTrimsOptions) {
   const std::string text = RenderFirst("mmlu-pro", "mmlu-pro", 1).text;
   EXPECT_THAT(text,

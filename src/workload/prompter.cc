@@ -66,6 +66,20 @@ Status Prompter::Fill(const Problem& problem, const PromptVariant* variant, Rend
   return {};
 }
 
+// Blanks at the prompt's end belong to what follows, as most tokenizers join them to a word (lm_eval/api/model.py,
+// _encode_pair).
+Status Prompter::AddContinuations(const Problem& problem, RenderedPrompt& rendered) const {
+  if (prompt_.choice.empty()) return {};
+  if (problem.choices.size() < 2)
+    return BadInput(fmt::format("the prompt {} compares choices, and the row has none", prompt_.name));
+  ASSIGN_OR_RETURN(const std::vector<std::string> choices, ChoiceTexts(prompt_, problem));
+  const size_t end = rendered.text.find_last_not_of(" \t\r\n") + 1;
+  const std::string blanks = rendered.text.substr(end);
+  rendered.text.resize(end);
+  for (const std::string& choice : choices) rendered.continuations.push_back(blanks + prompt_.delimiter + choice);
+  return {};
+}
+
 Result<RenderedPrompt> Prompter::Render(const Problem& problem) const {
   const auto found = std::ranges::find(prompt_.variants, problem.group, &PromptVariant::group);
   const PromptVariant* variant = found == prompt_.variants.end() ? nullptr : &*found;
@@ -78,6 +92,7 @@ Result<RenderedPrompt> Prompter::Render(const Problem& problem) const {
     rendered.text = prompt_.system + "\n\n";
   }
   if (const Status status = Fill(problem, variant, rendered); !status.ok()) return Annotate(problem.place, status.error());
+  if (const Status status = AddContinuations(problem, rendered); !status.ok()) return Annotate(problem.place, status.error());
   return rendered;
 }
 

@@ -13,8 +13,9 @@
 namespace moecap::workload {
 
 struct RenderedPrompt {
-  std::string text;                     // the whole prompt as one text
-  std::vector<PromptMessage> messages;  // the same as a chat; empty where the template is a text to continue
+  std::string text;                        // the whole prompt as one text
+  std::vector<PromptMessage> messages;     // the same as a chat; empty where the template is a text to continue
+  std::vector<std::string> continuations;  // whose likelihood behind the text is asked for; empty where an answer is written
   std::vector<std::string> stop;
   int64_t max_output_tokens = 0;
 };
@@ -33,6 +34,7 @@ class Prompter {
  private:
   Prompter(PromptTemplate prompt, std::vector<Problem> examples) : prompt_(std::move(prompt)), examples_(std::move(examples)) {}
   Result<std::vector<const Problem*>> ExamplesFor(const Problem& problem) const;
+  Status AddContinuations(const Problem& problem, RenderedPrompt& rendered) const;
   Status Fill(const Problem& problem, const PromptVariant* variant, RenderedPrompt& rendered) const;
 
   PromptTemplate prompt_;

@@ -22,14 +22,15 @@ struct PromptMessage {
 
 // One request, or one turn of a conversation.
 struct PlannedPrompt {
-  std::string id;                       // unique within the set
-  std::string text;                     // the prompt, or the user's message of a turn; empty with token_ids
-  std::vector<int32_t> token_ids;       // the exact prompt, where the server takes ids
-  std::vector<PromptMessage> messages;  // a chat that says the same as `text`, for systems that take one; else empty
-  std::vector<std::string> stop;        // the answer ends before the first of these
-  std::optional<int64_t> input_tokens;  // planned length of the prompt; null = whatever the tokenizer makes of it
-  int64_t output_tokens = 0;            // >= 1
-  bool exact_output = false;            // generate exactly so many, past the end token; else at most
+  std::string id;                          // unique within the set
+  std::string text;                        // the prompt, or the user's message of a turn; empty with token_ids
+  std::vector<int32_t> token_ids;          // the exact prompt, where the server takes ids
+  std::vector<PromptMessage> messages;     // a chat that says the same as `text`, for systems that take one; else empty
+  std::vector<std::string> continuations;  // not empty: how likely each is behind the prompt is asked for, and nothing else
+  std::vector<std::string> stop;           // the answer ends before the first of these
+  std::optional<int64_t> input_tokens;     // planned length of the prompt; null = whatever the tokenizer makes of it
+  int64_t output_tokens = 0;               // >= 1
+  bool exact_output = false;               // generate exactly so many, past the end token; else at most
   // Leading tokens that an earlier request of the set has sent too: the planned cache hit, if nothing was evicted since. Null
   // where it is not known in tokens: texts that no tokenizer has counted, data sets, turns (whose history the server
   // tokenizes).

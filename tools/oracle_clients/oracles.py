@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import choices
 import graders
 import install
 import score
@@ -28,6 +29,9 @@ def parser():
     verb.add_argument("--seed", type=int, default=1)
     verb.add_argument("--task", action="append", choices=list(graders.TASKS), help="this one alone; several times for several")
     verb.add_argument("--show", type=int, default=5, help="differences a filter")
+    verb = verbs.add_parser("choices", help="multiple choice by log-likelihood: lm-eval's beside those of `moecap run`, of the server and the embedded engine")
+    verb.add_argument("--problems", type=int, default=32)
+    verb.add_argument("--clients", type=int, default=2)
     verb = verbs.add_parser("speed", help="`vllm bench serve` and `moecap load` in turn with equal parameters")
     verb.add_argument("--rounds", type=int, default=5, help="of both, one after the other")
     verb.add_argument("--clients", type=lambda text: [int(word) for word in text.split(",")], default=[1, 4])
@@ -41,7 +45,7 @@ def run(options):
     if options.verb == "install":
         return install.install(LM_EVAL)
     vllm = system_named("vllm")
-    needed = {"score": [vllm, LM_EVAL], "graders": [LM_EVAL], "speed": [vllm]}
+    needed = {"score": [vllm, LM_EVAL], "choices": [vllm, LM_EVAL], "graders": [LM_EVAL], "speed": [vllm]}
     for system in needed[options.verb]:
         install.require_installed(system)
     if not options.moecap.exists():
@@ -49,11 +53,13 @@ def run(options):
     if options.verb == "graders":
         return graders.compare(options)
     how = argparse.Namespace(port=None, model=None, dtype="float32", threads=1, plain=options.verb == "speed", record=None,
-                             record_ids=False, extra=[])
+                             record_ids=False, extra=["--enable-tokenizer-info-endpoint"] * (options.verb == "choices"))
     server = serve.start(vllm, how)
     try:
         if options.verb == "score":
             return score.compare(server["url"], options)
+        if options.verb == "choices":
+            return choices.compare(server["url"], options)
         return speed.compare(server["url"], options)
     finally:
         serve.end(server)

@@ -216,6 +216,7 @@ Status Prompts(const DatasetsFlags& flags) {
     if (rendered.messages.empty()) json["prompt"] = rendered.text;
     for (const workload::PromptMessage& message : rendered.messages)
       json["messages"].push_back({{"role", message.role}, {"content", message.content}});
+    if (!rendered.continuations.empty()) json["continuations"] = rendered.continuations;
     json["stop"] = rendered.stop;
     json["max_output_tokens"] = rendered.max_output_tokens;
     json["gold"] = problem.answers.empty() ? Json(problem.answer) : Json(problem.answers);

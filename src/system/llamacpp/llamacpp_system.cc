@@ -10,8 +10,11 @@
 #include <thread>
 #include <utility>
 
+#include "load/likelihood_text.h"
 #include "system/llamacpp/arg_max.h"
 #include "system/llamacpp/batch.h"
+#include "system/llamacpp/chat_template.h"
+#include "system/llamacpp/likelihood.h"
 #include "system/llamacpp/routing_probe.h"
 
 namespace moecap::llamacpp {
@@ -25,8 +28,9 @@ struct Request {
   llama_token last_token = -1;  // to be decoded next
   int64_t generated = 0;
   std::string text;
+  std::optional<ContinuationScorer> scorer;  // of a request that generates nothing
 
-  bool prefilling() const { return prefilled < prompt.size(); }
+  bool prefilling() const { return scorer || prefilled < prompt.size(); }
   int32_t position() const {
     return static_cast<int32_t>(prefilled) + static_cast<int32_t>(std::max<int64_t>(generated - 1, 0));
   }
@@ -88,7 +92,22 @@ struct LlamaCppSystem::Impl {
 
   std::vector<llama_token> PromptTokens(const load::RequestSpec& spec) const {
     if (!spec.prompt_token_ids.empty()) return spec.prompt_token_ids;
-    return Tokenize(vocab, spec.prompt);
+    return Tokenize(vocab, chat_template ? ChatOf(spec) : spec.prompt);
+  }
+
+  // A prompt alone is one message of the user.
+  std::string ChatOf(const load::RequestSpec& spec) const {
+    const std::vector<load::Message> user = {{"user", spec.prompt}};
+    const auto text = RenderChat(*chat_template, spec.messages.empty() ? user : spec.messages);
+    CHECK(text.ok());  // Create has tried the template
+    return *text;
+  }
+
+  // The prompt's tokens with each continuation; empty without continuations.
+  std::vector<std::vector<llama_token>> WholeTokens(const load::RequestSpec& spec) const {
+    std::vector<std::vector<llama_token>> whole;
+    for (const std::string& continuation : spec.continuations) whole.push_back(Tokenize(vocab, spec.prompt + continuation));
+    return whole;
   }
 
   // Moves waiting requests into free slots, lowest slot first.
@@ -147,6 +166,37 @@ struct LlamaCppSystem::Impl {
     return end_ns;
   }
 
+  // The next pass of a request that scores continuations. Where a part of the cache cannot be forgotten, all of it is.
+  ContinuationScorer::Step NextScoring(Request& request, int32_t slot) {
+    const auto most = static_cast<size_t>(options.batch_tokens);
+    ContinuationScorer::Step step = request.scorer->Next(slot, most);
+    llama_memory_t memory = llama_get_memory(context.get());
+    if (!step.forgets || llama_memory_seq_rm(memory, slot, step.kept, -1)) return step;
+    llama_memory_seq_rm(memory, slot, -1, -1);
+    freed.push_back(slot);
+    request.scorer->StartOver();
+    return request.scorer->Next(slot, most);
+  }
+
+  // Takes the logits of that pass; ends the request when all is scored.
+  void AcceptScores(size_t slot, const ContinuationScorer::Step& step, int64_t arrival_ns, load::Observer& observer) {
+    std::vector<std::span<const float>> logits;
+    for (size_t i = 0; i < step.tokens.size(); ++i) {
+      if (!step.tokens[i].output) continue;
+      logits.emplace_back(llama_get_logits_ith(context.get(), static_cast<int32_t>(i)), static_cast<size_t>(vocab_size));
+    }
+    Request& request = *slots[slot];
+    request.scorer->Take(step, logits);
+    if (!request.scorer->done()) return;
+    load::Completion completion;
+    completion.input_tokens = static_cast<int64_t>(request.prompt.size());
+    completion.text = load::LikelihoodText(request.scorer->log_likelihoods());
+    const uint64_t ticket = request.ticket;
+    FreeSlot(slot);
+    observer.OnChunk(ticket, {.arrival_ns = arrival_ns});
+    observer.OnFinish(ticket, std::move(completion));
+  }
+
   void FreeSlot(size_t slot) {
     llama_memory_seq_rm(llama_get_memory(context.get()), static_cast<llama_seq_id>(slot), -1, -1);
     slots[slot].reset();
@@ -191,6 +241,7 @@ struct LlamaCppSystem::Impl {
   ContextPtr context;
   const llama_vocab* vocab = nullptr;
   int vocab_size = 0;
+  std::optional<std::string> chat_template;  // of EngineOptions::chat
   Batch batch;
   std::vector<std::optional<Request>> slots;
   std::deque<Request> waiting;
@@ -232,14 +283,30 @@ Result<std::unique_ptr<LlamaCppSystem>> LlamaCppSystem::Create(const EngineLibra
   }
   impl->vocab = llama_model_get_vocab(impl->model->get());
   impl->vocab_size = llama_vocab_n_tokens(impl->vocab);
+  if (options.chat) {
+    impl->chat_template = ChatTemplateOf(impl->model->get());
+    const std::string file = impl->model->path().string();
+    if (!impl->chat_template) return BadInput(fmt::format("{} has no chat template; leave out chat", file));
+    const load::Message trial[] = {{"user", "hello"}};
+    if (const auto text = RenderChat(*impl->chat_template, trial); !text.ok()) return Annotate(file, text.error());
+  }
   return std::unique_ptr<LlamaCppSystem>(new LlamaCppSystem(std::move(impl)));
 }
 
 Status LlamaCppSystem::Validate(const load::RequestSpec& request) {
-  const size_t tokens = impl_->PromptTokens(request).size();
+  if (!request.messages.empty() && !impl_->chat_template)
+    return BadInput(fmt::format("problem {}: a chat needs the model's template; set chat: true", request.id));
+  if (!request.continuations.empty() && impl_->chat_template)
+    return BadInput(fmt::format("problem {}: choices are compared behind a plain text; leave out chat", request.id));
+  size_t tokens = impl_->PromptTokens(request).size();
   if (tokens == 0) return BadInput(fmt::format("problem {}: the prompt is empty", request.id));
   if (request.max_output_tokens < 1)
     return BadInput(fmt::format("problem {}: max_output_tokens must be 1 or more", request.id));
+  for (const std::vector<llama_token>& whole : impl_->WholeTokens(request)) {
+    if (whole.size() <= impl_->PromptTokens(request).size())
+      return BadInput(fmt::format("problem {}: a continuation adds no token to the prompt", request.id));
+    tokens = std::max(tokens, whole.size() - 1);
+  }
   if (tokens >= static_cast<size_t>(impl_->options.context_tokens)) {
     return BadInput(fmt::format(
         "problem {}: its prompt of {} tokens does not fit a context of {} tokens; set context_tokens to {} or more", request.id,
@@ -253,6 +320,7 @@ Status LlamaCppSystem::Submit(const load::RequestSpec& request, uint64_t ticket)
   entry.ticket = ticket;
   entry.spec = request;
   entry.prompt = impl_->PromptTokens(request);
+  if (!request.continuations.empty()) entry.scorer.emplace(impl_->WholeTokens(request), entry.prompt.size());
   impl_->waiting.push_back(std::move(entry));
   return {};
 }
@@ -267,14 +335,19 @@ Status LlamaCppSystem::Advance(load::Observer& observer, int64_t until_ns) {
   }
   int32_t prefill_slot = -1;
   Request* prefilling = impl.NextPrefill(&prefill_slot);
-  std::vector<BatchToken> tokens = prefilling != nullptr ? impl.PrefillBatch(*prefilling, prefill_slot) : impl.DecodeBatch();
+  const bool scores = prefilling != nullptr && prefilling->scorer;
+  ContinuationScorer::Step step;
+  if (scores) step = impl.NextScoring(*prefilling, prefill_slot);
+  std::vector<BatchToken> tokens = scores                  ? step.tokens
+                                   : prefilling != nullptr ? impl.PrefillBatch(*prefilling, prefill_slot)
+                                                           : impl.DecodeBatch();
   CHECK(!tokens.empty());
 
   std::vector<int32_t> freed_before = std::exchange(impl.freed, {});
   record::PassRecord pass;
   if (prefilling != nullptr) {
     pass.kind = record::PassKind::kPrefill;
-    pass.sequences = {{static_cast<int64_t>(prefilling->prefilled), static_cast<int64_t>(tokens.size()), 1}};
+    pass.sequences = {{tokens.front().position, static_cast<int64_t>(tokens.size()), 1}};
   } else {
     pass.kind = record::PassKind::kDecode;
     for (const BatchToken& token : tokens) pass.sequences.push_back({token.position, 1, 1});
@@ -284,9 +357,13 @@ Status LlamaCppSystem::Advance(load::Observer& observer, int64_t until_ns) {
   pass.latency_s = static_cast<double>(end_ns - start_ns) * 1e-9;
   observer.OnPass(std::move(pass), start_ns);
 
-  if (prefilling != nullptr) prefilling->prefilled += tokens.size();
+  if (scores) {
+    impl.AcceptScores(static_cast<size_t>(prefill_slot), step, end_ns, observer);
+  } else if (prefilling != nullptr) {
+    prefilling->prefilled += tokens.size();
+  }
   for (const BatchToken& token : tokens) {
-    if (token.output) impl.Accept(static_cast<size_t>(token.slot), token.next_token, end_ns, observer);
+    if (token.output && !scores) impl.Accept(static_cast<size_t>(token.slot), token.next_token, end_ns, observer);
   }
   if (impl.log) impl.log->push_back({std::move(freed_before), std::move(tokens)});
   return {};
@@ -333,6 +410,12 @@ Result<ReplayedLog> LlamaCppSystem::ReplayRouting(const PassLog& log) {
   replayed.passes.reserve(log.size());
   for (const LoggedPass& pass : log) {
     for (const int32_t slot : pass.freed_slots) llama_memory_seq_rm(llama_get_memory(context.get()), slot, -1, -1);
+    // Continuations that were scored one after the other follow the same prompt: what the last one left is forgotten.
+    for (size_t i = 0; i < pass.tokens.size(); ++i) {
+      const BatchToken& token = pass.tokens[i];
+      if (i > 0 && token.slot == pass.tokens[i - 1].slot) continue;
+      if (token.position > 0) llama_memory_seq_rm(llama_get_memory(context.get()), token.slot, token.position, -1);
+    }
     std::vector<BatchToken> tokens = pass.tokens;
     int64_t start_ns = 0;
     auto executed = impl_->Execute(context.get(), tokens, &start_ns);

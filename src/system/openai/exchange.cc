@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "load/likelihood_text.h"
 #include "load/quirks.h"
 #include "system/openai/error_message.h"
+#include "system/openai/likelihoods.h"
 #include "system/openai/openai_system_impl.h"
 
 namespace moecap::openai {
@@ -272,8 +274,26 @@ void OpenAiSystem::Impl::Exchange::TakeRest() {
         fmt::format("the server answered with no event but: {}; is this the api that it speaks?", ErrorMessage(words)));
 }
 
+// What the server says of its model, of errors and of usage is read as ever; the text that it echoes and the tokens that it had
+// to generate are no answer.
+void OpenAiSystem::Impl::Exchange::TakeLikelihoods() {
+  EventFacts& facts = impl_.facts;
+  if (!impl_.reader.Read(body_, template_, facts)) return (void)Abort(RequestError::kParseError, impl_.reader.why());
+  if (facts.is_error)
+    return (void)Abort(RequestError::kStreamErrorObject,
+                       "the server sent an error under status 200: " + facts.error.substr(0, 500));
+  CheckModel(body_);
+  const auto told = ReadLikelihoods(body_, continuations_);
+  if (!told.ok()) return (void)Abort(RequestError::kBadResponse, told.error().message);
+  likelihoods_ = load::LikelihoodText(*told);
+  facts.text = {};
+  facts.output_tokens = 1;
+  Count(facts, last_arrival_);
+}
+
 // An answer that came as one JSON value.
 void OpenAiSystem::Impl::Exchange::TakeWhole() {
+  if (continuations_ > 0) return TakeLikelihoods();
   if (!TakeEvent(body_, last_arrival_) || account_.saw_output()) return;
   Abort(RequestError::kStreamErrorObject, "the server answered without output: " + ErrorMessage(body_));
 }
@@ -317,6 +337,9 @@ void OpenAiSystem::Impl::Exchange::OnEnd(const net::ExchangeResult& result) {
   const bool ours = completion.error_kind == RequestError::kNone;
   if (ours && !whole_ && !done_ && EndsWithDone(impl_.options.profile.api)) account_.AddQuirk("no [DONE]");
   account_.Conclude(done_, completion);
+  if (continuations_ > 0) completion.text = likelihoods_;
+  if (continuations_ > 0 && (result.status == 400 || result.status == 422))
+    completion.error += fmt::format("; {}", kLikelihoodRemedy);
   if (ours && !completion.error.empty()) completion.error = fmt::format("{}: {}", impl_.origins[result.url], completion.error);
   completion.error = impl_.secrets.CutOutOf(std::move(completion.error));
   ++impl_.observations;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "system/openai/likelihoods.h"
 #include "system/openai/openai_system_impl.h"
 
 namespace moecap::openai {
@@ -112,6 +113,9 @@ Status OpenAiSystem::Validate(const load::RequestSpec& request) {
   }
   if (request.prompt.empty() && request.messages.empty() && request.prompt_token_ids.empty())
     return refuse("the prompt is empty");
+  if (!request.continuations.empty()) {
+    if (const Status tells = CheckTellsLikelihoods(profile); !tells.ok()) return refuse(tells.error().message);
+  }
   if (request.ignore_end_token && !profile.Fields().ignore_end) {
     return refuse(
         fmt::format("api {} of server {} cannot be told to ignore the end token; fixed lengths are not possible there",
@@ -122,7 +126,7 @@ Status OpenAiSystem::Validate(const load::RequestSpec& request) {
 
 Status OpenAiSystem::Submit(const load::RequestSpec& request, uint64_t ticket) {
   Impl& impl = *impl_;
-  const bool stream = request.stream && impl.options.stream;
+  const bool stream = request.stream && impl.options.stream && request.continuations.empty();
   WriteRequestBody(impl.options.profile, request, stream, impl.request_body);
   if (impl.free.empty()) impl.free.push_back(std::make_unique<Impl::Exchange>(impl));
   std::unique_ptr<Impl::Exchange> exchange = std::move(impl.free.back());

@@ -33,9 +33,11 @@ struct OpenAiSystem::Impl {
       saw_model_ = false;
       status_ = 0;
       most_tokens_ = request.max_output_tokens;
+      continuations_ = request.continuations.size();
       gap_ = stream ? record::TimingGap::kNone : record::TimingGap::kCameWhole;
       first_event_ns_ = 0;
       SetEcho(request);
+      likelihoods_.clear();
       begin_.clear();
       prompt_ids_ = static_cast<int64_t>(request.prompt_token_ids.size());
       keep_text_ = impl_.options.keep_text || request.keep_text;
@@ -67,6 +69,7 @@ struct OpenAiSystem::Impl {
     bool TakeEvent(std::string_view data, const net::Arrival& arrival);
     void CheckModel(std::string_view data);
     void TakeWhole();
+    void TakeLikelihoods();
     void TakeRest();
     void Explain(const net::ExchangeResult& result, load::Completion& completion) const;
     void Count(const EventFacts& facts, const net::Arrival& arrival);
@@ -88,6 +91,8 @@ struct OpenAiSystem::Impl {
     bool saw_event_ = false;  // in a stream
     bool saw_model_ = false;  // or looked for it
     int64_t most_tokens_ = 0;
+    size_t continuations_ = 0;  // that are scored; 0 = an answer is generated
+    std::string likelihoods_;   // of them, as the answer's text
     bool keep_text_ = true;
     record::TimingGap gap_ = record::TimingGap::kNone;
     int64_t first_event_ns_ = 0;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "system/openai/likelihoods.h"
 #include "system/openai/utf8.h"
 
 namespace moecap::openai {
@@ -132,7 +133,19 @@ void WriteOpenAiExtensions(Writer& body, const RequestFields& fields, const load
   if (fields.cache_salt) body.String("cache_salt", request.cache_salt);
 }
 
+// One token must be generated, as no server takes none; the echo holds what is asked for.
+void WriteLikelihoods(Writer& body, const RequestProfile& profile, const load::RequestSpec& request) {
+  body.String("model", profile.model);
+  body.Strings("prompt", PromptsOf(request));
+  body.Integer("max_tokens", 1);
+  body.Number("temperature", 0);
+  body.Raw("echo", "true");
+  body.Integer("logprobs", 1);
+  body.Raw("stream", "false");
+}
+
 void WriteOpenAi(Writer& body, const RequestProfile& profile, const load::RequestSpec& request, bool stream, std::string& out) {
+  if (!request.continuations.empty()) return WriteLikelihoods(body, profile, request);
   body.String("model", profile.model);
   if (profile.api == Api::kChat) {
     WriteMessages(body, "messages", request, out);

@@ -6,8 +6,9 @@
 namespace moecap::accuracy {
 
 // lm-evaluation-harness 4e7e0d4.
-Verdict MinervaExactMatch(const Answer& answer);    // minerva_math 3: MinervaAnswer, MinervaEqual
-// minerva_math 3.1 (lm-eval 0.4.13): version 3, or equal as text, which lets what it cannot subtract equal itself: points, intervals.
+Verdict MinervaExactMatch(const Answer& answer);  // minerva_math 3: MinervaAnswer, MinervaEqual
+// minerva_math 3.1 (lm-eval 0.4.13): version 3, or equal as text, which lets what it cannot subtract equal itself: points,
+// intervals.
 Verdict MinervaExactMatchOrSame(const Answer& answer);
 Verdict HendrycksExactMatch(const Answer& answer);  // hendrycks_math 1: BetweenDollars, HendrycksEqual
 

@@ -54,6 +54,24 @@ class Copier {
   int count_ = 0;
 };
 
+std::string Quoted(const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// Plain where nothing else could be read from it.
+std::string FormatText(const std::string& text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
+  const bool is_plain = !text.empty() && text.find_first_not_of(kPlain) == text.npos && text != "null" && text != "-";
+  return is_plain ? text : Quoted(text);
+}
+
+std::string FormatFlow(const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::kNull) return "null";
+  if (node.kind == YamlNode::Kind::kScalar) return node.quoted ? Quoted(node.scalar) : FormatText(node.scalar);
+  const bool is_map = node.kind == YamlNode::Kind::kMap;
+  std::vector<std::string> items;
+  for (const YamlNode& item : node.items) items.push_back((is_map ? FormatText(item.key) + ": " : "") + FormatFlow(item));
+  return fmt::format("{}{}{}", is_map ? "{" : "[", fmt::join(items, ", "), is_map ? "}" : "]");
+}
+
 std::optional<int64_t> ParseInteger(std::string_view text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -86,6 +104,13 @@ void Emit(const Json& value, YAML::Emitter& out) {
 }
 
 }  // namespace
+
+std::string FormatYaml(const YamlNode& root) {
+  if (root.kind != YamlNode::Kind::kMap) return FormatFlow(root) + "\n";
+  std::string text;
+  for (const YamlNode& item : root.items) text += FormatText(item.key) + ": " + FormatFlow(item) + "\n";
+  return text;
+}
 
 std::string ToYaml(const Json& value) {
   YAML::Emitter out;

@@ -33,6 +33,9 @@ inline constexpr int kMostYamlDepth = 32;
 // Errors: kBadInput "FILE:LINE: what is wrong" for text that is not YAML, is too large or nests too deep.
 Result<YamlNode> ParseYaml(std::string_view text, const std::string& file);
 
+// The same document, an entry of its uppermost mapping a line: ParseYaml reads the same tree from it but for lines.
+std::string FormatYaml(const YamlNode& root);
+
 // Keeps the first complaint about one file.
 class YamlErrors {
  public:

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/paths.h"
 #include "experiment/config.h"
+#include "experiment/sweep.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
@@ -16,6 +17,7 @@ namespace {
 
 struct RunFlags {
   std::string config;
+  std::string sweep;  // empty = the configuration's own levels
   ExperimentFlags experiment;
 };
 
@@ -34,6 +36,10 @@ Status Run(const RunFlags& flags, const Invocation& invocation) {
   if (flags.experiment.resume.empty() || !flags.config.empty()) {
     ASSIGN_OR_RETURN(const fs::path path, ConfigPath(flags.config));
     ASSIGN_OR_RETURN(config, experiment::ReadConfig(path));
+    if (!flags.sweep.empty()) {
+      ASSIGN_OR_RETURN(const experiment::Sweep sweep, experiment::ParseSweep(flags.sweep));
+      ASSIGN_OR_RETURN(config, experiment::WithSweep(*config, sweep, path.string()));
+    }
   }
   return RunExperiment(config, flags.experiment, "run", invocation);
 }
@@ -44,6 +50,9 @@ Action AddRun(CLI::App& app, const Invocation& invocation) {
   auto flags = std::make_shared<RunFlags>();
   app.add_option("config", flags->config, "YAML file (default: examples/quickstart.yaml)");
   AddExperimentFlags(app, flags->experiment);
+  app.add_option("--sweep", flags->sweep,
+                 "levels instead of the configuration's, e.g. concurrency=1,2,4,...,128, rate=1,2,4 or users=8,16")
+      ->excludes("--resume");
   app.footer("Example:\n  moecap run examples/quickstart.yaml\n\nConfiguration keys: docs/config.md");
   return [flags, &invocation] { return Run(*flags, invocation); };
 }

@@ -1,4 +1,4 @@
-"""tools/gpu/vllm and tools/gpu/engine as far as no GPU, network or vLLM is needed.  gpu_vllm_test.py MOECAP"""
+"""tools/gpu/vllm, transformers and engine as far as no GPU, network, vLLM or PyTorch is needed.  gpu_vllm_test.py MOECAP"""
 import json
 import os
 import pathlib
@@ -14,6 +14,7 @@ MOECAP = sys.argv.pop(1)
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "gpu"
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOOLS))
+import device_map  # noqa: E402
 import keep_machine_code  # noqa: E402
 import make_model  # noqa: E402
 
@@ -75,6 +76,7 @@ class Shapes(unittest.TestCase):
         for folder in (TOOLS / "shapes").iterdir():
             self.assertIn(f"model: shapes/{folder.name}\n", (TOOLS / f"{folder.name}.yaml").read_text())
             self.assertIn(f"model: models/{folder.name}.gguf\n", (TOOLS / f"{folder.name}-engine.yaml").read_text())
+            self.assertIn(f"model: shapes/{folder.name}\n", (TOOLS / f"{folder.name}-transformers.yaml").read_text())
 
     def test_both_systems_are_asked_the_same(self):
         for folder in (TOOLS / "shapes").iterdir():
@@ -88,6 +90,41 @@ class Shapes(unittest.TestCase):
         vocabulary = make_model.tokenizer(vocab_size=300, end_id=7)["model"]["vocab"]
         self.assertEqual(sorted(vocabulary.values()), list(range(300)))
         self.assertEqual(vocabulary["<end>"], 7)
+
+    def test_prompts_are_words_of_that_tokenizer(self):
+        prompts = make_model.prompts(vocab_size=5000, count=3)
+        self.assertEqual([len(prompt.split()) for prompt in prompts], [128] * 3)
+        vocabulary = make_model.tokenizer(vocab_size=5000, end_id=7)["model"]["vocab"]
+        self.assertTrue(all(vocabulary[word] >= 625 for prompt in prompts for word in prompt.split()))
+        self.assertEqual(len(set(prompts)), 3)
+
+
+class Module:
+    """As torch names the children of one."""
+
+    def __init__(self, **children):
+        self.children = children
+
+    def named_children(self):
+        return self.children.items()
+
+
+class DeviceMap(unittest.TestCase):
+    def test_only_what_is_offloaded_is_elsewhere_and_nothing_is_named_twice(self):
+        layer = Module(attention=Module(q=Module(), k=Module()), mlp=Module(gate=Module(), experts=Module(activation=Module())))
+        model = Module(model=Module(embedding=Module(), layers=Module(**{"0": layer, "1": layer, "11": layer})), head=Module())
+        self.assertEqual(
+            device_map.device_map_of(model, 0, ["model.layers.1.mlp.experts"], "cpu"),
+            {
+                "model.embedding": 0,
+                "model.layers.0": 0,
+                "model.layers.1.attention": 0,
+                "model.layers.1.mlp.gate": 0,
+                "model.layers.1.mlp.experts": "cpu",
+                "model.layers.11": 0,
+                "head": 0,
+            },
+        )
 
 
 class References(unittest.TestCase):
@@ -108,16 +145,44 @@ class Script(unittest.TestCase):
         return subprocess.run([TOOLS / script, *arguments], capture_output=True, text=True, env={**os.environ, **variables})
 
     def test_without_a_verb_it_says_what_it_can_do(self):
-        for script in ("vllm", "engine"):
+        for script in ("vllm", "engine", "transformers"):
             out = self.run_script(script=script)
             self.assertEqual(out.returncode, 2)
-            self.assertIn(f"tools/gpu/{script} measure SHAPE DIR", out.stderr)
+            self.assertRegex(out.stderr, f"tools/gpu/{script} measure SHAPE (VARIANT )?DIR")
 
     def test_an_unknown_shape_is_answered_with_the_known_ones(self):
-        for script in ("vllm", "engine"):
+        for script in ("vllm", "engine", "transformers"):
             out = self.run_script("measure", "gpt-5", "out", script=script)
             self.assertEqual(out.returncode, 2)
             self.assertIn(f"{script}: no shape named 'gpt-5'; there are: mixtral-8x7b qwen3-30b-a3b", out.stderr)
+
+    def test_an_unknown_variant_is_answered_with_the_known_ones(self):
+        out = self.run_script("measure", "mixtral-8x7b", "fast", "out", script="transformers")
+        self.assertEqual(out.returncode, 2)
+        self.assertIn("transformers: no variant named 'fast'; there are: recorded plain graphs offloaded", out.stderr)
+
+    # The program takes each file up to the server that is not there.
+    def test_each_variant_is_an_experiment(self):
+        with tempfile.TemporaryDirectory() as state:
+            make_model.main(TOOLS / "shapes" / "mixtral-8x7b", pathlib.Path(state) / "mixtral-8x7b")
+            files = {}
+            for variant in ("plain", "graphs", "recorded", "offloaded"):
+                if variant == "graphs":
+                    (pathlib.Path(state) / "mixtral-8x7b.sheet.json").touch()
+                (pathlib.Path(state) / f"mixtral-8x7b-{variant}.log").touch()
+                out = self.run_script("measure", "mixtral-8x7b", variant, f"{state}/out", script="transformers", MOECAP=MOECAP,
+                                      MOECAP_GPU_DIR=state, MOECAP_GPU_PORT="1")
+                self.assertIn("127.0.0.1:1: cannot connect", out.stderr)
+                files[variant] = (pathlib.Path(state) / f"mixtral-8x7b-transformers-{variant}.yaml").read_text().splitlines()
+        self.assertIn("name: h200-transformers-mixtral-8x7b-plain", files["plain"])
+        self.assertEqual([line for line in files["graphs"] if line not in files["plain"]],
+                         ["name: h200-transformers-mixtral-8x7b-graphs", "    activation_sheet: mixtral-8x7b.sheet.json"])
+        server = '    server: {url: "http://127.0.0.1:1", model: mixtral-8x7b, pass_records: passes.jsonl}'
+        self.assertEqual([line for line in files["recorded"] if line not in files["plain"]],
+                         ["name: h200-transformers-mixtral-8x7b-recorded", server, "repeats: 1"])
+        self.assertEqual([line for line in files["offloaded"] if line not in files["recorded"]],
+                         ["name: h200-transformers-mixtral-8x7b-offloaded",
+                          "workload: {dataset: mixtral-8x7b/prompts.jsonl, output_tokens: 16, requests: 600}", "duration_s: 1", "warmup_requests: 0"])
 
     # Written by the program itself: bf16 as vLLM has it, each layer other weights.
     def test_a_model_of_a_shape_is_made_once(self):

@@ -131,10 +131,9 @@ class Passes(unittest.TestCase):
     def test_moecap_reads_what_is_recorded(self):
         prompt = [pass_records.Sequence("a", 0, 3, 3), pass_records.Sequence("b", 5, 1, 5)]
         token = [pass_records.Sequence("a", 3, 1, 3)]
-        lines = [pass_records.pass_record(0, 0.5, 0.25, prompt, [[[0, 1], [0, 2], [1, 0], [3, 2]], [[3, 2], [3, 1], [3, 2], [3, 2]]], 4),
-                 pass_records.pass_record(1, 0.75, 0.125, token, [[[2, 1]], [[0, 3]]], 4)]
+        lines = [pass_records.pass_record(0, 0.5, 0.25, prompt, [[3, 2, 2, 1], [0, 1, 3, 4]]),
+                 pass_records.pass_record(1, 0.75, 0.125, token, [[0, 1, 1, 0], [1, 0, 0, 1]])]
         self.assertEqual([line["kind"] for line in lines], ["mixed", "decode"])
-        self.assertEqual(lines[0]["expert_counts"], [[3, 2, 2, 1], [0, 1, 3, 4]])
         self.assertEqual(lines[0]["distinct_experts"], [4, 3])
         self.assertEqual(lines[0]["requests"], ["a", "b"])
         path = pathlib.Path(SCRATCH.name) / "passes.jsonl"
@@ -150,8 +149,8 @@ class Passes(unittest.TestCase):
     def test_counts_beside_the_passes_are_read(self):
         folder = pathlib.Path(SCRATCH.name) / "measurement"
         folder.mkdir()
-        lines = [pass_records.pass_record(i, i, 0.25, [pass_records.Sequence("a", i, 1, 1)], [[[i % 4, 3]], [[0, 200]]], 201)
-                 for i in range(3)]
+        lines = [pass_records.pass_record(i, i, 0.25, [pass_records.Sequence("a", i, 1, 1)],
+                                          [[int(expert in (i, 3)) for expert in range(201)], [1] + 199 * [0] + [1]]) for i in range(3)]
         path = folder / "passes.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         subprocess.run([BINARY, "trace", str(path), "--write", str(folder / "routing.moetrace")], check=True, capture_output=True)

@@ -3,9 +3,11 @@
     make_model.py SHAPE_DIR MODEL_DIR
 
 The tokenizer has one word for each id of the vocabulary, `t0` to `tN`: ids, texts and their counts work as with a trained model.
+`prompts.jsonl` holds random ids as such words, for servers that take no ids.
 """
 import json
 import pathlib
+import random
 import shutil
 import sys
 
@@ -38,6 +40,13 @@ def write_plugin(folder):
     shutil.copy(pathlib.Path(__file__).with_name("random_weights.py"), folder)
 
 
+def prompts(vocab_size, count=600, tokens=128):
+    """Of the range that moecap draws random ids from."""
+    draw = random.Random(1)
+    ids = range(min(1000, vocab_size // 8), min(30000, vocab_size))
+    return [" ".join(f"t{token_id}" for token_id in draw.choices(ids, k=tokens)) for _ in range(count)]
+
+
 def main(shape_dir, model_dir):
     config = json.loads((shape_dir / "config.json").read_text())
     model_dir.mkdir(parents=True, exist_ok=True)
@@ -46,6 +55,7 @@ def main(shape_dir, model_dir):
     (model_dir / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>", "clean_up_tokenization_spaces": False})
     )
+    (model_dir / "prompts.jsonl").write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts(config["vocab_size"])))
     write_plugin(model_dir / "plugin")
 
 

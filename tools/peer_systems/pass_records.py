@@ -44,19 +44,8 @@ def kind_of(sequences):
     return "prefill" if prefills == len(sequences) else "mixed"
 
 
-def counts_of(layer, experts):
-    """Tokens routed to each of `experts` experts, from the ids that each row of a layer chose."""
-    counts = [0] * experts
-    for row in layer:
-        for expert in row:
-            counts[expert] += 1
-    return counts
-
-
-def pass_record(index, start_s, latency_s, sequences, expert_ids, experts):
-    """`expert_ids`: [MoE layer][row][k], rows in the order of `sequences`; `experts`: how many a layer has. `requests` is a
-    key beyond the schema: the ids of the sequences."""
-    counts = [counts_of(layer, experts) for layer in expert_ids]
+def pass_record(index, start_s, latency_s, sequences, counts):
+    """`counts`: rows routed to each expert, [MoE layer][expert]. `requests` is a key beyond the schema: the ids of the sequences."""
     return {
         "schema": 1,
         "pass": index,

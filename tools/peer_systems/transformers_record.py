@@ -2,12 +2,12 @@
 
   python3 transformers_record.py PASSES.jsonl [--ids] MODEL [options of `transformers serve`]
 
-Made for transformers 5.24. What is computed stays as it is: the model declares its router class (`_can_record_outputs`), each router
+Made for transformers 5.17 to 5.24. What is computed stays as it is: the model declares its router class (`_can_record_outputs`), each router
 and the model itself get hooks, and the two places that know whose rows a pass has are wrapped. A request's id is the response's `id`,
 which is the client's x-request-id where it sent one. --ids adds `token_ids` [row] and `expert_ids` [MoE layer][row][k] to each line.
 
-The latency is that of the model's forward alone: no scheduling, no sampling. Graph capture and torch.compile would run past the
-hooks; `transformers serve` uses neither on a processor.
+The latency is that of the model's forward alone: no scheduling, no sampling; on a GPU the time between two events of its stream. Graph
+capture and torch.compile would run past the hooks; `transformers serve` uses neither without FlashAttention, unless asked to.
 """
 import atexit
 import itertools
@@ -58,21 +58,53 @@ class Recorder:
         # Copies, because continuous batching writes the next batch into the same memory.
         now.tokens, now.positions = tokens.flatten().clone(), positions.flatten().clone()
         now.experts, now.expert_count = [], 0
-        now.start_s = time.monotonic()
+        now.stopwatch = Stopwatch(tokens.device)
 
     def after(self, _, __, ___):
-        now, end_s = self.thread, time.monotonic()
-        parts, start_s, tokens, positions = getattr(now, "parts", None), now.start_s, now.tokens, now.positions
+        now = self.thread
+        now.stopwatch.stop()
+        parts, stopwatch, tokens, positions = getattr(now, "parts", None), now.stopwatch, now.tokens, now.positions
         experts, expert_count, index = now.experts, now.expert_count, next(self.index)
 
         def record():
-            expert_ids = [layer.tolist() for layer in experts]
+            latency_s = stopwatch.elapsed_s()  # waits: what follows is computed then
+            counts, expert_ids = counts_of(experts, expert_count), None
+            if self.with_ids:
+                expert_ids = [layer.tolist() for layer in experts]
             sequences = sequences_of(parts, positions.tolist())
-            line = pass_record(index, start_s - self.began_s, end_s - start_s, sequences, expert_ids, expert_count)
-            line["clock_monotonic_s"] = start_s
+            line = pass_record(index, stopwatch.start_s - self.began_s, latency_s, sequences, counts)
+            line["clock_monotonic_s"] = stopwatch.start_s
             return line | ({"token_ids": tokens.tolist(), "expert_ids": expert_ids} if self.with_ids else {})
 
         self.writer.put(record)
+
+
+class Stopwatch:
+    """Of a forward on the current stream: a GPU works behind the thread that gives it work."""
+
+    def __init__(self, device):
+        self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device.type == "cuda" else None
+        self.start_s = self.end_s = time.monotonic()
+        if self.events:
+            self.events[0].record()
+
+    def stop(self):
+        if self.events:
+            self.events[1].record()
+        else:
+            self.end_s = time.monotonic()
+
+    def elapsed_s(self):
+        if not self.events:
+            return self.end_s - self.start_s
+        self.events[1].synchronize()
+        return self.events[0].elapsed_time(self.events[1]) / 1000
+
+
+def counts_of(layers, experts):
+    """Rows that chose each expert, [layer][expert], of `layers` [layer][row][k]: counted by torch, as Python would hold the server up."""
+    ids = torch.stack(layers).flatten(1).to("cpu", torch.int64)
+    return torch.zeros(len(layers), experts, dtype=torch.int64).scatter_add_(1, ids, torch.ones_like(ids)).tolist()
 
 
 def record_one_by_one(recorder):
@@ -116,15 +148,8 @@ def record_batches(recorder):
     model_runner.ModelRunner.compute_batch = wrapped
 
 
-def main():
-    arguments = sys.argv[1:]
-    with_ids = "--ids" in arguments[:2]
-    if with_ids:
-        arguments.remove("--ids")
-    if len(arguments) < 2:
-        sys.exit(__doc__)
-    recorder = Recorder(arguments[0], with_ids)
-    atexit.register(recorder.writer.close)
+def install(recorder):
+    """Every model that the server loads from now on is recorded."""
     wrap_generate = record_one_by_one(recorder)
     record_batches(recorder)
     load, hooked = model_manager.ModelManager.load_model_and_processor, set()
@@ -138,9 +163,28 @@ def main():
         return model, processor
     model_manager.ModelManager.load_model_and_processor = load_and_hook
 
-    sys.argv = ["transformers", "serve"] + arguments[1:]
+
+def record_to(path, with_ids=False):
+    recorder = Recorder(path, with_ids)
+    atexit.register(recorder.writer.close)
+    install(recorder)
+
+
+def serve(arguments):
+    sys.argv = ["transformers", "serve", *arguments]
     from transformers.cli.transformers import main as transformers_main
     transformers_main()
+
+
+def main():
+    arguments = sys.argv[1:]
+    with_ids = "--ids" in arguments[:2]
+    if with_ids:
+        arguments.remove("--ids")
+    if len(arguments) < 2:
+        sys.exit(__doc__)
+    record_to(arguments[0], with_ids)
+    serve(arguments[1:])
 
 
 if __name__ == "__main__":

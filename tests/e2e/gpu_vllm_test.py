@@ -76,7 +76,10 @@ class Shapes(unittest.TestCase):
         for folder in (TOOLS / "shapes").iterdir():
             self.assertIn(f"model: shapes/{folder.name}\n", (TOOLS / f"{folder.name}.yaml").read_text())
             self.assertIn(f"model: models/{folder.name}.gguf\n", (TOOLS / f"{folder.name}-engine.yaml").read_text())
-            self.assertIn(f"model: shapes/{folder.name}\n", (TOOLS / f"{folder.name}-transformers.yaml").read_text())
+        for file in TOOLS.glob("*-transformers.yaml"):
+            shape = file.name.removesuffix("-transformers.yaml")
+            self.assertIn(f"model: shapes/{shape}\n", file.read_text())
+            self.assertTrue((TOOLS / "shapes" / shape / "config.json").exists())
 
     def test_both_systems_are_asked_the_same(self):
         for folder in (TOOLS / "shapes").iterdir():

@@ -26,6 +26,12 @@ struct Case {
   bool correct;
 };
 
+// What besides the gold is the same for all cases of a run.
+struct Facts {
+  std::string part = {};
+  std::string facts = {};
+};
+
 // A worked solution of about 600 bytes before the answer, as models write them.
 std::string Worked(int i) {
   std::string text;
@@ -70,11 +76,34 @@ std::vector<Case> Mathematics(int count, const char* form) {
   return cases;
 }
 
+// Replies to questions about a text, of which a third says something else: partly right by LongBench's metrics.
+std::vector<Case> Summaries(int count) {
+  std::vector<Case> cases;
+  for (int i = 0; i < count; ++i) {
+    const std::string gold = Worked(i + 1).substr(0, 400) + fmt::format(". It ends with {}.", i);
+    cases.push_back({i % 3 == 0 ? Worked(i) : gold, gold, i % 3 != 0});
+  }
+  return cases;
+}
+
+// Replies with commas, which are forbidden, and without.
+std::vector<Case> Instructed(int count) {
+  std::vector<Case> cases;
+  for (int i = 0; i < count; ++i) {
+    std::string reply = Worked(i);
+    const bool right = i % 3 != 0;
+    if (right) std::erase(reply, ',');
+    cases.push_back({std::move(reply), "", right});
+  }
+  return cases;
+}
+
 struct Run {
   const char *contract, *task;
   size_t filter;
   double floor;
   std::vector<Case> cases;
+  Facts facts = {};
 };
 
 bool Measure(const Run& run, bool with_floor) {
@@ -83,14 +112,22 @@ bool Measure(const Run& run, bool with_floor) {
   const Filter& filter = (*task)->filters[run.filter];
   const std::vector<std::string> choices{"red fish", "blue fish", "green whale", "yellow"};
   int wrong = 0;
+  std::vector<Reference> references;
+  for (const Case& c : run.cases) {
+    auto reference = ReadReference(**task, {{c.gold}, choices, run.facts.part, run.facts.facts});
+    CHECK(reference.ok());
+    references.push_back(std::move(*reference));
+  }
   const double start = CpuSeconds();
-  for (const Case& c : run.cases) wrong += Score(filter, {c.prediction, c.gold, choices}).correct != c.correct;
+  for (size_t i = 0; i < run.cases.size(); ++i)
+    wrong += (Score(filter, run.cases[i].prediction, references[i]).Score() > 0.999) != run.cases[i].correct;
   const double rate = static_cast<double>(run.cases.size()) / (CpuSeconds() - start);
   fmt::print(
       "{{\"bench\":\"scoring\",\"contract\":\"{}\",\"task\":\"{}\",\"filter\":\"{}\",\"answers\":{},\"wrong\":{},\"answers_per_"
       "s\":"
       "{:.0f},\"floor_per_s\":{:.0f}}}\n",
-      run.contract, run.task, filter.name, run.cases.size(), wrong, rate, run.floor);
+      run.contract, run.task, run.facts.part.empty() ? std::string(filter.name) : run.facts.part, run.cases.size(), wrong, rate,
+      run.floor);
   return wrong == 0 && (!with_floor || rate >= run.floor);
 }
 
@@ -121,7 +158,15 @@ int main(int argc, char** argv) {
                          Run{"official", "mmlu", 0, kFast, Letters(count, "Answer: {}", 4)},
                          Run{"lm-eval", "minerva_math", 0, kSlow, Mathematics(count, final_answer)},
                          Run{"lm-eval", "minerva_math", 1, kSlow, Mathematics(count, final_answer)},
-                         Run{"official", "math500", 0, kSlow, Mathematics(count, boxed)}})
+                         Run{"official", "math500", 0, kSlow, Mathematics(count, boxed)},
+                         Run{"official", "longbench", 0, kFast, Summaries(count), {"qasper"}},
+                         Run{"official", "longbench", 0, kFast, Summaries(count), {"gov_report"}},
+                         Run{"lm-eval",
+                             "ifeval",
+                             0,
+                             kFast,
+                             Instructed(count),
+                             {"", R"({"instruction_id_list":["punctuation:no_comma"],"kwargs":[{}]})"}}})
     good &= Measure(run, with_floor);
   return good ? 0 : 1;
 }

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "accuracy/aime.h"
+#include "accuracy/benchmark_scores.h"
 #include "accuracy/boxed.h"
+#include "accuracy/code_answer.h"
 #include "accuracy/gsm8k.h"
 #include "accuracy/log_likelihood.h"
 #include "accuracy/math_answers.h"
@@ -15,6 +18,8 @@
 #include "accuracy/multiple_choice.h"
 #include "accuracy/regex.h"
 #include "accuracy/text.h"
+#include "accuracy/unicode.h"
+#include "base/check.h"
 #include "base/nearest_word.h"
 
 namespace moecap::accuracy {
@@ -45,6 +50,22 @@ Task Mathematics(std::string_view contract, std::string_view name, std::string_v
   return {contract, name, aliases, GoldForm::kMath, "", false, std::move(filters)};
 }
 
+Task Ruler(std::string_view contract, Filter filter, Status (*read_facts)(const Json&, Reference&)) {
+  return {contract, "ruler", "", GoldForm::kTexts, "", false, {filter}, "task", "task", true, read_facts};
+}
+Task Ifeval(std::string_view contract, std::vector<Filter> filters) {
+  return {contract, "ifeval",       "", GoldForm::kNone, "", false, std::move(filters), "instruction_id_list kwargs", "",
+          false,    ReadIfevalFacts};
+}
+Task HumanEval(std::string_view contract, std::string_view name, std::vector<Filter> filters) {
+  return {contract,          name, "", GoldForm::kNone, "", false, std::move(filters), "prompt test entry_point", "", false,
+          ReadHumanEvalFacts};
+}
+Task ShownApart(Task task, std::string_view breakdown) {
+  task.breakdown = breakdown;
+  return task;
+}
+
 std::vector<Task> HarnessTasks() {
   constexpr std::string_view kContract = "lm-eval";
   const Filter flexible{"flexible-extract", MOECAP_HARNESS " gsm8k 3", Gsm8kFlexibleExtract};
@@ -73,7 +94,16 @@ std::vector<Task> HarnessTasks() {
                        {"exact_match-3.1", "lm-evaluation-harness 0.4.13 minerva_math 3.1", MinervaExactMatchOrSame},
                        kMathVerify}),
           Mathematics(kContract, "hendrycks_math", "hendrycks_math500",
-                      {{"exact_match", MOECAP_HARNESS " hendrycks_math 1", HendrycksExactMatch}})};
+                      {{"exact_match", MOECAP_HARNESS " hendrycks_math 1", HendrycksExactMatch}}),
+          Ruler(kContract, {"string_match_all", MOECAP_HARNESS " ruler", RulerHarness}, nullptr),
+          Ifeval(kContract,
+                 {{"prompt_level_strict_acc", MOECAP_HARNESS " ifeval 4", IfevalPromptStrict, "prompt_level_strict_acc"},
+                  {"inst_level_strict_acc", MOECAP_HARNESS " ifeval 4", IfevalInstructionStrict, "inst_level_strict_acc"},
+                  {"prompt_level_loose_acc", MOECAP_HARNESS " ifeval 4", IfevalPromptLoose, "prompt_level_loose_acc"},
+                  {"inst_level_loose_acc", MOECAP_HARNESS " ifeval 4", IfevalInstructionLoose, "inst_level_loose_acc"}}),
+          HumanEval(kContract, "humaneval", {{"create_test", MOECAP_HARNESS " humaneval 1", HumanEvalHarness, "pass@1", true}}),
+          HumanEval(kContract, "humaneval_instruct",
+                    {{"create_test", MOECAP_HARNESS " humaneval_instruct 4", HumanEvalHarnessInstruct, "pass@1", true}})};
 }
 
 std::vector<Task> MlperfTasks() {
@@ -94,8 +124,29 @@ std::vector<Task> OfficialTasks() {
       Letters(kContract, "gpqa", "gpqa_diamond", kAToD,
               {{"baseline", "idavidrein/gpqa baselines", GpqaOfficial},
                {"simple-evals", "openai/simple-evals ee3b031 gpqa_eval.py", SimpleEvalsGpqa}}),
-      Letters(kContract, "longbench_v2", "", kAToD,
-              {{"extract-answer", "THUDM/LongBench 2e00731 pred.py", LongBenchV2Official}}),
+      {kContract,
+       "longbench",
+       "longbench_v1",
+       GoldForm::kTexts,
+       "",
+       false,
+       {{"metric-of-task", "THUDM/LongBench 2e00731 metrics.py, eval.py", LongBenchOfficial}},
+       "dataset all_classes",
+       "dataset",
+       true,
+       ReadLongBenchFacts},
+      ShownApart(Letters(kContract, "longbench_v2", "", kAToD,
+                         {{"extract-answer", "THUDM/LongBench 2e00731 pred.py", LongBenchV2Official},
+                          {"compensated", "THUDM/LongBench 2e00731 result.py", LongBenchV2Compensated}}),
+                 "difficulty length"),
+      Ruler(kContract, {"string-match", "NVIDIA/RULER c3f5e3b constants.py", RulerOfficial}, ReadRulerFacts),
+      Ifeval(kContract, {{"prompt-strict", "google-research 3f357bd evaluation_lib.py", IfevalPromptStrict},
+                         {"instruction-strict", "google-research 3f357bd evaluation_lib.py", IfevalInstructionStrict},
+                         {"prompt-loose", "google-research 3f357bd evaluation_lib.py", IfevalPromptLoose},
+                         {"instruction-loose", "google-research 3f357bd evaluation_lib.py", IfevalInstructionLoose}}),
+      HumanEval(kContract, "humaneval",
+                {{"completion", "openai/human-eval 6d43fb9 execution.py", HumanEvalCompletion, "", true},
+                 {"simple-evals", "openai/simple-evals ee3b031 humaneval_eval.py", HumanEvalSimpleEvals, "", true}}),
       Mathematics(kContract, "math", "", {{"boxed", "hendrycks/math 985bdc1 math_equivalence.py", HendrycksBoxed}}),
       Mathematics(kContract, "math500", "", {{"boxed", "openai/prm800k 7ecc794 grader.py", Prm800kBoxed}}),
       Mathematics(kContract, "numinamath", "", {kMathVerify})};
@@ -117,13 +168,8 @@ std::string Plain(std::string_view name) {
 }
 
 bool IsNamed(const Task& task, std::string_view plain) {
-  if (Plain(task.name) == plain) return true;
-  for (std::string_view rest = task.aliases; !rest.empty();) {
-    const size_t end = std::min(rest.find(' '), rest.size());
-    if (Plain(rest.substr(0, end)) == plain) return true;
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return false;
+  const std::vector<std::string_view> aliases = WordsOf(task.aliases);
+  return Plain(task.name) == plain || std::ranges::any_of(aliases, [&](auto alias) { return Plain(alias) == plain; });
 }
 
 std::string Listed(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
@@ -145,6 +191,8 @@ std::span<const Task> Tasks() {
   return tasks;
 }
 
+std::vector<std::string_view> WordsOf(std::string_view names) { return unicode::Split(names); }
+
 Result<const Task*> FindTask(std::string_view name, std::string_view contract) {
   if (std::find(kContracts.begin(), kContracts.end(), contract) == kContracts.end()) {
     const std::vector<std::string> known(kContracts.begin(), kContracts.end());
@@ -162,7 +210,7 @@ Result<const Task*> FindTask(std::string_view name, std::string_view contract) {
 
 Result<std::string> ReadGold(const Task& task, std::string_view text) {
   std::string gold(Strip(text));
-  if (gold.empty()) return BadInput("the gold answer is empty");
+  if (gold.empty() && task.gold != GoldForm::kNone) return BadInput("the gold answer is empty");
   switch (task.gold) {
     case GoldForm::kNumber: {
       static const Regex number("(?:^|#### )\\s*\\$?-?\\.?[0-9][0-9.,]*\\s*\\z");
@@ -185,13 +233,55 @@ Result<std::string> ReadGold(const Task& task, std::string_view text) {
       if (std::optional<std::string> boxed = LastBoxed(gold)) gold = std::string(Strip(*boxed));
       if (gold.empty()) return BadInput("the gold answer is an empty \\boxed{}");
       return gold;
+    case GoldForm::kTexts:
+    case GoldForm::kNone:
+      return std::string(text);
   }
   return gold;
 }
 
-Verdict Score(const Filter& filter, const Answer& answer) {
-  const std::string prediction = ValidUtf8(answer.prediction), gold = ValidUtf8(answer.gold);
-  return filter.score({prediction, gold, answer.choices});
+Result<Reference> ReadReference(const Task& task, RawReference raw) {
+  Reference reference;
+  reference.choices = std::move(raw.choices);
+  reference.part = std::move(raw.part);
+  if (task.gold != GoldForm::kNone) {
+    if (raw.golds.empty()) return BadInput("there is no gold answer");
+    if (raw.golds.size() > 1 && task.gold != GoldForm::kTexts)
+      return BadInput(fmt::format("{} gold answers, where the task has one", raw.golds.size()));
+    for (const std::string& each : raw.golds) {
+      ASSIGN_OR_RETURN(std::string gold, ReadGold(task, each));
+      if (reference.golds.empty()) reference.gold = gold;
+      if (task.gold == GoldForm::kTexts) reference.golds.push_back(ValidUtf8(gold));
+    }
+  }
+  Json facts = Json::object();
+  if (!raw.facts.empty()) {
+    ASSIGN_OR_RETURN(facts, ParseJson(raw.facts));
+  }
+  if (task.read_facts != nullptr) RETURN_IF_ERROR(task.read_facts(facts, reference));
+  for (const std::string_view name : WordsOf(task.breakdown)) {
+    const auto value = facts.find(std::string(name));
+    if (value != facts.end() && value->is_string()) {
+      reference.traits.emplace_back(name, value->get<std::string>());
+    } else if (task.parts_count_alike) {
+      reference.traits.emplace_back(name, reference.part);
+    }
+  }
+  return reference;
+}
+
+Verdict Score(const Filter& filter, std::string_view prediction, const Reference& reference) {
+  const std::string text = ValidUtf8(prediction), gold = ValidUtf8(reference.gold);
+  return filter.score({text, gold, reference.choices, &reference});
+}
+
+Result<Verdict> Judge(const Filter& filter, std::string_view prediction, const Reference& reference, const ProgramRunner& run) {
+  Verdict verdict = Score(filter, prediction, reference);
+  if (!filter.runs_code || !verdict.extracted) return verdict;
+  CHECK(run);
+  ASSIGN_OR_RETURN(verdict.correct,
+                   run(HumanEvalProgram(reference.prompt, *verdict.extracted, reference.test, reference.entry_point)));
+  return verdict;
 }
 
 }  // namespace moecap::accuracy

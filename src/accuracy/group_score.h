@@ -5,8 +5,30 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 namespace moecap::accuracy {
+
+struct ItemScore {
+  double score = 0;       // 0..1
+  int64_t parts = 1;      // Verdict::parts, >= 1
+  std::string_view part;  // of the benchmark, where these count alike
+};
+
+struct MeanScore {
+  double mean = 0;
+  std::optional<double> std_error;  // of the mean
+  int64_t items = 0;
+};
+
+// Each item counted by its parts: sum w x / sum w. The standard error is that of this ratio, with items as what varies:
+// sqrt(n / (n - 1) sum w^2 (x - mean)^2) / sum w, which for equal weights is stats::MeanAndError; null for one item. Null for
+// none.
+std::optional<MeanScore> MeanOfItems(std::span<const ItemScore> items);
+
+// The mean over the parts of a benchmark, each alike, of MeanOfItems of its items; standard error sqrt(sum se_i^2) / k, null
+// when a part has none. Null for no items.
+std::optional<MeanScore> MeanOfParts(std::span<const ItemScore> items);
 
 struct TaskScore {
   double mean = 0;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "accuracy/language.h"
+#include "accuracy/regex.h"
 #include "accuracy/sentences.h"
 #include "accuracy/unicode.h"
 #include "base/python_json.h"
@@ -27,7 +28,7 @@ struct Matches {
   InstructionVerdict why_not;
 };
 Matches CountMatches(const std::string& pattern, bool ignore_case, const std::string& answer) {
-  const std::optional<unicode::Pattern> compiled = unicode::Pattern::OfData(pattern, ignore_case);
+  const std::optional<Regex> compiled = Regex::OfData(pattern, ignore_case);
   if (!compiled) return {std::nullopt, NotJudged(fmt::format("'{}' is no regular expression", pattern))};
   const std::optional<int64_t> count = compiled->Count(answer);
   if (!count) return {std::nullopt, NotJudged(fmt::format("looking for '{}' takes too long", pattern))};
@@ -100,14 +101,14 @@ InstructionVerdict NumberOfSentences(const Instruction& instruction, const std::
 }
 
 InstructionVerdict NumberOfWords(const Instruction& instruction, const std::string& answer) {
-  static const unicode::Pattern words("[\\p{L}\\p{N}_]+");
+  static const Regex words("[\\p{L}\\p{N}_]+");
   const std::optional<int64_t> count = words.Count(answer);
   return count ? Compare(*count, instruction) : NotJudged("counting its words takes too long");
 }
 
 // Pieces between dividers "***" that stand with at most one blank on either side.
 InstructionVerdict NumberOfParagraphs(const Instruction& instruction, const std::string& answer) {
-  static const unicode::Pattern divider("\\s?\\*\\*\\*\\s?");
+  static const Regex divider("\\s?\\*\\*\\*\\s?");
   std::vector<std::string_view> paragraphs;
   size_t from = 0;
   divider.ForEach(answer, [&](std::string_view found) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "accuracy/regex.h"
 #include "accuracy/unicode.h"
 
 namespace moecap::accuracy {
@@ -124,7 +125,7 @@ const Lists& ListsByWord() {
 
 // Of words as runs of letters with the marks on them.
 std::optional<std::string_view> ByWords(std::string_view text, Script script) {
-  static const unicode::Pattern word("[\\p{L}\\p{M}]+");
+  static const Regex word("[\\p{L}\\p{M}]+");
   const std::string lowered = LowerCase(text);
   int64_t words = 0;
   std::array<int64_t, kFrequent.size()> hits{};

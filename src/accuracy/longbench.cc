@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "accuracy/regex.h"
 #include "accuracy/rouge_l.h"
 #include "accuracy/sequence_ratio.h"
 #include "accuracy/unicode.h"
@@ -49,7 +50,7 @@ std::string_view WithoutLeadingNewlines(std::string_view text) {
 std::string NormalisedForF1(std::string_view text) {
   std::string plain = LowerCase(ValidUtf8(text));
   std::erase_if(plain, [](char c) { return unicode::IsAsciiPunctuation(static_cast<unsigned char>(c)); });
-  static const unicode::Pattern articles("\\b(?:a|an|the)\\b");
+  static const Regex articles("\\b(?:a|an|the)\\b");
   std::string kept;
   size_t from = 0;
   articles.ForEach(plain, [&](std::string_view article) {
@@ -62,7 +63,7 @@ std::string NormalisedForF1(std::string_view text) {
 
 // The share of the numbers in `prediction` that are written as `expected`; 0 without any.
 double ShareOfNumbers(std::string_view prediction, std::string_view expected) {
-  static const unicode::Pattern numbers("\\d+");
+  static const Regex numbers("\\d+");
   int64_t all = 0, equal = 0;
   numbers.ForEach(ValidUtf8(prediction), [&](std::string_view number) {
     ++all;
@@ -127,7 +128,7 @@ double ClassScore(std::string_view prediction, std::string_view gold, std::span<
 double CountScore(std::string_view prediction, std::string_view gold) { return ShareOfNumbers(prediction, gold); }
 
 std::optional<double> RetrievalScore(std::string_view prediction, std::string_view gold) {
-  static const unicode::Pattern paragraph("(?:Paragraph |段落)(\\d+)");
+  static const Regex paragraph("(?:Paragraph |段落)(\\d+)");
   const std::string text = ValidUtf8(gold);
   std::optional<std::string_view> expected;
   paragraph.ForEach(text, [&](std::string_view number) {

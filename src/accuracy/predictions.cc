@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -15,6 +17,7 @@ namespace {
 constexpr const char* kPlain = "plain JSONL";
 constexpr const char* kHarness = "lm-eval samples";
 constexpr const char* kUpstream = "MoE-CAP output_data";
+constexpr std::initializer_list<const char*> kIds{"id", "task_id", "key", "_id"};
 
 std::string Where(const std::string& name, int64_t row) { return fmt::format("{}: row {}", name, row); }
 
@@ -40,12 +43,71 @@ std::vector<std::string> ChoicesOf(const Json& row) {
   return choices;
 }
 
-Result<std::string> GoldOf(const Task& task, const Json& value) {
-  if (task.gold == GoldForm::kLetter && value.is_number_unsigned() && value.get<uint64_t>() < task.letters.size())
-    return std::string(task.letters.substr(value.get<size_t>(), 1));
-  if (value.is_array() && value.size() == 1) return GoldOf(task, value[0]);
+Status AddGolds(const Task& task, const Json& value, std::vector<std::string>& golds) {
+  if (value.is_array()) {
+    for (const Json& one : value) RETURN_IF_ERROR(AddGolds(task, one, golds));
+    return {};
+  }
   if (!value.is_string() && !value.is_number()) return BadInput("the gold answer must be text or a number");
-  return ReadGold(task, TextOf(value));
+  const bool is_index =
+      task.gold == GoldForm::kLetter && value.is_number_unsigned() && value.get<uint64_t>() < task.letters.size();
+  golds.push_back(is_index ? std::string(task.letters.substr(value.get<size_t>(), 1)) : TextOf(value));
+  return {};
+}
+
+// The task's facts and what they are shown apart by, as far as the row or its doc has them.
+Json FactsOf(const Task& task, const Json& row) {
+  Json facts = Json::object();
+  const Json* doc = Field(row, {"doc"});
+  for (const std::string_view names : {task.facts, task.breakdown}) {
+    for (const std::string_view name : WordsOf(names)) {
+      const std::string key(name);
+      const Json* value = Field(row, {key.c_str()});
+      if (value == nullptr && doc != nullptr && doc->is_object()) value = Field(*doc, {key.c_str()});
+      if (value != nullptr) facts[key] = *value;
+    }
+  }
+  return facts;
+}
+
+// "qasper" of "pred/qasper.jsonl": which part of a benchmark a file is named after.
+std::string StemOf(std::string_view name) {
+  name.remove_prefix(name.find_last_of('/') + 1);
+  return std::string(name.substr(0, name.find('.')));
+}
+
+// Null: the row does not say what is right.
+Result<std::optional<Reference>> ReferenceOfRow(const Task& task, const Json& row, const std::string& name,
+                                                bool with_solution) {
+  RawReference raw;
+  raw.choices = ChoicesOf(row);
+  raw.part = StemOf(name);
+  const Json facts = FactsOf(task, row);
+  const bool several = task.gold == GoldForm::kTexts;
+  const Json *doc = Field(row, {"doc"}), *gold = several ? Field(row, {"answers", "outputs"}) : nullptr;
+  if (gold == nullptr && several && doc != nullptr && doc->is_object()) gold = Field(*doc, {"answers", "outputs"});
+  if (gold == nullptr) gold = Field(row, {"gold", "target", "answer"});
+  if (gold == nullptr && with_solution) gold = Field(row, {"Answer", "solution"});
+  const auto has = [&](std::string_view fact) { return facts.contains(std::string(fact)); };
+  const bool is_whole = task.gold == GoldForm::kNone ? std::ranges::all_of(WordsOf(task.facts), has) : gold != nullptr;
+  if (!is_whole) return std::optional<Reference>();
+  if (gold != nullptr && task.gold != GoldForm::kNone) RETURN_IF_ERROR(AddGolds(task, *gold, raw.golds));
+  raw.facts = DumpJson(facts);
+  ASSIGN_OR_RETURN(Reference reference, ReadReference(task, std::move(raw)));
+  return std::optional(std::move(reference));
+}
+
+// A score that an lm-eval row has itself: a number, true or false, or a list of these.
+std::optional<double> RecordedScore(const Json& row, const std::string& metric) {
+  const Json* value = Field(row, {metric.c_str()});
+  if (value == nullptr) return std::nullopt;
+  const Json list = value->is_array() ? *value : Json::array({*value});
+  double sum = 0;
+  for (const Json& one : list) {
+    if (!one.is_number() && !one.is_boolean()) return std::nullopt;
+    sum += one.is_boolean() ? (one.get<bool>() ? 1 : 0) : one.get<double>();
+  }
+  return list.empty() ? std::nullopt : std::optional(sum / static_cast<double>(list.size()));
 }
 
 // Calls `visit(row number, object)` for each line that is not blank.
@@ -81,8 +143,8 @@ class Reader {
                     : form == kUpstream ? ReadUpstream(json, item)
                                         : ReadPlain(json, item));
     if (const auto known = by_id_.find(item.id); known != by_id_.end()) return Merge(read_.items[known->second], item);
-    RETURN_IF_ERROR(ReadGoldOf(json, item));
-    if (task_.reads_choices && item.choices.empty())
+    RETURN_IF_ERROR(ReadReferenceOf(json, item));
+    if (task_.reads_choices && item.reference.choices.empty())
       return BadInput("no choices; the task's filter reads them from 'choices', a list of texts");
     for (const std::string& prediction : item.predictions) {
       if (Strip(prediction).empty()) Warn(row, "the reply is empty (counts as no answer)");
@@ -100,11 +162,11 @@ class Reader {
 
  private:
   Status ReadPlain(const Json& json, Item& item) {
-    const Json* id = Field(json, {"id"});
+    const Json* id = Field(json, kIds);
     item.id = id != nullptr ? TextOf(*id) : std::to_string(item.row);
     const Json* success = Field(json, {"success"});
     const bool failed = Field(json, {"error"}) != nullptr || (success != nullptr && *success == false);
-    const Json* prediction = Field(json, {"prediction"});
+    const Json* prediction = Field(json, {"prediction", "completion", "response", "pred", "text"});
     if (failed) return {};
     if (prediction == nullptr) {
       if (json.contains("prediction")) return {};
@@ -132,6 +194,10 @@ class Reader {
       item.recorded[filter_name == "none" ? "exact_match" : filter_name] = score->get<double>();
     if (const Json* score = Field(json, {"math_verify"}); score != nullptr && score->is_number())
       item.recorded["math_verify"] = score->get<double>();
+    for (const Filter& rule : task_.filters) {
+      const auto score = rule.metric.empty() ? std::nullopt : RecordedScore(json, std::string(rule.metric));
+      if (score) item.recorded[std::string(rule.name)] = *score;
+    }
     if (item.recorded.empty()) item.recorded[filter_name] = -1;  // the row is there all the same
     return {};
   }
@@ -149,8 +215,12 @@ class Reader {
     return {};
   }
 
-  // lm-eval writes a document once for each filter.
-  static Status Merge(Item& known, Item& item) {
+  // lm-eval writes a document once for each filter; of programs each row may be one more sample.
+  Status Merge(Item& known, Item& item) const {
+    if (task_.RunsCode() && read_.form == kPlain) {
+      std::ranges::move(item.predictions, std::back_inserter(known.predictions));
+      return {};
+    }
     for (const auto& [filter, score] : item.recorded) {
       if (known.recorded.contains(filter))
         return BadInput(fmt::format("id '{}' of filter {} was in row {} already", item.id, filter, known.row));
@@ -162,23 +232,27 @@ class Reader {
     return {};
   }
 
-  Status ReadGoldOf(const Json& json, Item& item) {
-    item.choices = ChoicesOf(json);
-    if (const Json* gold = Field(json, {"gold", "target", "answer"})) {
-      ASSIGN_OR_RETURN(item.gold, GoldOf(task_, *gold));
+  Status ReadReferenceOf(const Json& json, Item& item) {
+    ASSIGN_OR_RETURN(std::optional<Reference> own, ReferenceOfRow(task_, json, name_, false));
+    if (own) {
+      item.reference = std::move(*own);
       return {};
     }
-    if (golds_ == nullptr) return BadInput("no field 'gold' or 'target'; give the data set with --gold");
+    if (golds_ == nullptr) {
+      if (task_.gold == GoldForm::kNone)
+        return BadInput(fmt::format("no fields {}; give the data set with --gold or --dataset", task_.facts));
+      return BadInput("no field 'gold' or 'target'; give the data set with --gold or --dataset");
+    }
     // MoE-CAP numbers its requests by position; others have the data set's ids, or positions where it has none.
     const bool by_position = read_.form == kUpstream || golds_->by_id.empty();
     const auto found = golds_->by_id.find(item.id);
-    const bool counted = read_.form == kPlain && Field(json, {"id"}) == nullptr;
+    const bool counted = read_.form == kPlain && Field(json, kIds) == nullptr;
     const size_t position = counted ? read_.items.size() : IndexOf(item.id);
     const size_t index = by_position ? position : found != golds_->by_id.end() ? found->second : SIZE_MAX;
-    const Golds::Row* row = index < golds_->rows.size() ? &golds_->rows[index] : nullptr;
-    if (row == nullptr) return BadInput(fmt::format("id '{}' is not among the {} gold answers", item.id, golds_->rows.size()));
-    item.gold = row->gold;
-    if (item.choices.empty()) item.choices = row->choices;
+    if (index >= golds_->rows.size())
+      return BadInput(fmt::format("id '{}' is not among the {} gold answers", item.id, golds_->rows.size()));
+    item.reference = golds_->rows[index];
+    if (std::vector<std::string> choices = ChoicesOf(json); !choices.empty()) item.reference.choices = std::move(choices);
     return {};
   }
 
@@ -208,14 +282,14 @@ class Reader {
 Result<Golds> ParseGolds(std::string_view text, const std::string& name, const Task& task) {
   Golds golds;
   RETURN_IF_ERROR(ForEachRow(text, name, [&](int64_t, const Json& json) -> Status {
-    const Json* gold = Field(json, {"gold", "target", "answer", "Answer", "solution"});
-    if (gold == nullptr) return BadInput("no field 'gold', 'target', 'answer' or 'solution'");
-    ASSIGN_OR_RETURN(std::string read, GoldOf(task, *gold));
-    if (const Json* id = Field(json, {"id", "doc_id", "index", "unique_id", "question_id"})) {
+    ASSIGN_OR_RETURN(std::optional<Reference> read, ReferenceOfRow(task, json, name, true));
+    if (!read && task.gold == GoldForm::kNone) return BadInput(fmt::format("no fields {}", task.facts));
+    if (!read) return BadInput("no field 'gold', 'target', 'answer' or 'solution'");
+    if (const Json* id = Field(json, {"id", "doc_id", "index", "unique_id", "question_id", "task_id", "key", "_id"})) {
       if (!golds.by_id.emplace(TextOf(*id), golds.rows.size()).second)
         return BadInput(fmt::format("id '{}' stands twice", TextOf(*id)));
     }
-    golds.rows.push_back({std::move(read), ChoicesOf(json)});
+    golds.rows.push_back(std::move(*read));
     return {};
   }));
   return golds;

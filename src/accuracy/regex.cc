@@ -11,7 +11,7 @@ namespace moecap::accuracy {
 namespace {
 
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
-constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF;
+constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C;
 
 using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
 using MatchContext = std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)>;
@@ -33,16 +33,24 @@ std::string_view ChosenGroup(std::string_view text, const size_t* offsets, uint3
 
 void Regex::CodeDeleter::operator()(void* code) const { pcre2_code_free(static_cast<pcre2_code*>(code)); }
 
-Regex::Regex(std::string_view pattern) {
+Regex::Code Regex::Compile(std::string_view pattern, uint32_t more_options) {
   const CompileContext context(pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int error = 0;
   size_t offset = 0;
-  code_.reset(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions, &error, &offset, context.get()));
-  CHECK(code_ != nullptr);
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions | more_options,
+                                   &error, &offset, context.get());
   // Without just-in-time code everything works, only more slowly.
-  pcre2_jit_compile(static_cast<pcre2_code*>(code_.get()), PCRE2_JIT_COMPLETE);
+  if (code != nullptr) pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+  return Code(code);
+}
+
+Regex::Regex(std::string_view pattern) : code_(Compile(pattern, 0)) { CHECK(code_ != nullptr); }
+
+std::optional<Regex> Regex::OfData(std::string_view pattern, bool ignore_case) {
+  Code code = Compile(pattern, ignore_case ? PCRE2_CASELESS : 0);
+  if (code == nullptr) return std::nullopt;
+  return Regex(std::move(code));
 }
 
 // Calls `visit(offsets, group_count)` for each match until it returns false.
@@ -133,6 +141,21 @@ std::optional<std::string> Regex::FindLast(std::string_view text, bool* gave_up)
     return true;
   });
   return last ? std::optional(std::string(*last)) : std::nullopt;
+}
+
+bool Regex::ForEach(std::string_view text, const std::function<void(std::string_view)>& visit) const {
+  bool gave_up = false;
+  ForEachMatch(text, 0, &gave_up, [&](const size_t* offsets, uint32_t count) {
+    visit(ChosenGroup(text, offsets, count));
+    return true;
+  });
+  return !gave_up;
+}
+
+std::optional<int64_t> Regex::Count(std::string_view text) const {
+  int64_t count = 0;
+  if (!ForEach(text, [&](std::string_view) { ++count; })) return std::nullopt;
+  return count;
 }
 
 std::string Regex::ReplaceAll(std::string_view text, std::string_view replacement, bool* gave_up) const {

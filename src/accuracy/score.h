@@ -13,32 +13,53 @@
 
 namespace moecap::accuracy {
 
-// A failed request is wrong and stays in the denominator: attempted = answered + no_answer + failed.
+// The items that share a trait: a data set of LongBench, the hard questions of LongBench v2.
+struct PartScore {
+  std::string trait, value;  // "difficulty", "easy"
+  int64_t items = 0;         // judged; 0: the score is null
+  std::optional<double> score, std_error;
+};
+
+// A failed request is wrong and stays in the denominator: attempted = answered + no_answer + failed + not_judged.
 struct FilterScore {
   const Filter* filter = nullptr;
+  std::string name;  // the filter's; with code "pass@1"
   int64_t attempted = 0;
-  int64_t answered = 0;             // an answer was found
-  int64_t no_answer = 0;            // a reply without one
-  int64_t failed = 0;               // no reply
-  int64_t gave_up = 0;              // of all, those where a limit was reached
-  double correct = 0;               // items; a share of one where a question was asked repeatedly
-  double score = 0;                 // 0..1, mean over items
-  std::optional<double> std_error;  // stats::MeanAndError, as lm-evaluation-harness; null for one item
-  stats::Interval interval;         // 95 %, Wilson
-  std::vector<double> item_scores;  // of each item, 0..1
-  std::vector<Verdict> verdicts;    // of each item, of its first reply; a default one where the request failed
+  int64_t answered = 0;    // an answer was found
+  int64_t no_answer = 0;   // a reply without one
+  int64_t failed = 0;      // no reply
+  int64_t not_judged = 0;  // a reply on which nothing is said (Verdict::IsJudged); in no mean
+  int64_t gave_up = 0;     // of all, those where a limit was reached
+  double correct = 0;      // the sum of the items' scores: a share of one each where it is partly right
+  // 0..1, the mean over the items that are judged, by their parts; over parts of the benchmark where these count alike. Null
+  // where no item is judged.
+  std::optional<double> score;
+  std::optional<double> std_error;  // as lm-evaluation-harness for a mean (stats::MeanAndError); null for one item
+  stats::Interval interval;         // 95 %, stats::WilsonIntervalOfMean
+  std::vector<std::optional<double>> item_scores;  // of each item, 0..1; null: not judged
+  std::vector<Verdict> verdicts;                   // of each item, of its first reply; a default one where the request failed
+  std::vector<PartScore> parts;                    // by trait and value, in order of appearance
 
   // Against the scores that an lm-eval file gives itself.
   int64_t recorded = 0, recorded_equal = 0;
 };
 
-std::vector<FilterScore> ScoreAll(const Task& task, const std::vector<Item>& items);
+// What a failed request counts as: wrong, in as many parts as an empty reply; not judged where the rule judges no reply.
+Verdict FailedVerdict(const Filter& filter, const Reference& reference);
+
+struct ScoreOptions {
+  ProgramRunner run;             // for filters that run code; may be empty for others
+  std::vector<int64_t> k = {1};  // of pass@k, each >= 1: one score each, of filters that run code
+};
+
+// Errors: kBadInput where an item has fewer replies than a k asks for; those of `run`.
+Result<std::vector<FilterScore>> ScoreAll(const Task& task, const std::vector<Item>& items, const ScoreOptions& options);
 
 // Two sets under one filter, on the items that both have.
 struct PairedScore {
-  const Filter* filter = nullptr;
-  int64_t items = 0;
-  double first = 0, second = 0;             // the scores on these items
+  std::string name;                         // FilterScore's
+  int64_t items = 0;                        // that both have judged; 0: the rest means nothing
+  double first = 0, second = 0;             // the mean scores on these items
   double difference = 0;                    // first - second
   stats::Interval interval;                 // 95 % score interval of the difference
   double p_value = 1;                       // McNemar's exact test; of sign changes where items have fractions

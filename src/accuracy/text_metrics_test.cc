@@ -6,6 +6,7 @@
 
 #include "accuracy/code_answer.h"
 #include "accuracy/group_score.h"
+#include "accuracy/regex.h"
 #include "accuracy/ruler.h"
 #include "accuracy/unicode.h"
 #include "base/fs.h"
@@ -37,12 +38,12 @@ TEST(Unicode, LowersStripsAndSplits) {
 }
 
 TEST(Unicode, PatternsSeeCharacters) {
-  EXPECT_EQ(unicode::Pattern("\\w+").Count("größe über_1 ٣"), 3);
-  EXPECT_EQ(unicode::Pattern(".").Count("ö\n€"), 2);
-  EXPECT_EQ(unicode::Pattern("x*").Count("öx"), 3) << "empty ones too, as Python's findall";
-  EXPECT_EQ(unicode::Pattern::OfData("É", true)->Count("é"), 1);
-  EXPECT_FALSE(unicode::Pattern::OfData("(", true).has_value());
-  EXPECT_EQ(unicode::Pattern::OfData("(a+)+$", false)->Count(std::string(60, 'a') + "b"), std::nullopt) << "given up";
+  EXPECT_EQ(Regex("\\w+").Count("größe über_1 ٣"), 3);
+  EXPECT_EQ(Regex(".").Count("ö\n€"), 2);
+  EXPECT_EQ(Regex("x*").Count("öx"), 3) << "empty ones too, as Python's findall";
+  EXPECT_EQ(Regex::OfData("É", true)->Count("é"), 1);
+  EXPECT_FALSE(Regex::OfData("(", true).has_value());
+  EXPECT_EQ(Regex::OfData("(a+)+$", false)->Count(std::string(60, 'a') + "b"), std::nullopt) << "given up";
 }
 
 TEST(Ruler, FindsSubstrings) {

@@ -1,11 +1,9 @@
 #include "accuracy/unicode.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include <algorithm>
 #include <array>
+#include <optional>
 
+#include "accuracy/regex.h"
 #include "base/check.h"
 
 namespace moecap::accuracy::unicode {
@@ -51,9 +49,6 @@ std::optional<Cases> CasesOfAscii(std::string_view text) {
   return cases;
 }
 
-using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
-using CompileContext = std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)>;
-
 }  // namespace
 
 bool IsBlank(char32_t c) {
@@ -98,14 +93,14 @@ void Append(char32_t c, std::string& text) {
 
 bool IsUpper(std::string_view text) {
   if (const std::optional<Cases> cases = CasesOfAscii(text)) return cases->upper && !cases->lower;
-  static const Pattern upper("\\p{Uppercase}"), other("[\\p{Lowercase}\\p{Lt}]");
-  return upper.Finds(text) && !other.Finds(text);
+  static const Regex upper("\\p{Uppercase}"), other("[\\p{Lowercase}\\p{Lt}]");
+  return upper.Search(text) && !other.Search(text);
 }
 
 bool IsLower(std::string_view text) {
   if (const std::optional<Cases> cases = CasesOfAscii(text)) return cases->lower && !cases->upper;
-  static const Pattern lower("\\p{Lowercase}"), other("[\\p{Uppercase}\\p{Lt}]");
-  return lower.Finds(text) && !other.Finds(text);
+  static const Regex lower("\\p{Lowercase}"), other("[\\p{Uppercase}\\p{Lt}]");
+  return lower.Search(text) && !other.Search(text);
 }
 
 std::string_view StripOf(std::string_view text, char mark) {
@@ -139,61 +134,6 @@ std::vector<std::string_view> SplitAt(std::string_view text, std::string_view se
   }
   pieces.push_back(text);
   return pieces;
-}
-
-void Pattern::CodeDeleter::operator()(void* code) const { pcre2_code_free(static_cast<pcre2_code*>(code)); }
-
-Pattern::Code Pattern::Compile(std::string_view pattern, uint32_t options) {
-  const CompileContext context(pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
-  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  int error = 0;
-  size_t offset = 0;
-  auto* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                             PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | options, &error, &offset, context.get());
-  // Without the compiler it is slower, no more.
-  if (code != nullptr) pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-  return Code(code);
-}
-
-Pattern::Pattern(std::string_view pattern) : code_(Compile(pattern, PCRE2_MULTILINE)) { CHECK(code_ != nullptr); }
-
-std::optional<Pattern> Pattern::OfData(std::string_view pattern, bool ignore_case) {
-  Code code = Compile(pattern, ignore_case ? PCRE2_CASELESS : 0);
-  if (code == nullptr) return std::nullopt;
-  return Pattern(std::move(code));
-}
-
-bool Pattern::ForEach(std::string_view text, const std::function<void(std::string_view)>& visit) const {
-  const auto* code = static_cast<pcre2_code*>(code_.get());
-  const MatchData match(pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
-  size_t start = 0;
-  while (start <= text.size()) {
-    const int groups = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), start, PCRE2_NO_UTF_CHECK,
-                                   match.get(), nullptr);
-    if (groups == PCRE2_ERROR_NOMATCH) return true;
-    if (groups < 0) return false;
-    const size_t* offsets = pcre2_get_ovector_pointer(match.get());
-    const size_t group = pcre2_get_ovector_count(match.get()) > 1 ? 1 : 0;
-    const size_t from = offsets[2 * group], to = offsets[2 * group + 1];
-    visit(from == PCRE2_UNSET ? std::string_view() : text.substr(from, to - from));
-    // After an empty match, one character on.
-    const bool empty = offsets[1] <= offsets[0];
-    start = !empty ? offsets[1] : offsets[1] + (offsets[1] < text.size() ? CharacterAt(text.substr(offsets[1])).bytes : 1);
-  }
-  return true;
-}
-
-bool Pattern::Finds(std::string_view text) const {
-  const auto* code = static_cast<pcre2_code*>(code_.get());
-  const MatchData match(pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
-  return pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, match.get(),
-                     nullptr) >= 0;
-}
-
-std::optional<int64_t> Pattern::Count(std::string_view text) const {
-  int64_t count = 0;
-  if (!ForEach(text, [&](std::string_view) { ++count; })) return std::nullopt;
-  return count;
 }
 
 }  // namespace moecap::accuracy::unicode

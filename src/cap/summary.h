@@ -34,9 +34,11 @@ struct MeasurementSummary {
 // The answers to one problem, over the repetitions in which they were scored.
 struct ProblemScore {
   std::string id;
-  double score = 0;  // 0..1, mean over the repetitions; a failed request counts 0
+  double score = 0;  // 0..1, mean over the repetitions, or pass@k of them; a failed request counts 0
   int64_t repeats = 0;
-  int64_t answered = 0;  // repetitions in which a result could be read
+  int64_t answered = 0;     // repetitions in which a result could be read
+  int64_t score_parts = 1;  // as of record::RequestRecord
+  std::string part;         // likewise
 };
 
 // One system at one level: a cell of figures over all its whole measurements. A cell in which a gate tripped keeps its figures

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <unordered_map>
 #include <utility>
 
+#include "accuracy/code_answer.h"
+#include "accuracy/group_score.h"
 #include "experiment/cell_notes.h"
 #include "experiment/gates.h"
 #include "metrics/estimate.h"
@@ -143,7 +146,7 @@ std::vector<cap::ProblemScore> ScoreProblems(std::span<const MeasuredFacts* cons
     for (const RequestRecord& request : measured->facts.records.requests) {
       if (!request.score) continue;
       const auto [entry, is_new] = index.try_emplace(request.id, items.size());
-      if (is_new) items.push_back({request.id, 0, 0, 0});
+      if (is_new) items.push_back({request.id, 0, 0, 0, request.score_parts, request.part});
       cap::ProblemScore& item = items[entry->second];
       item.score += *request.score;
       ++item.repeats;
@@ -154,18 +157,33 @@ std::vector<cap::ProblemScore> ScoreProblems(std::span<const MeasuredFacts* cons
   return items;
 }
 
+// Pass@k of the repetitions of each problem, where the scoring is of programs. False: there are too few repetitions.
+bool TakePassAt(int64_t k, std::vector<cap::ProblemScore>& items) {
+  if (k == 1) return true;
+  if (std::ranges::any_of(items, [&](const auto& item) { return item.repeats < k; })) return false;
+  for (cap::ProblemScore& item : items) {
+    const auto passed = static_cast<int64_t>(std::llround(item.score * static_cast<double>(item.repeats)));
+    item.score = accuracy::PassAtK(item.repeats, passed, k);
+  }
+  return true;
+}
+
+// The mean over the problems by their parts, or over the benchmark's parts where these count alike.
 void FillAccuracy(std::span<const cap::ProblemScore> items, FigureValues& figures) {
   if (items.empty()) return;
-  double sum = 0, answered = 0;
+  std::vector<accuracy::ItemScore> scores;
+  double answered = 0;
+  bool alike = false;
   for (const cap::ProblemScore& item : items) {
-    sum += item.score;
+    scores.push_back({item.score, item.score_parts, item.part});
     if (item.answered > 0) ++answered;
+    alike = alike || !item.part.empty();
   }
-  const auto count = static_cast<double>(items.size());
-  figures[FigureId::kScored] = count;
+  const accuracy::MeanScore mean = alike ? *accuracy::MeanOfParts(scores) : *accuracy::MeanOfItems(scores);
+  figures[FigureId::kScored] = static_cast<double>(items.size());
   figures[FigureId::kAnswered] = answered;
-  figures[FigureId::kAccuracy] = sum / count;
-  const stats::Interval interval = stats::WilsonInterval(sum, count, 0.95);
+  figures[FigureId::kAccuracy] = mean.mean;
+  const stats::Interval interval = stats::WilsonIntervalOfMean(mean.mean, mean.std_error, mean.items, 0.95);
   figures[FigureId::kAccuracyLow] = interval.low;
   figures[FigureId::kAccuracyHigh] = interval.high;
 }
@@ -420,7 +438,12 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
     NoteBlurredGaps(cell);
   }
   cell.items = ScoreProblems(whole);
-  FillAccuracy(cell.items, cell.figures);
+  const auto& problems = context.manifest.config.problems;
+  if (TakePassAt(problems ? problems->pass_at : 1, cell.items)) {
+    FillAccuracy(cell.items, cell.figures);
+  } else {
+    cell.notes.push_back(fmt::format("pass@{} needs as many whole repetitions", problems->pass_at));
+  }
   FillPooledUtilization(context, whole, cell);
   NoteMissingPasses(whole, cell);
   const CellWork work = WorkOf(sums, whole, cell.utilization);

@@ -259,6 +259,9 @@ void ReadLimits(YamlMap& map, YamlErrors& errors, Config& config) {
   config.most_error_share = ReadWithin(map, "most_error_share", 0, 1, config.most_error_share);
   if (const YamlNode* node = map.Child("deadlines")) ReadDeadlines(*node, errors, config.deadlines);
   config.repeats = static_cast<int>(map.Integer("repeats", 1, 1000).value_or(config.repeats));
+  if (config.problems && config.problems->pass_at > config.repeats)
+    map.Complain("repeats", fmt::format("pass_at: {} needs as many repetitions; set \"repeats\" to at least that",
+                                        config.problems->pass_at));
   config.seed = static_cast<uint64_t>(map.Integer("seed", 0, INT64_MAX).value_or(1));
   config.flush_cache = map.Boolean("flush_cache").value_or(false);
 }

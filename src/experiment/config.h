@@ -68,6 +68,8 @@ std::optional<Scoring> UsualScoring(std::string_view task);
 // What FindScoring takes: "gsm8k-strict-match", "mlperf/math500/boxed-prm800k".
 std::string ScoringName(const Scoring& scoring);
 
+inline constexpr uint64_t kUsualSeed = 1;  // of a named data set
+
 // Questions with right answers.
 struct ProblemSet {
   std::string dataset = "jsonl";          // a name of workload::FindDataset
@@ -85,6 +87,8 @@ struct ProblemSet {
   std::string system_prompt;  // of chats whose prompt has none; empty = none is sent
   // Answers begin with reasoning: no stop strings are sent, and what follows one is cut off behind the reasoning.
   bool reasoning = false;
+  bool run_code = false;  // answers that are programs may be run, in a sandbox; else `scoring` is never one that runs them
+  int64_t pass_at = 1;    // of programs: the score of a problem is pass@k of its repetitions, k = this <= Config::repeats
   std::optional<Scoring> scoring = UsualScoring("gsm8k");  // null = answers are kept and not scored
 
   std::string Name() const { return is_named ? dataset : path.string(); }

@@ -12,8 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kUsualSeed = 1;
-
 std::optional<Scoring> ReadScoring(YamlMap& map, std::string_view task, std::optional<Scoring> usual) {
   const auto name = map.String("scoring");
   if (!name) return usual;
@@ -21,6 +19,22 @@ std::optional<Scoring> ReadScoring(YamlMap& map, std::string_view task, std::opt
   if (scoring.ok()) return *scoring;
   map.Complain("scoring", scoring.error().message);
   return usual;
+}
+
+// Answers that are programs are scored only where the configuration says that they may be run.
+void ReadCode(YamlMap& map, bool scoring_is_given, ProblemSet& problems) {
+  problems.run_code = map.Boolean("run_code").value_or(false);
+  problems.pass_at = map.Integer("pass_at", 1, INT64_MAX).value_or(1);
+  const bool runs = problems.scoring && problems.scoring->filter->runs_code;
+  if (!runs && (problems.run_code || problems.pass_at > 1))
+    map.Complain(problems.run_code ? "run_code" : "pass_at",
+                 "this scoring runs nothing; only HumanEval's answers are programs");
+  if (!runs || problems.run_code) return;
+  if (scoring_is_given)
+    map.Complain("scoring",
+                 fmt::format("{} runs what the model wrote, in a sandbox without network; allow it with run_code: true",
+                             ScoringName(problems.scoring)));
+  problems.scoring.reset();
 }
 
 bool IsFile(const std::string& prompt) { return prompt.ends_with(".yaml") || prompt.ends_with(".yml"); }
@@ -84,6 +98,7 @@ ProblemSet ReadProblemSet(const YamlNode& node, const fs::path& base_dir, YamlEr
     YamlMap none(map_node, "dataset", errors);
     problems.dataset = node.scalar;
     ReadNamed(none, errors, problems);
+    ReadCode(none, false, problems);
     return problems;
   }
   YamlMap map(node, "dataset", errors);
@@ -108,6 +123,7 @@ ProblemSet ReadProblemSet(const YamlNode& node, const fs::path& base_dir, YamlEr
     problems.prompt = map.String("prompt").value_or(problems.prompt);
   }
   problems.scoring = ReadScoring(map, problems.task, problems.scoring);
+  ReadCode(map, map.Child("scoring") != nullptr, problems);
   map.RefuseUnknownKeys();
   return problems;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "accuracy/log_likelihood.h"
+#include "experiment/scoring.h"
 
 namespace moecap::experiment {
 namespace {
@@ -92,11 +93,18 @@ Status CheckLikelihood(const Scoring& scoring, const workload::PromptTemplate& p
 
 Status CheckGolds(const Scoring& scoring, std::span<const workload::Problem> problems) {
   for (const workload::Problem& problem : problems) {
-    if (const auto gold = accuracy::ReadGold(*scoring.task, problem.answer); !gold.ok())
-      return BadInput(fmt::format("{}: its right answer cannot be scored by {}: {}", problem.place, ScoringName(scoring),
-                                  gold.error().message));
+    if (const auto reference = ReferenceOf(*scoring.task, problem); !reference.ok())
+      return BadInput(fmt::format("{} (it cannot be scored by {})", reference.error().message, ScoringName(scoring)));
   }
   return {};
+}
+
+// Why answers to a task are kept and not scored.
+std::string WhyNotScored(const workload::DatasetInfo& info) {
+  if (const auto usual = UsualScoring(info.task); usual && usual->task->RunsCode())
+    return "they are programs, which are run only where the data set has run_code: true";
+  if (info.task == "arena_hard") return "a judge compares them with a baseline's: moecap judge";
+  return "there is no scorer for the task " + info.task + " here";
 }
 
 }  // namespace
@@ -126,9 +134,7 @@ Result<PreparedProblems> PrepareProblems(const ProblemSet& set, const fs::path& 
                                          info.group.empty() ? "" : ", each " + info.group + " with its share"));
   }
   if (set.scoring) RETURN_IF_ERROR(CheckGolds(*set.scoring, prepared.problems));
-  if (!set.scoring)
-    prepared.notes.push_back(
-        fmt::format("Answers are kept and not scored: there is no scorer for the task {} here", info.task));
+  if (!set.scoring) prepared.notes.push_back(fmt::format("Answers are kept and not scored: {}", WhyNotScored(info)));
   std::set<std::string> ids;
   for (const workload::Problem& problem : prepared.problems) ids.insert(problem.id);
   std::erase_if(all, [&](const workload::Problem& problem) { return ids.contains(problem.id); });

@@ -111,7 +111,8 @@ TEST(ScoringNames, AreAContractATaskAndAFilter) {
   EXPECT_THAT(named("best", "gsm8k"), HasSubstr("moecap score --list"));
   EXPECT_THAT(named("", "gsm8k"), HasSubstr("CONTRACT/TASK/FILTER"));
   EXPECT_EQ(UsualScoring("longbench_v2")->task->contract, "official");
-  EXPECT_EQ(UsualScoring("ifeval"), std::nullopt);
+  EXPECT_EQ(named("official/loose", "ifeval").find("it has prompt-strict") == std::string::npos, false);
+  EXPECT_EQ(UsualScoring("arena_hard"), std::nullopt);
 }
 
 TEST_F(ExperimentTest, ANamedDatasetIsScoredByItsContract) {
@@ -140,14 +141,58 @@ TEST(PrepareProblems, ARightAnswerThatCannotBeScoredIsNamedWithItsPlace) {
 
 TEST_F(ExperimentTest, WithoutAScorerAccuracyIsNullAndANoteSaysWhy) {
   const Config config =
-      Parse(std::string(kSystem) + "workload: {dataset: ifeval, path: " + (kData / "ifeval").string() + "}\n");
+      Parse(std::string(kSystem) + "dataset: {name: arena-hard-v2, path: " + (kData / "arena-hard-v2").string() + "}\n");
   Experiment experiment = Prepare(config);
   Results results = Create(config, experiment);
-  EXPECT_THAT(results.manifest().notes, Contains(HasSubstr("no scorer for the task ifeval")));
+  EXPECT_THAT(results.manifest().notes, Contains(HasSubstr("moecap judge")));
   ASSERT_TRUE(experiment.Execute(results, hooks).ok());
   const auto summary = SummaryOf(results.dir());
   EXPECT_EQ(summary.systems[0].cells[0].figures[FigureId::kAccuracy], std::nullopt);
   EXPECT_EQ(summary.scoring_contract, "not scored");
+}
+
+// The rows' own facts reach the scorer: instructions, accepted answers, the parts of a benchmark.
+TEST_F(ExperimentTest, ScoresBenchmarksOfManyRules) {
+  std::ofstream(dir_ / "short.yaml") << "{name: short, form: completion, question: 'Q', max_output_tokens: 9}";
+  const auto measure = [&](const std::string& name, const std::string& more) {
+    return Measure(std::string(kSystem) + "dataset: {name: " + name + ", path: " + (kData / name).string() + more + "}\n");
+  };
+  const cap::ExperimentSummary ifeval = measure("ifeval", "");
+  EXPECT_EQ(ifeval.scoring_contract, "lm-eval/ifeval/prompt_level_strict_acc");
+  EXPECT_EQ(ifeval.systems[0].cells[0].figures[FigureId::kAccuracy], 1) << "no comma in '#### 7', and fewer than 4 words";
+  const cap::ExperimentSummary each = measure("ifeval", ", scoring: official/ifeval/instruction-loose");
+  EXPECT_EQ(each.systems[0].cells[0].items[0].score_parts, 2);
+  const cap::ExperimentSummary ruler = measure("ruler", ", prompt: short.yaml, scoring: official");
+  EXPECT_EQ(ruler.scoring_contract, "official/ruler/string-match");
+  EXPECT_EQ(ruler.systems[0].cells[0].figures[FigureId::kScored], 2);
+  EXPECT_EQ(ruler.systems[0].cells[0].items[0].part.empty(), false);
+  const cap::ExperimentSummary longbench = measure("longbench", ", prompt: short.yaml");
+  EXPECT_EQ(longbench.scoring_contract, "official/longbench/metric-of-task");
+  EXPECT_EQ(longbench.systems[0].cells[0].figures[FigureId::kAccuracy], 0);
+}
+
+TEST_F(ExperimentTest, ProgramsAreRunOnlyWhereThatIsAllowed) {
+  const std::string dataset = "dataset: {name: humaneval, path: " + (kData / "humaneval").string();
+  Config config = Parse(kSystem + dataset + "}\n");
+  Experiment unscored = Prepare(config);
+  EXPECT_THAT(Create(config, unscored).manifest().notes, Contains(HasSubstr("run_code: true")));
+  EXPECT_THAT(Complaint(dataset + ", scoring: official/humaneval/completion}\n"), HasSubstr("allow it with run_code: true"));
+  EXPECT_THAT(Complaint("dataset: {name: ifeval, run_code: true}\n"), HasSubstr("this scoring runs nothing"));
+  EXPECT_THAT(Complaint(dataset + ", run_code: true, pass_at: 2}\n"), HasSubstr("needs as many repetitions"));
+  config = Parse(kSystem + dataset + ", run_code: true, pass_at: 2}\nrepeats: 4\n");
+  EXPECT_EQ(ScoringName(config.problems->scoring), "lm-eval/humaneval/create_test");
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  int runs = 0;
+  hooks.run_code = [&](const std::string& program) -> Result<bool> {
+    EXPECT_THAT(program, AllOf(HasSubstr("def one():"), HasSubstr("check(one)")));
+    return ++runs == 1;
+  };
+  ASSERT_TRUE(experiment.Execute(results, hooks).ok());
+  EXPECT_EQ(runs, 4);
+  const auto summary = SummaryOf(results.dir());
+  EXPECT_EQ(summary.scoring_contract, "lm-eval/humaneval/create_test, pass@2");
+  EXPECT_DOUBLE_EQ(summary.systems[0].cells[0].figures[FigureId::kAccuracy].value(), 0.5) << "1 - C(3,2) / C(4,2)";
 }
 
 TEST(PrepareProblems, KeepsASubsetAndFindsWorkedExamplesBesideTheProblems) {

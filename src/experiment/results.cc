@@ -40,6 +40,8 @@ Json AnswerToJson(const record::RequestRecord& request) {
   if (!request.token_ids.empty()) json["token_ids"] = request.token_ids;
   if (request.extracted) json["extracted"] = *request.extracted;
   if (request.score) json["score"] = *request.score;
+  if (request.score_parts != 1) json["score_parts"] = request.score_parts;
+  if (!request.part.empty()) json["part"] = request.part;
   return json;
 }
 
@@ -48,6 +50,8 @@ void AddAnswer(const Json& json, record::RequestRecord& request) {
   if (json.contains("token_ids")) json["token_ids"].get_to(request.token_ids);
   if (json.contains("extracted")) request.extracted = json["extracted"].get<std::string>();
   if (json.contains("score")) request.score = json["score"].get<double>();
+  if (json.contains("score_parts")) request.score_parts = json["score_parts"].get<int64_t>();
+  if (json.contains("part")) request.part = json["part"].get<std::string>();
 }
 
 bool HasAnswers(const std::vector<record::RequestRecord>& requests) {

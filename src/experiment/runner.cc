@@ -157,7 +157,8 @@ class Experiment::Session {
     if (!unit.records.interrupted) {
       if (const auto& set = config_.problems) {
         const PreparedProblems& prepared = experiment_.problems_;
-        Score(*set, prepared.problems, prepared.prompter->prompt().stop, unit.records.requests);
+        RETURN_IF_ERROR(
+            Score(*set, prepared.problems, prepared.prompter->prompt().stop, hooks_.run_code, unit.records.requests));
       }
       RETURN_IF_ERROR(AddRouting(unit, *instance));
       RETURN_IF_ERROR(AddServerPasses(*plan, unit, /*capture=*/false));

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "accuracy/contract.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "experiment/driver.h"
@@ -34,6 +35,7 @@ struct Hooks {
   std::function<void(const ProgressUpdate&)> on_progress;  // may be empty
   std::function<void(const std::string& line)> on_note;    // something a user should know now; may be empty
   std::function<void(const Results&)> on_stored;           // after each measurement, before the next; may be empty
+  accuracy::ProgramRunner run_code;                        // of scoring that runs answers (ProblemSet::run_code); may be empty
   EnergyMeter* energy = nullptr;                           // of the systems in this process; null: energy is not measured
 };
 

@@ -281,6 +281,7 @@ Result<ExperimentSummary> Summarize(const Results& results) {
   if (config.problems) {
     summary.dataset = config.problems->Name();
     summary.scoring_contract = ScoringName(config.problems->scoring);
+    if (config.problems->pass_at > 1) summary.scoring_contract += fmt::format(", pass@{}", config.problems->pass_at);
   }
   summary.load = DescribeLoad(config);
   if (manifest.layout == Manifest::Layout::kExperiment) summary.order = OrderInWords(config);

@@ -108,6 +108,8 @@ struct RequestRecord {
 
   std::optional<std::string> extracted;  // the answer that the scorer found
   std::optional<double> score;           // 0..1; null when not scored
+  int64_t score_parts = 1;               // of how many equal parts `score` is the mean, where these count
+  std::string part;                      // of the benchmark, where the parts of it count alike; empty = does not matter
 
   // It came in one piece: only its end has a time.
   bool came_whole() const { return timing_gap == TimingGap::kCameWhole || timing_gap == TimingGap::kStreamIgnored; }

@@ -281,6 +281,8 @@ void Fields(auto& archive, JsonFieldsOf<ProblemScore> auto& problem) {
   archive("score", problem.score);
   archive("repeats", problem.repeats);
   archive("answered", problem.answered);
+  archive("score_parts", problem.score_parts);
+  archive("part", problem.part);
 }
 
 void Fields(auto& archive, JsonFieldsOf<CellSummary> auto& cell) {

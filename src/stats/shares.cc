@@ -19,6 +19,17 @@ Interval WilsonInterval(double k, double n, double confidence) {
   return {k > 0 ? std::max(0.0, middle - half) : 0, k < n ? std::min(1.0, middle + half) : 1};
 }
 
+Interval WilsonIntervalOfMean(double mean, std::optional<double> std_error, int64_t items, double confidence) {
+  constexpr double kRounding = 1e-9;
+  const auto n = static_cast<double>(items);
+  const double largest = mean * (1 - mean) / (n - 1);  // the square of the error of right and wrong
+  if (!std_error || items < 2 || largest <= 0) return WilsonInterval(mean * n, n, confidence);
+  const double squared = (n * *std_error * *std_error + largest) / (n + 1);
+  const double trials = n * largest / squared;
+  const double effective = std::abs(trials - n) < kRounding * n ? n : trials;
+  return WilsonInterval(mean * effective, effective, confidence);
+}
+
 Interval ClopperPearsonInterval(double k, double n, double confidence) {
   CHECK(n > 0 && k >= 0 && k <= n && confidence > 0 && confidence < 1);
   using boost::math::beta_distribution;

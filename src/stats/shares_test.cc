@@ -29,6 +29,20 @@ TEST(Wilson, IsTheScoreInterval) {
   EXPECT_NEAR(WilsonInterval(1, 29, 0.95).high, 0.1718, 5e-5);
 }
 
+TEST(Wilson, OfAMeanTakesAsManyTrialsAsItsErrorSays) {
+  // 3 of 12 right: the error of right and wrong is sqrt(p (1 - p) / (n - 1)).
+  const Interval plain = WilsonInterval(3, 12, 0.95), same = WilsonIntervalOfMean(0.25, std::sqrt(0.1875 / 11), 12, 0.95);
+  EXPECT_EQ(same.low, plain.low);
+  EXPECT_EQ(same.high, plain.high);
+  // Half the error of right and wrong: (12/4 + 1) / 13 of its square, so 39 trials.
+  const Interval half = WilsonIntervalOfMean(0.25, std::sqrt(0.1875 / 11) / 2, 12, 0.95);
+  EXPECT_NEAR(half.low, WilsonInterval(0.25 * 39, 39, 0.95).low, 1e-12);
+  // Equal scores have no error, and 12 * 13 trials.
+  EXPECT_NEAR(WilsonIntervalOfMean(0.5, 0.0, 12, 0.95).high, WilsonInterval(78, 156, 0.95).high, 1e-12);
+  EXPECT_EQ(WilsonIntervalOfMean(0, 0.0, 12, 0.95).high, WilsonInterval(0, 12, 0.95).high);
+  EXPECT_EQ(WilsonIntervalOfMean(1, std::nullopt, 1, 0.95).low, WilsonInterval(1, 1, 0.95).low);
+}
+
 TEST(Shares, AreNeverCertain) {
   for (const auto interval : {WilsonInterval, ClopperPearsonInterval}) {
     EXPECT_GT(interval(0, 128, 0.95).high, 0.02);

@@ -22,6 +22,7 @@ PromptVariant ReadVariant(const YamlNode& node, YamlErrors& errors) {
   YamlMap map(node, "a variant", errors);
   PromptVariant variant;
   variant.group = RequireText(map, "group");
+  variant.system = map.String("system");
   variant.question = map.String("question");
   variant.max_output_tokens = map.Integer("max_output_tokens", 1, kMostOutputTokens);
   variant.stop = ReadTexts(map.Child("stop"), errors);

@@ -23,6 +23,7 @@ enum class ShotChoice : uint8_t {
 // What replaces the template's own for the problems of one group.
 struct PromptVariant {
   std::string group;
+  std::optional<std::string> system;
   std::optional<std::string> question;
   std::optional<int64_t> max_output_tokens;
   std::vector<std::string> stop;

@@ -87,9 +87,10 @@ Result<RenderedPrompt> Prompter::Render(const Problem& problem) const {
   rendered.stop = variant != nullptr && !variant->stop.empty() ? variant->stop : prompt_.stop;
   rendered.max_output_tokens =
       variant != nullptr && variant->max_output_tokens ? *variant->max_output_tokens : prompt_.max_output_tokens;
-  if (!prompt_.system.empty()) {
-    rendered.messages.push_back({"system", prompt_.system});
-    rendered.text = prompt_.system + "\n\n";
+  const std::string& system = variant != nullptr && variant->system ? *variant->system : prompt_.system;
+  if (!system.empty()) {
+    rendered.messages.push_back({"system", system});
+    rendered.text = system + "\n\n";
   }
   if (const Status status = Fill(problem, variant, rendered); !status.ok()) return Annotate(problem.place, status.error());
   if (const Status status = AddContinuations(problem, rendered); !status.ok()) return Annotate(problem.place, status.error());

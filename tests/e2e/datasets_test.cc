@@ -45,6 +45,8 @@ TEST_F(DatasetsCli, ListsAndShowsWhatIsHere) {
   }
   EXPECT_THAT(Call("").out, AllOf(HasSubstr("mmlu-pro"), HasSubstr("12032"), HasSubstr("openai/gsm8k")));
   EXPECT_THAT(Call("show mmlu-pro").out, AllOf(HasSubstr("TIGER-Lab/MMLU-Pro"), HasSubstr("lm-evaluation-harness 0.4.13")));
+  EXPECT_THAT(Call("show ifeval").out, HasSubstr("lm-eval/ifeval/inst_level_strict_acc"));
+  EXPECT_THAT(Call("show arena-hard-v2").out, HasSubstr("a judge: moecap judge"));
   EXPECT_THAT(Call("show gms8k").err, HasSubstr("did you mean gsm8k?"));
 }
 

@@ -164,5 +164,66 @@ TEST_F(ScoreTest, AnEmptyReplyCountsAndIsNamed) {
   EXPECT_THAT(outcome.out, HasSubstr("50.00"));
 }
 
+TEST_F(ScoreTest, LongBenchIsTheMeanOverItsDataSets) {
+  Write("p.jsonl", R"({"prediction": "the cat", "answers": ["cat"], "dataset": "qasper"})"
+                   "\n"
+                   R"({"prediction": "5", "answers": ["5"], "dataset": "passage_count"})"
+                   "\n"
+                   R"({"prediction": "4", "answers": ["5"], "dataset": "passage_count"})"
+                   "\n");
+  const Json json = ScoreJson("--task longbench p.jsonl --items items.jsonl");
+  EXPECT_EQ(json["contract"], "official") << "the first that has the task";
+  const Json& score = json["filters"][0];
+  EXPECT_EQ(score["score"], 0.75);
+  EXPECT_EQ(score["parts"][1]["value"], "passage_count");
+  EXPECT_EQ(score["parts"][1]["score"], 0.5);
+  EXPECT_EQ((*ParseJson((*ReadLines(dir_.path() / "items.jsonl"))[2]))["filters"]["metric-of-task"]["score"], 0.0);
+  const e2e::Outcome shown = Score("--task longbench p.jsonl");
+  EXPECT_THAT(shown.out, HasSubstr("dataset passage_count"));
+  EXPECT_THAT(shown.out, HasSubstr("mean over these parts"));
+}
+
+TEST_F(ScoreTest, TheDataSetSaysWhatIsRight) {
+  const std::string data = std::string(MOECAP_SOURCE_DIR) + "/src/workload/testing/datasets/";
+  Write("ifeval.jsonl", "{\"key\": 1, \"response\": \"one two three\"}\n");
+  const Json ifeval = ScoreJson("--dataset ifeval --path " + data + "ifeval ifeval.jsonl");
+  EXPECT_EQ(ifeval["task"], "ifeval");
+  ASSERT_EQ(ifeval["filters"].size(), 4u);
+  for (const Json& filter : ifeval["filters"]) EXPECT_EQ(filter["score"], 1.0);
+  Write("trec.jsonl", "{\"id\": \"t1\", \"text\": \"Individual\\nCity\"}\n");
+  const Json trec = ScoreJson("--dataset longbench --path " + data + "longbench trec.jsonl");
+  EXPECT_EQ(trec["filters"][0]["score"], 1.0) << "its classes come with the data set; a run's answers.jsonl has id and text";
+  Write("none.jsonl", "{\"id\": \"t9\", \"text\": \"x\"}\n");
+  EXPECT_THAT(Refused("--dataset longbench --path " + data + "longbench none.jsonl"),
+              HasSubstr("none.jsonl: row 1: id 't9' is not among"));
+  EXPECT_THAT(Refused("--task arena-hard none.jsonl"), HasSubstr("moecap judge"));
+}
+
+// Where the system allows no sandbox, the program says so instead of scoring.
+TEST_F(ScoreTest, ProgramsAreRunInTheSandboxWhenThatIsAskedFor) {
+  const std::string data = std::string(MOECAP_SOURCE_DIR) + "/src/workload/testing/datasets/humaneval";
+  Write("s.jsonl", R"({"task_id": "Own/0", "completion": "    return 1\n"})"
+                   "\n"
+                   R"({"task_id": "Own/0", "completion": "    return 2\n"})"
+                   "\n"
+                   R"({"task_id": "Own/0", "completion": "    raise SystemExit(0)\n"})"
+                   "\n");
+  const std::string score = "--dataset humaneval --contract official --path " + data + " s.jsonl";
+  EXPECT_THAT(Refused(score), HasSubstr("allow it with --run-code"));
+  EXPECT_THAT(Refused("--task gsm8k --run-code s.jsonl"), HasSubstr("runs nothing"));
+  const e2e::Outcome outcome = Score(score + " --run-code --k 1,2 --json");
+  if (outcome.exit_code != 0) {
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("the programs in the answers cannot be run here"));
+    GTEST_SKIP() << outcome.err;
+  }
+  const Json json = *ParseJson(outcome.out);
+  EXPECT_EQ(json["items"], 1);
+  EXPECT_EQ(json["filters"][0]["filter"], "completion pass@1");
+  EXPECT_DOUBLE_EQ(json["filters"][0]["score"].get<double>(), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(json["filters"][1]["score"].get<double>(), 2.0 / 3);
+  EXPECT_THAT(Refused(score + " --run-code --k 4"), HasSubstr("s.jsonl: row 1: pass@4 needs 4 samples a problem"));
+}
+
 }  // namespace
 }  // namespace moecap

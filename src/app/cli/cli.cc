@@ -28,6 +28,7 @@ constexpr Verb kVerbs[] = {
     {"datasets", "the data sets that can be read: where to get each, what is here, whether a file is right", AddDatasets},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"score", "score saved predictions offline, by the rules of a named reference", AddScore},
+    {"judge", "compare answers to Arena-Hard with a baseline's, by any model as the judge", AddJudge},
     {"synth", "write a model file of any shape and size with random weights", AddSynth},
     {"audit", "published rows recomputed: agrees, differs, not computable", AddAudit},
     {"mock", "an OpenAI-compatible server simulated from a model and a device, with exact times and faults on demand", AddMock},

@@ -39,6 +39,7 @@ Action AddDatasets(CLI::App& app, const Invocation& invocation);
 Action AddHardware(CLI::App& app, const Invocation& invocation);
 Action AddTrace(CLI::App& app, const Invocation& invocation);
 Action AddScore(CLI::App& app, const Invocation& invocation);
+Action AddJudge(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);
 Action AddAudit(CLI::App& app, const Invocation& invocation);
 Action AddMock(CLI::App& app, const Invocation& invocation);

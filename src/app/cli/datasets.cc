@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "accuracy/contract.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
 #include "base/json.h"
@@ -40,6 +41,18 @@ std::string RowsInWords(const DatasetInfo& info, const std::string& split) {
   return rows ? std::to_string(*rows) : "-";
 }
 
+// "lm-eval/ifeval/prompt_level_strict_acc", ...: what its answers can be scored by.
+std::vector<std::string> ScoringsOf(const DatasetInfo& info) {
+  std::vector<std::string> names;
+  for (const char* contract : accuracy::kContracts) {
+    const auto task = accuracy::FindTask(info.task, contract);
+    if (!task.ok()) continue;
+    for (const accuracy::Filter& filter : (*task)->filters)
+      names.push_back(fmt::format("{}/{}/{}", contract, (*task)->name, filter.name));
+  }
+  return names;
+}
+
 Json ToJson(const DatasetInfo& info) {
   Json splits = Json::array(), files = Json::array();
   for (const std::string& split : workload::SplitsOf(info)) {
@@ -54,9 +67,10 @@ Json ToJson(const DatasetInfo& info) {
                      {"rows", OrNull(file.rows)},
                      {"sha256", file.sha256.empty() ? Json(nullptr) : Json(file.sha256)}});
   }
-  return {{"name", info.name},   {"title", info.title},     {"licence", info.licence}, {"home", info.home}, {"hubs", info.hubs},
-          {"get", info.get},     {"split", info.split},     {"splits", splits},        {"files", files},    {"task", info.task},
-          {"group", info.group}, {"prompts", info.prompts}, {"sources", info.sources}};
+  return {{"name", info.name},       {"title", info.title},    {"licence", info.licence}, {"home", info.home},
+          {"hubs", info.hubs},       {"get", info.get},        {"split", info.split},     {"splits", splits},
+          {"files", files},          {"task", info.task},      {"group", info.group},     {"scoring", ScoringsOf(info)},
+          {"prompts", info.prompts}, {"sources", info.sources}};
 }
 
 Status List(const DatasetsFlags& flags) {
@@ -119,6 +133,10 @@ Status Show(const DatasetsFlags& flags) {
                            found.ok() ? "in " + Folder(*found) : "not found here", split == info.split ? " (evaluated)" : ""));
   }
   PrintLabelled("task", info.task + (info.group.empty() ? "" : ", samples balanced over " + info.group));
+  const std::vector<std::string> scorings = ScoringsOf(info);
+  PrintLabelled("scored by", info.task == "arena_hard" ? "a judge: moecap judge"
+                             : scorings.empty()        ? "nothing here; answers are kept"
+                                                       : fmt::format("{}", fmt::join(scorings, ", ")));
   for (const std::string& name : info.prompts) {
     ASSIGN_OR_RETURN(const workload::PromptTemplate prompt, workload::FindPromptTemplate(name));
     PrintLabelled("prompt", fmt::format("{}{}: {}; {}, {} worked example{}, at most {} tokens out", name,

@@ -13,6 +13,7 @@
 #include "app/cli/interrupt.h"
 #include "app/cli/output.h"
 #include "app/cli/stored_runs.h"
+#include "app/code_runner.h"
 #include "app/llamacpp_driver.h"
 #include "app/openai_driver.h"
 #include "base/clock.h"
@@ -148,7 +149,8 @@ class ProgressLine {
   int64_t started_ns_;
 };
 
-Status Measure(Experiment& experiment, Results& results, RunIndex& index, experiment::EnergyMeter* energy, const Clock& clock) {
+Status Measure(Experiment& experiment, Results& results, RunIndex& index, experiment::EnergyMeter* energy,
+               accuracy::ProgramRunner run_code, const Clock& clock) {
   std::vector<std::string> notes;
   Status status;
   {
@@ -156,6 +158,7 @@ Status Measure(Experiment& experiment, Results& results, RunIndex& index, experi
     experiment::Hooks hooks;
     hooks.stop_requested = [] { return InterruptRequested(); };
     hooks.energy = energy;
+    hooks.run_code = std::move(run_code);
     hooks.on_progress = [&](const experiment::ProgressUpdate& update) { progress.Update(update); };
     hooks.on_note = [&](const std::string& note) { notes.push_back(note); };
     hooks.on_stored = [&](const Results& stored) { index.Update(stored, store::RunStatus::kRunning); };
@@ -223,6 +226,10 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested,
                   [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
   if (results) RETURN_IF_ERROR(room.MoveTo(results->dir()));
+  accuracy::ProgramRunner run_code;
+  if (config.problems && config.problems->run_code) {
+    ASSIGN_OR_RETURN(run_code, MakeCodeRunner());
+  }
   ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
   std::string no_energy;
   const auto energy = experiment.RunsHere() ? experiment::OpenEnergyMeter(no_energy) : nullptr;
@@ -241,7 +248,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   if (const auto busy = hardware::BusyMachineNow(clock)) fmt::print(stderr, "warning: {}\n", *busy);
   RunIndex index;
   index.Update(*results, store::RunStatus::kRunning);
-  const Status executed = Measure(experiment, *results, index, energy.get(), clock);
+  const Status executed = Measure(experiment, *results, index, energy.get(), std::move(run_code), clock);
   if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) {
     index.Update(*results, store::RunStatus::kInterrupted);
     return executed;

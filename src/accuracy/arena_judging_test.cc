@@ -3,6 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/fs.h"
+#include "base/json.h"
+
 namespace moecap::accuracy {
 namespace {
 
@@ -85,6 +91,35 @@ TEST(ScoreArena, PoolsBattlesByCategory) {
   EXPECT_FALSE(results[0].tokens_are_estimated);
   EXPECT_TRUE(results[0].styled.has_value());
   EXPECT_FALSE(ScoreArena(pairs, {}, {})[1].score.has_value());
+}
+
+// The oracle's judgements as the lines of a file, read and scored.
+TEST(ScoreArena, AgreesWithTheReferenceOnEveryOracleCase) {
+  const std::filesystem::path file = std::filesystem::path(MOECAP_SOURCE_DIR) / "../shared/oracles/arena_hard_cases.jsonl";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no oracle file";
+  int cases = 0;
+  for (const std::string& line : *ReadLines(file)) {
+    const Json row = *ParseJson(line);
+    if (row["kind"] != "battles") continue;
+    std::vector<ArenaPair> pairs;
+    std::string lines;
+    for (const Json& games : row["games"]) {
+      const std::string uid = std::to_string(pairs.size());
+      pairs.push_back(Pair(uid.c_str(), "c", "answer"));
+      for (int round = 0; round < kArenaRounds; ++round) {
+        const Json& label = games[static_cast<size_t>(round)];
+        const std::string said = label.is_string() ? "[[" + label.get<std::string>() + "]]" : "nothing";
+        lines += JudgementLine({uid, round, std::nullopt, said, "m", "", 0, 0});
+      }
+    }
+    const ArenaResult result = ScoreArena(pairs, ParseJudgements(lines, "j")->judgements, {.rounds = 4000, .seed = 1}).front();
+    EXPECT_EQ(result.battles, static_cast<int64_t>(row["scores"].size())) << row;
+    EXPECT_EQ(result.dropped, row["dropped"].get<int64_t>()) << row;
+    EXPECT_NEAR(result.score->win_rate, row["mean"].get<double>(), 0.02) << row;
+    EXPECT_DOUBLE_EQ(*result.moe_cap, row["moe_cap_win_rate"].get<double>()) << row;
+    ++cases;
+  }
+  EXPECT_GE(cases, 3);
 }
 
 }  // namespace

@@ -38,6 +38,16 @@ const Reference& ReferenceOf(const Answer& answer) {
   return *answer.reference;
 }
 
+Verdict LongBenchVerdict(const Answer& answer, decltype(ScoreLongBench)& score) {
+  const Reference& reference = ReferenceOf(answer);
+  const LongBenchTask* task = FindLongBenchTask(reference.part);
+  if (task == nullptr || task->metric == LongBenchMetric::kNeedsJieba)
+    return LeftOpen("its words are told apart by the Python package jieba");
+  const auto share = score(reference.part, answer.prediction, reference.golds, reference.classes);
+  CHECK(share.ok());  // ReadLongBenchFacts has seen to it
+  return Partly(answer.prediction, std::string(Strip(answer.prediction)), *share);
+}
+
 Verdict RulerVerdict(const Answer& answer, bool any) {
   const auto& outputs = ReferenceOf(answer).golds;
   const double all = RulerMatchAll(answer.prediction, outputs);
@@ -78,7 +88,10 @@ Verdict IfevalVerdictOf(const Answer& answer, bool loosely, bool each) {
   if (each ? judged == 0 : !failed && !known) return LeftOpen(std::move(reason));
   const double share = each ? static_cast<double>(followed) / static_cast<double>(judged) : (failed ? 0.0 : 1.0);
   Verdict verdict = Partly(answer.prediction, Followed(ReferenceOf(answer), verdicts), share);
-  if (each) verdict.parts = judged;
+  if (each) {
+    verdict.parts = judged;
+    verdict.reason = std::move(reason);  // of those that are left out
+  }
   return verdict;
 }
 
@@ -105,15 +118,8 @@ Status ReadText(const Json& facts, const char* name, std::string& text) {
 
 }  // namespace
 
-Verdict LongBenchOfficial(const Answer& answer) {
-  const Reference& reference = ReferenceOf(answer);
-  const LongBenchTask* task = FindLongBenchTask(reference.part);
-  if (task == nullptr || task->metric == LongBenchMetric::kNeedsJieba)
-    return LeftOpen("its words are told apart by the Python package jieba");
-  const auto share = ScoreLongBench(reference.part, answer.prediction, reference.golds, reference.classes);
-  CHECK(share.ok());  // ReadLongBenchFacts has seen to it
-  return Partly(answer.prediction, std::string(Strip(answer.prediction)), *share);
-}
+Verdict LongBenchOfficial(const Answer& answer) { return LongBenchVerdict(answer, ScoreLongBench); }
+Verdict LongBenchHarness(const Answer& answer) { return LongBenchVerdict(answer, ScoreLongBenchHarness); }
 
 Verdict LongBenchV2Compensated(const Answer& answer) {
   Verdict verdict = LongBenchV2Official(answer);

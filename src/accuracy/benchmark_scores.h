@@ -11,6 +11,7 @@ namespace moecap::accuracy {
 
 // LongBench's metric of the reference's part; not judged where it needs jieba.
 Verdict LongBenchOfficial(const Answer& answer);
+Verdict LongBenchHarness(const Answer& answer);
 // LongBench v2's "compensated" score: a reply without a letter counts kLongBenchV2Chance.
 Verdict LongBenchV2Compensated(const Answer& answer);
 
@@ -18,8 +19,8 @@ Verdict LongBenchV2Compensated(const Answer& answer);
 Verdict RulerOfficial(const Answer& answer);
 Verdict RulerHarness(const Answer& answer);
 
-// Of a whole prompt, and of its instructions, which are the verdict's parts. Instructions that are not judged are left out, and
-// a prompt is not judged that hangs on one.
+// Of a whole prompt, and of its instructions, which are the verdict's parts. Those that are not judged are left out (reason),
+// and a prompt is not judged that hangs on one.
 Verdict IfevalPromptStrict(const Answer& answer);
 Verdict IfevalPromptLoose(const Answer& answer);
 Verdict IfevalInstructionStrict(const Answer& answer);

@@ -136,6 +136,8 @@ TEST(IfevalContract, WhatHangsOnAModelIsNeitherRightNorWrong) {
   EXPECT_EQ(scores[0].not_judged, 1);
   EXPECT_EQ(scores[0].score, std::nullopt);
   EXPECT_EQ(scores[1].score, 1) << "the one that is judged is followed";
+  EXPECT_EQ(scores[1].verdicts[0].parts, 1);
+  EXPECT_FALSE(scores[1].verdicts[0].reason.empty()) << "of the other";
   EXPECT_THAT(Complaint(Named("ifeval"), Instructed("x", {"punctuation:none"}, {Json::object()})),
               HasSubstr("row 1: IFEval has no instruction 'punctuation:none'"));
   EXPECT_THAT(Complaint(Named("ifeval"), Instructed("x", {"punctuation:no_comma"}, Json::array())),

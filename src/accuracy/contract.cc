@@ -50,6 +50,10 @@ Task Mathematics(std::string_view contract, std::string_view name, std::string_v
   return {contract, name, aliases, GoldForm::kMath, "", false, std::move(filters)};
 }
 
+Task LongBench(std::string_view contract, Filter filter) {
+  return {contract,  "longbench", "longbench_v1",    GoldForm::kTexts, "", false, {filter}, "dataset all_classes",
+          "dataset", true,        ReadLongBenchFacts};
+}
 Task Ruler(std::string_view contract, Filter filter, Status (*read_facts)(const Json&, Reference&)) {
   return {contract, "ruler", "", GoldForm::kTexts, "", false, {filter}, "task", "task", true, read_facts};
 }
@@ -95,6 +99,7 @@ std::vector<Task> HarnessTasks() {
                        kMathVerify}),
           Mathematics(kContract, "hendrycks_math", "hendrycks_math500",
                       {{"exact_match", MOECAP_HARNESS " hendrycks_math 1", HendrycksExactMatch}}),
+          LongBench(kContract, {"score", "lm-evaluation-harness 0.4.13 longbench 5", LongBenchHarness, "score"}),
           Ruler(kContract, {"string_match_all", MOECAP_HARNESS " ruler", RulerHarness}, nullptr),
           Ifeval(kContract,
                  {{"prompt_level_strict_acc", MOECAP_HARNESS " ifeval 4", IfevalPromptStrict, "prompt_level_strict_acc"},
@@ -124,17 +129,7 @@ std::vector<Task> OfficialTasks() {
       Letters(kContract, "gpqa", "gpqa_diamond", kAToD,
               {{"baseline", "idavidrein/gpqa baselines", GpqaOfficial},
                {"simple-evals", "openai/simple-evals ee3b031 gpqa_eval.py", SimpleEvalsGpqa}}),
-      {kContract,
-       "longbench",
-       "longbench_v1",
-       GoldForm::kTexts,
-       "",
-       false,
-       {{"metric-of-task", "THUDM/LongBench 2e00731 metrics.py, eval.py", LongBenchOfficial}},
-       "dataset all_classes",
-       "dataset",
-       true,
-       ReadLongBenchFacts},
+      LongBench(kContract, {"metric-of-task", "THUDM/LongBench 2e00731 metrics.py, eval.py", LongBenchOfficial}),
       ShownApart(Letters(kContract, "longbench_v2", "", kAToD,
                          {{"extract-answer", "THUDM/LongBench 2e00731 pred.py", LongBenchV2Official},
                           {"compensated", "THUDM/LongBench 2e00731 result.py", LongBenchV2Compensated}}),

@@ -61,6 +61,15 @@ std::string NormalisedForF1(std::string_view text) {
   return kept.append(plain, from);
 }
 
+// The first line of code without the marks of fences and comments; empty for none.
+std::string_view FirstUnmarkedLine(std::string_view code, bool skip_blank) {
+  for (const std::string_view line : unicode::SplitAt(code, "\n")) {
+    if (line.find_first_of("`#") != std::string_view::npos || line.find("//") != std::string_view::npos) continue;
+    if (!skip_blank || !Strip(line).empty()) return line;
+  }
+  return {};
+}
+
 // The share of the numbers in `prediction` that are written as `expected`; 0 without any.
 double ShareOfNumbers(std::string_view prediction, std::string_view expected) {
   static const Regex numbers("\\d+");
@@ -139,13 +148,7 @@ std::optional<double> RetrievalScore(std::string_view prediction, std::string_vi
 }
 
 double CodeSimilarity(std::string_view prediction, std::string_view gold) {
-  std::string_view line;
-  for (const std::string_view candidate : unicode::SplitAt(WithoutLeadingNewlines(prediction), "\n")) {
-    if (candidate.find_first_of("`#") != std::string_view::npos || candidate.find("//") != std::string_view::npos) continue;
-    line = candidate;
-    break;
-  }
-  return FuzzyPercent(line, gold) / 100.0;
+  return FuzzyPercent(FirstUnmarkedLine(WithoutLeadingNewlines(prediction), false), gold) / 100.0;
 }
 
 const LongBenchTask* FindLongBenchTask(std::string_view name) {
@@ -154,20 +157,39 @@ const LongBenchTask* FindLongBenchTask(std::string_view name) {
   return found == kTasks.end() ? nullptr : &*found;
 }
 
+namespace {
+
+Result<double> BestScore(const LongBenchTask& task, std::string_view prediction, std::span<const std::string> answers,
+                         std::span<const std::string> classes) {
+  double best = 0;
+  for (const std::string& gold : answers) {
+    ASSIGN_OR_RETURN(const double score, Score(task.metric, prediction, gold, classes));
+    best = std::max(best, score);
+  }
+  return best;
+}
+
+Error NoSuchTask(std::string_view task) { return BadInput(fmt::format("LongBench has no task '{}'", task)); }
+
+}  // namespace
+
 Result<double> ScoreLongBench(std::string_view task, std::string_view prediction, std::span<const std::string> answers,
                               std::span<const std::string> classes) {
   const LongBenchTask* const rule = FindLongBenchTask(task);
-  if (rule == nullptr) return BadInput(fmt::format("LongBench has no task '{}'", task));
+  if (rule == nullptr) return NoSuchTask(task);
   if (rule->first_line_only) {
     prediction = WithoutLeadingNewlines(prediction);
     prediction = prediction.substr(0, prediction.find('\n'));
   }
-  double best = 0;
-  for (const std::string& gold : answers) {
-    ASSIGN_OR_RETURN(const double score, Score(rule->metric, prediction, gold, classes));
-    best = std::max(best, score);
-  }
-  return best;
+  return BestScore(*rule, prediction, answers, classes);
+}
+
+Result<double> ScoreLongBenchHarness(std::string_view task, std::string_view prediction, std::span<const std::string> answers,
+                                     std::span<const std::string> classes) {
+  const LongBenchTask* const rule = FindLongBenchTask(task);
+  if (rule == nullptr) return NoSuchTask(task);
+  const bool code = rule->metric == kCodeSimilarity;
+  return BestScore(*rule, code ? FirstUnmarkedLine(prediction, true) : Strip(prediction), answers, classes);
 }
 
 std::optional<char> LongBenchV2Letter(std::string_view prediction) {

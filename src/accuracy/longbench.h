@@ -38,6 +38,11 @@ const LongBenchTask* FindLongBenchTask(std::string_view name);
 Result<double> ScoreLongBench(std::string_view task, std::string_view prediction, std::span<const std::string> answers,
                               std::span<const std::string> classes);
 
+// lm-evaluation-harness 0.4.13's form of it (tasks longbench_*, version 5): the whole answer without outer blanks counts, and
+// of code the first line that has neither marks nor blanks alone. Errors: as above.
+Result<double> ScoreLongBenchHarness(std::string_view task, std::string_view prediction, std::span<const std::string> answers,
+                                     std::span<const std::string> classes);
+
 // The letter that LongBench v2 reads: asterisks are removed, then the first "The correct answer is (X)", else the first "The
 // correct answer is X", X in A..D. Null is wrong, or worth kLongBenchV2Chance in the benchmark's "compensated" score.
 std::optional<char> LongBenchV2Letter(std::string_view prediction);

@@ -104,6 +104,13 @@ TEST(LongBench, TheBestAnswerCountsAndSomeTasksStopAtTheFirstLine) {
   EXPECT_FALSE(ScoreLongBench("no_such_task", "x", Strings{"x"}, {}).ok());
 }
 
+TEST(LongBench, TheHarnessTakesTheWholeAnswer) {
+  EXPECT_DOUBLE_EQ(*ScoreLongBenchHarness("triviaqa", " yes\nQuestion ", Strings{"yes"}, {}), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(*ScoreLongBenchHarness("lcc", "# x\n \nx = 1\n", Strings{"x = 1"}, {}), 1);
+  EXPECT_DOUBLE_EQ(CodeSimilarity("# x\n \nx = 1\n", "x = 1"), 0.33) << "the benchmark itself takes the blank line";
+  EXPECT_FALSE(ScoreLongBenchHarness("none", "x", Strings{"x"}, {}).ok());
+}
+
 TEST(LongBench, V2ReadsTheLetter) {
   EXPECT_EQ(LongBenchV2Letter("**The correct answer is (C)**"), 'C');
   EXPECT_EQ(LongBenchV2Letter("The correct answer is (E). The correct answer is B"), 'B');

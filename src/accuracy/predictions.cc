@@ -92,7 +92,7 @@ Result<std::optional<Reference>> ReferenceOfRow(const Task& task, const Json& ro
   const bool is_whole = task.gold == GoldForm::kNone ? std::ranges::all_of(WordsOf(task.facts), has) : gold != nullptr;
   if (!is_whole) return std::optional<Reference>();
   if (gold != nullptr && task.gold != GoldForm::kNone) RETURN_IF_ERROR(AddGolds(task, *gold, raw.golds));
-  raw.facts = DumpJson(facts);
+  if (!facts.empty()) raw.facts = DumpJson(facts);
   ASSIGN_OR_RETURN(Reference reference, ReadReference(task, std::move(raw)));
   return std::optional(std::move(reference));
 }

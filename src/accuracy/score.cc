@@ -94,7 +94,9 @@ class ItemScorer {
 
   void CompareWithRecorded(const Item& item, std::optional<double> score) {
     const auto recorded = item.recorded.find(std::string(sum_.filter->name));
-    if (recorded == item.recorded.end() || recorded->second < 0 || !score) return;
+    // What is judged in part only is not what the file judges.
+    const bool whole = score && sum_.verdicts.back().reason.empty();
+    if (recorded == item.recorded.end() || recorded->second < 0 || !whole) return;
     ++sum_.recorded;
     if (std::abs(recorded->second - *score) < 1e-9) ++sum_.recorded_equal;
   }

@@ -3,17 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
-#include <unordered_map>
 #include <utility>
 
-#include "accuracy/code_answer.h"
-#include "accuracy/group_score.h"
+#include "experiment/cell_accuracy.h"
 #include "experiment/cell_notes.h"
 #include "experiment/gates.h"
 #include "metrics/estimate.h"
-#include "stats/shares.h"
 #include "stats/summary.h"
 
 namespace moecap::experiment {
@@ -136,56 +132,6 @@ void FillKv(const model::ModelSpec& model, std::span<const record::PassRecord> p
   figures[FigureId::kKvMean] = sum / static_cast<double>(count);
   figures[FigureId::kKvMax] = largest;
   figures[FigureId::kMemory] = model.WeightBytes() + largest;
-}
-
-// Problems in the order in which they first appear; the mean score over repetitions.
-std::vector<cap::ProblemScore> ScoreProblems(std::span<const MeasuredFacts* const> whole) {
-  std::vector<cap::ProblemScore> items;
-  std::unordered_map<std::string_view, size_t> index;
-  for (const MeasuredFacts* measured : whole) {
-    for (const RequestRecord& request : measured->facts.records.requests) {
-      if (!request.score) continue;
-      const auto [entry, is_new] = index.try_emplace(request.id, items.size());
-      if (is_new) items.push_back({request.id, 0, 0, 0, request.score_parts, request.part});
-      cap::ProblemScore& item = items[entry->second];
-      item.score += *request.score;
-      ++item.repeats;
-      if (request.extracted) ++item.answered;
-    }
-  }
-  for (cap::ProblemScore& item : items) item.score /= static_cast<double>(item.repeats);
-  return items;
-}
-
-// Pass@k of the repetitions of each problem, where the scoring is of programs. False: there are too few repetitions.
-bool TakePassAt(int64_t k, std::vector<cap::ProblemScore>& items) {
-  if (k == 1) return true;
-  if (std::ranges::any_of(items, [&](const auto& item) { return item.repeats < k; })) return false;
-  for (cap::ProblemScore& item : items) {
-    const auto passed = static_cast<int64_t>(std::llround(item.score * static_cast<double>(item.repeats)));
-    item.score = accuracy::PassAtK(item.repeats, passed, k);
-  }
-  return true;
-}
-
-// The mean over the problems by their parts, or over the benchmark's parts where these count alike.
-void FillAccuracy(std::span<const cap::ProblemScore> items, FigureValues& figures) {
-  if (items.empty()) return;
-  std::vector<accuracy::ItemScore> scores;
-  double answered = 0;
-  bool alike = false;
-  for (const cap::ProblemScore& item : items) {
-    scores.push_back({item.score, item.score_parts, item.part});
-    if (item.answered > 0) ++answered;
-    alike = alike || !item.part.empty();
-  }
-  const accuracy::MeanScore mean = alike ? *accuracy::MeanOfParts(scores) : *accuracy::MeanOfItems(scores);
-  figures[FigureId::kScored] = static_cast<double>(items.size());
-  figures[FigureId::kAnswered] = answered;
-  figures[FigureId::kAccuracy] = mean.mean;
-  const stats::Interval interval = stats::WilsonIntervalOfMean(mean.mean, mean.std_error, mean.items, 0.95);
-  figures[FigureId::kAccuracyLow] = interval.low;
-  figures[FigureId::kAccuracyHigh] = interval.high;
 }
 
 // Busy time in prefill and decode: of the passes; else of the server's own timings; else of what clients saw, an estimate.
@@ -437,13 +383,7 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
     DropGaps(cell.figures);
     NoteBlurredGaps(cell);
   }
-  cell.items = ScoreProblems(whole);
-  const auto& problems = context.manifest.config.problems;
-  if (TakePassAt(problems ? problems->pass_at : 1, cell.items)) {
-    FillAccuracy(cell.items, cell.figures);
-  } else {
-    cell.notes.push_back(fmt::format("pass@{} needs as many whole repetitions", problems->pass_at));
-  }
+  FillCellAccuracy(context, whole, cell);
   FillPooledUtilization(context, whole, cell);
   NoteMissingPasses(whole, cell);
   const CellWork work = WorkOf(sums, whole, cell.utilization);

@@ -166,7 +166,9 @@ TEST_F(ExperimentTest, ScoresBenchmarksOfManyRules) {
   EXPECT_EQ(ruler.scoring_contract, "official/ruler/string-match");
   EXPECT_EQ(ruler.systems[0].cells[0].figures[FigureId::kScored], 2);
   EXPECT_EQ(ruler.systems[0].cells[0].items[0].part.empty(), false);
-  const cap::ExperimentSummary longbench = measure("longbench", ", prompt: short.yaml");
+  EXPECT_THAT(ruler.systems[0].cells[0].notes,
+              Contains("accuracy is the mean over parts: niah_single_1 0.00 % of 1, vt 0.00 % of 1"));
+  const cap::ExperimentSummary longbench = measure("longbench", ", prompt: short.yaml, scoring: official");
   EXPECT_EQ(longbench.scoring_contract, "official/longbench/metric-of-task");
   EXPECT_EQ(longbench.systems[0].cells[0].figures[FigureId::kAccuracy], 0);
 }

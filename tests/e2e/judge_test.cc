@@ -76,7 +76,7 @@ class JudgeTest : public testing::Test {
   }
 
   Outcome Run(const std::string& more) {
-    return ShellProgram(dir_.path(), "judge answers.jsonl --dataset arena-hard-v2 --path question.jsonl --json " + more);
+    return ShellProgram(dir_.path(), "judge --dataset arena-hard-v2 --path question.jsonl --json " + more + " answers.jsonl");
   }
   std::vector<std::string> Lines() { return *ReadLines(dir_.path() / "answers.judgements.jsonl"); }
 

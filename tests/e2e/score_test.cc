@@ -171,14 +171,14 @@ TEST_F(ScoreTest, LongBenchIsTheMeanOverItsDataSets) {
                    "\n"
                    R"({"prediction": "4", "answers": ["5"], "dataset": "passage_count"})"
                    "\n");
-  const Json json = ScoreJson("--task longbench p.jsonl --items items.jsonl");
-  EXPECT_EQ(json["contract"], "official") << "the first that has the task";
+  const Json json = ScoreJson("--task longbench --contract official p.jsonl --items items.jsonl");
+  EXPECT_EQ(ScoreJson("--task longbench p.jsonl")["contract"], "lm-eval") << "the first that has the task";
   const Json& score = json["filters"][0];
   EXPECT_EQ(score["score"], 0.75);
   EXPECT_EQ(score["parts"][1]["value"], "passage_count");
   EXPECT_EQ(score["parts"][1]["score"], 0.5);
   EXPECT_EQ((*ParseJson((*ReadLines(dir_.path() / "items.jsonl"))[2]))["filters"]["metric-of-task"]["score"], 0.0);
-  const e2e::Outcome shown = Score("--task longbench p.jsonl");
+  const e2e::Outcome shown = Score("--task longbench --contract official p.jsonl");
   EXPECT_THAT(shown.out, HasSubstr("dataset passage_count"));
   EXPECT_THAT(shown.out, HasSubstr("mean over these parts"));
 }
@@ -191,7 +191,7 @@ TEST_F(ScoreTest, TheDataSetSaysWhatIsRight) {
   ASSERT_EQ(ifeval["filters"].size(), 4u);
   for (const Json& filter : ifeval["filters"]) EXPECT_EQ(filter["score"], 1.0);
   Write("trec.jsonl", "{\"id\": \"t1\", \"text\": \"Individual\\nCity\"}\n");
-  const Json trec = ScoreJson("--dataset longbench --path " + data + "longbench trec.jsonl");
+  const Json trec = ScoreJson("--dataset longbench --contract official --path " + data + "longbench trec.jsonl");
   EXPECT_EQ(trec["filters"][0]["score"], 1.0) << "its classes come with the data set; a run's answers.jsonl has id and text";
   Write("none.jsonl", "{\"id\": \"t9\", \"text\": \"x\"}\n");
   EXPECT_THAT(Refused("--dataset longbench --path " + data + "longbench none.jsonl"),

@@ -348,7 +348,8 @@ Action AddJudge(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<JudgeFlags>();
   app.add_option("answers", flags->answers, "JSON lines: uid or id, and messages, prediction or text (a run's answers.jsonl)")
       ->required();
-  app.add_option("--baseline", flags->baselines, "the answers to compare with, FILE or CATEGORY=FILE (may be repeated)");
+  app.add_option("--baseline", flags->baselines, "the answers to compare with, FILE or CATEGORY=FILE (may be repeated)")
+      ->allow_extra_args(false);
   app.add_option("--dataset", flags->dataset, "arena-hard-v0.1 (default) or arena-hard-v2");
   app.add_option("--path", flags->path, "where its files are (default: where moecap datasets finds them)");
   app.add_option("--category", flags->category, "judge the questions of one category only");

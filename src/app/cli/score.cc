@@ -327,7 +327,10 @@ Action AddScore(CLI::App& app, const Invocation&) {
   app.add_option("--path", flags->path, "where its files are (default: where moecap datasets finds them)");
   app.add_option("--split", flags->split, "of the data set (default: the evaluated one)");
   app.add_flag("--run-code", flags->run_code, "allow HumanEval's answers to be run, in a sandbox");
-  app.add_option("--k", flags->k, "of pass@k, several with commas (default: 1)")->delimiter(',')->check(CLI::PositiveNumber);
+  app.add_option("--k", flags->k, "of pass@k, several with commas (default: 1)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::PositiveNumber);
   app.add_option("--against", flags->against, "replies of another system to the same items, compared pairwise");
   app.add_option("--items", flags->items, "write what was extracted and judged of each item here, as JSON lines");
   app.add_flag("--list", flags->list, "the contracts with their tasks and filters");

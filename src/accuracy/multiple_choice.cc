@@ -111,7 +111,7 @@ Verdict MmluFlanStrictMatch(const Answer& answer) {
       "((?<=The answer is )(.*)(?=.)|(?<=answer is )(.*)(?=.)|(?<=The answer: )(.*)(?=.)|(?<=The final answer: )(.*)(?=.))");
   Verdict verdict = ScoreBare(pattern, Take::kFirst, answer);
   // Of a match whose groups are all empty the filter takes none.
-  if (verdict.extracted && verdict.extracted->empty()) verdict.extracted.reset();
+  if (verdict.extracted && verdict.extracted->empty()) return {std::nullopt, false, verdict.gave_up};
   return verdict;
 }
 

@@ -13,7 +13,7 @@ REFERENCE = pathlib.Path(__file__).parent / "reference_graders.py"
 TASKS = {"gsm8k": ("number", "", 1), "gsm8k_cot": ("number", "", 1), "gsm8k_cot_llama": ("number", "", 1), "mmlu_generative": ("letter", "ABCD", 1),
          "mmlu_flan_cot_zeroshot": ("letter", "ABCD", 1), "mmlu_cot_llama": ("letter", "ABCD", 1), "mmlu_pro": ("letter", "ABCDEFGHIJ", 1),
          "gpqa_cot_zeroshot": ("letter", "ABCD", 1), "aime": ("integer", "", 1), "hendrycks_math": ("mathematics", "", 1),
-         "minerva_math": ("mathematics", "", 0.97)}
+         "minerva_math": ("mathematics", "", 0.97), "longbench": ("longbench", "", 1)}
 
 
 def of_reference(rows_by_task):
@@ -34,8 +34,19 @@ def of_moecap(task, rows, options, folder):
     predictions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     command = [options.moecap, "score", "--task", task, "--contract", "lm-eval", predictions, "--items", items]
     subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
-    return [{name: {"extracted": found["extracted"], "right": found["score"] == 1} for name, found in json.loads(line)["filters"].items()}
+    return [{name: {"extracted": found["extracted"], "right": found["score"] == 1, "score": found["score"]} for name, found in json.loads(line)["filters"].items()}
             for line in items.read_text(encoding="utf-8").splitlines()]
+
+
+def is_same(ours, theirs):
+    return abs(ours - theirs) < 1e-9 if isinstance(theirs, float) else ours == theirs
+
+
+def rows_of(task, options):
+    form, letters, _ = TASKS[task]
+    if form == "longbench":
+        return list(replies.longbench_rows(options.replies, options.seed))
+    return list(replies.rows_of(form, letters, options.replies, options.seed))
 
 
 def differences(task, theirs, ours):
@@ -43,7 +54,7 @@ def differences(task, theirs, ours):
     found = {name: [] for name in theirs[0]}
     for row, (their, our) in enumerate(zip(theirs, ours, strict=True)):
         for name, verdict in their.items():
-            if any(our[NAMES.get((task, name), name)][part] != value for part, value in verdict.items()):
+            if not all(is_same(our[NAMES.get((task, name), name)][part], value) for part, value in verdict.items()):
                 found[name].append(row)
     return found
 
@@ -53,13 +64,13 @@ def compare(options):
     failed = False
     print("| task | filter | replies | right by the tool | the same |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="moecap-oracles-") as scratch:
-        all_rows = {task: list(replies.rows_of(TASKS[task][0], TASKS[task][1], options.replies, options.seed)) for task in options.task or TASKS}
+        all_rows = {task: rows_of(task, options) for task in options.task or TASKS}
         for task, theirs in of_reference(all_rows).items():
             rows, required = all_rows[task], TASKS[task][2]
             ours = of_moecap(task, rows, options, pathlib.Path(scratch))
             for name, differing in differences(task, theirs, ours).items():
-                right = sum(verdicts[name]["right"] for verdicts in theirs)
-                print(f"| {task} | {name} | {len(rows)} | {right} | {len(rows) - len(differing)} |", flush=True)
+                right = sum(verdicts[name].get("right", verdicts[name].get("score")) for verdicts in theirs)
+                print(f"| {task} | {name} | {len(rows)} | {right:g} | {len(rows) - len(differing)} |", flush=True)
                 failed = failed or len(differing) > (1 - required) * len(rows)
                 for row in differing[:options.show]:
                     print(f"  {json.dumps(rows[row])}: the tool {theirs[row][name]}, moecap {ours[row][NAMES.get((task, name), name)]}")

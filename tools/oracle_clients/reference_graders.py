@@ -1,5 +1,5 @@
-"""Verdicts of lm-evaluation-harness and of the graders it calls. Runs in their environment; JSON lines in (task, prediction, gold, choices) and out
-({filter: {extracted, right}}). Each task's own YAML decides: its filters, its metric's options, its process_results."""
+"""Verdicts of lm-evaluation-harness and of the graders it calls. Runs in their environment; JSON lines in (task, prediction, gold, choices;
+of LongBench dataset, answers, all_classes) and out ({filter: {extracted, right}}, or {filter: {score}}). Each task's own YAML decides: its filters, its metric's options, its process_results."""
 import json
 import logging
 import pathlib
@@ -41,6 +41,10 @@ def by_filters(task, config, row):
     return verdicts
 
 
+def by_share(config, row):
+    return {"score": {"score": config["process_results"](row, [row["prediction"]])["score"]}}
+
+
 def by_results(config, row):
     gold = row["gold"]
     document = {"solution": rf"\boxed{{{gold}}}", "answer": gold}
@@ -57,10 +61,15 @@ def main():
     for line in sys.stdin:
         row = json.loads(line)
         task = row["task"]
-        if task not in configs:
-            configs[task] = load_yaml(TASKS / YAML[task], resolve_func=True)
-        config = configs[task]
-        print(json.dumps(by_results(config, row) if "process_results" in config else by_filters(task, config, row)), file=out, flush=True)
+        name = YAML[task] if task in YAML else f"longbench/{row['dataset']}.yaml"
+        if name not in configs:
+            configs[name] = load_yaml(TASKS / name, resolve_func=True)
+        config = configs[name]
+        if task == "longbench":
+            verdicts = by_share(config, row)
+        else:
+            verdicts = by_results(config, row) if "process_results" in config else by_filters(task, config, row)
+        print(json.dumps(verdicts), file=out, flush=True)
 
 
 main()

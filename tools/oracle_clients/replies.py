@@ -55,3 +55,39 @@ def rows_of(form, letters, count, seed):
                 "letter": lambda: chance.choice(letters), "mathematics": lambda: chance.choice(MATHEMATICS)}[form]()
         row = {"id": index, "prediction": reply("number" if form == "integer" else form, gold, chance, letters, options), "gold": gold}
         yield row | ({"choices": options} if options else {})
+
+
+WORDS = ("the a of in to and is was river Paris 1984 blue Einstein theory paper results model data training 12 set new York's city-state don't U.S. "
+         "method loss (approximately) café naïve war peace; king queen, tree.").split()
+CLASSES = ["City", "Date", "Country", "Individual", "Other entity", "Other location", "Number", "Reason", "Event", "Animal", "Abbreviation"]
+CODE = ["return x + 1", "for i in range(10):", "self.value = value", "// done", "if (a == b) {", "}", "import os", "    print(name)", "# a comment", "x = foo(bar, baz)"]
+# Which kind of answer each data set of LongBench has.
+LONGBENCH = {"narrativeqa": "words", "qasper": "words", "multifieldqa_en": "words", "hotpotqa": "words", "2wikimqa": "words", "musique": "words",
+             "gov_report": "text", "qmsum": "text", "multi_news": "text", "samsum": "text", "trec": "class", "triviaqa": "words", "passage_count": "count",
+             "passage_retrieval_en": "paragraph", "lcc": "code", "repobench-p": "code"}
+
+
+def words(chance, most):
+    return " ".join(chance.choices(WORDS, k=chance.randrange(1, most + 1)))
+
+
+def answer_of(kind, chance):
+    if kind == "class":
+        return chance.choice(CLASSES)
+    if kind in ("count", "paragraph"):
+        return ("Paragraph " if kind == "paragraph" else "") + str(chance.randrange(1, 31))
+    return chance.choice(CODE) if kind == "code" else words(chance, 60 if kind == "text" else 5)
+
+
+def longbench_rows(count, seed):
+    """`count` rows {id, dataset, prediction, answers, all_classes}, of all data sets in turn; the reply holds a right answer half of the times."""
+    chance = random.Random(seed)
+    for index in range(count):
+        dataset, kind = list(LONGBENCH.items())[index % len(LONGBENCH)]
+        answers = [answer_of(kind, chance) for _ in range(1 if kind in ("class", "count", "paragraph", "code") else chance.randrange(1, 4))]
+        said = chance.choice(answers) if chance.random() < 0.5 else answer_of(kind, chance)
+        if kind == "text" and chance.random() < 0.8:
+            said = " ".join(word for word in said.split() if chance.random() < 0.8) + "\n" + words(chance, 20)
+        parts = [chance.choice(["", "", words(chance, 8), "The answer is", "```", chance.choice(CLASSES), "\n"]), said, chance.choice(["", "", ".", words(chance, 8), "\nnext line"])]
+        yield {"id": index, "dataset": dataset, "prediction": chance.choice([" ", "\n"]).join(parts), "answers": answers,
+               "all_classes": CLASSES if kind == "class" else []}

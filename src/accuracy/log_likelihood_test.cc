@@ -42,7 +42,9 @@ TEST(LogLikelihood, AreFiltersOfAContract) {
   const auto task = FindTask(kLikelihoodTask, "lm-eval");
   ASSERT_TRUE(task.ok());
   EXPECT_EQ((*task)->filters.size(), 2u);
-  EXPECT_TRUE(Score((*task)->filters.front(), {"[-1,-0.5]", "B", {}}).correct);
+  Reference reference;
+  reference.gold = "B";
+  EXPECT_TRUE(Score((*task)->filters.front(), "[-1,-0.5]", reference).correct);
 }
 
 }  // namespace

@@ -56,14 +56,15 @@ class Instance final : public experiment::SystemInstance {
 class Driver final : public experiment::SystemDriver {
  public:
   Driver(std::shared_ptr<const EngineLibrary> library, const Clock& clock, experiment::SystemDescription description,
-         llamacpp::Placement placement, int context_tokens, int batch_tokens, bool chat)
+         llamacpp::Placement placement, int context_tokens, int batch_tokens, bool chat, bool float32_attention)
       : library_(std::move(library)),
         clock_(clock),
         description_(std::move(description)),
         placement_(std::move(placement)),
         context_tokens_(context_tokens),
         batch_tokens_(batch_tokens),
-        chat_(chat) {}
+        chat_(chat),
+        float32_attention_(float32_attention) {}
 
   const experiment::SystemDescription& description() const override { return description_; }
 
@@ -81,6 +82,7 @@ class Driver final : public experiment::SystemDriver {
     options.context_tokens = context_tokens_;
     options.batch_tokens = batch_tokens_;
     options.chat = chat_;
+    options.float32_attention = float32_attention_;
     ASSIGN_OR_RETURN(auto system, LlamaCppSystem::Create(*library_, model_, options, clock_));
     return std::unique_ptr<experiment::SystemInstance>(new Instance(std::move(system)));
   }
@@ -103,6 +105,7 @@ class Driver final : public experiment::SystemDriver {
   int context_tokens_;
   int batch_tokens_;
   bool chat_;
+  bool float32_attention_;
   std::shared_ptr<const LoadedModel> model_;
 };
 
@@ -169,6 +172,7 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
     ASSIGN_OR_RETURN(description.model, model::ReadGgufSpec(file));
     description.model.id = id;
   }
+  if (system.float32_attention) description.model.kv_bits = 32;
   if (const auto trained = description.model.max_context; trained && config.context_tokens > *trained) {
     return BadInput(fmt::format("context_tokens is {}, but {} was trained for {}; set context_tokens to {} or less",
                                 config.context_tokens, system.model.string(), *trained, *trained));
@@ -184,11 +188,12 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
   if (description.model_file_bytes <= kMostHashedBytes) {
     ASSIGN_OR_RETURN(description.model_file_xxh3, store::HashFile(file, description.model_file_bytes));
   }
-  description.description = fmt::format("{}, {} {}, {}{}", description.engine, description.model.id,
-                                        description.model.weight_type, threads.words, placed.words);
-  return std::unique_ptr<experiment::SystemDriver>(new Driver(library, clock, std::move(description),
-                                                              std::move(placed.placement), config.context_tokens,
-                                                              config.batch_tokens, config.problems && config.problems->chat));
+  description.description =
+      fmt::format("{}, {} {}{}, {}{}", description.engine, description.model.id, description.model.weight_type,
+                  system.float32_attention ? ", float32 attention" : "", threads.words, placed.words);
+  return std::unique_ptr<experiment::SystemDriver>(
+      new Driver(library, clock, std::move(description), std::move(placed.placement), config.context_tokens,
+                 config.batch_tokens, config.problems && config.problems->chat, system.float32_attention));
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ struct SystemDefaults {
 void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& base_dir, YamlErrors& errors,
                 SystemConfig& system) {
   system.weights = map.String("weights");
+  system.float32_attention = map.Boolean("float32_attention").value_or(false);
   const auto model = map.String("model");
   if (!model && !defaults.model)
     errors.Add(map.line(), "\"model\" is missing; give it here or once at the top, e.g. model: my-moe.gguf");
@@ -137,7 +138,7 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   system.machine = defaults.machine;
   if (map.Child("server") != nullptr || map.Child("launch") != nullptr) {
     ReadServerKeys(map, base_dir, errors, system);
-    RefuseEngineKeys(map, {"weights", "threads", "device", "gpu_layers"});
+    RefuseEngineKeys(map, {"weights", "float32_attention", "threads", "device", "gpu_layers"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
   }

@@ -41,6 +41,7 @@ struct SystemConfig {
   std::string name;
   std::filesystem::path model;         // GGUF; empty with `server`
   std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
+  bool float32_attention = false;      // of the engine: keys, values and scores in float32, without flash attention
   int threads = 0;                     // of the engine; 0 = every CPU that this process may use and others leave free
   std::optional<ServerConfig> server;
   std::optional<LaunchConfig> launch;  // only with `server`

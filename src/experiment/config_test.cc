@@ -183,6 +183,8 @@ TEST(Config, ASystemComputesOnTheProcessorUnlessToldOtherwise) {
   EXPECT_EQ(config->systems[0].gpu_layers, 12);
   EXPECT_EQ(with(", device: auto")->systems[0].device, Device::kAuto);
   EXPECT_THAT(with(", gpu_layers: 12").error().message, testing::HasSubstr("no meaning without a GPU"));
+  EXPECT_FALSE(config->systems[0].float32_attention);
+  EXPECT_TRUE(with(", float32_attention: true")->systems[0].float32_attention);
   EXPECT_THAT(with(", device: tpu").error().message, testing::HasSubstr("cpu"));
 }
 

@@ -123,8 +123,9 @@ class LikelihoodEngine : public testing::Test {
     model_.reset();
     delete library_;
   }
-  std::unique_ptr<LlamaCppSystem> Create(int slots, int batch_tokens) {
+  std::unique_ptr<LlamaCppSystem> Create(int slots, int batch_tokens, bool float32_attention = false) {
     EngineOptions options;
+    options.float32_attention = float32_attention;
     options.slots = slots;
     options.batch_tokens = batch_tokens;
     return LlamaCppSystem::Create(*library_, model_, options, clock_).value();
@@ -186,6 +187,15 @@ TEST_F(LikelihoodEngine, IsTheSameInOnePassAndInMany) {
     right += std::ranges::max_element(a) == a.begin() ? 1 : 0;
   }
   EXPECT_GE(right, 5) << "the model has learned this kind of problem";
+}
+
+TEST_F(LikelihoodEngine, AttentionInSinglePrecisionRoundsOtherwise) {
+  const std::vector<std::string> usual = Answers(*Create(1, 512), 1), exact = Answers(*Create(1, 512, true), 1);
+  EXPECT_NE(usual, exact);
+  for (size_t i = 0; i < usual.size(); ++i) {
+    const std::vector<double> a = NumbersOf(usual[i]), b = NumbersOf(exact[i]);
+    for (size_t choice = 0; choice < 4; ++choice) EXPECT_NEAR(a[choice], b[choice], 2);
+  }
 }
 
 TEST_F(LikelihoodEngine, RoutingIsReplayedPassByPass) {

@@ -66,6 +66,10 @@ llama_context_params ContextParams(const EngineOptions& options, bool on_gpu) {
   params.n_seq_max = static_cast<uint32_t>(options.slots);
   params.n_threads = params.n_threads_batch = options.threads;
   params.kv_unified = false;  // attention over a request's own cells only
+  if (options.float32_attention) {
+    params.type_k = params.type_v = GGML_TYPE_F32;
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  }
   params.no_perf = true;
   params.offload_kqv = params.op_offload = on_gpu;
   return params;

@@ -49,7 +49,9 @@ struct EngineOptions {
   int slots = 1;             // requests in flight at most; further ones queue
   int context_tokens = 512;  // per request: prompt and output
   int batch_tokens = 512;    // prompt tokens a pass at most
-  bool chat = false;         // prompts are chats, written by the model's own template (chat_template.h)
+  // Keys, values and attention scores in float32 and without flash attention, which rounds them to 16 bits; slower.
+  bool float32_attention = false;
+  bool chat = false;  // prompts are chats, written by the model's own template (chat_template.h)
 };
 
 class LlamaCppSystem final : public load::SystemUnderTest {

@@ -17,7 +17,7 @@ bool IsUsable(const CellSummary& cell, bool include_invalid) { return cell.repea
 
 // What an hour or a purchase costs is known beforehand, and so is a nameplate's power.
 bool IsExact(FigureId figure, const CellSummary& cell) {
-  if (figure == FigureId::kPurchase || figure == FigureId::kUsdPerHour) return true;
+  if (figure == FigureId::kPurchase || figure == FigureId::kUsdPerHour || figure == FigureId::kMemoryUsd) return true;
   return figure == FigureId::kPower && !cell.energy_is_metered;
 }
 
@@ -116,6 +116,12 @@ cap::Evidence EvidenceOf(const ViewedCell& viewed, const cap::View& view, bool i
   evidence.accuracy = cell.figures[FigureId::kAccuracy];
   evidence.usd_per_h = viewed.system->machine.usd_per_h;
   evidence.purchase_usd = viewed.system->machine.purchase_usd;
+  // Where systems are seen by the price of the memory that they need, that is what is bought.
+  if (view.cost == FigureId::kMemoryUsd) {
+    evidence.purchase_usd = cell.figures[FigureId::kMemoryUsd];
+    evidence.usd_per_h = std::nullopt;
+  }
+  evidence.meant_as = viewed.system->meant_as;
   for (const metrics::Gate& gate : cell.gates) {
     if (gate.tripped()) evidence.tripped.push_back(gate.name);
   }

@@ -13,7 +13,9 @@
 #include "hardware/probe/machine_watch.h"
 #include "hardware/probe/probe.h"
 #include "model/gguf_spec.h"
+#include "model/kv_format.h"
 #include "store/run_files.h"
+#include "system/llamacpp/kv_type.h"
 #include "system/llamacpp/llamacpp_system.h"
 #include "system/llamacpp/quantize.h"
 
@@ -83,6 +85,7 @@ class Driver final : public experiment::SystemDriver {
     options.batch_tokens = batch_tokens_;
     options.chat = chat_;
     options.float32_attention = float32_attention_;
+    options.kv_type = description_.model.kv_type;
     ASSIGN_OR_RETURN(auto system, LlamaCppSystem::Create(*library_, model_, options, clock_));
     return std::unique_ptr<experiment::SystemInstance>(new Instance(std::move(system)));
   }
@@ -153,6 +156,46 @@ Result<Placed> Place(EngineLibrary& library, const experiment::SystemConfig& sys
   return placed;
 }
 
+llamacpp::Eviction EvictionOf(experiment::ExpertPolicy policy) {
+  using experiment::ExpertPolicy;
+  return policy == ExpertPolicy::kLru   ? llamacpp::Eviction::kLru
+         : policy == ExpertPolicy::kLfu ? llamacpp::Eviction::kLfu
+                                        : llamacpp::Eviction::kActivation;
+}
+
+llamacpp::Prefetch PrefetchOf(experiment::ExpertPrefetch prefetch) {
+  using experiment::ExpertPrefetch;
+  return prefetch == ExpertPrefetch::kNone            ? llamacpp::Prefetch::kNone
+         : prefetch == ExpertPrefetch::kPreviousToken ? llamacpp::Prefetch::kPreviousToken
+                                                      : llamacpp::Prefetch::kPreviousLayer;
+}
+
+// Experts beyond the budget stay in `file`.
+Status LeaveExperts(const experiment::ExpertsConfig& config, const Clock& clock, Placed& placed,
+                    experiment::SystemDescription& description) {
+  ASSIGN_OR_RETURN(const llamacpp::ExpertLayout layout, llamacpp::ReadExpertLayout(description.model_file));
+  const auto total = static_cast<double>(layout.TotalBytes());
+  const double budget = config.budget_share > 0 ? config.budget_share * total : config.budget_bytes;
+  llamacpp::ExpertOptions options;
+  options.budget_bytes = static_cast<int64_t>(std::min(budget, total));
+  options.eviction = EvictionOf(config.policy);
+  options.prefetch = PrefetchOf(config.prefetch);
+  RETURN_IF_ERROR(llamacpp::CheckBudget(layout, options.budget_bytes));
+  auto& on_disk = description.experts_on_disk.emplace();
+  on_disk.budget_bytes = static_cast<double>(options.budget_bytes);
+  on_disk.total_bytes = total;
+  on_disk.policy = Name(config.policy);
+  on_disk.prefetch = Name(config.prefetch);
+  const auto reads = llamacpp::MeasureExpertReads(description.model_file, layout, clock);
+  if (reads.ok()) on_disk.disk_bytes_per_s = *reads;
+  placed.placement.experts = options;
+  placed.words += fmt::format(", {} of {} of experts in memory ({}{}), the others on disk{}", FormatBytes(on_disk.budget_bytes),
+                              FormatBytes(total), on_disk.policy,
+                              options.prefetch == llamacpp::Prefetch::kNone ? "" : ", prefetch by " + on_disk.prefetch,
+                              reads.ok() ? "" : fmt::format(", read through the page cache ({})", reads.error().message));
+  return {};
+}
+
 Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_ptr<EngineLibrary>& library, const Clock& clock,
                                                              const hardware::MachineUse& use,
                                                              const experiment::SystemConfig& system,
@@ -172,7 +215,11 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
     ASSIGN_OR_RETURN(description.model, model::ReadGgufSpec(file));
     description.model.id = id;
   }
-  if (system.float32_attention) description.model.kv_bits = 32;
+  const std::string kv = system.float32_attention ? "f32" : system.kv.value_or("");
+  if (!kv.empty()) {
+    RETURN_IF_ERROR(llamacpp::FindKvType(kv));
+    RETURN_IF_ERROR(model::ApplyKvFormat(description.model, kv));
+  }
   if (const auto trained = description.model.max_context; trained && config.context_tokens > *trained) {
     return BadInput(fmt::format("context_tokens is {}, but {} was trained for {}; set context_tokens to {} or less",
                                 config.context_tokens, system.model.string(), *trained, *trained));
@@ -188,8 +235,10 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
   if (description.model_file_bytes <= kMostHashedBytes) {
     ASSIGN_OR_RETURN(description.model_file_xxh3, store::HashFile(file, description.model_file_bytes));
   }
+  if (system.experts) RETURN_IF_ERROR(LeaveExperts(*system.experts, clock, placed, description));
   description.description =
-      fmt::format("{}, {} {}{}, {}{}", description.engine, description.model.id, description.model.weight_type,
+      fmt::format("{}, {} {}{}{}, {}{}", description.engine, description.model.id, description.model.weight_type,
+                  system.kv ? ", KV cache " + description.model.kv_type : "",
                   system.float32_attention ? ", float32 attention" : "", threads.words, placed.words);
   return std::unique_ptr<experiment::SystemDriver>(
       new Driver(library, clock, std::move(description), std::move(placed.placement), config.context_tokens,

@@ -28,6 +28,7 @@ struct Evidence {
   std::optional<double> accuracy;  // 0..1, the mean of `items`; null: nothing was scored
   // Of the machine of the system: an hour of it, and its purchase. Null: not known. They decide whether letters apply.
   std::optional<double> usd_per_h, purchase_usd;
+  std::string meant_as;  // the class that it was configured to stand for, "PA"; empty = none
   // The names of the gates that tripped, in words: "machine was not quiet". Such a system takes no part in verdicts unless
   // JudgeOptions::include_invalid, and the first line of the headline says so.
   std::vector<std::string> tripped;

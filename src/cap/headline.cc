@@ -11,7 +11,7 @@
 namespace moecap::cap {
 namespace {
 
-constexpr size_t kMostSentences = 10;
+constexpr size_t kMostSentences = 12;
 
 std::string Percent(double confidence) { return fmt::format("{:g} % interval", 100 * confidence); }
 
@@ -258,6 +258,60 @@ void AddLetters(const Verdicts& verdicts, std::vector<std::string>& sentences) {
   sentences.push_back(fmt::format("Kept of performance, cost, accuracy: {}", fmt::join(parts, ", ")));
 }
 
+// The system whose lead cost `self` the letter; null when none was shown to be better.
+std::optional<size_t> TookLetter(const Verdicts& verdicts, size_t self, Dimension dimension) {
+  for (size_t other = 0; other < verdicts.systems.size(); ++other) {
+    if (other == self || Between(verdicts, self, other, dimension).outcome != Outcome::kWorse) continue;
+    if (!verdicts.systems[other].letters.empty()) return other;
+  }
+  return std::nullopt;
+}
+
+std::string_view NounOf(char letter) { return letter == 'P' ? "performance" : letter == 'C' ? "cost" : "accuracy"; }
+
+Dimension DimensionOf(char letter) {
+  return letter == 'P' ? Dimension::kPerformance : letter == 'C' ? Dimension::kCost : Dimension::kAccuracy;
+}
+
+// How a system keeps other letters than the class that it was meant to stand for; "" when it keeps these.
+std::string OtherThanMeant(const Verdicts& verdicts, const Evidence& evidence, size_t self) {
+  const SystemVerdict& system = verdicts.systems[self];
+  if (evidence.meant_as.empty() || !verdicts.letters_apply || system.letters == evidence.meant_as) return "";
+  if (system.letters.empty())
+    return fmt::format("{} was meant as {}{}", system.label, evidence.meant_as,
+                       system.dominated_by.empty()
+                           ? " and has no letters"
+                           : fmt::format(", and is dominated by {}", verdicts.systems[system.dominated_by.front()].label));
+  std::vector<std::string> why;
+  for (const char letter : std::string_view("PCA")) {
+    const size_t at = system.letters.find(letter);
+    const bool meant = evidence.meant_as.find(letter) != std::string::npos;
+    const bool open = at != std::string::npos && at + 1 < system.letters.size() && system.letters[at + 1] == '?';
+    if (open) {
+      why.push_back(fmt::format("{} is not decided", NounOf(letter)));
+    } else if (meant && at == std::string::npos) {
+      const auto other = TookLetter(verdicts, self, DimensionOf(letter));
+      why.push_back(fmt::format("{} is lost{}", NounOf(letter), other ? " to " + verdicts.systems[*other].label : ""));
+    } else if (!meant && at != std::string::npos) {
+      why.push_back(fmt::format("{} is kept", NounOf(letter)));
+    }
+  }
+  return fmt::format("{} was meant as {} and is {}: {}", system.label, evidence.meant_as, system.letters, fmt::join(why, ", "));
+}
+
+void AddMeant(std::span<const Evidence> evidence, const Verdicts& verdicts, std::vector<std::string>& sentences) {
+  std::vector<std::string> as_meant;
+  for (size_t i = 0; i < evidence.size(); ++i) {
+    if (evidence[i].meant_as.empty()) continue;
+    if (std::string other = OtherThanMeant(verdicts, evidence[i], i); !other.empty()) {
+      sentences.push_back(std::move(other));
+    } else if (verdicts.letters_apply) {
+      as_meant.push_back(fmt::format("{} ({})", evidence[i].label, evidence[i].meant_as));
+    }
+  }
+  if (!as_meant.empty()) sentences.push_back(fmt::format("As meant: {}", fmt::join(as_meant, ", ")));
+}
+
 void AddMultiplicity(const Verdicts& verdicts, const JudgeOptions& options, std::vector<std::string>& sentences) {
   int64_t alone = 0;
   for (const PairVerdict& pair : verdicts.pairs) {
@@ -303,6 +357,7 @@ std::vector<std::string> HeadlineOf(std::span<const Evidence> evidence, const Ju
   }
   AddStanding(verdicts, sentences);
   AddLetters(verdicts, sentences);
+  AddMeant(evidence, verdicts, sentences);
   AddMultiplicity(verdicts, options, sentences);
   if (sentences.size() > kMostSentences) sentences.resize(kMostSentences);
   for (std::string& sentence : sentences) {

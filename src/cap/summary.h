@@ -108,6 +108,7 @@ struct SystemSummary {
   std::optional<int64_t> total_params, active_params;
   std::optional<double> weight_bytes;
   std::optional<int> moe_layers, experts, top_k;  // 0 layers = dense
+  std::string meant_as;  // the class of the paper that the configuration says it stands for, "PA"; empty = none
   MachineSummary machine;
   std::vector<CellSummary> cells;  // ascending level
   std::optional<SearchSummary> search;

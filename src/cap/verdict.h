@@ -81,7 +81,7 @@ struct Verdicts {
   // Letters tell a trade only where what an hour or a purchase costs differs between the systems that are not dominated.
   bool letters_apply = false;
   std::string letters_reason;         // one sentence: the trade in words where they do not apply
-  std::vector<std::string> headline;  // at most ten sentences; a disturbed or invalid measurement is in the first
+  std::vector<std::string> headline;  // at most twelve sentences; a disturbed or invalid measurement is in the first
 };
 
 // Requires unique labels. Deterministic.

@@ -243,6 +243,22 @@ TEST(Letters, AreWhatTheSystemKeeps) {
   EXPECT_THAT(verdicts.headline, Contains(HasSubstr("fast PA, tiny PC, slow CA")));
 }
 
+TEST(Letters, AreComparedWithWhatASystemIsMeantAs) {
+  std::vector<Evidence> systems = Trades();
+  EXPECT_THAT(Judge(systems).headline, testing::Not(Contains(HasSubstr("meant")))) << "nobody said anything";
+  for (size_t i = 0; i < 3; ++i) systems[i].meant_as = std::vector{"PA", "PC", "CA"}[i];
+  EXPECT_THAT(Judge(systems).headline, Contains("As meant: fast (PA), tiny (PC), slow (CA)."));
+  // The small one is twice as fast now, and as cheap as the slow one is not.
+  systems[1].performance = Around(0.005, kOther);
+  const Verdicts verdicts = Judge(systems);
+  EXPECT_EQ(verdicts.systems[0].letters, "A");
+  EXPECT_THAT(verdicts.headline, Contains("fast was meant as PA and is A: performance is lost to tiny."));
+  EXPECT_THAT(verdicts.headline, Contains("As meant: tiny (PC), slow (CA)."));
+  systems[0].meant_as = "PC";
+  EXPECT_THAT(Judge(systems).headline,
+              Contains("fast was meant as PC and is A: performance is lost to tiny, cost is lost to tiny, accuracy is kept."));
+}
+
 TEST(Letters, ShowSeveralLossesAndWhatIsUndecided) {
   std::vector<Evidence> systems = Trades();
   // Cheapest, but slower and less accurate; and a fourth whose accuracy is open.

@@ -9,6 +9,7 @@
 #include "experiment/cell_accuracy.h"
 #include "experiment/cell_notes.h"
 #include "experiment/gates.h"
+#include "experiment/memory_figures.h"
 #include "metrics/estimate.h"
 #include "stats/summary.h"
 
@@ -114,24 +115,6 @@ void FillUtilization(const metrics::Utilization& utilization, FigureValues& figu
   double sum = 0;
   for (const double experts : decode.mean_distinct_experts) sum += experts;
   figures[FigureId::kDistinctExperts] = Mean(sum, std::ssize(decode.mean_distinct_experts));
-}
-
-void FillKv(const model::ModelSpec& model, std::span<const record::PassRecord> passes, FigureValues& figures) {
-  double sum = 0, largest = 0;
-  int64_t count = 0;
-  for (const record::PassRecord& pass : passes) {
-    if (pass.kind != record::PassKind::kDecode) continue;
-    double bytes = 0;
-    for (const auto& slice : pass.sequences)
-      bytes += static_cast<double>(slice.count) * model.ResidentKvBytes(slice.context_tokens + slice.new_tokens);
-    sum += bytes;
-    largest = std::max(largest, bytes);
-    ++count;
-  }
-  if (count == 0) return;
-  figures[FigureId::kKvMean] = sum / static_cast<double>(count);
-  figures[FigureId::kKvMax] = largest;
-  figures[FigureId::kMemory] = model.WeightBytes() + largest;
 }
 
 // Busy time in prefill and decode: of the passes; else of the server's own timings; else of what clients saw, an estimate.
@@ -260,7 +243,8 @@ cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const M
   if (!records.passes.empty() && !context.system.description.model.layers.empty()) {
     utilization = metrics::ComputeUtilization(context.system.description.model, records.passes, context.peaks);
     FillUtilization(utilization, summary.figures);
-    FillKv(context.system.description.model, records.passes, summary.figures);
+    FillMemory(context.system, records.passes, summary.figures);
+    FillExpertReads(context.system, records.passes, summary.figures);
   }
   cap::FigureSet estimates;
   bool is_metered = false;
@@ -319,7 +303,8 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
   if (passes.front().source == record::Source::kMeasured) options.tpot_s = cell.figures[FigureId::kTpotMean];
   cell.utilization = metrics::ComputeUtilization(context.system.description.model, passes, context.peaks, options);
   FillUtilization(cell.utilization, cell.figures);
-  FillKv(context.system.description.model, passes, cell.figures);
+  FillMemory(context.system, passes, cell.figures);
+  FillExpertReads(context.system, passes, cell.figures);
   FillBand(context, passes, cell);
   NoteRecorded(context, passes, whole, cell);
   NoteReconstructed(context, passes, whole, cell);

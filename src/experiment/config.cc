@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 
@@ -21,6 +22,8 @@ namespace {
 constexpr std::string_view kHere = "here";  // the machine of a server that runs beside its client
 constexpr int64_t kMostTokens = 1 << 24;
 constexpr int64_t kMostThreads = 4096;
+
+char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 
 // "h100-sxm", "8 x h100-sxm", or a file of docs/cost.md.
 std::optional<cost::MachineSpec> MachineNamed(const std::string& text, const fs::path& base_dir, int line, YamlErrors& errors) {
@@ -80,7 +83,11 @@ struct SystemDefaults {
 void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& base_dir, YamlErrors& errors,
                 SystemConfig& system) {
   system.weights = map.String("weights");
+  if (system.weights) std::ranges::transform(*system.weights, system.weights->begin(), ToUpper);
+  system.kv = map.String("kv");
   system.float32_attention = map.Boolean("float32_attention").value_or(false);
+  if (system.float32_attention && system.kv && *system.kv != "f32")
+    map.Complain("kv", "\"kv\" is f32 where \"float32_attention\" is true; leave it out");
   const auto model = map.String("model");
   if (!model && !defaults.model)
     errors.Add(map.line(), "\"model\" is missing; give it here or once at the top, e.g. model: my-moe.gguf");
@@ -90,6 +97,9 @@ void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& ba
   if (const auto layers = map.Integer("gpu_layers", 1, 4096)) system.gpu_layers = static_cast<int>(*layers);
   if (system.gpu_layers && system.device == Device::kCpu)
     map.Complain("gpu_layers", "\"gpu_layers\" has no meaning without a GPU; add device: gpu, or device: auto");
+  if (const YamlNode* experts = map.Child("experts")) system.experts = ReadExperts(*experts, errors);
+  if (system.experts && system.device != Device::kCpu)
+    map.Complain("experts", "\"experts\" leaves them on disk for the processor alone; leave out device");
   if (map.Child("activation_sheet") != nullptr)
     map.Complain("activation_sheet", "\"activation_sheet\" has no meaning for the embedded engine, whose experts are recorded");
 }
@@ -138,11 +148,13 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   system.machine = defaults.machine;
   if (map.Child("server") != nullptr || map.Child("launch") != nullptr) {
     ReadServerKeys(map, base_dir, errors, system);
-    RefuseEngineKeys(map, {"weights", "float32_attention", "threads", "device", "gpu_layers"});
+    RefuseEngineKeys(map, {"weights", "kv", "float32_attention", "threads", "device", "gpu_layers", "experts"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
   }
   system.name = map.String("name").value_or(DefaultName(system));
+  constexpr std::array kClasses{"PA", "PC", "CA"};
+  if (const auto meant = map.Choice("meant_as", {kClasses[0], kClasses[1], kClasses[2]})) system.meant_as = kClasses[*meant];
   ReadMachineKeys(map, base_dir, errors, system.machine);
   if (const YamlNode* cost = map.Child("cost")) ReadCost(*cost, base_dir, errors, system.machine, nullptr);
   map.RefuseUnknownKeys();

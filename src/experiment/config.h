@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "cap/scenario.h"
 #include "cost/machine.h"
+#include "experiment/experts_config.h"
 #include "experiment/launch_config.h"
 #include "experiment/server_config.h"
 #include "load/slo_search.h"
@@ -40,7 +41,8 @@ enum class Device : uint8_t { kCpu, kGpu, kAuto };
 struct SystemConfig {
   std::string name;
   std::filesystem::path model;         // GGUF; empty with `server`
-  std::optional<std::string> weights;  // quantise to this type on first use; null = the file as it is
+  std::optional<std::string> weights;  // in capitals; quantise to this type on first use; null = the file as it is
+  std::optional<std::string> kv;       // type of the engine's KV cache, "q8_0"; null = f16
   bool float32_attention = false;      // of the engine: keys, values and scores in float32, without flash attention
   int threads = 0;                     // of the engine; 0 = every CPU that this process may use and others leave free
   std::optional<ServerConfig> server;
@@ -49,7 +51,9 @@ struct SystemConfig {
       served;  // what the server runs: a file, a folder or an id of the catalogue; empty = as it tells itself, if at all
   std::filesystem::path activation_sheet;  // of what the server runs, for experts that it does not tell; empty = none
   Device device = Device::kCpu;
-  std::optional<int> gpu_layers;  // layers on the GPU; null = all; only with a GPU
+  std::optional<int> gpu_layers;         // layers on the GPU; null = all; only with a GPU
+  std::optional<ExpertsConfig> experts;  // beyond a budget on disk; null = all in memory
+  std::string meant_as;                  // the class of the paper that it stands for, "PA", "PC" or "CA"; empty = none
   MachineConfig machine;
 };
 

@@ -188,6 +188,40 @@ TEST(Config, ASystemComputesOnTheProcessorUnlessToldOtherwise) {
   EXPECT_THAT(with(", device: tpu").error().message, testing::HasSubstr("cpu"));
 }
 
+TEST(Config, AnEngineKeepsItsExpertsInMemoryUnlessTheyHaveABudget) {
+  const auto with = [](const std::string& system) {
+    return ParseConfig("systems: [{model: m.gguf" + system + "}]\ndataset: {path: d.jsonl}\n", "c.yaml", "/base");
+  };
+  EXPECT_FALSE(with("")->systems[0].experts);
+  const auto config = with(", experts: {budget: 4 MiB, policy: activation, prefetch: previous_layer}, meant_as: CA");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->systems[0].experts->budget_bytes, 4 * 1024 * 1024);
+  EXPECT_EQ(config->systems[0].experts->policy, ExpertPolicy::kActivation);
+  EXPECT_EQ(config->systems[0].experts->prefetch, ExpertPrefetch::kPreviousLayer);
+  EXPECT_EQ(config->systems[0].meant_as, "CA");
+  EXPECT_DOUBLE_EQ(with(", experts: {budget: 12.5 %}")->systems[0].experts->budget_share, 0.125);
+  EXPECT_DOUBLE_EQ(with(", experts: {budget: 1.5GB}")->systems[0].experts->budget_bytes, 1.5e9);
+  EXPECT_DOUBLE_EQ(with(", experts: {budget: 4000000}")->systems[0].experts->budget_bytes, 4e6);
+  for (const char* wrong : {"lots", "-3 MB", "0", "120 %", "4 TB", "4 mb", "."}) {
+    EXPECT_THAT(with(fmt::format(", experts: {{budget: {}}}", wrong)).error().message,
+                testing::AllOf(testing::HasSubstr("c.yaml:1"), testing::HasSubstr("no amount of memory")))
+        << wrong;
+  }
+  EXPECT_THAT(with(", experts: {policy: lru}").error().message, testing::HasSubstr("needs a budget"));
+  EXPECT_THAT(with(", experts: {budget: 1 MB, policy: fifo}").error().message, testing::HasSubstr("activation"));
+  EXPECT_THAT(with(", device: gpu, experts: {budget: 1 MB}").error().message, testing::HasSubstr("leave out device"));
+  EXPECT_THAT(with(", meant_as: PCA").error().message, testing::HasSubstr("PA"));
+}
+
+TEST(Config, WeightTypesAreWrittenInAnyCase) {
+  const auto config =
+      ParseConfig("systems: [{model: m.gguf, weights: q4_k_m, kv: q8_0}]\ndataset: {path: d.jsonl}\n", "c.yaml", "/base");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->systems[0].weights, "Q4_K_M");
+  EXPECT_EQ(config->systems[0].name, "Q4_K_M");
+  EXPECT_EQ(config->systems[0].kv, "q8_0");
+}
+
 // Systems on machines of their own.
 constexpr const char* kMachines = R"(systems:
   - {name: a, server: {url: http://a}, machine: 8 x h100-sxm, pay: rent}

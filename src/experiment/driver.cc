@@ -2,7 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace moecap::experiment {
+
+double SystemDescription::ResidentWeightBytes() const {
+  const double on_disk = experts_on_disk ? std::max(0.0, experts_on_disk->total_bytes - experts_on_disk->budget_bytes) : 0;
+  return model.WeightBytes() - on_disk;
+}
 
 Result<int64_t> SystemDriver::CountTokens(const std::string&) {
   return BadInput(fmt::format("{} has no interface that counts tokens", description().name));

@@ -30,6 +30,14 @@ struct SystemDevices {
   hardware::UsedDevices energy;   // whose energy counters count its work
 };
 
+// Routed experts that an engine in this process leaves on disk beyond a budget.
+struct ExpertsOnDisk {
+  double budget_bytes = 0;                 // in memory at most
+  double total_bytes = 0;                  // of all routed experts
+  std::string policy, prefetch;            // in words: "least recently used", "none"
+  std::optional<double> disk_bytes_per_s;  // what reads of single matrices reach; null = could not be measured
+};
+
 // What a server offers, as it was found: system/openai/capability.h.
 struct ServerCapability {
   std::string name;     // "cached tokens"
@@ -59,6 +67,7 @@ struct SystemDescription {
   std::string model_file_xxh3;  // of the whole file, 16 hex digits; empty = not computed
   int threads = 0;
   SystemDevices devices;
+  std::optional<ExpertsOnDisk> experts_on_disk;  // null: all are in memory
   // Of a server.
   std::string url, api;                // of the first address, without userinfo
   std::filesystem::path pass_records;  // ServerConfig::pass_records
@@ -66,6 +75,8 @@ struct SystemDescription {
   std::map<std::string, std::string> facts;  // what its pages tell: "tensor parallel": "2"
   model::ModelSpec model;                    // without layers where a server does not tell
 
+  // Of the weights that are in memory at most.
+  double ResidentWeightBytes() const;
   // Whether this machine's counters saw its work.
   bool RunsHere() const { return in_process || server_here; }
 };

@@ -103,6 +103,14 @@ void Fields(auto& archive, JsonFieldsOf<ServerCapability> auto& capability) {
   archive("remedy", capability.remedy);
 }
 
+void Fields(auto& archive, JsonFieldsOf<ExpertsOnDisk> auto& experts) {
+  archive("budget_bytes", experts.budget_bytes);
+  archive("total_bytes", experts.total_bytes);
+  archive("policy", experts.policy);
+  archive("prefetch", experts.prefetch);
+  archive("disk_bytes_per_s", experts.disk_bytes_per_s);
+}
+
 // Everything of a description but the model.
 void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("name", system.name);
@@ -117,6 +125,7 @@ void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("threads", system.threads);
   archive("gpus", system.devices.gpus);
   archive("gpu_layers", system.devices.gpu_layers);
+  archive("experts_on_disk", system.experts_on_disk);
   archive("url", system.url);
   archive("api", system.api);
   archive("capabilities", system.capabilities);

@@ -108,6 +108,8 @@ SystemSummary DescribeSystem(const PricedSystem& system, const Manifest& manifes
     summary.experts = description.model.Experts();
     summary.top_k = description.model.TopK();
   }
+  const auto config = std::ranges::find(manifest.config.systems, description.name, &SystemConfig::name);
+  if (config != manifest.config.systems.end()) summary.meant_as = config->meant_as;
   summary.machine = DescribeMachine(system, manifest);
   return summary;
 }

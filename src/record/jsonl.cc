@@ -190,6 +190,26 @@ void WriteOptional(Json& line, const char* key, const std::optional<double>& val
   if (value) line[key] = *value;
 }
 
+std::optional<ExpertReads> ReadsFromJson(const Json& line) {
+  const auto found = line.find("expert_reads");
+  if (found == line.end() || found->is_null()) return std::nullopt;
+  ExpertReads reads;
+  reads.hits = WholeOr(*found, "hits", int64_t{0});
+  reads.foreseen = WholeOr(*found, "foreseen", int64_t{0});
+  reads.misses = WholeOr(*found, "misses", int64_t{0});
+  reads.disk_bytes = WholeOr(*found, "disk_bytes", int64_t{0});
+  reads.stall_s = found->value("stall_s", 0.0);
+  return reads;
+}
+
+Json ToJson(const ExpertReads& reads) {
+  return {{"hits", reads.hits},
+          {"foreseen", reads.foreseen},
+          {"misses", reads.misses},
+          {"disk_bytes", reads.disk_bytes},
+          {"stall_s", reads.stall_s}};
+}
+
 PassRecord PassFromJson(const Json& line) {
   CheckSchema(line);
   PassRecord pass;
@@ -207,6 +227,7 @@ PassRecord PassFromJson(const Json& line) {
   if (line.contains("expert_counts")) {
     for (const Json& layer : line.at("expert_counts")) pass.expert_counts.push_back(WholeList(layer, "expert_counts"));
   }
+  pass.expert_reads = ReadsFromJson(line);
   pass.rank = WholeOr(line, "rank", 0);
   pass.replica = WholeOr(line, "replica", 0);
   return pass;
@@ -309,6 +330,7 @@ std::string ToJsonLine(const PassRecord& pass, bool with_counts) {
   if (pass.source != Source::kMeasured) line["source"] = Name(pass.source);
   if (pass.distinct_experts_source != Source::kMeasured) line["distinct_experts_source"] = Name(pass.distinct_experts_source);
   if (with_counts && !pass.expert_counts.empty()) line["expert_counts"] = pass.expert_counts;
+  if (pass.expert_reads) line["expert_reads"] = ToJson(*pass.expert_reads);
   if (pass.rank != 0) line["rank"] = pass.rank;
   if (pass.replica != 0) line["replica"] = pass.replica;
   return DumpJson(line);

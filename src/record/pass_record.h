@@ -32,6 +32,17 @@ struct SequenceSlice {
 // Where a field came from.
 enum class Source { kMeasured, kServerReported, kEstimated };
 
+// How a pass found its experts, in an engine that keeps those beyond a budget on disk.
+struct ExpertReads {
+  int64_t hits = 0;        // distinct experts, summed over the MoE layers, that were in memory when the pass came to them
+  int64_t foreseen = 0;    // of the hits, those that a prefetch had asked for and nothing had used since
+  int64_t misses = 0;      // those that had to be read first
+  int64_t disk_bytes = 0;  // read from disk meanwhile, prefetches included
+  double stall_s = 0;      // of the pass's latency, in which it waited for experts
+
+  friend bool operator==(const ExpertReads&, const ExpertReads&) = default;
+};
+
 struct PassRecord {
   CellId cell;
   int64_t pass = 0;  // index within the cell's repetition
@@ -48,6 +59,8 @@ struct PassRecord {
   Source distinct_experts_source = Source::kMeasured;
   // Tokens routed to each expert, [MoE layer][expert]; empty = not recorded.
   std::vector<std::vector<int32_t>> expert_counts;
+
+  std::optional<ExpertReads> expert_reads;  // null: all experts are in memory, or not known
 
   int rank = 0;
   int replica = 0;

@@ -17,7 +17,7 @@ constexpr size_t kMostNamed = 3;  // cells
 }  // namespace
 
 Table FirstTable(std::span<const ShownCell> cells) {
-  const std::vector<FigureColumn> columns = {
+  std::vector<FigureColumn> columns = {
       {.id = FigureId::kAccuracy, .low = FigureId::kAccuracyLow, .high = FigureId::kAccuracyHigh},
       {.id = FigureId::kTtftP50, .group = "TTFT", .header = "p50"},
       {.id = FigureId::kTtftP99, .group = "TTFT", .header = "p99"},
@@ -28,6 +28,13 @@ Table FirstTable(std::span<const ShownCell> cells) {
       {.id = FigureId::kUsdPerMillionTokens, .group = "cost", .header = "USD/1M tok", .spread = true, .unit_in_header = true},
       {.id = FigureId::kJoulesPerToken, .group = "energy", .header = "J/token", .unit_in_header = true},
       {.id = FigureId::kGpuJoulesPerToken, .group = "energy", .header = "GPU J/token", .unit_in_header = true}};
+  // Memory is what systems with experts on disk trade.
+  const auto on_disk = [](const ShownCell& shown) { return shown.cell->figures[FigureId::kExpertHits].has_value(); };
+  if (std::ranges::any_of(cells, on_disk)) {
+    columns.push_back({.id = FigureId::kMemory, .group = "memory", .header = "needed"});
+    columns.push_back({.id = FigureId::kMemoryUsd, .group = "memory", .header = "USD", .unit_in_header = true});
+    columns.push_back({.id = FigureId::kExpertHits, .group = "experts", .header = "in memory"});
+  }
   Table table = CellTable("", cells, columns);
   table.name = "cells";
   return table;

@@ -167,7 +167,17 @@ Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure>
       {FigureId::kKvMean, "KV cache", "mean"},
       {FigureId::kKvMax, "KV cache", "largest"},
       {FigureId::kMemory}};
+  const std::vector<FigureColumn> disk = {{FigureId::kExpertHits, "experts", "in memory"},
+                                          {FigureId::kExpertsForeseen, "experts", "foreseen"},
+                                          {FigureId::kExpertStall, "", "stall"},
+                                          {FigureId::kDiskBytesPerToken, "read from disk", "a token"},
+                                          {FigureId::kDecodeDiskRate, "read from disk", "in decode"},
+                                          {FigureId::kDecodeDiskSMbu, "S-MBU", "disk"},
+                                          {FigureId::kDecodeSMbu, "S-MBU", "memory"}};
+  const bool any_disk =
+      std::ranges::any_of(cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kExpertHits].has_value(); });
   Section section{.heading = "Utilisation", .blocks = {CellTable("Decode and prefill", cells, columns)}};
+  if (any_disk) section.blocks.push_back(CellTable("Experts on disk", cells, disk));
   for (Figure& plot : plots) section.blocks.push_back(std::move(plot));
   Notes why;
   for (const ShownCell& shown : cells) {
@@ -195,6 +205,7 @@ Section CostSection(std::span<const SystemSummary* const> systems, std::span<con
                                           {FigureId::kUsdPerMillionOutputAllIn, "of 1M tokens", "output, all in"},
                                           {FigureId::kUsdPerRequest, "", "of a request"},
                                           {FigureId::kUsdPerHour, "", "of a useful hour"},
+                                          {FigureId::kMemoryUsd, "", "of the memory"},
                                           {FigureId::kPurchase}};
   const std::vector<FigureColumn> energy = {{FigureId::kPower, "", "", true},
                                             {FigureId::kEnergy},

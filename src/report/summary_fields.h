@@ -346,6 +346,7 @@ void Fields(auto& archive, JsonFieldsOf<SystemSummary> auto& system) {
   archive("api", system.api);
   archive("model_id", system.model_id);
   archive("weight_type", system.weight_type);
+  archive("meant_as", system.meant_as);
   archive("total_params", system.total_params);
   archive("active_params", system.active_params);
   archive("weight_bytes", system.weight_bytes);

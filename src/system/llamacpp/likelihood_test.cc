@@ -126,6 +126,7 @@ class LikelihoodEngine : public testing::Test {
   std::unique_ptr<LlamaCppSystem> Create(int slots, int batch_tokens, bool float32_attention = false) {
     EngineOptions options;
     options.float32_attention = float32_attention;
+    if (float32_attention) options.kv_type = "f32";
     options.slots = slots;
     options.batch_tokens = batch_tokens;
     return LlamaCppSystem::Create(*library_, model_, options, clock_).value();

@@ -14,6 +14,7 @@
 #include "system/llamacpp/arg_max.h"
 #include "system/llamacpp/batch.h"
 #include "system/llamacpp/chat_template.h"
+#include "system/llamacpp/kv_type.h"
 #include "system/llamacpp/likelihood.h"
 #include "system/llamacpp/routing_probe.h"
 
@@ -59,20 +60,44 @@ std::vector<llama_token> Tokenize(const llama_vocab* vocab, const std::string& t
   return tokens;
 }
 
-llama_context_params ContextParams(const EngineOptions& options, bool on_gpu) {
+Result<llama_context_params> ContextParams(const EngineOptions& options, bool on_gpu) {
+  ASSIGN_OR_RETURN(const int kv_type, FindKvType(options.kv_type));
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(options.context_tokens) * static_cast<uint32_t>(options.slots);
   params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(options.batch_tokens, options.slots));
   params.n_seq_max = static_cast<uint32_t>(options.slots);
   params.n_threads = params.n_threads_batch = options.threads;
   params.kv_unified = false;  // attention over a request's own cells only
-  if (options.float32_attention) {
-    params.type_k = params.type_v = GGML_TYPE_F32;
-    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
-  }
+  params.type_k = params.type_v = static_cast<ggml_type>(kv_type);
+  if (options.float32_attention) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
   params.no_perf = true;
   params.offload_kqv = params.op_offload = on_gpu;
   return params;
+}
+
+// A pass must never need more experts of a layer together than the budget holds, however it routes.
+Result<EngineOptions> WithinBudget(EngineOptions options, const ExpertCache* experts) {
+  const int64_t most = experts != nullptr ? experts->MostTokens() : 0;
+  if (most == 0) return options;
+  if (options.slots > most) {
+    return BadInput(
+        fmt::format("{} requests at once may use more experts of a layer than their budget holds, which is enough for {}; "
+                    "raise the budget, "
+                    "or use fewer clients",
+                    options.slots, most));
+  }
+  options.batch_tokens = static_cast<int>(std::min<int64_t>(options.batch_tokens, most));
+  return options;
+}
+
+// What the timed passes saw themselves.
+ReplayedLog RoutingOf(const PassLog& log) {
+  ReplayedLog routing;
+  for (const LoggedPass& pass : log) {
+    routing.passes.push_back({pass.expert_counts});
+    routing.choices += std::ranges::count_if(pass.tokens, &BatchToken::output);
+  }
+  return routing;
 }
 
 }  // namespace
@@ -156,6 +181,7 @@ struct LlamaCppSystem::Impl {
   // Executes one pass; fills in the greedy choice of each output row.
   Result<int64_t> Execute(llama_context* ctx, std::vector<BatchToken>& tokens, int64_t* start_ns) {
     const llama_batch& filled = batch.Fill(tokens);
+    if (model->experts() != nullptr) model->experts()->BeginPass(clock);
     *start_ns = clock.NowNs();
     const int32_t failed = llama_decode(ctx, filled);
     llama_synchronize(ctx);
@@ -270,17 +296,34 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary
   // Without a list the engine takes every GPU whose backend this process has loaded, for another system perhaps.
   params.devices = devices.data();
   params.n_gpu_layers = on_gpu ? placement.gpu_layers : 0;
+  params.use_extra_bufts = !placement.experts && !placement.plain_weights;
+  if (placement.experts) params.load_mode = LLAMA_LOAD_MODE_MMAP;
   ModelPtr model(llama_model_load_from_file(gguf.c_str(), params));
   if (!model) return BadInput(fmt::format("the engine cannot load {}: {}", gguf.string(), library.LastComplaint()));
-  return std::shared_ptr<const LoadedModel>(new LoadedModel(std::move(model), gguf, on_gpu));
+  std::unique_ptr<ExpertCache> experts;
+  if (placement.experts) {
+    CHECK(!on_gpu);
+    ASSIGN_OR_RETURN(experts, ExpertCache::Create(library, model.get(), gguf, *placement.experts));
+  }
+  return std::shared_ptr<const LoadedModel>(new LoadedModel(std::move(model), gguf, on_gpu, std::move(experts)));
 }
 
 Result<std::unique_ptr<LlamaCppSystem>> LlamaCppSystem::Create(const EngineLibrary& library,
                                                                std::shared_ptr<const LoadedModel> model,
                                                                const EngineOptions& options, const Clock& clock) {
-  auto impl = std::make_unique<Impl>(library, options, clock);
+  ASSIGN_OR_RETURN(const EngineOptions possible, WithinBudget(options, model->experts()));
+  auto impl = std::make_unique<Impl>(library, possible, clock);
   impl->model = std::move(model);
-  impl->context = impl->NewContext(ContextParams(options, impl->model->on_gpu()));
+  ASSIGN_OR_RETURN(llama_context_params params, ContextParams(possible, impl->model->on_gpu()));
+  if (impl->model->experts() != nullptr) {
+    params.cb_eval = &ExpertCache::Callback;
+    params.cb_eval_user_data = impl->model->experts();
+  }
+  impl->context = impl->NewContext(params);
+  if (!impl->context && params.type_k != GGML_TYPE_F16) {
+    return BadInput(fmt::format("the engine keeps no KV cache of type {} for {}: {}; leave kv out, or choose another type",
+                                options.kv_type, impl->model->path().string(), library.LastComplaint()));
+  }
   if (!impl->context) {
     return BadInput(fmt::format("no context of {} x {} tokens for {}: {}; lower concurrency or context_tokens", options.slots,
                                 options.context_tokens, impl->model->path().string(), library.LastComplaint()));
@@ -359,6 +402,11 @@ Status LlamaCppSystem::Advance(load::Observer& observer, int64_t until_ns) {
   int64_t start_ns = 0;
   ASSIGN_OR_RETURN(const int64_t end_ns, impl.Execute(impl.context.get(), tokens, &start_ns));
   pass.latency_s = static_cast<double>(end_ns - start_ns) * 1e-9;
+  ExpertCache::Pass experts;
+  if (ExpertCache* cache = impl.model->experts()) {
+    ASSIGN_OR_RETURN(experts, cache->EndPass());
+    pass.expert_reads = experts.reads;
+  }
   observer.OnPass(std::move(pass), start_ns);
 
   if (scores) {
@@ -369,7 +417,7 @@ Status LlamaCppSystem::Advance(load::Observer& observer, int64_t until_ns) {
   for (const BatchToken& token : tokens) {
     if (token.output && !scores) impl.Accept(static_cast<size_t>(token.slot), token.next_token, end_ns, observer);
   }
-  if (impl.log) impl.log->push_back({std::move(freed_before), std::move(tokens)});
+  if (impl.log) impl.log->push_back({std::move(freed_before), std::move(tokens), std::move(experts.expert_counts)});
   return {};
 }
 
@@ -401,9 +449,10 @@ PassLog LlamaCppSystem::TakePassLog() {
 }
 
 Result<ReplayedLog> LlamaCppSystem::ReplayRouting(const PassLog& log) {
+  if (impl_->model->experts() != nullptr) return RoutingOf(log);
   RoutingProbe probe;
   const bool on_gpu = impl_->model->on_gpu();
-  llama_context_params params = ContextParams(impl_->options, on_gpu);
+  ASSIGN_OR_RETURN(llama_context_params params, ContextParams(impl_->options, on_gpu));
   params.cb_eval = &RoutingProbe::Callback;
   params.cb_eval_user_data = &probe;
   const ContextPtr context = impl_->NewContext(params);

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,48 +16,56 @@
 #include "base/result.h"
 #include "load/system_under_test.h"
 #include "system/llamacpp/engine_library.h"
+#include "system/llamacpp/expert_cache.h"
 #include "system/llamacpp/pass_log.h"
 
 namespace moecap::llamacpp {
 
 // Where a model's layers lie.
 struct Placement {
-  std::vector<std::string> gpus;  // names from EngineLibrary::UseGpus; empty = everything on the processor
-  int gpu_layers = -1;            // on those GPUs; -1 = all
+  std::vector<std::string> gpus;         // names from EngineLibrary::UseGpus; empty = everything on the processor
+  int gpu_layers = -1;                   // on those GPUs; -1 = all
+  std::optional<ExpertOptions> experts;  // beyond a budget on disk; null = in memory. Only without GPUs
+  // The processor's own layout of some weight types ("Q4_0"), which is a copy in memory, is left out; always with `experts`.
+  bool plain_weights = false;
 };
 
 // A model's weights, shared by the systems that run it one after the other.
 class LoadedModel {
  public:
-  // Error: kBadInput when the engine cannot load the file.
+  // Error: kBadInput when the engine cannot load the file, or not with these experts on disk.
   static Result<std::shared_ptr<const LoadedModel>> Load(const EngineLibrary& library, const std::filesystem::path& gguf,
                                                          const Placement& placement = {});
 
   llama_model* get() const { return model_.get(); }
   const std::filesystem::path& path() const { return path_; }
   bool on_gpu() const { return on_gpu_; }
+  ExpertCache* experts() const { return experts_.get(); }  // null: all in memory
 
  private:
-  LoadedModel(ModelPtr model, std::filesystem::path path, bool on_gpu)
-      : model_(std::move(model)), path_(std::move(path)), on_gpu_(on_gpu) {}
+  LoadedModel(ModelPtr model, std::filesystem::path path, bool on_gpu, std::unique_ptr<ExpertCache> experts)
+      : model_(std::move(model)), path_(std::move(path)), on_gpu_(on_gpu), experts_(std::move(experts)) {}
   ModelPtr model_;
   std::filesystem::path path_;
   bool on_gpu_;
+  std::unique_ptr<ExpertCache> experts_;  // ends before the model whose mapping it reads into
 };
 
 struct EngineOptions {
   int threads = 1;
-  int slots = 1;             // requests in flight at most; further ones queue
-  int context_tokens = 512;  // per request: prompt and output
-  int batch_tokens = 512;    // prompt tokens a pass at most
-  // Keys, values and attention scores in float32 and without flash attention, which rounds them to 16 bits; slower.
+  int slots = 1;                // requests in flight at most; further ones queue
+  int context_tokens = 512;     // per request: prompt and output
+  int batch_tokens = 512;       // prompt tokens a pass at most
+  std::string kv_type = "f16";  // of the KV cache: a name of kv_type.h
+  // Without flash attention, which rounds to 16 bits what it multiplies: with kv_type "f32" all of attention is in float32. Slower.
   bool float32_attention = false;
   bool chat = false;  // prompts are chats, written by the model's own template (chat_template.h)
 };
 
 class LlamaCppSystem final : public load::SystemUnderTest {
  public:
-  // `library` and `clock` must outlive the system. Error: kBadInput when the context cannot be had.
+  // `library` and `clock` must outlive the system. Errors: kBadInput when the context cannot be had, or not with this KV type,
+  // or when the experts that a pass may need together exceed their budget. (Long prompts are then read in more passes.)
   static Result<std::unique_ptr<LlamaCppSystem>> Create(const EngineLibrary& library, std::shared_ptr<const LoadedModel> model,
                                                         const EngineOptions& options, const Clock& clock);
   ~LlamaCppSystem() override;
@@ -72,9 +81,9 @@ class LlamaCppSystem final : public load::SystemUnderTest {
   void StartPassLog();
   PassLog TakePassLog();
 
-  // The experts each pass of `log` routed to, from an instrumented second execution of the same batches. Empty counts for a
-  // dense model. On a GPU being watched splits what the backend fuses, and sums differ in their last bits: what it chooses
-  // otherwise is counted. On a processor that is an error: kFailed.
+  // The experts each pass of `log` routed to, from an instrumented second execution of the same batches, or from the log where
+  // that has them. Empty counts for a dense model. On a GPU being watched splits what the backend fuses, and sums differ in
+  // their last bits: what it chooses otherwise is counted. On a processor that is an error: kFailed.
   Result<ReplayedLog> ReplayRouting(const PassLog& log);
 
  private:

@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +14,7 @@
 #include "base/rng.h"
 #include "load/closed_loop.h"
 #include "system/llamacpp/arg_max.h"
+#include "system/llamacpp/kv_type.h"
 #include "system/llamacpp/llamacpp_system.h"
 #include "system/llamacpp/quantize.h"
 
@@ -214,6 +217,60 @@ TEST_F(Engine, QuantisesOnceIntoTheCache) {
   EXPECT_THAT(EnsureQuantized(*library_, TinyMoe(), "Q4_O", cache).error().message,
               testing::HasSubstr("did you mean \"Q4_0\""));
   fs::remove_all(cache);
+}
+
+TEST_F(Engine, QuantisesToEveryTypeThatItOffers) {
+  const fs::path cache = fs::temp_directory_path() / ("moecap-types-" + std::to_string(::getpid()));
+  for (const std::string& weights : QuantizableTypes()) {
+    const auto file = EnsureQuantized(*library_, TinyMoe(), weights, cache);
+    ASSERT_TRUE(file.ok()) << file.error().message;
+    EXPECT_GT(fs::file_size(*file), 1'000'000u) << weights;
+    EXPECT_LE(fs::file_size(*file), 2 * fs::file_size(TinyMoe())) << weights;
+  }
+  EXPECT_THAT(EnsureQuantized(*library_, TinyMoe(), "IQ2_XS", cache).error().message,
+              testing::HasSubstr("llama-quantize --imatrix"));
+  fs::remove_all(cache);
+}
+
+// A disk that is full looks to the engine as a limit on the size of files does.
+TEST_F(Engine, SaysWhereThereIsNoRoomForAQuantisedFile) {
+  const fs::path cache = fs::temp_directory_path() / ("moecap-full-" + std::to_string(::getpid()));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1'000'000, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto file = EnsureQuantized(*library_, TinyMoe(), "Q8_0", cache);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_FALSE(file.ok());
+  EXPECT_EQ(file.error().kind, ErrorKind::kFailed);
+  EXPECT_THAT(file.error().message,
+              testing::AllOf(testing::HasSubstr("could not be written"), testing::HasSubstr("make room in " + cache.string())));
+  EXPECT_TRUE(fs::is_empty(cache)) << "nothing half written stays";
+  fs::remove_all(cache);
+}
+
+TEST_F(Engine, KeepsItsCacheInTheTypeThatIsAskedFor) {
+  const auto create = [&](const std::string& kv_type) {
+    EngineOptions options;
+    options.kv_type = kv_type;
+    return LlamaCppSystem::Create(*library_, model_, options, clock_);
+  };
+  std::vector<int32_t> plain;
+  for (const std::string& kv_type : KvTypes()) {
+    auto system = create(kv_type);
+    ASSERT_TRUE(system.ok()) << kv_type << ": " << system.error().message;
+    std::vector<load::RequestSpec> requests = Requests();
+    requests.resize(1);
+    const auto ids = Run(**system, 1, requests).requests[0].token_ids;
+    EXPECT_EQ(ids.size(), 24u) << kv_type;
+    if (kv_type == "f16") plain = ids;
+  }
+  EXPECT_EQ(Run(**create("F16"), 1, {Requests()[0]}).requests[0].token_ids, plain) << "case does not matter";
+  const auto refused = create("q2_k");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, testing::AllOf(testing::HasSubstr("q2_k"), testing::HasSubstr("q8_0, q5_1")));
 }
 
 }  // namespace

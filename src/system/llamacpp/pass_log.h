@@ -17,6 +17,9 @@ struct BatchToken {
 struct LoggedPass {
   std::vector<int32_t> freed_slots;  // KV-cache slots emptied before the pass
   std::vector<BatchToken> tokens;
+  // Tokens routed to each expert, [MoE layer][expert], where the engine had to look at them anyway to bring experts into
+  // memory.
+  std::vector<std::vector<int32_t>> expert_counts;
 };
 
 using PassLog = std::vector<LoggedPass>;

@@ -4,6 +4,7 @@
 #include <llama.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "base/hash.h"
 #include "base/nearest_word.h"
 #include "base/paths.h"
+#include "base/units.h"
 
 namespace moecap::llamacpp {
 namespace fs = std::filesystem;
@@ -25,13 +27,26 @@ constexpr std::array kFileTypes{
     std::pair{"Q5_K_S", LLAMA_FTYPE_MOSTLY_Q5_K_S}, std::pair{"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
     std::pair{"Q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},     std::pair{"Q4_K_M", LLAMA_FTYPE_MOSTLY_Q4_K_M},
     std::pair{"Q4_K_S", LLAMA_FTYPE_MOSTLY_Q4_K_S}, std::pair{"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL},
-    std::pair{"IQ4_XS", LLAMA_FTYPE_MOSTLY_IQ4_XS}, std::pair{"Q3_K_M", LLAMA_FTYPE_MOSTLY_Q3_K_M},
+    std::pair{"IQ4_XS", LLAMA_FTYPE_MOSTLY_IQ4_XS}, std::pair{"Q3_K_L", LLAMA_FTYPE_MOSTLY_Q3_K_L},
+    std::pair{"Q3_K_M", LLAMA_FTYPE_MOSTLY_Q3_K_M}, std::pair{"Q3_K_S", LLAMA_FTYPE_MOSTLY_Q3_K_S},
+    std::pair{"IQ3_M", LLAMA_FTYPE_MOSTLY_IQ3_M},   std::pair{"IQ3_S", LLAMA_FTYPE_MOSTLY_IQ3_S},
     std::pair{"Q2_K", LLAMA_FTYPE_MOSTLY_Q2_K},     std::pair{"MXFP4", LLAMA_FTYPE_MOSTLY_MXFP4_MOE},
+    std::pair{"Q2_0", LLAMA_FTYPE_MOSTLY_Q2_0},     std::pair{"TQ2_0", LLAMA_FTYPE_MOSTLY_TQ2_0},
+    std::pair{"TQ1_0", LLAMA_FTYPE_MOSTLY_TQ1_0},
 };
+
+// Useless without a matrix that says which weights matter, which the engine refuses to do without.
+constexpr std::array kNeedImportance{"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "IQ3_XS", "Q2_K_S"};
 
 Result<llama_ftype> FileType(const std::string& weights) {
   for (const auto& [name, type] : kFileTypes) {
     if (weights == name) return type;
+  }
+  if (std::ranges::find(kNeedImportance, weights) != kNeedImportance.end()) {
+    return BadInput(
+        fmt::format("{} needs an importance matrix of the model's activations, which is not made here; quantise with "
+                    "llama-quantize --imatrix, and give that file as the model",
+                    weights));
   }
   const std::string nearest = NearestWord(weights, QuantizableTypes());
   return BadInput(fmt::format("unknown weight type \"{}\"{}", weights,
@@ -52,6 +67,17 @@ Result<uint64_t> Fingerprint(const fs::path& path) {
     hash = HashOf(window, hash);
   }
   return hash;
+}
+
+// The engine says no more than that writing failed.
+std::string WhyQuantisingFailed(const EngineLibrary& library, const fs::path& cache_dir) {
+  const std::string complaint = library.LastComplaint();
+  if (complaint.find("iostream error") == std::string::npos) return complaint;
+  std::error_code error;
+  const fs::space_info space = fs::space(cache_dir, error);
+  return fmt::format("the file could not be written{}; make room in {}, or let XDG_CACHE_HOME name another folder",
+                     error ? "" : fmt::format(" ({} are free)", FormatBytes(static_cast<double>(space.available))),
+                     cache_dir.string());
 }
 
 }  // namespace
@@ -80,7 +106,7 @@ Result<fs::path> EnsureQuantized(const EngineLibrary& library, const fs::path& s
     std::error_code ignored;
     fs::remove(temporary, ignored);
     return Failed(fmt::format("cannot quantise {} to {}: {}", source.string(), weights,
-                              failed != 0 ? library.LastComplaint() : error.message()));
+                              failed == 0 ? error.message() : WhyQuantisingFailed(library, cache_dir)));
   }
   return target;
 }

@@ -1,0 +1,18 @@
+// What a system keeps in memory and what it reads from disk instead, from its passes. Internal to experiment/.
+#pragma once
+
+#include <span>
+
+#include "cap/figures.h"
+#include "experiment/results.h"
+#include "record/pass_record.h"
+
+namespace moecap::experiment {
+
+// KV cache, memory needed and its price (by the DRAM and disk prices of `system`), over the decode passes. Nothing without one.
+void FillMemory(const PricedSystem& system, std::span<const record::PassRecord> passes, cap::FigureValues& figures);
+
+// Hits, stalls and the disk's share, where experts are left on disk.
+void FillExpertReads(const PricedSystem& system, std::span<const record::PassRecord> passes, cap::FigureValues& figures);
+
+}  // namespace moecap::experiment

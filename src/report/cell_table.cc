@@ -113,16 +113,19 @@ std::vector<ShownCell> CellsOf(const cap::ExperimentSummary& summary) {
 DisplayUnit UnitOf(const cap::Figure& figure, std::span<const std::optional<double>> values) {
   if (figure.unit == "s") return {"ms", kMilli};
   if (figure.unit.empty()) return {"%", kPercent};
-  if (figure.unit != "B") return {std::string(figure.unit), 1};
+  if (!figure.unit.starts_with("B")) return {std::string(figure.unit), 1};
   double largest = 0;
   for (const auto& value : values) largest = std::max(largest, value.value_or(0));
-  return ByteUnits(largest);
+  DisplayUnit unit = ByteUnits(largest);
+  unit.text += figure.unit.substr(1);  // "MB/s"
+  return unit;
 }
 
 std::string FigureText(FigureId id, std::optional<double> value) {
   const cap::Figure& figure = cap::FigureOf(id);
   if (figure.unit == "s") return SecondsText(value);
   if (figure.unit == "B") return BytesText(value);
+  if (figure.unit == "B/s") return RateText(value, "B/s");
   if (figure.unit == "USD") return MoneyText(value);
   if (figure.unit.empty()) return ShareText(value);
   const std::string number = NumberText(value);

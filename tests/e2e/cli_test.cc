@@ -117,6 +117,43 @@ TEST_F(Cli, RunsReportsAndRepeatsIdentically) {
   EXPECT_EQ(Essence(OnlyRun()), Essence(dir_ / "first" / run.filename()));
 }
 
+// Experts on disk change what a system needs and how long it takes, not what it says.
+TEST_F(Cli, ExpertsOnDiskAnswerAndRouteAsThoseInMemory) {
+  Write(
+      "c.yaml",
+      Config(
+          "cap: {cost: memory_usd}\n",
+          "[{name: all, kv: q8_0}, {name: disk, kv: q8_0, meant_as: CA, experts: {budget: 25 %, prefetch: previous_layer}}]"));
+  const Outcome run = Call({"run", "c.yaml", "--json"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const fs::path measurements = OnlyRun() / "measurements";
+  for (const char* level : {"1", "3"}) {
+    const fs::path all = measurements / fmt::format("all-clients-{}-0", level);
+    const fs::path disk = measurements / fmt::format("disk-clients-{}-0", level);
+    EXPECT_EQ(ReadFile(all / "routing.moetrace").value(), ReadFile(disk / "routing.moetrace").value());
+    const auto answers = ReadLines(all / "answers.jsonl").value();
+    EXPECT_EQ(answers, ReadLines(disk / "answers.jsonl").value());
+    for (const std::string& line : ReadLines(disk / "passes.jsonl").value()) {
+      const Json pass = ParseJson(line).value();
+      int64_t distinct = 0;
+      for (const Json& layer : pass["distinct_experts"]) distinct += layer.get<int64_t>();
+      EXPECT_EQ(pass["expert_reads"]["hits"].get<int64_t>() + pass["expert_reads"]["misses"].get<int64_t>(), distinct);
+    }
+  }
+  const Json summary = ParseJson(run.out).value();
+  const Json& all = summary["systems"][0]["cells"][0]["figures"];
+  const Json& disk = summary["systems"][1]["cells"][0]["figures"];
+  EXPECT_TRUE(all["expert_hit_share"].is_null());
+  EXPECT_GT(disk["expert_hit_share"].get<double>(), 0);
+  EXPECT_LT(disk["expert_hit_share"].get<double>(), 1);
+  EXPECT_GT(disk["disk_per_token_bytes"].get<double>(), 0);
+  // Three quarters of 18,874,368 bytes of experts are not in memory.
+  EXPECT_DOUBLE_EQ(all["memory_bytes"].get<double>() - disk["memory_bytes"].get<double>(), 14155776);
+  EXPECT_LT(disk["memory_usd"].get<double>(), all["memory_usd"].get<double>());
+  const Outcome report = Call({"report", OnlyRun().filename().string(), "--json"});
+  EXPECT_EQ(report.out, run.out) << "every figure is recomputed from the facts";
+}
+
 TEST_F(Cli, AnInterruptKeepsWhatWasMeasuredAndAResumeFinishesIt) {
   Write("c.yaml", Config("results_dir: results\n", "[{name: F16}]") + "# long enough to be interrupted\n");
   std::string text = ReadFile(dir_ / "c.yaml").value();
@@ -212,6 +249,12 @@ TEST_F(Cli, BadInputIsOneLineWithARemedy) {
   ExpectRefused({"run", "bad.yaml"}, {"context_tokens is 100000", "or less"});
   Write("bad.yaml", Config("", "[{weights: Q4_O}]"));
   ExpectRefused({"run", "bad.yaml"}, {"Q4_O", "did you mean \"Q4_0\""});
+  Write("bad.yaml", Config("", "[{kv: q3_k}]"));
+  ExpectRefused({"run", "bad.yaml"}, {"no KV cache of type \"q3_k\"", "q8_0"});
+  Write("bad.yaml", Config("", "[{experts: {budget: 100 kB}}]"));
+  ExpectRefused({"run", "bad.yaml"}, {"100 kB holds no expert", "give 294912 or more"});
+  Write("bad.yaml", Config("", "[{experts: {budget: 600 kB}}]"));
+  ExpectRefused({"run", "bad.yaml"}, {"3 requests at once", "enough for 2"});
   Write("bad.yaml", Config("results_dir: /proc/moecap\n"));
   ExpectRefused({"run", "bad.yaml"}, {"/proc/moecap", "choose another folder"});
   ExpectRefused({"report", "nothing"}, {"nothing", "not a stored run"});

@@ -151,8 +151,13 @@ Result<Placed> Place(EngineLibrary& library, const experiment::SystemConfig& sys
     placed.devices.gpus.push_back(fmt::format("{} ({})", gpu.name, gpu.description));
     placed.devices.energy.gpus.push_back(gpu.index);
   }
+  placed.placement.cpu_experts = placed.devices.cpu_experts = system.cpu_experts;
   placed.words = fmt::format(", {} layers on {}", system.gpu_layers ? std::to_string(*system.gpu_layers) : "all",
                              fmt::join(placed.devices.gpus, ", "));
+  if (system.cpu_experts != 0) {
+    placed.words += fmt::format(", experts of {} in host memory",
+                                system.cpu_experts < 0 ? "all layers" : fmt::format("the first {} layers", system.cpu_experts));
+  }
   return placed;
 }
 

@@ -117,6 +117,11 @@ void FillUtilization(const metrics::Utilization& utilization, FigureValues& figu
   figures[FigureId::kDistinctExperts] = Mean(sum, std::ssize(decode.mean_distinct_experts));
 }
 
+std::optional<double> HostBandwidth(const Manifest& manifest) {
+  if (!manifest.ceilings || !manifest.ceilings->read_bytes_per_s) return std::nullopt;
+  return manifest.ceilings->read_bytes_per_s->best;
+}
+
 // Busy time in prefill and decode: of the passes; else of the server's own timings; else of what clients saw, an estimate.
 void SplitTime(std::span<const MeasuredFacts* const> whole, const metrics::Utilization& utilization, CellWork& work) {
   if (utilization.all.passes > 0 && utilization.mixed.passes == 0) {
@@ -245,6 +250,7 @@ cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const M
     FillUtilization(utilization, summary.figures);
     FillMemory(context.system, records.passes, summary.figures);
     FillExpertReads(context.system, records.passes, summary.figures);
+    FillTiers(context.system, records.passes, context.peaks, HostBandwidth(context.manifest), summary.figures);
   }
   cap::FigureSet estimates;
   bool is_metered = false;
@@ -305,6 +311,7 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
   FillUtilization(cell.utilization, cell.figures);
   FillMemory(context.system, passes, cell.figures);
   FillExpertReads(context.system, passes, cell.figures);
+  FillTiers(context.system, passes, context.peaks, HostBandwidth(context.manifest), cell.figures);
   FillBand(context, passes, cell);
   NoteRecorded(context, passes, whole, cell);
   NoteReconstructed(context, passes, whole, cell);

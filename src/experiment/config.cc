@@ -80,6 +80,15 @@ struct SystemDefaults {
   MachineConfig machine;
 };
 
+// A number of layers, or "all".
+int ReadCpuExperts(YamlMap& map) {
+  constexpr const char* kKey = "cpu_experts";
+  const YamlNode* node = map.Child(kKey);
+  if (node == nullptr) return 0;
+  if (node->scalar == "all") return kAllLayers;
+  return static_cast<int>(map.Integer(kKey, 1, 4096).value_or(0));
+}
+
 void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& base_dir, YamlErrors& errors,
                 SystemConfig& system) {
   system.weights = map.String("weights");
@@ -100,6 +109,9 @@ void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& ba
   if (const YamlNode* experts = map.Child("experts")) system.experts = ReadExperts(*experts, errors);
   if (system.experts && system.device != Device::kCpu)
     map.Complain("experts", "\"experts\" leaves them on disk for the processor alone; leave out device");
+  system.cpu_experts = ReadCpuExperts(map);
+  if (system.cpu_experts != 0 && system.device != Device::kGpu)
+    map.Complain("cpu_experts", "\"cpu_experts\" says which experts a GPU does not hold; add device: gpu");
   if (map.Child("activation_sheet") != nullptr)
     map.Complain("activation_sheet", "\"activation_sheet\" has no meaning for the embedded engine, whose experts are recorded");
 }
@@ -148,7 +160,7 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   system.machine = defaults.machine;
   if (map.Child("server") != nullptr || map.Child("launch") != nullptr) {
     ReadServerKeys(map, base_dir, errors, system);
-    RefuseEngineKeys(map, {"weights", "kv", "float32_attention", "threads", "device", "gpu_layers", "experts"});
+    RefuseEngineKeys(map, {"weights", "kv", "float32_attention", "threads", "device", "gpu_layers", "experts", "cpu_experts"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
   }

@@ -34,6 +34,8 @@ struct MachineConfig {
   std::optional<cost::Pay> pay;         // null = as the machine says; without one, rent where a rate is given, else buy
 };
 
+inline constexpr int kAllLayers = -1;
+
 // What the embedded engine computes on: the processor alone, GPUs or an error, GPUs where one works.
 enum class Device : uint8_t { kCpu, kGpu, kAuto };
 
@@ -51,7 +53,10 @@ struct SystemConfig {
       served;  // what the server runs: a file, a folder or an id of the catalogue; empty = as it tells itself, if at all
   std::filesystem::path activation_sheet;  // of what the server runs, for experts that it does not tell; empty = none
   Device device = Device::kCpu;
-  std::optional<int> gpu_layers;         // layers on the GPU; null = all; only with a GPU
+  std::optional<int> gpu_layers;  // layers on the GPU; null = all; only with a GPU
+  // Of so many first layers the routed experts stay in host memory and are computed by the processor; kAllLayers = of all.
+  // 0 = none; only with a GPU.
+  int cpu_experts = 0;
   std::optional<ExpertsConfig> experts;  // beyond a budget on disk; null = all in memory
   std::string meant_as;                  // the class of the paper that it stands for, "PA", "PC" or "CA"; empty = none
   MachineConfig machine;

@@ -185,6 +185,12 @@ TEST(Config, ASystemComputesOnTheProcessorUnlessToldOtherwise) {
   EXPECT_THAT(with(", gpu_layers: 12").error().message, testing::HasSubstr("no meaning without a GPU"));
   EXPECT_FALSE(config->systems[0].float32_attention);
   EXPECT_TRUE(with(", float32_attention: true")->systems[0].float32_attention);
+  EXPECT_EQ(config->systems[0].cpu_experts, 0);
+  EXPECT_EQ(with(", device: gpu, cpu_experts: 12")->systems[0].cpu_experts, 12);
+  EXPECT_EQ(with(", device: gpu, cpu_experts: all")->systems[0].cpu_experts, kAllLayers);
+  EXPECT_THAT(with(", cpu_experts: all").error().message, testing::HasSubstr("add device: gpu"));
+  EXPECT_THAT(with(", device: auto, cpu_experts: 3").error().message, testing::HasSubstr("add device: gpu"));
+  EXPECT_THAT(with(", device: gpu, cpu_experts: some").error().message, testing::HasSubstr("cpu_experts"));
   EXPECT_THAT(with(", device: tpu").error().message, testing::HasSubstr("cpu"));
 }
 

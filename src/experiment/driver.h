@@ -27,6 +27,7 @@ namespace moecap::experiment {
 struct SystemDevices {
   std::vector<std::string> gpus;  // "CUDA0 (NVIDIA H200)"; empty = the processor alone
   int gpu_layers = 0;             // layers on GPUs; -1 = all
+  int cpu_experts = 0;            // of so many first layers the routed experts lie in host memory; kAllLayers = of all
   hardware::UsedDevices energy;   // whose energy counters count its work
 };
 

@@ -125,6 +125,7 @@ void Fields(auto& archive, JsonFieldsOf<SystemDescription> auto& system) {
   archive("threads", system.threads);
   archive("gpus", system.devices.gpus);
   archive("gpu_layers", system.devices.gpu_layers);
+  archive("cpu_experts", system.devices.cpu_experts);
   archive("experts_on_disk", system.experts_on_disk);
   archive("url", system.url);
   archive("api", system.api);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "metrics/pass_cost.h"
+#include "metrics/pass_terms.h"
+
 namespace moecap::experiment {
 namespace {
 
@@ -69,6 +72,29 @@ void FillExpertReads(const PricedSystem& system, std::span<const record::PassRec
   figures[FigureId::kDecodeDiskRate] = decode_bytes / decode_s;
   const auto& disk = system.description.experts_on_disk;
   if (disk && disk->disk_bytes_per_s) figures[FigureId::kDecodeDiskSMbu] = decode_bytes / decode_s / *disk->disk_bytes_per_s;
+}
+
+void FillTiers(const PricedSystem& priced, std::span<const record::PassRecord> passes, const metrics::Peaks& peaks,
+               std::optional<double> host_bytes_per_s, cap::FigureValues& figures) {
+  const SystemDescription& system = priced.description;
+  const int layers = system.devices.cpu_experts;
+  if (layers == 0) return;
+  figures[FigureId::kHostMemory] = metrics::ResidentRoutedBytesOfFirst(system.model, layers);
+  if (auto& memory = figures[FigureId::kMemory]) *memory -= *figures[FigureId::kHostMemory];
+  double device_bytes = 0, host_bytes = 0, latency_s = 0;
+  for (const record::PassRecord& pass : passes) {
+    if (pass.kind != record::PassKind::kDecode) continue;
+    const auto bytes = metrics::PassBytes(system.model, pass, metrics::Convention::kComplete);
+    const auto host = metrics::RoutedBytesOfFirst(system.model, pass, layers);
+    if (!bytes || !host) return;
+    device_bytes += *bytes - *host;
+    host_bytes += *host;
+    latency_s += pass.latency_s;
+  }
+  if (!(latency_s > 0)) return;
+  if (const auto peak = peaks.bandwidth_bytes_per_s)
+    figures[FigureId::kDecodeDeviceSMbu] = device_bytes / latency_s / (*peak * peaks.devices);
+  if (host_bytes_per_s) figures[FigureId::kDecodeHostSMbu] = host_bytes / latency_s / *host_bytes_per_s;
 }
 
 }  // namespace moecap::experiment

@@ -215,6 +215,27 @@ TEST_F(ExperimentTest, APeakIsThatOfTheDevice) {
   EXPECT_FALSE(summary.systems[0].cells.at(0).figures[FigureId::kDecodeSMbu].has_value());
 }
 
+// Experts that a GPU leaves in host memory are read from there.
+TEST_F(ExperimentTest, EachMemoryHasItsOwnShareWhereExpertsLieOnTheHost) {
+  change_manifest = [](Manifest& manifest) {
+    manifest.systems[0].description.devices.gpus = {"CUDA0 (NVIDIA H200)"};
+    manifest.systems[0].peaks = {1e9, 1e12, "bf16", "datasheet"};
+  };
+  const auto resident = Measure(kOneEngine).systems[0].cells.at(0).figures;
+  EXPECT_FALSE(resident[FigureId::kHostMemory] || resident[FigureId::kDecodeHostSMbu] || resident[FigureId::kDecodeDeviceSMbu]);
+  change_manifest = [](Manifest& manifest) {
+    manifest.systems[0].description.devices.gpus = {"CUDA0 (NVIDIA H200)"};
+    manifest.systems[0].description.devices.cpu_experts = kAllLayers;
+    manifest.systems[0].peaks = {1e9, 1e12, "bf16", "datasheet"};
+  };
+  const auto split = Measure(kOneEngine).systems[0].cells.at(0).figures;
+  ASSERT_TRUE(split[FigureId::kHostMemory] && split[FigureId::kDecodeHostSMbu] && split[FigureId::kDecodeDeviceSMbu]);
+  EXPECT_EQ(*split[FigureId::kMemory] + *split[FigureId::kHostMemory], *resident[FigureId::kMemory]);
+  // The host of these tests reads 1e6 bytes a second: both memories together delivered what one did.
+  EXPECT_NEAR(*split[FigureId::kDecodeDeviceSMbu] * 1e9 + *split[FigureId::kDecodeHostSMbu] * 1e6,
+              *resident[FigureId::kDecodeSMbu] * 1e9, 1e-3);
+}
+
 TEST_F(ExperimentTest, AnEngineHereHasTheCeilingsOfHereWhateverItIsPricedAs) {
   change_manifest = [](Manifest& manifest) {
     manifest.systems[0].machine = "h200-sxm";

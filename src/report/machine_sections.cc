@@ -154,6 +154,8 @@ Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure>
        .high = FigureId::kDecodeSMbuHigh},
       {FigureId::kDecodeSMbuPaper, "S-MBU", "paper"},
       {FigureId::kDecodeMbu, "S-MBU", "vanilla"},
+      {FigureId::kDecodeDeviceSMbu, "S-MBU", "device memory"},
+      {FigureId::kDecodeHostSMbu, "S-MBU", "host memory"},
       {FigureId::kDecodeSMfu, "S-MFU", "complete", true},
       {FigureId::kDecodeSMfuPaper, "S-MFU", "paper"},
       {FigureId::kDecodeMfu, "S-MFU", "vanilla"},
@@ -166,7 +168,8 @@ Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure>
       {.id = FigureId::kDistinctExperts, .low = FigureId::kDistinctExpertsLow, .high = FigureId::kDistinctExpertsHigh},
       {FigureId::kKvMean, "KV cache", "mean"},
       {FigureId::kKvMax, "KV cache", "largest"},
-      {FigureId::kMemory}};
+      {FigureId::kMemory},
+      {FigureId::kHostMemory}};
   const std::vector<FigureColumn> disk = {{FigureId::kExpertHits, "experts", "in memory"},
                                           {FigureId::kExpertsForeseen, "experts", "foreseen"},
                                           {FigureId::kExpertStall, "", "stall"},

@@ -68,7 +68,7 @@ unpack_pieces() {
 }
 
 moecap() {
-  LD_LIBRARY_PATH="$state/moecap${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" timeout --foreground --signal=INT "${MOECAP_GPU_LIMIT_S:-3600}" \
+  LD_LIBRARY_PATH="$state/moecap:$state/toolkit${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" timeout --foreground --signal=INT "${MOECAP_GPU_LIMIT_S:-3600}" \
     "${MOECAP:-$state/moecap/moecap}" "$@"
 }
 

@@ -79,9 +79,11 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
   return manifest;
 }
 
-// Of a server elsewhere this machine is only the client; a machine by name and a GPU have their datasheet.
+// Of a server elsewhere this machine is only the client; a machine by name and a GPU have their datasheet, experts in host
+// memory are read from here.
 bool NeedsCeilings(const experiment::PricedSystem& system) {
-  if (system.description.in_process) return system.description.devices.gpus.empty();
+  const experiment::SystemDevices& devices = system.description.devices;
+  if (system.description.in_process) return devices.gpus.empty() || devices.cpu_experts != 0;
   return system.description.server_here && system.machine.empty();
 }
 

@@ -15,6 +15,7 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/validate_gpu.h"
 #include "app/graph_check.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -32,6 +33,9 @@ struct ValidateFlags {
   std::string model;
   llamacpp::GraphRunOptions options;
   bool no_flash_attention = false;
+  bool gpu = false;
+  int cpu_experts = 0;
+  bool profile = false;
   bool json = false;
 };
 
@@ -211,6 +215,7 @@ Status Validate(const ValidateFlags& flags) {
   ::sigaction(SIGTERM, &action, nullptr);
   ASSIGN_OR_RETURN(model::ModelSpec spec, model::ReadGgufSpec(flags.model));
   spec = AsTheEngineRuns(std::move(spec));
+  if (flags.gpu) return ValidateOnGpu({flags.options, flags.model, flags.cpu_experts, flags.profile, flags.json}, spec);
   if (const auto available = hardware::DetectHost().available_bytes)
     RETURN_IF_ERROR(CheckMemory(spec, flags.options, *available));
   ASSIGN_OR_RETURN(const std::vector<CheckedPass> passes, Measure(flags, spec));
@@ -241,7 +246,15 @@ Action AddValidate(CLI::App& app, const Invocation&) {
   app.add_option("--threads", flags->options.threads, "threads of the engine (default: those usable)");
   app.add_option("--repeats", flags->options.repeats, "timed passes of each kind (default: 5; 0: count only)");
   app.add_option("--seed", flags->options.seed, "of the token ids (default: 1)");
-  app.add_flag("--no-flash-attention", flags->no_flash_attention, "run attention as separate products");
+  auto* walks = app.add_flag("--no-flash-attention", flags->no_flash_attention, "run attention as separate products");
+  auto* gpu =
+      app.add_flag("--gpu", flags->gpu, "passes of a GPU: formula, distinct experts and latencies; no graph is followed");
+  gpu->excludes(walks);
+  app.add_option("--chunk", flags->options.chunk_tokens, "prompt tokens a pass at most, for long contexts")->needs(gpu);
+  app.add_option("--cpu-experts", flags->cpu_experts, "routed experts of so many first layers stay in host memory (-1: of all)")
+      ->needs(gpu);
+  app.add_flag("--profile", flags->profile, "bracket one execution of each decode pass for ncu --profile-from-start off")
+      ->needs(gpu);
   app.add_flag("--json", flags->json, "print JSON");
   app.footer(
       "Example:\n  moecap validate models/tiny-moe/tiny-moe-f16.gguf --batches 1,8 --contexts 64\n\nWhat counts: "

@@ -110,12 +110,12 @@ Result<std::unique_ptr<EngineLibrary>> EngineLibrary::Load(const fs::path& folde
   return library;
 }
 
-const std::vector<GpuDevice>& EngineLibrary::UseGpus() {
+const std::vector<GpuDevice>& EngineLibrary::UseGpus(bool tries_first) {
   if (gpus_) return *gpus_;
   gpus_.emplace();
   if (!folder_.empty()) {
     for (const fs::path& backend : GpuBackendsIn(folder_)) {
-      const GpuTrial trial = TryGpuBackend(backend);
+      const GpuTrial trial = tries_first ? TryGpuBackend(backend) : GpuTrial{true, ""};
       if (!trial.usable || ggml_backend_load(backend.c_str()) == nullptr)
         LeaveOut(backend.filename().string(), trial.usable ? LastComplaint() : trial.failure);
     }

@@ -63,8 +63,10 @@ class EngineLibrary {
   EngineLibrary& operator=(const EngineLibrary&) = delete;
 
   // The GPUs that can be used, in the engine's order. The first call tries each GPU backend in a child process (a second or
-  // more) and loads those that work; empty with the cause in gpu_failure() when none does.
-  const std::vector<GpuDevice>& UseGpus();
+  // more) and loads those that work; empty with the cause in gpu_failure() when none does. `tries_first` false: without the
+  // child, which a profiler around this process does not survive; a backend that does not fit the driver then may end this
+  // process.
+  const std::vector<GpuDevice>& UseGpus(bool tries_first = true);
   // Why GPU backends were left out, with the engine's own words; empty before UseGpus and when all of them work.
   const std::string& gpu_failure() const { return gpu_failure_; }
 

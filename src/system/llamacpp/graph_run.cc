@@ -35,10 +35,12 @@ class Runner {
                                                 const GraphRunOptions& options, Instrument instrument, const Clock& clock) {
     const int slots = *std::max_element(options.batches.begin(), options.batches.end());
     const int context = *std::max_element(options.contexts.begin(), options.contexts.end());
-    auto runner = std::unique_ptr<Runner>(new Runner(library, clock, slots, std::max(slots, context)));
+    const int prompt = options.chunk_tokens > 0 ? std::min(options.chunk_tokens, context) : context;
+    auto runner = std::unique_ptr<Runner>(new Runner(library, clock, slots, std::max(slots, prompt)));
+    runner->bracket_ = options.bracket;
     llama_context_params params = llama_context_default_params();
     params.n_ctx = static_cast<uint32_t>(context + 1) * static_cast<uint32_t>(slots);
-    params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(slots, context));
+    params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(slots, prompt));
     params.n_seq_max = static_cast<uint32_t>(slots);
     params.n_threads = params.n_threads_batch = options.threads;
     params.kv_unified = false;
@@ -64,10 +66,13 @@ class Runner {
   // Executes `tokens`; fills in the greedy choices. Latency in seconds.
   Result<double> Execute(std::vector<BatchToken>& tokens) {
     const llama_batch& filled = batch_.Fill(tokens);
+    const bool brackets = std::exchange(brackets_next_, false);
+    if (brackets) bracket_(true);
     const int64_t start_ns = clock_.NowNs();
     const int32_t failed = llama_decode(context_.get(), filled);
     llama_synchronize(context_.get());
     const int64_t end_ns = clock_.NowNs();
+    if (brackets) bracket_(false);
     if (failed != 0)
       return Failed(fmt::format("the engine failed in a pass of {} tokens: {}", tokens.size(), library_.LastComplaint()));
     for (size_t i = 0; i < tokens.size(); ++i) {
@@ -78,12 +83,23 @@ class Runner {
     return static_cast<double>(end_ns - start_ns) * 1e-9;
   }
 
+  // The next execution is bracketed.
+  void BracketNext() { brackets_next_ = true; }
+
   // Empties every slot, reads `prompt` into slot 0 and copies it to the others. Leaves the counts of the prefill to be taken.
   Result<double> Fill(std::vector<BatchToken>& prompt) {
     llama_memory_clear(memory(), false);
-    Result<double> latency = Execute(prompt);
+    double latency_s = 0;
+    for (size_t done = 0; done < prompt.size(); done += static_cast<size_t>(batch_tokens_)) {
+      const size_t end = std::min(prompt.size(), done + static_cast<size_t>(batch_tokens_));
+      std::vector<BatchToken> chunk(prompt.begin() + static_cast<std::ptrdiff_t>(done),
+                                    prompt.begin() + static_cast<std::ptrdiff_t>(end));
+      ASSIGN_OR_RETURN(const double chunk_s, Execute(chunk));
+      std::ranges::copy(chunk, prompt.begin() + static_cast<std::ptrdiff_t>(done));
+      latency_s += chunk_s;
+    }
     for (int slot = 1; slot < slots_; ++slot) llama_memory_seq_cp(memory(), 0, slot, -1, -1);
-    return latency;
+    return latency_s;
   }
 
   // Takes back what slots hold from `position` on. False for memories that cannot (recurrent state).
@@ -101,15 +117,18 @@ class Runner {
   std::vector<std::vector<int32_t>> TakeRouting() { return instruments_.probe.TakeCounts(); }
 
  private:
-  Runner(const EngineLibrary& library, const Clock& clock, int slots, int capacity)
-      : library_(library), clock_(clock), slots_(slots), batch_(capacity) {}
+  Runner(const EngineLibrary& library, const Clock& clock, int slots, int batch_tokens)
+      : library_(library), clock_(clock), slots_(slots), batch_tokens_(batch_tokens), batch_(batch_tokens) {}
 
   llama_memory_t memory() { return llama_get_memory(context_.get()); }
 
   const EngineLibrary& library_;
   const Clock& clock_;
   int slots_;
+  int batch_tokens_;  // in one execution at most
   Batch batch_;
+  std::function<void(bool)> bracket_;
+  bool brackets_next_ = false;
   Instruments instruments_;  // outlives the context that points to it
   ContextPtr context_;
   int vocab_size_ = 0;
@@ -165,16 +184,25 @@ class Session {
   Result<GraphPass> Pass(const std::vector<BatchToken>& tokens, record::PassRecord record, const Step& step) {
     GraphPass pass;
     pass.record = std::move(record);
-    std::vector<BatchToken> walked = tokens;
-    walker_->ForgetCounts();
-    if (const Result<double> done = step(*walker_, walked); !done.ok()) return done.error();
-    pass.graph = walker_->TakeGraph();
-    pass.record.expert_counts = walker_->TakeRouting();
+    std::vector<BatchToken> counted = tokens;
+    Runner& counter = walker_ ? *walker_ : *recorder_;
+    counter.ForgetCounts();
+    if (const Result<double> done = step(counter, counted); !done.ok()) return done.error();
+    pass.graph = counter.TakeGraph();
+    pass.record.expert_counts = counter.TakeRouting();
     for (const std::vector<int32_t>& layer : pass.record.expert_counts) {
       pass.record.distinct_experts.push_back(
           static_cast<double>(std::count_if(layer.begin(), layer.end(), [](int32_t n) { return n > 0; })));
     }
+    if (options_.chunk_tokens > 0 && pass.record.kind == record::PassKind::kPrefill) {
+      std::vector<BatchToken> again = tokens;
+      if (plain_) {
+        ASSIGN_OR_RETURN([[maybe_unused]] const double latency_s, step(*plain_, again));
+      }
+      return pass;
+    }
     if (options_.repeats > 0) RETURN_IF_ERROR(Time(tokens, step, pass));
+    if (options_.bracket) RETURN_IF_ERROR(Bracket(tokens, step, pass));
     return pass;
   }
 
@@ -203,6 +231,13 @@ class Session {
     return {};
   }
 
+  Status Bracket(const std::vector<BatchToken>& tokens, const Step& step, const GraphPass& pass) {
+    std::vector<BatchToken> again = tokens;
+    if (pass.record.kind == record::PassKind::kDecode) plain_->BracketNext();
+    ASSIGN_OR_RETURN([[maybe_unused]] const double latency_s, step(*plain_, again));
+    return {};
+  }
+
   const GraphRunOptions& options_;
   std::unique_ptr<Runner> walker_;
   std::unique_ptr<Runner> plain_;
@@ -217,6 +252,7 @@ Status CheckOptions(const GraphRunOptions& options) {
   if (!positive(options.batches)) return BadInput("--batches: give numbers of 1 or more");
   if (!positive(options.contexts)) return BadInput("--contexts: give numbers of 1 or more");
   if (options.threads < 1 || options.repeats < 0) return BadInput("--threads must be 1 or more, --repeats 0 or more");
+  if (options.chunk_tokens < 0) return BadInput("--chunk: give a number of 1 or more");
   return {};
 }
 
@@ -226,10 +262,14 @@ Result<std::vector<GraphPass>> RunGraphPasses(const EngineLibrary& library, cons
                                               const GraphRunOptions& options, const Clock& clock,
                                               const GraphRunProgress& progress) {
   RETURN_IF_ERROR(CheckOptions(options));
-  ASSIGN_OR_RETURN(auto walker, Runner::Create(library, *model, options, Instrument::kGraph, clock));
-  std::unique_ptr<Runner> plain, recorder;
-  if (options.repeats > 0) {
+  std::unique_ptr<Runner> walker, plain, recorder;
+  if (options.count_graph) {
+    ASSIGN_OR_RETURN(walker, Runner::Create(library, *model, options, Instrument::kGraph, clock));
+  }
+  if (options.repeats > 0 || options.bracket) {
     ASSIGN_OR_RETURN(plain, Runner::Create(library, *model, options, Instrument::kNone, clock));
+  }
+  if (options.repeats > 0 || !options.count_graph) {
     ASSIGN_OR_RETURN(recorder, Runner::Create(library, *model, options, Instrument::kRouting, clock));
   }
   Session session(options, std::move(walker), std::move(plain), std::move(recorder));
@@ -237,7 +277,8 @@ Result<std::vector<GraphPass>> RunGraphPasses(const EngineLibrary& library, cons
   const auto vocab = static_cast<uint64_t>(llama_vocab_n_tokens(llama_model_get_vocab(model->get())));
   Rng rng(options.seed);
   std::vector<GraphPass> passes;
-  const int total = static_cast<int>(options.contexts.size() * (options.batches.size() + 1));
+  const size_t prefills = options.chunk_tokens == 0 ? 1 : 0;
+  const int total = static_cast<int>(options.contexts.size() * (options.batches.size() + prefills));
   const auto stopped = [&] { return progress && !progress(static_cast<int>(passes.size()), total); };
   const Error interrupted{ErrorKind::kInterrupted, "interrupted"};
   for (const int context : options.contexts) {
@@ -245,7 +286,7 @@ Result<std::vector<GraphPass>> RunGraphPasses(const EngineLibrary& library, cons
     for (int i = 0; i < context; ++i) prompt.push_back({static_cast<int32_t>(rng.Below(vocab)), i, 0, i + 1 == context, -1});
     if (stopped()) return interrupted;
     ASSIGN_OR_RETURN(GraphPass prefill, session.Prefill(std::move(prompt)));
-    passes.push_back(std::move(prefill));
+    if (options.chunk_tokens == 0) passes.push_back(std::move(prefill));
     for (const int batch : options.batches) {
       std::vector<BatchToken> tokens;
       for (int slot = 0; slot < batch; ++slot)

@@ -24,6 +24,13 @@ struct GraphRunOptions {
   int repeats = 5;              // timed passes of each kind; 0 = count only
   uint64_t seed = 1;            // of the token ids
   bool flash_attention = true;  // false: scores, softmax and values as separate operations
+  bool count_graph = true;      // false: the experts are recorded, the graph is not followed
+  // Prompt tokens a pass at most, for contexts whose whole prompt has no room in one; prefill is then not among the passes.
+  // 0 = the whole prompt.
+  int chunk_tokens = 0;
+  // Called right before (true) and right after one further plain execution of each decode pass, which is not timed: brackets
+  // for a profiler. Empty = no such execution.
+  std::function<void(bool begins)> bracket;
 };
 
 // Latencies of the same pass, medians, in seconds.
@@ -35,7 +42,7 @@ struct PassTimes {
 
 struct GraphPass {
   record::PassRecord record;  // kind, sequences, expert counts and distinct experts of the counted execution
-  GraphCount graph;
+  GraphCount graph;           // empty unless counted
   std::optional<PassTimes> times;
   bool replay_matches = true;  // the replay chose the same tokens and the same experts for them
 };
@@ -43,9 +50,9 @@ struct GraphPass {
 // Called before each pass with how many are done and how many there are; false stops (kInterrupted).
 using GraphRunProgress = std::function<bool(int done, int total)>;
 
-// For each context: one prefill of that many tokens, then a decode pass for each batch size. The sequences of a decode pass
-// share their context's tokens and differ in the token they decode. Errors: kBadInput for sizes below 1 or a context that
-// cannot be had, kFailed from the engine.
+// For each context: one prefill of that many tokens (unless in chunks), then a decode pass for each batch size. The sequences
+// of a decode pass share their context's tokens and differ in the token they decode. Errors: kBadInput for sizes below 1 or a
+// context that cannot be had, kFailed from the engine.
 Result<std::vector<GraphPass>> RunGraphPasses(const EngineLibrary& library, const std::shared_ptr<const LoadedModel>& model,
                                               const GraphRunOptions& options, const Clock& clock,
                                               const GraphRunProgress& progress);

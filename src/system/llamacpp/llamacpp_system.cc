@@ -279,6 +279,14 @@ struct LlamaCppSystem::Impl {
   std::optional<PassLog> log;
 };
 
+std::vector<std::string> HostTensorPatterns(int cpu_experts) {
+  constexpr const char* kExperts = "\\.ffn_(up|down|gate|gate_up)_(ch|)exps";  // weights and biases
+  if (cpu_experts < 0) return {kExperts};
+  std::vector<std::string> patterns;
+  for (int layer = 0; layer < cpu_experts; ++layer) patterns.push_back(fmt::format("^blk\\.{}{}", layer, kExperts));
+  return patterns;
+}
+
 LlamaCppSystem::LlamaCppSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LlamaCppSystem::~LlamaCppSystem() = default;
 
@@ -298,6 +306,11 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary
   params.n_gpu_layers = on_gpu ? placement.gpu_layers : 0;
   params.use_extra_bufts = !placement.experts && !placement.plain_weights;
   if (placement.experts) params.load_mode = LLAMA_LOAD_MODE_MMAP;
+  const std::vector<std::string> host_tensors = HostTensorPatterns(on_gpu ? placement.cpu_experts : 0);
+  std::vector<llama_model_tensor_buft_override> overrides;
+  for (const std::string& pattern : host_tensors) overrides.push_back({pattern.c_str(), ggml_backend_cpu_buffer_type()});
+  overrides.push_back({nullptr, nullptr});
+  params.tensor_buft_overrides = overrides.data();
   ModelPtr model(llama_model_load_from_file(gguf.c_str(), params));
   if (!model) return BadInput(fmt::format("the engine cannot load {}: {}", gguf.string(), library.LastComplaint()));
   std::unique_ptr<ExpertCache> experts;

@@ -23,12 +23,18 @@ namespace moecap::llamacpp {
 
 // Where a model's layers lie.
 struct Placement {
-  std::vector<std::string> gpus;         // names from EngineLibrary::UseGpus; empty = everything on the processor
-  int gpu_layers = -1;                   // on those GPUs; -1 = all
+  std::vector<std::string> gpus;  // names from EngineLibrary::UseGpus; empty = everything on the processor
+  int gpu_layers = -1;            // on those GPUs; -1 = all
+  // Of so many first layers the routed experts stay in host memory, where the processor computes them; -1 = of all layers. Only
+  // with GPUs.
+  int cpu_experts = 0;
   std::optional<ExpertOptions> experts;  // beyond a budget on disk; null = in memory. Only without GPUs
   // The processor's own layout of some weight types ("Q4_0"), which is a copy in memory, is left out; always with `experts`.
   bool plain_weights = false;
 };
+
+// Regular expressions for the names of the tensors that `cpu_experts` of a placement keeps in host memory; empty for 0.
+std::vector<std::string> HostTensorPatterns(int cpu_experts);
 
 // A model's weights, shared by the systems that run it one after the other.
 class LoadedModel {

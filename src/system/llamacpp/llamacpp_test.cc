@@ -9,12 +9,14 @@
 #include <fstream>
 #include <limits>
 #include <numeric>
+#include <regex>
 
 #include "base/clock.h"
 #include "base/rng.h"
 #include "load/closed_loop.h"
 #include "system/llamacpp/arg_max.h"
 #include "system/llamacpp/kv_type.h"
+#include "system/llamacpp/graph_run.h"
 #include "system/llamacpp/llamacpp_system.h"
 #include "system/llamacpp/quantize.h"
 
@@ -203,6 +205,46 @@ TEST_F(Engine, AFileThatIsNoModelIsRefused) {
   const auto model = LoadedModel::Load(*library_, fs::path(MOECAP_SOURCE_DIR) / "README.md");
   ASSERT_FALSE(model.ok());
   EXPECT_THAT(model.error().message, testing::HasSubstr("README.md"));
+}
+
+TEST(HostTensors, AreTheRoutedExpertsOfTheFirstLayers) {
+  const auto on_host = [](int cpu_experts, const std::string& tensor) {
+    return std::ranges::any_of(HostTensorPatterns(cpu_experts),
+                               [&](const std::string& pattern) { return std::regex_search(tensor, std::regex(pattern)); });
+  };
+  EXPECT_TRUE(HostTensorPatterns(0).empty());
+  for (const char* name : {"blk.1.ffn_up_exps.weight", "blk.1.ffn_gate_exps.weight", "blk.1.ffn_down_exps.bias",
+                           "blk.1.ffn_gate_up_exps.weight"}) {
+    EXPECT_TRUE(on_host(2, name)) << name;
+    EXPECT_TRUE(on_host(-1, name)) << name;
+    EXPECT_FALSE(on_host(1, name)) << name;
+  }
+  EXPECT_FALSE(on_host(2, "blk.10.ffn_up_exps.weight")) << "layer 10 is none of the first 2";
+  for (const char* name : {"blk.0.ffn_gate_inp.weight", "blk.0.ffn_up_shexp.weight", "blk.0.attn_q.weight", "output.weight"})
+    EXPECT_FALSE(on_host(-1, name)) << name;
+}
+
+TEST_F(Engine, PassesInChunksAreBracketedAndRouteAsTheCountedOnes) {
+  GraphRunOptions options;
+  options.batches = {1, 3};
+  options.contexts = {20};
+  options.repeats = 1;
+  const auto counted = RunGraphPasses(*library_, model_, options, clock_, nullptr);
+  ASSERT_TRUE(counted.ok()) << counted.error().message;
+  std::vector<bool> brackets;
+  options.count_graph = false;
+  options.chunk_tokens = 8;
+  options.bracket = [&](bool begins) { brackets.push_back(begins); };
+  const auto plain = RunGraphPasses(*library_, model_, options, clock_, nullptr);
+  ASSERT_TRUE(plain.ok()) << plain.error().message;
+  EXPECT_THAT(brackets, testing::ElementsAre(true, false, true, false)) << "one execution of each decode pass";
+  ASSERT_EQ(plain->size(), 2u) << "a prompt in chunks is no pass";
+  ASSERT_EQ(counted->size(), 3u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ((*plain)[i].record.expert_counts, (*counted)[i + 1].record.expert_counts);
+    EXPECT_EQ((*plain)[i].graph.nodes, 0);
+    EXPECT_TRUE((*plain)[i].replay_matches);
+  }
 }
 
 TEST_F(Engine, QuantisesOnceIntoTheCache) {

@@ -17,6 +17,7 @@
 #include "hardware/probe/probe.h"
 #include "metrics/pass_cost.h"
 #include "metrics/pass_terms.h"
+#include "metrics/pass_traffic.h"
 #include "system/llamacpp/gpu_profiler.h"
 
 namespace moecap::app {
@@ -74,6 +75,19 @@ double MeanDistinct(const record::PassRecord& record) {
 
 const char* Phase(const record::PassRecord& record) { return record.kind == record::PassKind::kPrefill ? "prefill" : "decode"; }
 
+// What the model of the kernels adds to the formula; null for a prompt's pass.
+Json AddedJson(const model::ModelSpec& spec, const record::PassRecord& record) {
+  const auto traffic = metrics::TrafficOf(spec, record);
+  if (!traffic) return nullptr;
+  return {{"kv_padding", traffic->kv_padding},
+          {"kv_outside_windows", traffic->kv_outside_windows},
+          {"expert_rereads", traffic->expert_rereads},
+          {"activations_written", traffic->activations_written},
+          {"activations_read", traffic->activations_read},
+          {"attention_partials", traffic->attention_partials},
+          {"logits", traffic->logits}};
+}
+
 Json ToJson(const GpuPass& measured, const model::ModelSpec& spec) {
   const auto& [pass, terms, host_bytes, flops] = measured;
   Json times = nullptr;
@@ -94,6 +108,7 @@ Json ToJson(const GpuPass& measured, const model::ModelSpec& spec) {
             {"ends", terms.ends},
             {"kv_read", terms.kv_read},
             {"kv_written", terms.kv_written}}},
+          {"added_bytes", AddedJson(spec, pass.record)},
           {"host_bytes", host_bytes},
           {"paper_bytes", *metrics::PassBytes(spec, pass.record, metrics::Convention::kPaper)},
           {"flops", flops},

@@ -38,6 +38,7 @@ class Runner {
     const int prompt = options.chunk_tokens > 0 ? std::min(options.chunk_tokens, context) : context;
     auto runner = std::unique_ptr<Runner>(new Runner(library, clock, slots, std::max(slots, prompt)));
     runner->bracket_ = options.bracket;
+    runner->threads_ = NewThreadPool(options.threads);
     llama_context_params params = llama_context_default_params();
     params.n_ctx = static_cast<uint32_t>(context + 1) * static_cast<uint32_t>(slots);
     params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(slots, prompt));
@@ -58,6 +59,7 @@ class Runner {
       return BadInput(fmt::format("no context of {} x {} tokens for {}: {}; ask for smaller --batches or --contexts", slots,
                                   context, model.path().string(), library.LastComplaint()));
     }
+    if (runner->threads_) llama_attach_threadpool(runner->context_.get(), runner->threads_.get(), runner->threads_.get());
     runner->vocab_size_ = llama_vocab_n_tokens(llama_model_get_vocab(model.get()));
     runner->ForgetCounts();
     return runner;
@@ -129,7 +131,8 @@ class Runner {
   Batch batch_;
   std::function<void(bool)> bracket_;
   bool brackets_next_ = false;
-  Instruments instruments_;  // outlives the context that points to it
+  Instruments instruments_;                                     // outlives the context that points to it
+  ThreadPoolPtr threads_ = {nullptr, [](ggml_threadpool*) {}};  // likewise
   ContextPtr context_;
   int vocab_size_ = 0;
 };

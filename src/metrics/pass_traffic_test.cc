@@ -1,0 +1,177 @@
+#include "metrics/pass_traffic.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "model/hf_config.h"
+
+namespace moecap::metrics {
+namespace {
+namespace fs = std::filesystem;
+
+using model::TensorClass;
+using model::Weights;
+
+Weights Half(int64_t matrix) { return {matrix, 2.0 * static_cast<double>(matrix), matrix, 2.0 * static_cast<double>(matrix)}; }
+
+// One layer: hidden 8, 2 query heads and 1 KV head of 4, 4 experts of width 3, top-1, vocabulary 10; F16.
+model::ModelSpec OneLayer() {
+  model::ModelSpec spec;
+  spec.vocab = 10;
+  spec.hidden = 8;
+  model::LayerSpec layer;
+  layer.attention.query_heads = 2;
+  layer.attention.kv_heads = 1;
+  layer.attention.key_dim = layer.attention.value_dim = 4;
+  model::KvCacheSpec cache;
+  cache.elements = 8;
+  layer.attention.caches.push_back(cache);
+  layer.ffn.experts = 4;
+  layer.ffn.top_k = 1;
+  layer.ffn.expert_width = 3;
+  layer.weights[TensorClass::kRoutedExpert] = Half(4 * 72);
+  spec.layers.push_back(layer);
+  return spec;
+}
+
+record::PassRecord Decode(int64_t context, int64_t sequences, std::vector<double> distinct) {
+  record::PassRecord pass;
+  pass.kind = record::PassKind::kDecode;
+  pass.sequences = {{context, 1, sequences}};
+  pass.distinct_experts = std::move(distinct);
+  return pass;
+}
+
+TEST(PassTraffic, ByHand) {
+  model::ModelSpec model = OneLayer();
+  const auto traffic = TrafficOf(model, Decode(300, 2, {2}));
+  ASSERT_TRUE(traffic.has_value());
+  EXPECT_EQ(traffic->kv_padding, 2 * 16 * (512 - 300)) << "two groups of 256 cells";
+  EXPECT_EQ(traffic->kv_outside_windows, 0);
+  EXPECT_EQ(traffic->expert_rereads, 0);
+  // Queries 8, keys and values 8, output 8; attended 8; gate and up 3 each, down 8, router 4, gated 3; five results of hidden.
+  EXPECT_EQ(traffic->activations_written, 4 * 2 * (8 + 8 + 8 + 8 + 14 + 4 + 3 + 5 * 8));
+  EXPECT_EQ(traffic->activations_read, 4 * 2 * 14);
+  EXPECT_EQ(traffic->attention_partials, 0) << "grouped queries are combined on the chip";
+  EXPECT_EQ(traffic->logits, 4 * 2 * 10);
+  EXPECT_EQ(traffic->Sum(), traffic->formula.Sum() + traffic->Added());
+  model.layers[0].attention.caches[0].window = 100;
+  EXPECT_EQ(TrafficOf(model, Decode(300, 2, {2}))->kv_outside_windows, 2 * 16 * (300 - 99));
+}
+
+TEST(PassTraffic, ExpertsOfManyTokensAreReadOnceATile) {
+  const model::ModelSpec model = OneLayer();
+  record::PassRecord pass = Decode(1, 40, {});
+  pass.expert_counts = {{16, 17, 7, 0}};
+  EXPECT_EQ(TrafficOf(model, pass)->expert_rereads, 144) << "17 tokens are two tiles";
+  pass.expert_counts.clear();
+  pass.distinct_experts = {4};
+  // Ten tokens an expert in the mean, of a binomial distribution: more than 16 in 0.95 % of the cases.
+  EXPECT_NEAR(TrafficOf(model, pass)->expert_rereads, 4 * 144 * 0.0116, 144 * 0.02);
+}
+
+TEST(PassTraffic, QuantisedExpertsOfFewTokensAreReadForEach) {
+  model::ModelSpec model = OneLayer();
+  model.layers[0].weights[TensorClass::kRoutedExpert].bytes = 4 * 72 / 2.0;
+  EXPECT_NEAR(TrafficOf(model, Decode(1, 4, {3}))->expert_rereads, 36 * (4 - 3) / 3.0, 1e-9);
+  EXPECT_EQ(TrafficOf(model, Decode(1, 16, {3}))->expert_rereads, 0);
+}
+
+TEST(PassTraffic, IsOfDecodePassesWhoseExpertsAreKnown) {
+  EXPECT_FALSE(TrafficOf(OneLayer(), Decode(1, 2, {})).has_value());
+  record::PassRecord prompt = Decode(0, 1, {2});
+  prompt.kind = record::PassKind::kPrefill;
+  EXPECT_FALSE(TrafficOf(OneLayer(), prompt).has_value());
+}
+
+// ---- What a GPU's counters saw
+
+struct Counted {
+  record::PassRecord pass;
+  double formula = 0;  // as the program said it of the file
+  double paper = 0;    // in the paper's convention
+  double bytes = 0;    // read and written
+};
+
+std::vector<Counted> CountedPasses(const Json& document) {
+  std::vector<Counted> all;
+  for (const Json& entry : document["passes"]) {
+    Counted counted;
+    counted.pass = Decode(entry["context_tokens"], entry["batch"], entry["distinct_experts"].get<std::vector<double>>());
+    for (const auto& [term, bytes] : entry["bytes"].items()) counted.formula += bytes.get<double>();
+    counted.paper = entry["paper_bytes"];
+    counted.bytes = entry["counted"]["read"].get<double>() + entry["counted"]["written"].get<double>();
+    all.push_back(std::move(counted));
+  }
+  return all;
+}
+
+Json ReadJson(const fs::path& path) { return *ParseJson(*ReadFile(path)); }
+
+// The measured file: as many layers; BF16, or MXFP4 experts among Q8_0.
+model::ModelSpec SpecOf(const Json& document) {
+  const std::string shape = document["shape"];
+  const fs::path config = fs::path(MOECAP_SOURCE_DIR) / "tools/gpu/shapes" / shape / "config.json";
+  model::ModelSpec spec = *model::SpecFromConfig(ReadJson(config), shape);
+  spec.layers.resize(document["layers"].get<size_t>());
+  if (document["weights"] != "MXFP4") return spec;
+  for (const TensorClass c : {TensorClass::kAttention, TensorClass::kHead, TensorClass::kEmbedding})
+    SetWeightPrecision(spec, c, "Q8_0", 8.5);
+  return spec;
+}
+
+class Counters : public testing::TestWithParam<const char*> {};
+
+// MOECAP_PRINT_COUNTERS=1 prints the table of docs/validation.md.
+TEST_P(Counters, AgreeWithTheNamedTerms) {
+  const Json document =
+      ReadJson(fs::path(MOECAP_SOURCE_DIR) / "results/reference/h200-counters" / fmt::format("{}.json", GetParam()));
+  const model::ModelSpec spec = SpecOf(document);
+  for (const Counted& counted : CountedPasses(document)) {
+    const auto traffic = TrafficOf(spec, counted.pass);
+    ASSERT_TRUE(traffic.has_value());
+    const int64_t batch = counted.pass.SequenceCount();
+    EXPECT_NEAR(traffic->formula.Sum() / counted.formula, 1, 0.005) << "config.json and file are of one shape";
+    const double modelled = counted.formula + traffic->Added();
+    const double bound = batch <= 16 ? 0.03 : 0.06;
+    EXPECT_NEAR(counted.bytes / modelled, 1, bound) << GetParam() << ", batch " << batch;
+    if (std::getenv("MOECAP_PRINT_COUNTERS") == nullptr) continue;
+    const auto percent = [&](double bytes) { return 100 * bytes / counted.formula; };
+    fmt::print(
+        "| {} | {} | {} | {:.2f} | {:+.1f} | {:+.1f} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {:+.1f} |\n",
+        GetParam(), counted.pass.sequences[0].context_tokens, batch, counted.bytes / 1e9,
+        100 * (counted.paper / counted.bytes - 1), 100 * (counted.formula / counted.bytes - 1), percent(traffic->kv_padding),
+        percent(traffic->kv_outside_windows), percent(traffic->expert_rereads),
+        percent(traffic->activations_written + traffic->activations_read), percent(traffic->attention_partials),
+        percent(traffic->logits), 100 * (modelled / counted.bytes - 1));
+  }
+}
+
+// The tensor cores compute whole tiles: each expert's tokens filled up to 16.
+TEST_P(Counters, TensorCoresComputeWholeTiles) {
+  const Json document =
+      ReadJson(fs::path(MOECAP_SOURCE_DIR) / "results/reference/h200-counters" / fmt::format("{}.json", GetParam()));
+  if (document["weights"] != "BF16") GTEST_SKIP() << "block formats are multiplied as integers, which were not counted";
+  const model::LayerSpec layer = SpecOf(document).layers.back();
+  const double flops_of_row = 2 * static_cast<double>(layer.weights[TensorClass::kRoutedExpert].params) / layer.ffn.experts;
+  for (const Json& entry : document["flops_of_two_layers"]) {
+    double missing_rows = 0;
+    for (const double distinct : entry["distinct_experts"].get<std::vector<double>>())
+      missing_rows += 16 * distinct - entry["batch"].get<double>() * layer.ffn.top_k;
+    const double whole_tiles = entry["formula_flops"].get<double>() + missing_rows * flops_of_row;
+    EXPECT_NEAR(entry["counted"]["sm__ops_path_tensor_src_bf16_dst_fp32.sum"].get<double>() / whole_tiles, 1, 0.01);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(H200, Counters, testing::Values("mixtral-8x7b", "qwen3-30b-a3b", "deepseek-v2-lite", "gpt-oss-20b"));
+
+}  // namespace
+}  // namespace moecap::metrics

@@ -18,6 +18,8 @@ using record::SequenceSlice;
 
 constexpr double kElementBytes = 4;
 
+bool IsQuantised(const model::Weights& weights) { return weights.bytes < 2 * static_cast<double>(weights.params); }
+
 bool IsLatent(const KvCacheSpec& cache) { return cache.absorbed_flops_per_entry > 0; }
 
 // Elements of a latent entry without its rotary part, from 2 H (2 r + rope) FLOPs and r + rope elements an entry.
@@ -97,9 +99,7 @@ double ExpectedRereads(double tokens, double chance, double experts, int tile) {
 
 double Rereads(const LayerSpec& layer, const PassRecord& pass, int moe_layer, double distinct, const KernelTraits& kernels) {
   const auto tokens = static_cast<double>(pass.NewTokens());
-  const bool is_float = layer.weights[TensorClass::kRoutedExpert].bytes >=
-                        2 * static_cast<double>(layer.weights[TensorClass::kRoutedExpert].params);
-  if (!is_float) {
+  if (IsQuantised(layer.weights[TensorClass::kRoutedExpert])) {
     const double chosen = tokens * layer.ffn.ActiveExperts();
     return tokens <= kernels.vector_tokens ? kernels.vector_miss_share * (chosen - distinct) : 0;
   }
@@ -132,6 +132,8 @@ std::optional<PassTraffic> TrafficOf(const ModelSpec& model, const PassRecord& p
     traffic.expert_rereads += expert_bytes * Rereads(layer, pass, moe_layer, distinct, kernels);
     ++moe_layer;
   }
+  if (IsQuantised(model.Head()) && tokens > kernels.vector_tokens)
+    traffic.block_overread = kernels.block_overread_share * model.Head().bytes;
   traffic.logits = kElementBytes * tokens * static_cast<double>(model.vocab);
   return traffic;
 }

@@ -345,6 +345,8 @@ TEST_F(Cli, ValidateRefusesWhatMemoryCannotHold) {
   ExpectRefused({"validate", TinyMoe().string(), "--contexts", "2000000000"}, {"--contexts of at most", "free"});
 }
 
+TEST_F(Cli, ValidateTakesChunksOnAGpuOnly) { ExpectRefused({"validate", TinyMoe().string(), "--chunk", "8"}, {"--gpu"}); }
+
 TEST_F(Cli, MetricsEstimateTheExpertsThatNobodyRecorded) {
   Write(
       "p.jsonl",

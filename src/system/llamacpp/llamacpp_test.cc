@@ -15,8 +15,8 @@
 #include "base/rng.h"
 #include "load/closed_loop.h"
 #include "system/llamacpp/arg_max.h"
-#include "system/llamacpp/kv_type.h"
 #include "system/llamacpp/graph_run.h"
+#include "system/llamacpp/kv_type.h"
 #include "system/llamacpp/llamacpp_system.h"
 #include "system/llamacpp/quantize.h"
 

@@ -22,6 +22,7 @@ constexpr Verb kVerbs[] = {
     {"runs", "the stored runs: list, show, tag, delete, import, export, verify", AddRuns},
     {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},
+    {"plan", "which hardware and system for a model and a load, and what it will cost: with error bands", AddPlan},
     {"cost", "what an hour and a million tokens cost on a machine, bought and rented", AddCost},
     {"hardware", "the device catalogue, what this machine is, and its measured ceilings", AddHardware},
     {"systems", "what a running server offers; how a serving system is started for a benchmark", AddSystems},

@@ -43,6 +43,7 @@ Action AddJudge(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);
 Action AddAudit(CLI::App& app, const Invocation& invocation);
 Action AddMock(CLI::App& app, const Invocation& invocation);
+Action AddPlan(CLI::App& app, const Invocation& invocation);
 Action AddSystems(CLI::App& app, const Invocation& invocation);
 Action AddValidate(CLI::App& app, const Invocation& invocation);
 

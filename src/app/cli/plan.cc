@@ -1,0 +1,130 @@
+// moecap plan: which hardware and system to serve a model with, and what it will cost.
+#include "planner/plan.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "app/cli/catalogue_file.h"
+#include "app/cli/cli.h"
+#include "app/cli/model_flags.h"
+#include "app/cli/output.h"
+#include "app/launch_lines.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "metrics/estimate.h"
+#include "planner/question_file.h"
+#include "report/plan_document.h"
+#include "report/plan_json.h"
+
+namespace moecap::app {
+namespace {
+
+struct PlanFlags {
+  ModelFlags model;
+  planner::QuestionText question;  // what flags and file say, as text
+  std::string file, sheet, catalogue, prices, write_to;
+  bool no_changes = false, json = false, all = false;
+};
+
+// One replica, as the adapter of the system starts it.
+std::string LaunchOf(const planner::Plan& plan) {
+  const planner::Candidate* const best = plan.Best();
+  if (!best) return "";
+  const metrics::Deployment& d = best->deployment;
+  LaunchOptions options;
+  options.model = plan.model;
+  options.gpus = best->device->device_class == "cpu" ? 0 : static_cast<int>(d.StepDevices());
+  options.batch = std::max(1, static_cast<int>(best->serving.running / d.data + 0.999));
+  options.context = static_cast<int>(plan.question.load.input_tokens + plan.question.load.output_tokens);
+  const Result<LaunchLine> line = LaunchLineOf(best->system, options);
+  if (!line.ok()) return "";
+  std::string text = line->file_name.empty() ? "" : fmt::format("cat > {} <<'END'\n{}END\n", line->file_name, line->file_text);
+  text += line->command;
+  text += fmt::format("\n# planned: tensor {}, expert {}, pipeline {}, data {}", d.tensor, d.expert, d.pipeline, d.data);
+  return text;
+}
+
+Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
+  const std::string launch = LaunchOf(plan);
+  const report::Document document = report::PlanDocument(plan, launch);
+  if (!flags.write_to.empty()) {
+    std::vector<report::NamedText> files = {{"plan.json", DumpJsonPretty(report::PlanToJson(plan, launch))}};
+    for (const ReportFormat format : {ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv}) {
+      for (auto& file : ReportFiles(document, format, {.all = true})) files.push_back(std::move(file));
+    }
+    RETURN_IF_ERROR(WriteFiles(files, flags.write_to));
+  }
+  if (flags.json) {
+    PrintText(DumpJsonPretty(report::PlanToJson(plan, launch)));
+  } else {
+    PrintDocument(document, flags.all);
+  }
+  if (plan.Answered()) return {};
+  return Error{ErrorKind::kTargetMissed, plan.best ? "no way keeps every target and limit; the nearest is shown"
+                                                   : "the model fits nowhere that the limits allow"};
+}
+
+Status RunPlan(const PlanFlags& flags) {
+  ASSIGN_OR_RETURN(const hardware::Catalogue devices, OpenCatalogue(flags.catalogue));
+  ASSIGN_OR_RETURN(cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
+  if (!flags.prices.empty()) {
+    ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.prices));
+    ASSIGN_OR_RETURN(prices, prices.With(text, devices));
+  }
+  ASSIGN_OR_RETURN(const planner::Multipliers multipliers, planner::Multipliers::Builtin());
+  planner::QuestionText text;
+  if (!flags.file.empty()) {
+    ASSIGN_OR_RETURN(const std::string yaml, ReadFile(flags.file));
+    ASSIGN_OR_RETURN(text, planner::ParseQuestionFile(yaml, flags.file));
+  }
+  text.Overlay(flags.question);
+  ModelFlags model = flags.model;
+  if (model.name.empty()) model.name = text.Get("model");
+  if (model.name.empty()) return BadInput("no model is named; give --model, e.g. --model Qwen/Qwen3-235B-A22B");
+  ASSIGN_OR_RETURN(const planner::Question question, planner::MakeQuestion(text));
+  ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(model));
+  planner::PlanOptions options{.changes = !flags.no_changes};
+  routing::ActivationSheet sheet;
+  if (!flags.sheet.empty()) {
+    ASSIGN_OR_RETURN(const std::string json, ReadFile(flags.sheet));
+    ASSIGN_OR_RETURN(sheet, routing::ParseActivationSheet(json));
+    RETURN_IF_ERROR(metrics::CheckSheet(spec, sheet));
+    options.sheet = &sheet;
+  }
+  ASSIGN_OR_RETURN(const planner::Plan plan, planner::MakePlan(question, spec, {devices, prices, multipliers}, options));
+  return PrintPlan(plan, flags);
+}
+
+}  // namespace
+
+Action AddPlan(CLI::App& app, const Invocation&) {
+  auto flags = std::make_shared<PlanFlags>();
+  app.add_option("file", flags->file, "question as YAML (docs/planner.md); flags go before what it says");
+  app.add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf");
+  app.add_option("--precision", flags->model.precision, "weights as served, instead of those stored");
+  app.add_option("--kv", flags->model.kv, "layout of the KV cache (default: as stored)");
+  for (const planner::QuestionKey& key : planner::QuestionKeys()) {
+    if (key.flag.empty()) continue;
+    app.add_option_function<std::string>(
+        "--" + std::string(key.flag),
+        [flags, name = std::string(key.name)](const std::string& value) { flags->question.Set(name, value); },
+        std::string(key.help));
+  }
+  app.add_option("--sheet", flags->sheet, "activation sheet of this model (moecap trace), instead of the estimator");
+  app.add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
+  app.add_option("--prices", flags->prices, "your own price list, laid over the built-in one");
+  app.add_option("--write-to", flags->write_to, "also write plan.json, report.html, report.md and report.csv into this folder");
+  app.add_flag("--no-changes", flags->no_changes, "leave out what would change the answer: one search instead of eight");
+  app.add_flag("--all", flags->all, "everything, not only the first screen");
+  app.add_flag("--json", flags->json, "print JSON");
+  app.footer(
+      "Every time is a prediction with an error band. Exit code 3: nothing keeps every target and limit.\n\nExamples:\n"
+      "  moecap plan --model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms\n"
+      "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090");
+  return [flags] { return RunPlan(*flags); };
+}
+
+}  // namespace moecap::app

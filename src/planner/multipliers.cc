@@ -1,0 +1,192 @@
+#include "planner/multipliers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/json.h"
+
+namespace moecap::planner {
+namespace {
+
+// The keys that every catalogue must have, and where each goes.
+struct Field {
+  std::string_view key;
+  double StepFactors::*factor;
+};
+constexpr Field kFields[] = {
+    {"expert_stream", &StepFactors::expert_stream},
+    {"weight_stream", &StepFactors::weight_stream},
+    {"kv_stream", &StepFactors::kv_stream},
+    {"matrix_time", &StepFactors::matrix_time},
+    {"weight_only_time", &StepFactors::weight_only_time},
+    {"collective_time", &StepFactors::collective_time},
+    {"interference_time", &StepFactors::interference_time},
+    {"expert_overhead_s", &StepFactors::expert_overhead_s},
+    {"layer_s", &StepFactors::layer_s},
+    {"layer_s_per_element", &StepFactors::layer_s_per_element},
+    {"quantise_layer_s", &StepFactors::quantise_layer_s},
+    {"sync_s", &StepFactors::sync_s},
+    {"sequence_s", &StepFactors::sequence_s},
+    {"host_stream", &StepFactors::host_stream},
+    {"host_matrix_time", &StepFactors::host_matrix_time},
+    {"link_stream", &StepFactors::link_stream},
+    {"ssd_stream", &StepFactors::ssd_stream},
+    {"prefill_time", &StepFactors::prefill_time},
+    {"admission_s", &StepFactors::admission_s},
+    {"prefill_layer_s", &StepFactors::prefill_layer_s},
+    {"bunching", &StepFactors::bunching},
+    {"waiting_steps", &StepFactors::waiting_steps},
+};
+// Keys with these prefixes name a system, a generation or a device class behind the dot.
+constexpr std::string_view kPrefixes[] = {"layer_time", "generation_time", "stream_time", "ttft_time"};
+
+bool IsKnownKey(std::string_view key) {
+  if (std::any_of(std::begin(kFields), std::end(kFields), [&](const Field& field) { return field.key == key; })) return true;
+  const size_t dot = key.find('.');
+  return dot != std::string_view::npos && dot + 1 < key.size() &&
+         std::find(std::begin(kPrefixes), std::end(kPrefixes), key.substr(0, dot)) != std::end(kPrefixes);
+}
+
+std::string TextAt(const Json& entry, const char* key) {
+  const auto at = entry.find(key);
+  return at != entry.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+std::optional<double> NumberAt(const Json& entry, const char* key) {
+  const auto at = entry.find(key);
+  return at != entry.end() && at->is_number() ? std::optional(at->get<double>()) : std::nullopt;
+}
+
+Result<Multiplier> ReadEntry(const Json& entry) {
+  Multiplier multiplier;
+  multiplier.key = TextAt(entry, "key");
+  if (!IsKnownKey(multiplier.key)) return BadInput(fmt::format("multipliers: '{}' is not a known key", multiplier.key));
+  const auto value = NumberAt(entry, "value");
+  multiplier.least = NumberAt(entry, "least").value_or(0);
+  if (!value || !(*value >= multiplier.least) || !(*value < 1e6))
+    return BadInput(fmt::format("multipliers: {}: needs a value of {:g} or more", multiplier.key, multiplier.least));
+  multiplier.value = *value;
+  multiplier.prior = NumberAt(entry, "prior").value_or(*value);
+  if (!(multiplier.prior >= multiplier.least && multiplier.prior > 0))
+    return BadInput(fmt::format("multipliers: {}: its prior is below its least", multiplier.key));
+  multiplier.unit = TextAt(entry, "unit");
+  multiplier.meaning = TextAt(entry, "meaning");
+  multiplier.source = TextAt(entry, "source");
+  multiplier.rows = NumberAt(entry, "rows").value_or(0);
+  if (multiplier.meaning.empty() || multiplier.source.empty())
+    return BadInput(fmt::format("multipliers: {}: needs a meaning and a source", multiplier.key));
+  return multiplier;
+}
+
+Result<ErrorBand> ReadBand(const Json& document, const char* key) {
+  const auto bands = document.find("bands");
+  if (bands == document.end() || !bands->is_object() || !bands->contains(key) || !(*bands)[key].is_object())
+    return BadInput(fmt::format("multipliers: bands.{} is missing", key));
+  const Json& entry = (*bands)[key];
+  ErrorBand band{NumberAt(entry, "low").value_or(0), NumberAt(entry, "high").value_or(0), TextAt(entry, "basis")};
+  if (!(band.low > 0 && band.low <= 1 && band.high >= 1) || band.basis.empty())
+    return BadInput(fmt::format("multipliers: bands.{} needs low (0..1), high (1 or more) and basis", key));
+  return band;
+}
+
+}  // namespace
+
+Result<Multipliers> Multipliers::Parse(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json document, ParseJson(text));
+  const auto list = document.find("multipliers");
+  if (list == document.end() || !list->is_array()) return BadInput("multipliers: no list of multipliers");
+  Multipliers result;
+  for (const Json& entry : *list) {
+    ASSIGN_OR_RETURN(Multiplier multiplier, ReadEntry(entry));
+    if (result.Find(multiplier.key)) return BadInput(fmt::format("multipliers: {} is there twice", multiplier.key));
+    result.entries_.push_back(std::move(multiplier));
+  }
+  for (const Field& field : kFields) {
+    if (!result.Find(field.key)) return BadInput(fmt::format("multipliers: {} is missing", field.key));
+  }
+  if (const auto generations = document.find("generations"); generations != document.end() && generations->is_object()) {
+    for (const auto& [name, devices] : generations->items()) {
+      Generation generation{name, {}};
+      for (const Json& device : devices) {
+        if (device.is_string()) generation.devices.push_back(device.get<std::string>());
+      }
+      result.generations_.push_back(std::move(generation));
+    }
+  }
+  ASSIGN_OR_RETURN(result.calibrated_, ReadBand(document, "calibrated"));
+  ASSIGN_OR_RETURN(result.ttft_, ReadBand(document, "ttft"));
+  ASSIGN_OR_RETURN(result.uncalibrated_, ReadBand(document, "uncalibrated"));
+  ASSIGN_OR_RETURN(result.offloaded_, ReadBand(document, "offloaded"));
+  return result;
+}
+
+Result<Multipliers> Multipliers::Builtin() { return Parse(BuiltinMultipliersText()); }
+
+Multipliers Multipliers::AtPriors() const {
+  Multipliers priors = *this;
+  for (Multiplier& entry : priors.entries_) entry.value = entry.prior;
+  return priors;
+}
+
+const Multiplier* Multipliers::Find(std::string_view key) const {
+  const auto at = std::find_if(entries_.begin(), entries_.end(), [&](const Multiplier& entry) { return entry.key == key; });
+  return at == entries_.end() ? nullptr : &*at;
+}
+
+void Multipliers::Set(std::string_view key, double value, double rows, std::string source) {
+  const auto at = std::find_if(entries_.begin(), entries_.end(), [&](const Multiplier& entry) { return entry.key == key; });
+  CHECK(at != entries_.end() && value >= at->least);
+  at->value = value;
+  at->rows = rows;
+  if (!source.empty()) at->source = std::move(source);
+}
+
+double Multipliers::Factor(std::string_view prefix, std::string_view name) const {
+  const Multiplier* const found = Find(fmt::format("{}.{}", prefix, name));
+  return found ? found->value : 1;
+}
+
+std::string Multipliers::GenerationOf(const hardware::Device& device) const {
+  for (const Generation& generation : generations_) {
+    if (std::find(generation.devices.begin(), generation.devices.end(), device.id) != generation.devices.end())
+      return generation.name;
+  }
+  return "";
+}
+
+bool Multipliers::Calibrated(const hardware::Device& device) const {
+  const Multiplier* const found = Find("generation_time." + GenerationOf(device));
+  return found != nullptr && found->rows > 0;
+}
+
+ErrorBand Multipliers::BandOf(const hardware::Device& device, bool offloaded) const {
+  if (offloaded) return offloaded_;
+  return Calibrated(device) ? calibrated_ : uncalibrated_;
+}
+
+ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded) const {
+  const ErrorBand band = BandOf(device, offloaded);
+  return {std::min(band.low, ttft_.low), std::max(band.high, ttft_.high),
+          Calibrated(device) && !offloaded ? ttft_.basis : band.basis};
+}
+
+StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Device& device) const {
+  StepFactors factors;
+  for (const Field& field : kFields) factors.*field.factor = Find(field.key)->value;
+  const double layer = Factor("layer_time", system) * Factor("generation_time", GenerationOf(device));
+  for (double StepFactors::*latency :
+       {&StepFactors::layer_s, &StepFactors::layer_s_per_element, &StepFactors::quantise_layer_s, &StepFactors::sync_s})
+    factors.*latency *= layer;
+  if (!Calibrated(device)) {
+    const double stream = Factor("stream_time", device.device_class);
+    for (double StepFactors::*bytes : {&StepFactors::expert_stream, &StepFactors::weight_stream, &StepFactors::kv_stream})
+      factors.*bytes *= stream;
+  }
+  factors.ttft_factor = Factor("ttft_time", system);
+  return factors;
+}
+
+}  // namespace moecap::planner

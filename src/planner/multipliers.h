@@ -1,0 +1,108 @@
+// The multipliers of the performance model: what a real step takes beyond the least that bytes, FLOPs and links allow, and the
+// times that no specification sheet has. Each has a physical meaning, a unit and a source, as data (catalog/planner/).
+//
+// They were fitted on public measurements by bench/planner_accuracy, which also says how well they hold for models and devices
+// that the fit did not see (docs/planner.md).
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "hardware/device.h"
+
+namespace moecap::planner {
+
+// One fitted or planning value. Keys with a dot speak of one system, device generation or class: "layer_time.vllm".
+struct Multiplier {
+  std::string key;
+  double value = 1;
+  double prior = 1;  // a round figure from before any fit
+  double least = 0;  // no fit goes below it: a ceiling of the hardware, e.g. 1 for a share of peak bandwidth
+  std::string unit;  // "" = a factor
+  std::string meaning;
+  std::string source;
+  double rows = 0;  // measurements that it rests on; 0 = a planning value
+};
+
+// How far a prediction may be off, as factors on a time: the middle 80 % of what was measured lies within.
+struct ErrorBand {
+  double low = 1, high = 1;
+  std::string basis;  // in words
+};
+
+// What of the performance model does not depend on model or deployment, resolved for one system on one device. Factors multiply
+// the time that the hardware's peak would take: 1 = at peak.
+struct StepFactors {
+  double expert_stream = 1;        // bytes of routed experts
+  double weight_stream = 1;        // bytes of all other weights
+  double kv_stream = 1;            // bytes of the KV cache and recurrent state
+  double matrix_time = 1;          // FLOPs of a decode step
+  double weight_only_time = 1;     // routed experts whose type the device does not multiply: widened first
+  double collective_time = 1;      // bytes over the link between devices
+  double interference_time = 1;    // FLOPs of the prompts that share the steps of decoding requests
+  double expert_overhead_s = 0;    // of each expert that a device runs in a layer
+  double layer_s = 0;              // of each layer: its kernels, one behind the other
+  double layer_s_per_element = 0;  // ... for each element of the hidden width
+  double quantise_layer_s = 0;     // ... of 8-bit floating point, whose activations are quantised in each layer
+  double sync_s = 0;               // of each layer for each doubling of the tensor-parallel ranks
+  double sequence_s = 0;           // of each running sequence: sampling, scheduling
+  double host_stream = 1;          // bytes of experts that the processor reads from host memory
+  double host_matrix_time = 1;     // ... and their FLOPs
+  double link_stream = 1;          // bytes of experts copied over the host link
+  double ssd_stream = 1;           // bytes of experts read from an SSD
+  double prefill_time = 1;         // FLOPs of a prompt on its own
+  double admission_s = 0;          // of a request before its prompt is computed
+  double prefill_layer_s = 0;      // of each layer of a prompt's pass
+  double bunching = 0;             // prompts that arrive with a request's own, as a share of the clients
+  double waiting_steps = 0;        // decode steps that pass before and behind a prompt's own pass
+  double ttft_factor = 1;          // of the system, on all of it
+};
+
+class Multipliers {
+ public:
+  // Errors: kBadInput naming the entry: a key that is missing, unknown, given twice, or a value out of range.
+  static Result<Multipliers> Parse(std::string_view text);
+  // What ships with the program (catalog/planner/multipliers.json).
+  static Result<Multipliers> Builtin();
+
+  // The same with every value at its prior, so that a test of a fit knows nothing of the rows that it is tested on.
+  Multipliers AtPriors() const;
+
+  std::span<const Multiplier> entries() const { return entries_; }
+  // Null for a key that is not there.
+  const Multiplier* Find(std::string_view key) const;
+  // Requires a key that is there and value >= its `least`.
+  void Set(std::string_view key, double value, double rows, std::string source);
+
+  StepFactors FactorsOf(std::string_view system, const hardware::Device& device) const;
+  // Whether multipliers of the device's generation were fitted.
+  bool Calibrated(const hardware::Device& device) const;
+  // Of a time per token, and of the time to the first token, which is never known better.
+  const ErrorBand& CalibratedBand() const { return calibrated_; }
+  ErrorBand BandOf(const hardware::Device& device, bool offloaded) const;
+  ErrorBand TtftBandOf(const hardware::Device& device, bool offloaded) const;
+
+  // "hopper", "blackwell", ...; "" = none that is known.
+  std::string GenerationOf(const hardware::Device& device) const;
+
+ private:
+  struct Generation {
+    std::string name;
+    std::vector<std::string> devices;  // ids
+  };
+  double Factor(std::string_view prefix, std::string_view name) const;
+
+  std::vector<Multiplier> entries_;
+  std::vector<Generation> generations_;
+  ErrorBand calibrated_, ttft_, uncalibrated_, offloaded_;
+};
+
+// The text of the built-in catalogue. Internal to planner/.
+const char* BuiltinMultipliersText();
+
+}  // namespace moecap::planner

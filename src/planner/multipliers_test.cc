@@ -1,0 +1,48 @@
+#include "planner/multipliers.h"
+
+#include <gtest/gtest.h>
+
+#include "hardware/catalogue.h"
+
+namespace moecap::planner {
+namespace {
+
+TEST(Multipliers, BuiltinHasMeaningSourceAndUnitOfEach) {
+  const auto multipliers = Multipliers::Builtin();
+  ASSERT_TRUE(multipliers.ok()) << multipliers.error().message;
+  for (const Multiplier& entry : multipliers->entries()) {
+    EXPECT_FALSE(entry.meaning.empty()) << entry.key;
+    EXPECT_FALSE(entry.source.empty()) << entry.key;
+    EXPECT_GE(entry.value, entry.least) << entry.key;
+    EXPECT_TRUE(!entry.key.ends_with("_s") || entry.unit == "s") << entry.key;
+  }
+}
+
+TEST(Multipliers, NamesTheFaultyEntry) {
+  EXPECT_NE(Multipliers::Parse(R"({"multipliers": [{"key": "speed", "value": 1}]})").error().message.find("'speed'"),
+            std::string::npos);
+  EXPECT_NE(Multipliers::Parse(R"({"multipliers": [{"key": "expert_stream", "value": 0.5, "least": 1}]})")
+                .error()
+                .message.find("expert_stream"),
+            std::string::npos);
+  EXPECT_NE(Multipliers::Parse(R"({"multipliers": []})").error().message.find("expert_stream is missing"), std::string::npos);
+}
+
+TEST(Multipliers, KnowsWhatWasMeasured) {
+  const auto devices = hardware::Catalogue::Builtin();
+  const auto multipliers = Multipliers::Builtin();
+  ASSERT_TRUE(devices.ok() && multipliers.ok());
+  const auto hopper = *devices->FindDevice("h100-sxm"), mac = *devices->FindDevice("m3-ultra");
+  EXPECT_EQ(multipliers->GenerationOf(hopper), "hopper");
+  EXPECT_EQ(multipliers->GenerationOf(mac), "");
+  EXPECT_FALSE(multipliers->Calibrated(mac));
+  EXPECT_GT(multipliers->BandOf(mac, false).high, multipliers->BandOf(hopper, false).high);
+  // An uncalibrated device reads more slowly than its peak by the factor of its class.
+  const double fitted = multipliers->FactorsOf("vllm", hopper).expert_stream;
+  EXPECT_DOUBLE_EQ(multipliers->FactorsOf("vllm", mac).expert_stream,
+                   multipliers->Find("expert_stream")->value * multipliers->Find("stream_time.unified")->value);
+  EXPECT_DOUBLE_EQ(fitted, multipliers->Find("expert_stream")->value);
+}
+
+}  // namespace
+}  // namespace moecap::planner

@@ -1,0 +1,149 @@
+#include "planner/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "model/catalogue.h"
+#include "planner/candidate.h"
+#include "planner/question_file.h"
+
+namespace moecap::planner {
+namespace {
+
+class PlanTest : public testing::Test {
+ protected:
+  PlanTest()
+      : devices_(*hardware::Catalogue::Builtin()),
+        prices_(*cost::PriceBook::Parse(cost::PriceBook::BuiltinText())),
+        multipliers_(*Multipliers::Builtin()) {}
+
+  static model::ModelSpec Model(const char* id) {
+    static const model::ModelCatalogue kModels = *model::ModelCatalogue::Builtin();
+    return *model::SpecOf(*kModels.Find(id), id);
+  }
+  static Question Ask(std::initializer_list<std::pair<const char*, const char*>> values) {
+    QuestionText text;
+    for (const auto& [key, value] : values) text.Set(key, value);
+    const auto question = MakeQuestion(text);
+    EXPECT_TRUE(question.ok()) << question.error().message;
+    return *question;
+  }
+  static std::string Refusal(std::initializer_list<std::pair<const char*, const char*>> values) {
+    QuestionText text;
+    for (const auto& [key, value] : values) text.Set(key, value);
+    const auto question = MakeQuestion(text);
+    return question.ok() ? "" : question.error().message;
+  }
+  Plan Answer(const Question& question, const char* model, bool changes = false) const {
+    auto plan = MakePlan(question, Model(model), {devices_, prices_, multipliers_}, {.changes = changes});
+    EXPECT_TRUE(plan.ok()) << plan.error().message;
+    return *std::move(plan);
+  }
+
+  hardware::Catalogue devices_;
+  cost::PriceBook prices_;
+  Multipliers multipliers_;
+};
+
+TEST_F(PlanTest, AnswersKeepTargetsAndMemory) {
+  const Plan plan = Answer(Ask({{"clients", "200"}, {"tpot", "50ms"}}), "Qwen/Qwen3-235B-A22B", true);
+  ASSERT_TRUE(plan.Answered());
+  ASSERT_TRUE(plan.runner_up);
+  for (const Candidate& c : plan.search.candidates) {
+    if (!c.Answers()) continue;
+    EXPECT_LE(c.serving.tpot_s * c.margin, 0.05);
+    EXPECT_FALSE(c.serving.over_capacity);
+    EXPECT_GE(c.money.usd_per_h.value_or(1e300), plan.Best()->money.usd_per_h.value_or(0));
+    EXPECT_LE(c.serving.s_mbu, 1);
+    EXPECT_LE(c.serving.s_mfu, 2);  // of the bf16 peak: fp8 has twice as much
+    EXPECT_GT(c.band.high, 1);      // never without its band
+    if (c.offload.residence == Residence::kDevice) {
+      EXPECT_LE(c.memory.weights_bytes + c.memory.sequence_bytes * c.serving.running / c.deployment.data, c.usable_bytes);
+    }
+  }
+  EXPECT_GE(plan.changes.size(), 5);
+}
+
+TEST_F(PlanTest, UncertainDevicesNeedAWiderMargin) {
+  const Plan plan = Answer(Ask({{"clients", "8"}, {"tpot", "1s"}}), "openai/gpt-oss-120b");
+  std::set<double> margins;
+  for (const Candidate& c : plan.search.candidates) {
+    if (c.offload.residence == Residence::kDevice) margins.insert(c.margin);
+  }
+  EXPECT_EQ(margins.size(), 2);
+  EXPECT_DOUBLE_EQ(*margins.begin(), 1.15);
+}
+
+TEST_F(PlanTest, ImpossibleTargetsGiveTheNearest) {
+  const Plan plan = Answer(Ask({{"clients", "64"}, {"tpot", "0.1ms"}}), "Qwen/Qwen3-235B-A22B");
+  ASSERT_TRUE(plan.best);
+  EXPECT_FALSE(plan.Answered());
+  ASSERT_FALSE(plan.Best()->misses.empty());
+  EXPECT_NE(plan.Best()->misses.front().find("TPOT"), std::string::npos);
+  for (const Candidate& c : plan.search.candidates) EXPECT_GE(c.worst_miss, plan.Best()->worst_miss);
+}
+
+TEST_F(PlanTest, AModelThatFitsNowhereSaysByHowMuch) {
+  const Plan plan = Answer(Ask({{"clients", "1"}, {"devices", "rtx-3060-12"}, {"most_devices", "1"}, {"offload", "no"}}),
+                           "deepseek-ai/DeepSeek-V3");
+  EXPECT_FALSE(plan.best);
+  ASSERT_TRUE(plan.search.largest);
+  EXPECT_NEAR(plan.search.lacking_bytes, 673e9 - 12e9, 20e9);
+}
+
+TEST_F(PlanTest, OwnedHardwareOffloadsAndCostsItsEnergy) {
+  const Question question = Ask({{"scenario", "single-user"}, {"own", "2xrtx-4090"}, {"dram", "256GB"}, {"speed", ""}});
+  const Plan plan = Answer(question, "Qwen/Qwen3-235B-A22B");
+  ASSERT_TRUE(plan.best);
+  EXPECT_NE(plan.Best()->offload.residence, Residence::kDevice);
+  EXPECT_LT(plan.Best()->offload.device_share, 1);
+  EXPECT_EQ(plan.Best()->device->id, "rtx-4090");
+  ASSERT_TRUE(plan.Best()->money.usd_per_h);
+  EXPECT_LT(*plan.Best()->money.usd_per_h, 1);
+}
+
+TEST_F(PlanTest, ExplainsADevice) {
+  Question question = Ask({{"clients", "200"}, {"tpot", "50ms"}, {"why_not", "rtx-4090, h100-sxm"}});
+  const Plan plan = Answer(question, "Qwen/Qwen3-235B-A22B");
+  ASSERT_EQ(plan.why_not.size(), 2);
+  EXPECT_FALSE(plan.why_not[0].reason.empty());
+  EXPECT_NE(plan.why_not[1].reason.find("H100"), std::string::npos);
+}
+
+TEST_F(PlanTest, NamesContradictions) {
+  EXPECT_NE(Refusal({{"budget_usd", "10k"}, {"pay", "rent"}}).find("contradict"), std::string::npos);
+  EXPECT_NE(Refusal({{"ttft", "5s"}, {"e2e", "3s"}}).find("contradict"), std::string::npos);
+  EXPECT_NE(Refusal({{"tpot", "50ms"}, {"tokens_per_s", "100"}}).find("contradict"), std::string::npos);
+  EXPECT_NE(Refusal({{"clients", "4"}, {"requests_per_s", "2"}}).find("either"), std::string::npos);
+  EXPECT_NE(Refusal({{"own", "2xrtx-4090"}, {"pay", "rent"}}).find("contradict"), std::string::npos);
+  EXPECT_NE(Refusal({{"clients", "many"}}).find("clients"), std::string::npos);
+  EXPECT_NE(Refusal({{"accepted_tokens", "4"}, {"drafted_tokens", "2"}}).find("accepted"), std::string::npos);
+  EXPECT_NE(Refusal({{"scenario", "chess"}}).find("chat"), std::string::npos);
+  EXPECT_NE(Refusal({{"dram", "64GB"}}).find("own"), std::string::npos);
+}
+
+TEST_F(PlanTest, ReadsAFile) {
+  const auto text =
+      ParseQuestionFile("model: openai/gpt-oss-120b\nclients: 16\ntpot: 20ms\nwhy_not: [h100-sxm, l40s]\n", "q.yaml");
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_EQ(text->Get("model"), "openai/gpt-oss-120b");
+  const auto question = MakeQuestion(*text);
+  ASSERT_TRUE(question.ok());
+  EXPECT_DOUBLE_EQ(*question->targets.tpot_s, 0.02);
+  EXPECT_EQ(question->why_not.size(), 2);
+  const auto wrong = ParseQuestionFile("clients: 16\nclinets: 2\n", "q.yaml");
+  EXPECT_NE(wrong.error().message.find("q.yaml:2"), std::string::npos);
+  EXPECT_NE(wrong.error().message.find("clients"), std::string::npos);
+}
+
+TEST_F(PlanTest, TheBillIsTheSumOfItsTokens) {
+  const Plan plan = Answer(Ask({{"clients", "64"}}), "openai/gpt-oss-120b");
+  const Candidate& best = *plan.Best();
+  const double in = best.serving.requests_per_s * 3600 * plan.question.load.NewTokens() / 1e6;
+  const double out = best.serving.output_tokens_per_s * 3600 / 1e6;
+  EXPECT_NEAR(in * *best.usd_per_million_input + out * *best.usd_per_million_output, *best.money.usd_per_useful_h, 1e-6);
+}
+
+}  // namespace
+}  // namespace moecap::planner

@@ -1,0 +1,108 @@
+#include "planner/question.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/units.h"
+
+namespace moecap::planner {
+namespace {
+
+constexpr std::array kPresets = {
+    Preset{"single-user", "one person at one machine: answers at reading speed", 1, 1024, 512, 0, 0.1, 2.0},
+    Preset{"chat", "many conversations, whose history is cached", 32, 1500, 300, 0.5, 0.05, 1.0},
+    Preset{"coding-agent", "long contexts that grow step by step, nearly all of them cached", 16, 24000, 600, 0.85, 0.03, 3.0},
+    Preset{"rag", "long prompts with fresh documents, short answers", 32, 8000, 300, 0.1, 0.05, 3.0},
+    Preset{"reasoning", "short questions, long chains of thought", 32, 1000, 8000, 0, 0.04, 2.0},
+    Preset{"offline", "a batch of documents: only the price of a token counts", 512, 2000, 500, 0, std::nullopt, std::nullopt}};
+
+constexpr std::array<std::string_view, 4> kObjectives = {"month", "token", "speed", "power"};
+constexpr std::array<std::string_view, 3> kFidelities = {"original", "near", "any"};
+
+template <size_t N>
+Result<size_t> IndexOf(const std::array<std::string_view, N>& names, std::string_view name, std::string_view what) {
+  for (size_t i = 0; i < N; ++i) {
+    if (names[i] == name) return i;
+  }
+  std::string known;
+  for (const std::string_view each : names) known += (known.empty() ? "" : ", ") + std::string(each);
+  return BadInput(fmt::format("'{}' is no {}; there are {}", name, what, known));
+}
+
+Status CheckLoad(const Load& load) {
+  if (load.clients.has_value() == load.requests_per_s.has_value())
+    return BadInput("give either the clients or the requests per second, not both and not neither");
+  const double amount = load.clients.value_or(load.requests_per_s.value_or(0));
+  if (!(amount > 0 && amount <= 1e6)) return BadInput(fmt::format("a load of {:g} is not possible; use more than 0", amount));
+  if (!(load.input_tokens >= 1 && load.input_tokens <= 1e7 && load.output_tokens >= 1 && load.output_tokens <= 1e7))
+    return BadInput("input and output have 1 to 10,000,000 tokens");
+  if (!(load.prefix_hit >= 0 && load.prefix_hit < 1)) return BadInput("the prefix hits are a share from 0 to below 1");
+  if (!(load.drafted_tokens >= 0 && load.drafted_tokens <= 64 && load.accepted_tokens >= 0))
+    return BadInput("0 to 64 tokens may be drafted");
+  if (load.accepted_tokens > load.drafted_tokens)
+    return BadInput(
+        fmt::format("{:g} accepted of {:g} drafted tokens is not possible", load.accepted_tokens, load.drafted_tokens));
+  return {};
+}
+
+Status CheckTargets(const Question& question) {
+  const Targets& targets = question.targets;
+  for (const std::optional<double>& target : {targets.tpot_s, targets.ttft_s, targets.e2e_s}) {
+    if (target && !(*target > 0)) return BadInput("a target is a time above 0");
+  }
+  if (targets.e2e_s && targets.ttft_s && *targets.ttft_s >= *targets.e2e_s) {
+    return BadInput(fmt::format("the targets contradict each other: a first token after {} leaves nothing of {} for the answer",
+                                FormatSeconds(*targets.ttft_s), FormatSeconds(*targets.e2e_s)));
+  }
+  return {};
+}
+
+Status CheckLimits(const Question& question) {
+  const Limits& limits = question.limits;
+  for (const std::optional<double>& limit : {limits.purchase_usd, limits.usd_per_month, limits.watts}) {
+    if (limit && !(*limit > 0)) return BadInput("a limit is an amount above 0");
+  }
+  if (limits.most_devices < 1 || limits.most_devices > 1024) return BadInput("use 1 to 1024 devices");
+  if (limits.purchase_usd && question.pay == cost::Pay::kRent)
+    return BadInput("the limits contradict each other: a purchase budget, but the hardware is to be rented");
+  if (question.owned && question.pay == cost::Pay::kRent)
+    return BadInput("the limits contradict each other: hardware that is owned is not rented");
+  if (question.owned && (!limits.devices.empty() || !limits.device_classes.empty()))
+    return BadInput("the limits contradict each other: with hardware that is owned no other devices are considered");
+  if (!(question.margin >= 1 && question.margin <= 4)) return BadInput("the margin is a factor from 1 to 4");
+  return {};
+}
+
+}  // namespace
+
+std::span<const Preset> Presets() { return kPresets; }
+
+Result<Preset> FindPreset(std::string_view name) {
+  std::string known;
+  for (const Preset& preset : kPresets) {
+    if (preset.name == name) return preset;
+    known += (known.empty() ? "" : ", ") + std::string(preset.name);
+  }
+  return BadInput(fmt::format("'{}' is no scenario; there are {}", name, known));
+}
+
+std::string_view Name(Objective objective) { return kObjectives[static_cast<size_t>(objective)]; }
+Result<Objective> FindObjective(std::string_view name) {
+  ASSIGN_OR_RETURN(const size_t index, IndexOf(kObjectives, name, "objective"));
+  return static_cast<Objective>(index);
+}
+
+std::string_view Name(Fidelity fidelity) { return kFidelities[static_cast<size_t>(fidelity)]; }
+Result<Fidelity> FindFidelity(std::string_view name) {
+  ASSIGN_OR_RETURN(const size_t index, IndexOf(kFidelities, name, "fidelity"));
+  return static_cast<Fidelity>(index);
+}
+
+Status CheckQuestion(const Question& question) {
+  RETURN_IF_ERROR(CheckLoad(question.load));
+  RETURN_IF_ERROR(CheckTargets(question));
+  return CheckLimits(question);
+}
+
+}  // namespace moecap::planner

@@ -1,0 +1,304 @@
+#include "planner/search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "base/units.h"
+#include "model/weight_format.h"
+#include "planner/candidate.h"
+
+namespace moecap::planner {
+namespace {
+
+using model::TensorClass;
+
+constexpr double kHostShare = 0.9;  // of host memory that may hold experts
+
+double ExpertBits(const model::ModelSpec& spec) {
+  const model::WeightSet all = spec.ByClass();
+  const model::Weights& routed = all[TensorClass::kRoutedExpert];
+  return routed.params > 0 ? routed.BitsPerWeight() : all[TensorClass::kDenseFfn].BitsPerWeight();
+}
+
+Variant MakeVariant(const model::ModelSpec& spec, const char* type, const routing::ActivationSheet* sheet) {
+  Variant variant{type, spec, {}, false};
+  model::ApplyWeightChoice(variant.spec, *model::WeightChoiceByName(type));
+  variant.work = MakeModelWork(variant.spec, sheet);
+  return variant;
+}
+
+class Searcher {
+ public:
+  Searcher(const Question& question, const Ingredients& ingredients, SearchResult& result)
+      : question_(question),
+        ingredients_(ingredients),
+        result_(result),
+        pricer_(question, ingredients.devices, ingredients.prices) {}
+
+  void Try(const hardware::Device& device, int64_t count) {
+    const int64_t nodes = std::max<int64_t>(1, count / 8);
+    const Fabric fabric = FabricOf(device, ingredients_.devices);
+    if (count > 1 && fabric.node_bytes_per_s <= 0) return;
+    for (size_t v = 0; v < result_.variants.size(); ++v) {
+      for (const metrics::Deployment& deployment : DeploymentsOf(device, count, result_.variants[v].spec)) {
+        if (Idle(deployment)) continue;
+        Candidate base;
+        base.device = &device;
+        base.count = count;
+        base.nodes = nodes;
+        base.deployment = deployment;
+        base.variant = v;
+        base.memory = MemoryOf(v, deployment);
+        base.usable_bytes = UsableOf(device);
+        base.band = ingredients_.multipliers.BandOf(device, false);
+        base.ttft_band = ingredients_.multipliers.TtftBandOf(device, false);
+        if (base.memory.MostSequences(base.usable_bytes) >= 1) {
+          TryResidence(base, fabric);
+        } else {
+          Lacks(base);
+          if (question_.offload) TryOffload(base, fabric);
+        }
+      }
+    }
+  }
+
+  void Finish() {
+    for (auto& [key, candidate] : best_) result_.candidates.push_back(std::move(candidate));
+    std::stable_sort(result_.candidates.begin(), result_.candidates.end(),
+                     [&](const Candidate& a, const Candidate& b) { return Better(a, b, question_.objective); });
+  }
+
+ private:
+  // Replicas that would have nobody to serve.
+  bool Idle(const metrics::Deployment& deployment) const {
+    return question_.load.clients && deployment.data > std::max(1.0, *question_.load.clients);
+  }
+
+  // A machine's own memory, where the question says how much there is.
+  double UsableOf(const hardware::Device& device) const {
+    if (question_.owned && question_.owned->dram_bytes && device.device_class == "cpu")
+      return *question_.owned->dram_bytes * UsableMemory(device) / device.memory_bytes.value_or(1);
+    return UsableMemory(device);
+  }
+
+  const MemoryPlan& MemoryOf(size_t variant, const metrics::Deployment& d) {
+    const std::tuple key(variant, d.tensor, d.expert, d.pipeline, d.data);
+    const auto found = memory_.find(key);
+    if (found != memory_.end()) return found->second;
+    const auto context = static_cast<int64_t>(question_.load.MeanContext());
+    return memory_.emplace(key, PlanMemory(result_.variants[variant].spec, d, context)).first->second;
+  }
+
+  void Lacks(const Candidate& base) {
+    const double lacking = base.memory.weights_bytes + base.memory.other_bytes + base.memory.sequence_bytes - base.usable_bytes;
+    if (result_.largest && lacking >= result_.lacking_bytes) return;
+    result_.largest = base;
+    result_.lacking_bytes = lacking;
+  }
+
+  void TryResidence(Candidate candidate, const Fabric& fabric) {
+    const Variant& variant = result_.variants[candidate.variant];
+    candidate.money =
+        pricer_.Of(*candidate.device, candidate.count, candidate.nodes, candidate.processor,
+                   candidate.device->device_class == "cpu" ? candidate.memory.weights_bytes * 1.2 : candidate.host_dram_bytes);
+    const double room = candidate.offload.residence == Residence::kDevice
+                            ? candidate.memory.MostSequences(candidate.usable_bytes)
+                            : SequencesBesideExperts();
+    for (const std::string& system : SystemsOf(*candidate.device, candidate.offload.residence)) {
+      // llama.cpp-class engines split a model by layers, and share no experts.
+      if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
+      candidate.system = system;
+      candidate.offload.overlapped = system == "ktransformers" || system == "moe-infinity";
+      const ServingPoint point{
+          variant.work,     *candidate.device, candidate.deployment, fabric, FactorsOf(system, *candidate.device),
+          candidate.offload};
+      candidate.serving = Serve(point, question_.load, room);
+      candidate.margin = MarginOf(candidate.band);
+      PriceTokens(question_.load, candidate);
+      Judge(question_, candidate);
+      ++result_.points;
+      Keep(candidate);
+    }
+  }
+
+  double MarginOf(const ErrorBand& band) const {
+    if (question_.margin <= 1) return 1;
+    return question_.margin * std::sqrt(band.high / ingredients_.multipliers.CalibratedBand().high);
+  }
+
+  const StepFactors& FactorsOf(const std::string& system, const hardware::Device& device) {
+    const std::pair key(system, device.id);
+    const auto found = factors_.find(key);
+    if (found != factors_.end()) return found->second;
+    return factors_.emplace(key, ingredients_.multipliers.FactorsOf(system, device)).first->second;
+  }
+
+  // KV cache is kept for as many requests as come, up to 16 a replica; the rest of the device holds experts.
+  double SequencesBesideExperts() const {
+    constexpr double kMost = 16;
+    return std::clamp(question_.load.clients.value_or(kMost), 1.0, kMost);
+  }
+
+  void TryOffload(Candidate candidate, const Fabric& fabric) {
+    const metrics::Deployment& d = candidate.deployment;
+    if (candidate.nodes > 1 || d.data > 1 || d.expert > 1 || candidate.memory.routed_bytes <= 0) return;
+    const double fixed = candidate.memory.weights_bytes - candidate.memory.routed_bytes + candidate.memory.other_bytes +
+                         candidate.memory.sequence_bytes * SequencesBesideExperts();
+    const double room = candidate.usable_bytes - fixed;
+    if (room < 0) return;
+    if (!SetHost(candidate)) return;
+    const double routed = result_.variants[candidate.variant].work.RoutedBytes();
+    Offload& offload = candidate.offload;
+    offload.device_share = std::clamp(room / candidate.memory.routed_bytes, 0.0, 1.0);
+    const double dram = offload.host.dram_bytes * kHostShare / routed;
+    offload.dram_share = std::min(1 - offload.device_share, dram);
+    candidate.host_dram_bytes = question_.owned && question_.owned->dram_bytes ? *question_.owned->dram_bytes
+                                                                               : offload.dram_share * routed / kHostShare;
+    candidate.band = ingredients_.multipliers.BandOf(*candidate.device, true);
+    candidate.ttft_band = ingredients_.multipliers.TtftBandOf(*candidate.device, true);
+    const bool fits = offload.device_share + offload.dram_share >= 1 - 1e-9;
+    for (const Residence residence : {Residence::kExecute, Residence::kCopy, Residence::kSsd}) {
+      if (fits == (residence == Residence::kSsd)) continue;
+      offload.residence = residence;
+      TryResidence(candidate, fabric);
+    }
+  }
+
+  // False where the device has no host that could hold experts.
+  bool SetHost(Candidate& candidate) const {
+    constexpr double kSsdBytesPerS = 7e9;  // one NVMe drive of the fourth generation
+    if (candidate.device->unified_memory || candidate.device->host_link.empty()) return false;
+    const bool named = question_.owned && !question_.owned->processor.empty();
+    candidate.processor = named ? question_.owned->processor : UsualHost(*candidate.device);
+    const auto processor = ingredients_.devices.FindDevice(candidate.processor);
+    const auto link = ingredients_.devices.FindLink(candidate.device->host_link);
+    if (!processor.ok() || !link.ok() || !processor->bandwidth_bytes_per_s || !processor->memory_bytes) return false;
+    candidate.processor = processor->id;
+    Host& host = candidate.offload.host;
+    host.dram_bytes = *processor->memory_bytes;
+    if (question_.owned && question_.owned->dram_bytes) host.dram_bytes = *question_.owned->dram_bytes;
+    host.dram_bytes_per_s = *processor->bandwidth_bytes_per_s;
+    host.link_bytes_per_s = link->bytes_per_s;
+    host.ssd_bytes_per_s = kSsdBytesPerS;
+    const auto flops = processor->peaks.bf16 ? processor->peaks.bf16 : processor->peaks.fp32;
+    if (!flops) return false;
+    host.flops_per_s = *flops;
+    return true;
+  }
+
+  // The best of each device, count, precision, place of the experts and system.
+  void Keep(const Candidate& candidate) {
+    const std::tuple key(candidate.device->id, candidate.count, candidate.variant, candidate.offload.residence,
+                         candidate.system);
+    const auto [at, added] = best_.try_emplace(key, candidate);
+    if (!added && Better(candidate, at->second, question_.objective)) at->second = candidate;
+  }
+
+  const Question& question_;
+  const Ingredients& ingredients_;
+  SearchResult& result_;
+  Pricer pricer_;
+  std::map<std::tuple<size_t, int, int, int, int>, MemoryPlan> memory_;
+  std::map<std::pair<std::string, std::string>, StepFactors> factors_;
+  std::map<std::tuple<std::string, int64_t, size_t, Residence, std::string>, Candidate> best_;
+};
+
+bool CanCompute(const hardware::Device& device) {
+  const hardware::DensePeaks& peaks = device.peaks;
+  return device.bandwidth_bytes_per_s && device.memory_bytes &&
+         (peaks.bf16 || peaks.fp16 || peaks.fp8 || peaks.fp32 || peaks.fp4);
+}
+
+bool Contains(const std::vector<std::string>& list, const std::string& value) {
+  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
+}
+
+// Devices that the question allows, with how many at most; owned ones exactly.
+Result<std::vector<std::pair<hardware::Device, int64_t>>> AllowedDevices(const Question& question,
+                                                                         const hardware::Catalogue& catalogue) {
+  std::vector<std::pair<hardware::Device, int64_t>> allowed;
+  if (question.owned) {
+    for (const cost::MachinePart& part : question.owned->devices) {
+      ASSIGN_OR_RETURN(hardware::Device device, catalogue.FindDevice(part.id));
+      if (!CanCompute(device))
+        return BadInput(fmt::format("{}: bandwidth, memory or peak rate are not in the catalogue", device.name));
+      allowed.emplace_back(std::move(device), part.count);
+    }
+    return allowed;
+  }
+  std::vector<std::string> ids;
+  for (const std::string& name : question.limits.devices) {
+    ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(name));
+    ids.push_back(device.id);
+  }
+  for (const hardware::Device& device : catalogue.devices()) {
+    if (CanCompute(device) && Contains(question.limits.device_classes, device.device_class) && Contains(ids, device.id))
+      allowed.emplace_back(device, question.limits.most_devices);
+  }
+  return allowed;
+}
+
+}  // namespace
+
+std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelity, const routing::ActivationSheet* sheet) {
+  const double bits = ExpertBits(spec);
+  std::vector<Variant> variants;
+  variants.push_back({fmt::format("as stored ({})", spec.weight_type), spec, MakeModelWork(spec, sheet), true});
+  if (fidelity != Fidelity::kOriginal && bits > 9) variants.push_back(MakeVariant(spec, "fp8", sheet));
+  if (fidelity == Fidelity::kAny && bits > 5) {
+    variants.push_back(MakeVariant(spec, "nvfp4", sheet));
+    variants.push_back(MakeVariant(spec, "int4", sheet));
+  }
+  return variants;
+}
+
+std::string_view CapClass(bool offloaded, bool original) {
+  if (!original) return "PC";
+  return offloaded ? "CA" : "PA";
+}
+
+bool Better(const Candidate& a, const Candidate& b, Objective objective) {
+  if (a.Answers() != b.Answers()) return a.Answers();
+  if (!a.Answers() && a.worst_miss != b.worst_miss) return a.worst_miss < b.worst_miss;
+  constexpr double kUnknown = 1e300;
+  const auto value = [&](const Candidate& c) {
+    switch (objective) {
+      case Objective::kMonth:
+        return c.money.usd_per_h.value_or(kUnknown);
+      case Objective::kToken:
+        return c.usd_per_million_tokens.value_or(kUnknown);
+      case Objective::kSpeed:
+        return c.serving.tpot_s;
+      case Objective::kPower:
+        return c.money.watts.value_or(kUnknown);
+    }
+    return kUnknown;
+  };
+  const double left = value(a), right = value(b);
+  if (left != right) return left < right;
+  return a.serving.tpot_s < b.serving.tpot_s;
+}
+
+Result<SearchResult> Search(const Question& question, const model::ModelSpec& spec, const Ingredients& ingredients,
+                            const routing::ActivationSheet* sheet) {
+  SearchResult result;
+  result.variants = MakeVariants(spec, question.fidelity, sheet);
+  ASSIGN_OR_RETURN(auto allowed, AllowedDevices(question, ingredients.devices));
+  if (allowed.empty()) return BadInput("no device of the catalogue is of the classes that are allowed");
+  for (auto& [device, most] : allowed) result.devices.push_back(device);
+  Searcher searcher(question, ingredients, result);
+  for (size_t i = 0; i < allowed.size(); ++i) {
+    const int64_t most = allowed[i].second;
+    std::vector<int64_t> counts = CountsOf(result.devices[i], most);
+    if (question.owned && std::find(counts.begin(), counts.end(), most) == counts.end()) counts.push_back(most);
+    for (const int64_t count : counts) searcher.Try(result.devices[i], count);
+  }
+  searcher.Finish();
+  return result;
+}
+
+}  // namespace moecap::planner

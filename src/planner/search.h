@@ -1,0 +1,87 @@
+// Every way to serve a model, computed and judged: devices x count x parallelism x precision x system x residence of experts.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cost/machine.h"
+#include "hardware/catalogue.h"
+#include "planner/question.h"
+
+namespace moecap::planner {
+
+// The model in one precision.
+struct Variant {
+  std::string label;  // "as stored (fp8)", "nvfp4"
+  model::ModelSpec spec;
+  ModelWork work;
+  bool original = true;  // as the checkpoint stores it
+};
+
+// The model as stored and in the narrower types that `fidelity` allows, each once, with the estimator or `sheet`.
+std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelity, const routing::ActivationSheet* sheet);
+
+struct Money {
+  std::optional<double> usd_per_h;         // of calendar time
+  std::optional<double> usd_per_useful_h;  // of work, at the price book's utilisation
+  std::optional<double> purchase_usd;
+  std::optional<double> break_even_utilisation;  // above it owning is cheaper than renting
+  std::optional<double> watts;                   // at the wall, under load
+  cost::Pay pay = cost::Pay::kBuy;
+};
+
+// A class of MoE-CAP's decision matrix (Table 7): which two of the three a way of serving keeps, by what it gives up.
+// Offloaded at full precision: cost and accuracy; narrower weights: performance and cost; else performance and accuracy.
+std::string_view CapClass(bool offloaded, bool original);
+
+struct Candidate {
+  const hardware::Device* device = nullptr;
+  int64_t count = 1;  // devices, of `nodes` nodes
+  int64_t nodes = 1;
+  metrics::Deployment deployment;
+  size_t variant = 0;
+  std::string system;  // as `moecap systems` calls it
+  Offload offload;
+  std::string processor;       // id of the host's, where experts lie there
+  double host_dram_bytes = 0;  // that it must have
+  Serving serving;
+  MemoryPlan memory;
+  double usable_bytes = 0;  // of a device
+  Money money;
+  std::optional<double> usd_per_million_input, usd_per_million_output, usd_per_million_tokens;
+  ErrorBand band, ttft_band;
+  double margin = 1;                // that its times must keep the targets with
+  std::vector<std::string> misses;  // targets and limits that it does not keep, in words; empty = an answer
+  double worst_miss = 1;            // factor by which the worst is missed
+
+  bool Answers() const { return misses.empty(); }
+  double UsdPerMonth() const { return money.usd_per_h.value_or(0) * 730; }
+};
+
+struct Ingredients {
+  const hardware::Catalogue& devices;
+  const cost::PriceBook& prices;
+  const Multipliers& multipliers;
+};
+
+struct SearchResult {
+  std::vector<Variant> variants;
+  std::vector<hardware::Device> devices;  // that candidates point to
+  std::vector<Candidate> candidates;      // that fit, the best first: answers by the objective, then the nearest
+  int64_t points = 0;                     // looked at
+  // The way that comes nearest to fitting when none does, and how many bytes of a device it lacks.
+  std::optional<Candidate> largest;
+  double lacking_bytes = 0;
+};
+
+// Requires CheckQuestion. Error kBadInput: a device that the catalogue does not know.
+Result<SearchResult> Search(const Question& question, const model::ModelSpec& spec, const Ingredients& ingredients,
+                            const routing::ActivationSheet* sheet = nullptr);
+
+// By the objective; ties by the times.
+bool Better(const Candidate& a, const Candidate& b, Objective objective);
+
+}  // namespace moecap::planner

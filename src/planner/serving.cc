@@ -1,0 +1,178 @@
+#include "planner/serving.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "metrics/device_memory.h"
+
+namespace moecap::planner {
+namespace {
+
+constexpr int kRounds = 24;  // each halves the error of the fixed point
+
+double DecodeSeconds(const ServingPoint& point, const Load& load, double sequences) {
+  return load.output_tokens * Tpot(point, load, sequences);
+}
+
+double Ttft(const ServingPoint& point, const Load& load, double clients, double tpot_s) {
+  return TimeToFirstToken(point, clients, load.NewTokens(), load.CachedTokens(), tpot_s);
+}
+
+// Requests that run in one replica of `clients` clients, without a limit.
+double RunningOfClients(const ServingPoint& point, const Load& load, double clients) {
+  double running = clients;
+  for (int round = 0; round < kRounds; ++round) {
+    const double decode_s = DecodeSeconds(point, load, running);
+    const double ttft_s = Ttft(point, load, clients, decode_s / load.output_tokens);
+    const double next = clients * decode_s / (ttft_s + decode_s);
+    if (std::abs(next - running) < 1e-6 * clients) break;
+    running = (running + next) / 2;
+  }
+  return running;
+}
+
+// ... to which `rate` requests come a second: the least that satisfies running = rate x T_decode(running), up to `most`.
+double RunningOfRate(const ServingPoint& point, const Load& load, double rate, double most) {
+  double low = 0, high = most;
+  if (rate * DecodeSeconds(point, load, most) > most) return std::numeric_limits<double>::infinity();
+  for (int round = 0; round < 2 * kRounds; ++round) {
+    const double middle = (low + high) / 2;
+    (rate * DecodeSeconds(point, load, middle) > middle ? low : high) = middle;
+  }
+  return high;
+}
+
+Bound BoundOf(const Serving& serving, double prefill_s) {
+  if (serving.over_capacity) return Bound::kCapacity;
+  const StepTime& step = serving.step;
+  const std::array<std::pair<double, Bound>, 7> parts = {
+      {{step.experts_s, step.compute_bound ? Bound::kExpertFlops : Bound::kExpertBytes},
+       {step.host_s, Bound::kHost},
+       {step.weights_s, Bound::kWeights},
+       {step.kv_s, Bound::kKvCache},
+       {step.collectives_s, Bound::kLink},
+       {step.latency_s + step.sequences_s, Bound::kLatency},
+       {prefill_s, Bound::kPrefill}}};
+  return std::max_element(parts.begin(), parts.end())->second;
+}
+
+// Utilisation of the deployment's peaks by decode steps and the prompts in them.
+void SetUtilization(const ServingPoint& point, const Load& load, double sequences, double step_s, Serving& serving) {
+  const double devices = static_cast<double>(point.deployment.StepDevices());
+  const double in_flight = std::min<double>(point.deployment.pipeline, sequences);  // micro-batches
+  const double replicas = point.deployment.StepReplicas();
+  const double prompts = sequences / point.deployment.pipeline / load.output_tokens * replicas;
+  const double flops = serving.step.flops + prompts * PromptFlops(point.work, load.NewTokens(), load.CachedTokens());
+  serving.s_mbu = in_flight * serving.step.bytes / step_s / devices / *point.device.bandwidth_bytes_per_s;
+  serving.s_mfu = in_flight * flops / step_s / devices / RateOf(point.device, "bf16").flops_per_s;
+}
+
+}  // namespace
+
+double MemoryPlan::MostSequences(double usable_bytes) const {
+  const double room = usable_bytes - weights_bytes - other_bytes;
+  if (sequence_bytes <= 0) return room >= 0 ? std::numeric_limits<double>::infinity() : 0;
+  return room / sequence_bytes;
+}
+
+MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& deployment, int64_t context_tokens) {
+  const auto at = [&](int64_t sequences) {
+    return metrics::MemoryOfDevice(model, deployment, {sequences * deployment.data, context_tokens});
+  };
+  constexpr int64_t kFar = 64;
+  const metrics::DeviceMemory one = at(1), many = at(kFar);
+  MemoryPlan plan;
+  plan.weights_bytes = one.Weights();
+  plan.routed_bytes = one.routed_experts;
+  plan.activation_low_bytes = one.activations.low + one.workspace.low;
+  plan.activation_high_bytes = one.activations.high + one.workspace.high;
+  plan.other_bytes = (plan.activation_low_bytes + plan.activation_high_bytes) / 2;
+  plan.sequence_bytes = (many.kv_cache - one.kv_cache) / (kFar - 1);
+  return plan;
+}
+
+double UsableMemory(const hardware::Device& device) {
+  constexpr double kDevice = 0.9, kUnified = 0.75;
+  return device.memory_bytes.value_or(0) * (device.unified_memory || device.device_class == "cpu" ? kUnified : kDevice);
+}
+
+std::string_view Name(Bound bound) {
+  switch (bound) {
+    case Bound::kExpertBytes:
+      return "expert bytes";
+    case Bound::kExpertFlops:
+      return "expert FLOPs";
+    case Bound::kHost:
+      return "host memory";
+    case Bound::kWeights:
+      return "other weights";
+    case Bound::kKvCache:
+      return "KV cache";
+    case Bound::kLink:
+      return "link";
+    case Bound::kLatency:
+      return "latency";
+    case Bound::kPrefill:
+      return "prefill";
+    case Bound::kCapacity:
+      return "KV capacity";
+  }
+  return "";
+}
+
+double Tpot(const ServingPoint& point, const Load& load, double sequences) {
+  const double running = std::max(sequences, 1.0);
+  const StepTime step = DecodeStep(point, {running, load.MeanContext(), 1 + load.drafted_tokens});
+  const double steps = load.output_tokens / (1 + load.accepted_tokens);
+  const double prefill = PrefillShare(point, running, load.NewTokens(), load.CachedTokens(), steps);
+  return (step.Total() + prefill) / (1 + load.accepted_tokens);
+}
+
+Serving Serve(const ServingPoint& point, const Load& load, double most_sequences) {
+  const double replicas = point.deployment.data;
+  const double most = std::max(most_sequences, 1.0);
+  Serving serving;
+  serving.most_running = most * replicas;
+  double clients = 0, running = 0;
+  if (load.clients) {
+    clients = std::max(1.0, *load.clients / replicas);
+    running = RunningOfClients(point, load, clients);
+    serving.over_capacity = clients > most && running > most;
+  } else {
+    running = RunningOfRate(point, load, *load.requests_per_s / replicas, std::min(most, 65536.0));
+    serving.over_capacity = !std::isfinite(running);
+    clients = std::min(running, most);
+  }
+  running = std::clamp(running, load.clients ? std::min(1.0, *load.clients) : 0.0, most);
+  serving.tpot_s = Tpot(point, load, running);
+  const double decode_s = load.output_tokens * serving.tpot_s;
+  serving.ttft_s = Ttft(point, load, std::min(clients, most), serving.tpot_s);
+  const double busy = load.clients ? std::min(replicas, *load.clients) : replicas;
+  if (serving.over_capacity) {
+    const double rate = running / decode_s;  // of one replica
+    serving.queue_s =
+        load.clients ? std::max(0.0, clients / rate - serving.ttft_s - decode_s) : std::numeric_limits<double>::infinity();
+  } else if (load.requests_per_s) {
+    // One server of fixed service time (M/D/1): the prompts that are computed in front.
+    const double prompt_s = PromptSeconds(point, load.NewTokens(), load.CachedTokens()) * point.factors.interference_time;
+    const double share = std::min(0.999, *load.requests_per_s / replicas * prompt_s / point.deployment.pipeline);
+    serving.queue_s = prompt_s * share / (2 * (1 - share));
+  }
+  serving.ttft_s += serving.queue_s;
+  serving.e2e_s = serving.ttft_s + decode_s;
+  serving.running = running * busy;
+  serving.requests_per_s = load.requests_per_s && !serving.over_capacity ? *load.requests_per_s : serving.running / decode_s;
+  serving.output_tokens_per_s = serving.requests_per_s * load.output_tokens;
+  const double sequences = std::max(running, 1.0);
+  serving.step = DecodeStep(point, {sequences, load.MeanContext(), 1 + load.drafted_tokens});
+  const double prefill_s =
+      PrefillShare(point, sequences, load.NewTokens(), load.CachedTokens(), load.output_tokens / (1 + load.accepted_tokens));
+  serving.prefill_share = prefill_s / (serving.step.Total() + prefill_s);
+  SetUtilization(point, load, sequences, serving.step.Total() + prefill_s, serving);
+  serving.bound = BoundOf(serving, prefill_s);
+  return serving;
+}
+
+}  // namespace moecap::planner

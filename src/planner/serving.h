@@ -1,0 +1,77 @@
+// A serving point under load: how many requests run at once, what each of them sees, and what the devices do meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "model/model_spec.h"
+#include "planner/step_time.h"
+
+namespace moecap::planner {
+
+// What is asked of the system. Closed loop: `clients` that each send their next request when the last has ended; open loop:
+// `requests_per_s` that arrive by chance. Exactly one of them is set.
+struct Load {
+  std::optional<double> clients;
+  std::optional<double> requests_per_s;
+  double input_tokens = 1024;
+  double output_tokens = 512;
+  double prefix_hit = 0;       // share of the input tokens found in the prefix cache, 0..1
+  double drafted_tokens = 0;   // of speculative decoding, checked in each step
+  double accepted_tokens = 0;  // of them, on average
+
+  double NewTokens() const { return input_tokens * (1 - prefix_hit); }
+  double CachedTokens() const { return input_tokens * prefix_hit; }
+  // Of a request half-way through its answer.
+  double MeanContext() const { return input_tokens + output_tokens / 2; }
+};
+
+// Memory of the fullest device: metrics::MemoryOfDevice as a line over the sequences.
+struct MemoryPlan {
+  double weights_bytes = 0;         // routed experts included
+  double routed_bytes = 0;          // of them
+  double other_bytes = 0;           // activations, workspace: the middle of the estimate
+  double sequence_bytes = 0;        // KV cache and state on this device for each sequence of its replica
+  double activation_low_bytes = 0;  // ends of other_bytes
+  double activation_high_bytes = 0;
+
+  // Sequences of one replica that fit beside the weights; below 1 (even below 0) when the model does not fit.
+  double MostSequences(double usable_bytes) const;
+};
+// `context_tokens`: of each sequence while it runs.
+MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& deployment, int64_t context_tokens);
+
+// The share of a device's memory that servers give out: 0.9; of unified memory, which the host uses too, 0.75.
+double UsableMemory(const hardware::Device& device);
+
+enum class Bound : uint8_t { kExpertBytes, kExpertFlops, kHost, kWeights, kKvCache, kLink, kLatency, kPrefill, kCapacity };
+// "expert bytes", "expert FLOPs", "host memory", "other weights", "KV cache", "link", "latency", "prefill", "KV capacity".
+std::string_view Name(Bound bound);
+
+// Figures of the whole deployment; times as a client sees them, means.
+struct Serving {
+  double running = 0;       // requests that decode at once
+  double most_running = 0;  // that the KV cache has room for
+  bool over_capacity = false;
+  double tpot_s = 0;
+  double ttft_s = 0;  // with queue_s
+  double queue_s = 0;
+  double e2e_s = 0;
+  double requests_per_s = 0;
+  double output_tokens_per_s = 0;
+  double prefill_share = 0;  // of the busy time, the rest is decode
+  StepTime step;             // of one replica, or of those that step together
+  double s_mbu = 0, s_mfu = 0;
+  Bound bound = Bound::kExpertBytes;
+};
+
+// TPOT with `sequences` running in one replica: (decode step + prefill share) / (1 + accepted drafts).
+double Tpot(const ServingPoint& point, const Load& load, double sequences);
+
+// Solves Little's law, running = clients x T_decode / (TTFT + T_decode), with `most_sequences` of a replica as the limit. Where
+// the limit binds, the rest of the clients wait: queue = clients / throughput - TTFT - T_decode. An open loop that no limit can
+// hold is over capacity, too; its queue is then without end and given as infinity.
+Serving Serve(const ServingPoint& point, const Load& load, double most_sequences);
+
+}  // namespace moecap::planner

@@ -1,0 +1,93 @@
+#include "planner/serving.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "hardware/catalogue.h"
+#include "model/catalogue.h"
+
+namespace moecap::planner {
+namespace {
+
+class ServingTest : public testing::Test {
+ protected:
+  ServingTest()
+      : devices_(*hardware::Catalogue::Builtin()),
+        device_(*devices_.FindDevice("h100-sxm")),
+        spec_(*model::SpecOf(*model::ModelCatalogue::Builtin()->Find("Qwen/Qwen3-30B-A3B"), "Qwen/Qwen3-30B-A3B")),
+        work_(MakeModelWork(spec_)),
+        factors_(Multipliers::Builtin()->FactorsOf("vllm", device_)) {
+    load_.clients = 32;
+  }
+  ServingPoint Point(metrics::Deployment deployment = {}) const {
+    return {work_, device_, deployment, FabricOf(device_, devices_), factors_, {}};
+  }
+
+  hardware::Catalogue devices_;
+  hardware::Device device_;
+  model::ModelSpec spec_;
+  ModelWork work_;
+  StepFactors factors_;
+  Load load_;
+};
+
+TEST_F(ServingTest, KeepsLittlesLaw) {
+  const Serving serving = Serve(Point(), load_, 1e6);
+  EXPECT_FALSE(serving.over_capacity);
+  // Clients = throughput x time in the system; running requests = throughput x time of decoding.
+  EXPECT_NEAR(serving.requests_per_s * serving.e2e_s, 32, 0.01);
+  EXPECT_NEAR(serving.requests_per_s * load_.output_tokens * serving.tpot_s, serving.running, 1e-6);
+  EXPECT_LT(serving.running, 32);
+}
+
+TEST_F(ServingTest, ClientsBeyondTheMemoryWait) {
+  const Serving roomy = Serve(Point(), load_, 1e6), tight = Serve(Point(), load_, 8);
+  EXPECT_TRUE(tight.over_capacity);
+  EXPECT_EQ(tight.bound, Bound::kCapacity);
+  EXPECT_DOUBLE_EQ(tight.running, 8);
+  EXPECT_GT(tight.queue_s, 0);
+  EXPECT_GT(tight.ttft_s, roomy.ttft_s);
+  EXPECT_LT(tight.tpot_s, roomy.tpot_s);  // fewer run at once
+  EXPECT_NEAR(tight.requests_per_s * tight.e2e_s, 32, 0.01);
+}
+
+TEST_F(ServingTest, AnOpenLoopIsAClosedOneWithItsClients) {
+  const Serving closed = Serve(Point(), load_, 1e6);
+  Load open = load_;
+  open.clients = std::nullopt;
+  open.requests_per_s = closed.requests_per_s;
+  const Serving opened = Serve(Point(), open, 1e6);
+  EXPECT_NEAR(opened.running, closed.running, 0.01 * closed.running);
+  open.requests_per_s = 1e5;
+  const Serving drowned = Serve(Point(), open, 64);
+  EXPECT_TRUE(drowned.over_capacity);
+  EXPECT_TRUE(std::isinf(drowned.queue_s));
+}
+
+TEST_F(ServingTest, MoreReplicasServeMore) {
+  const Serving one = Serve(Point(), load_, 1e6), four = Serve(Point({1, 1, 1, 4}), load_, 1e6);
+  EXPECT_GT(four.output_tokens_per_s, one.output_tokens_per_s);
+  EXPECT_LT(four.tpot_s, one.tpot_s);
+}
+
+TEST_F(ServingTest, CachedPrefixesCostLess) {
+  load_.input_tokens = 8192;
+  const Serving fresh = Serve(Point(), load_, 1e6);
+  load_.prefix_hit = 0.9;
+  const Serving cached = Serve(Point(), load_, 1e6);
+  EXPECT_LT(cached.ttft_s, fresh.ttft_s);
+  EXPECT_LT(cached.prefill_share, fresh.prefill_share);
+}
+
+TEST_F(ServingTest, MemoryIsALineOverTheSequences) {
+  const MemoryPlan plan = PlanMemory(spec_, {}, 4096);
+  EXPECT_NEAR(plan.weights_bytes, spec_.WeightBytes(), 1e-3 * spec_.WeightBytes());
+  EXPECT_NEAR(plan.sequence_bytes, spec_.ResidentKvBytes(4096), 1e-6 * plan.sequence_bytes);
+  const double ten = plan.weights_bytes + plan.other_bytes + 10 * plan.sequence_bytes;
+  EXPECT_NEAR(plan.MostSequences(ten), 10, 1e-6);
+  EXPECT_LT(plan.MostSequences(plan.weights_bytes), 0);
+}
+
+}  // namespace
+}  // namespace moecap::planner

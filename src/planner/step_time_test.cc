@@ -1,0 +1,203 @@
+#include "planner/step_time.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "metrics/estimate.h"
+#include "metrics/pass_cost.h"
+#include "model/catalogue.h"
+#include "model/kv_format.h"
+#include "planner/fit.h"
+
+namespace moecap::planner {
+namespace {
+
+const hardware::Catalogue& Devices() {
+  static const hardware::Catalogue kDevices = *hardware::Catalogue::Builtin();
+  return kDevices;
+}
+
+model::ModelSpec SpecOf(const char* id) {
+  static const model::ModelCatalogue kModels = *model::ModelCatalogue::Builtin();
+  return *model::SpecOf(*kModels.Find(id), id);
+}
+
+// Nothing but the specification sheet: every factor 1, no latency.
+StepFactors AtPeak() { return {}; }
+
+struct Fixture {
+  explicit Fixture(const char* model, const char* device_id = "h100-sxm", metrics::Deployment deployment = {})
+      : spec(SpecOf(model)), work(MakeModelWork(spec)), device(*Devices().FindDevice(device_id)) {
+    point = std::make_unique<ServingPoint>(ServingPoint{work, device, deployment, FabricOf(device, Devices()), AtPeak(), {}});
+  }
+  model::ModelSpec spec;
+  ModelWork work;
+  hardware::Device device;
+  std::unique_ptr<ServingPoint> point;
+};
+
+TEST(ModelWork, BytesAndFlopsAreThoseOfARecordedPass) {
+  for (const char* id : {"Qwen/Qwen3-30B-A3B", "deepseek-ai/DeepSeek-V3", "openai/gpt-oss-120b",
+                         "Qwen/Qwen3-Next-80B-A3B-Thinking", "zai-org/GLM-5", "mistralai/Mixtral-8x7B-v0.1"}) {
+    Fixture f(id);
+    for (const int sequences : {1, 17, 128}) {
+      record::PassRecord pass;
+      pass.kind = record::PassKind::kDecode;
+      pass.sequences = {{.context_tokens = 3000, .new_tokens = 1, .count = sequences}};
+      pass.distinct_experts = metrics::EstimateDistinctExperts(f.spec, pass);
+      const StepTime step = DecodeStep(*f.point, {static_cast<double>(sequences), 3000, 1});
+      const double bytes = *metrics::PassBytes(f.spec, pass, metrics::Convention::kComplete);
+      const double flops =
+          metrics::PassFlops(f.spec, pass, metrics::Convention::kComplete, std::nullopt, metrics::MlaForm::kAbsorbed);
+      EXPECT_NEAR(step.bytes / bytes, 1, 1e-6) << id << " " << sequences;
+      EXPECT_NEAR(step.flops / flops, 1, 1e-3) << id << " " << sequences;
+    }
+  }
+}
+
+TEST(ModelWork, PromptFlopsAreThoseOfAPrefillPass) {
+  Fixture f("Qwen/Qwen3-30B-A3B");
+  record::PassRecord pass;
+  pass.kind = record::PassKind::kPrefill;
+  pass.sequences = {{.context_tokens = 1000, .new_tokens = 2000, .count = 1}};
+  const double flops = metrics::PassFlops(f.spec, pass, metrics::Convention::kComplete);
+  EXPECT_NEAR(PromptFlops(f.work, 2000, 1000) / flops, 1, 1e-9);
+}
+
+TEST(Formulas, ByHand) {
+  EXPECT_DOUBLE_EQ(Roofline(100, 10, 30, 2), 15);  // 10 s of bytes, 15 s of FLOPs
+  EXPECT_DOUBLE_EQ(AllReduceBytes(800, 8), 1400);  // 2 x 7/8
+  EXPECT_DOUBLE_EQ(AllReduceBytes(800, 1), 0);
+  EXPECT_DOUBLE_EQ(AllToAllBytes(10, 8, 100, 4), 2 * 10 * 4 * 100 * 0.75);  // a token reaches 4 ranks at most
+  EXPECT_DOUBLE_EQ(ExpertImbalance(1, 64, 8, 256, 0.5), 1);
+  // Monte-Carlo values with their formula's: G 8, T 64, CV 0 and 0.5; G 64, T 4096, CV 1 (docs/planner.md).
+  EXPECT_NEAR(ExpertImbalance(8, 64, 8, 256, 0), 1.25, 0.005);
+  EXPECT_NEAR(ExpertImbalance(8, 64, 8, 256, 0.5), 1.31, 0.005);
+  EXPECT_NEAR(ExpertImbalance(64, 4096, 8, 256, 1), 2.45, 0.01);
+}
+
+TEST(DecodeStep, OneDeviceByHand) {
+  Fixture f("mistralai/Mixtral-8x7B-v0.1");
+  const StepTime step = DecodeStep(*f.point, {1, 0, 1});
+  // One token reads two of eight experts of 32 layers, 3 x 4096 x 14336 parameters of 2 bytes each, at 3350 GB/s.
+  EXPECT_NEAR(step.experts_s, 32 * 2 * 3 * 4096.0 * 14336 * 2 / 3350e9, 1e-9);
+  EXPECT_DOUBLE_EQ(step.distinct_experts, 2);
+  EXPECT_DOUBLE_EQ(step.collectives_s, 0);
+  EXPECT_DOUBLE_EQ(step.latency_s, 0);
+  EXPECT_FALSE(step.compute_bound);
+}
+
+TEST(DecodeStep, TensorParallelismDividesBytesAndAddsTheLink) {
+  Fixture one("mistralai/Mixtral-8x7B-v0.1"), eight("mistralai/Mixtral-8x7B-v0.1", "h100-sxm", {8, 1, 1, 1});
+  const StepTime a = DecodeStep(*one.point, {16, 1024, 1}), b = DecodeStep(*eight.point, {16, 1024, 1});
+  EXPECT_NEAR(b.experts_s, a.experts_s / 8, 1e-12);
+  EXPECT_NEAR(b.kv_s, a.kv_s / 8, 1e-12);  // eight KV heads
+  // 2 all-reduces of 32 layers, 16 tokens x 4096 x 2 bytes, 7/8 twice over 450 GB/s.
+  EXPECT_NEAR(b.collectives_s, 2 * 32 * 2 * 7.0 / 8 * 16 * 4096 * 2 / 450e9, 1e-12);
+  EXPECT_DOUBLE_EQ(a.bytes, b.bytes);
+}
+
+TEST(DecodeStep, LatentsAreReadByEveryRank) {
+  Fixture one("deepseek-ai/DeepSeek-V3"), eight("deepseek-ai/DeepSeek-V3", "h200-sxm", {8, 1, 1, 1});
+  const double a = DecodeStep(*one.point, {4, 8192, 1}).kv_s * 3350, b = DecodeStep(*eight.point, {4, 8192, 1}).kv_s * 4800;
+  EXPECT_NEAR(a / b, 1, 0.01);
+}
+
+TEST(DecodeStep, IsMonotone) {
+  const char* const models[] = {"Qwen/Qwen3-30B-A3B", "deepseek-ai/DeepSeek-V3", "openai/gpt-oss-120b"};
+  for (const char* id : models) {
+    Fixture f(id);
+    f.point->factors = Multipliers::Builtin()->FactorsOf("vllm", f.device);
+    double last = 0;
+    for (const double sequences : {1.0, 2.0, 8.0, 64.0, 512.0}) {  // in the batch
+      const double now = DecodeStep(*f.point, {sequences, 2048, 1}).Total();
+      EXPECT_GE(now, last) << id;
+      last = now;
+    }
+    EXPECT_LE(DecodeStep(*f.point, {8, 100, 1}).Total(), DecodeStep(*f.point, {8, 100000, 1}).Total());  // in the context
+    hardware::Device faster = f.device;
+    *faster.bandwidth_bytes_per_s *= 1.5;
+    const ServingPoint quick{f.work, faster, {}, f.point->fabric, f.point->factors, {}};
+    EXPECT_LT(DecodeStep(quick, {8, 2048, 1}).Total(), DecodeStep(*f.point, {8, 2048, 1}).Total());
+    model::ModelSpec wide = f.spec;
+    for (const model::TensorClass c : model::kTensorClasses) model::SetWeightPrecision(wide, c, "bf16", 16);
+    const ModelWork wide_work = MakeModelWork(wide);
+    const ServingPoint heavy{wide_work, f.device, {}, f.point->fabric, f.point->factors, {}};
+    EXPECT_GE(DecodeStep(heavy, {8, 2048, 1}).experts_s * 1.0000001, DecodeStep(*f.point, {8, 2048, 1}).experts_s / 1.5);
+  }
+}
+
+TEST(DecodeStep, IsNeverFasterThanTheCeilings) {
+  const Multipliers multipliers = *Multipliers::Builtin();
+  for (const char* device : {"h100-sxm", "b200-sxm", "mi300x", "rtx-4090", "m3-ultra"}) {
+    for (const char* id : {"Qwen/Qwen3-30B-A3B", "openai/gpt-oss-120b", "deepseek-ai/DeepSeek-V3"}) {
+      Fixture f(id, device);
+      f.point->factors = multipliers.FactorsOf("vllm", f.device);
+      for (const double sequences : {1.0, 16.0, 256.0}) {
+        const StepTime step = DecodeStep(*f.point, {sequences, 4096, 1});
+        EXPECT_LE(step.bytes / step.Total(), *f.device.bandwidth_bytes_per_s) << device << id;
+        EXPECT_GT(step.Total(), 0);
+      }
+    }
+  }
+}
+
+TEST(DecodeStep, MeasuredPopularityTakesThePlaceOfTheEstimator) {
+  Fixture f("Qwen/Qwen3-30B-A3B");
+  routing::ActivationSheet sheet;
+  sheet.experts = 128;
+  sheet.top_k = 8;
+  for (int layer = 0; layer < 48; ++layer) {
+    routing::SheetLayer each;
+    each.popularity.assign(128, 0);
+    for (size_t e = 0; e < 16; ++e) each.popularity[e] = 1.0 / 16;  // 16 experts get all tokens
+    sheet.layers.push_back(each);
+  }
+  const ModelWork measured = MakeModelWork(f.spec, &sheet);
+  const ServingPoint point{measured, f.device, {}, f.point->fabric, AtPeak(), {}};
+  EXPECT_NEAR(DecodeStep(point, {256, 1024, 1}).distinct_experts, 16, 1e-6);
+  EXPECT_GT(DecodeStep(*f.point, {256, 1024, 1}).distinct_experts, 120);
+}
+
+TEST(SpeculativeDecoding, ChecksDraftsForFewerBytesThanSteps) {
+  Fixture f("Qwen/Qwen3-30B-A3B");
+  Load load;
+  load.clients = 1;
+  const double plain = Tpot(*f.point, load, 1);
+  load.drafted_tokens = 3;
+  load.accepted_tokens = 0;
+  EXPECT_GT(Tpot(*f.point, load, 1), plain);  // nothing accepted: only the drafts' experts are added
+  load.accepted_tokens = 3;
+  const double best = Tpot(*f.point, load, 1);
+  EXPECT_LT(best, plain);
+  EXPECT_GT(best, plain / 4);  // more experts are read than for one token
+}
+
+TEST(Offload, ByHand) {
+  Offload offload;
+  offload.residence = Residence::kExecute;
+  offload.host = {1e12, 100e9, 10e12, 25e9, 5e9};
+  offload.device_share = 0;
+  offload.dram_share = 1;
+  StepFactors at_peak;
+  // 8 experts of 10 MB from 100 GB/s; 8 assignments of 10 MFLOP at 10 TFLOP/s are faster.
+  EXPECT_NEAR(HostSeconds(offload, at_peak, 1, 8, 128, 10e6, 10e6, 8), 8 * 10e6 / 100e9, 1e-12);
+  EXPECT_NEAR(HostSeconds(offload, at_peak, 1, 8, 128, 10e6, 1e10, 8), 8 * 1e10 / 10e12, 1e-12);
+  offload.residence = Residence::kCopy;
+  EXPECT_NEAR(HostSeconds(offload, at_peak, 2, 8, 128, 10e6, 10e6, 8), 8 * 10e6 / 50e9, 1e-12);
+  offload.residence = Residence::kSsd;
+  offload.dram_share = 0;
+  EXPECT_NEAR(HostSeconds(offload, at_peak, 1, 8, 128, 10e6, 10e6, 8), 8 * 10e6 / 100e9 + 8 * 10e6 / 5e9, 1e-12);
+  offload.device_share = 1;
+  offload.residence = Residence::kExecute;
+  EXPECT_DOUBLE_EQ(HostSeconds(offload, at_peak, 1, 8, 128, 10e6, 10e6, 8), 0);
+  // With every expert read, the share that lies here is what is served here.
+  EXPECT_DOUBLE_EQ(ServedShare(metrics::Placement::kStatic, 0.5, 128, 128), 0.5);
+  EXPECT_DOUBLE_EQ(ServedShare(metrics::Placement::kStatic, 0.5, 8, 128), std::pow(0.5, 0.8));
+  // 21 TFLOP/s, half a byte a parameter, 25 GB/s: 210 tokens an expert (docs/planner.md).
+  EXPECT_NEAR(CopyCrossover(21e12, 0.5, 1, 25e9), 210, 1e-9);
+}
+
+}  // namespace
+}  // namespace moecap::planner

@@ -1,0 +1,259 @@
+#include "report/plan_document.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "report/format.h"
+
+namespace moecap::report {
+namespace {
+
+using planner::Candidate;
+using planner::Plan;
+using planner::Residence;
+
+constexpr size_t kShown = 10;      // ways in the table
+constexpr double kNearCost = 1.4;  // a runner-up that is nearer than the error of a prediction
+
+std::string MonthText(const Candidate& candidate) {
+  return candidate.money.usd_per_h ? fmt::format("USD {:.0f} a month", candidate.UsdPerMonth()) : "a price that is not known";
+}
+
+std::string BandText(double seconds, const planner::ErrorBand& band) {
+  return fmt::format("{} ({} to {})", SecondsText(seconds), SecondsText(seconds * band.low), SecondsText(seconds * band.high));
+}
+
+std::string DeploymentText(const metrics::Deployment& d) {
+  std::vector<std::string> parts;
+  if (d.tensor > 1) parts.push_back(fmt::format("TP {}", d.tensor));
+  if (d.expert > 1) parts.push_back(fmt::format("EP {}", d.expert));
+  if (d.pipeline > 1) parts.push_back(fmt::format("PP {}", d.pipeline));
+  if (d.data > 1) parts.push_back(fmt::format("DP {}", d.data));
+  return parts.empty() ? "one device" : JoinWords(parts);
+}
+
+bool Offloaded(const Candidate& candidate) { return candidate.offload.residence != Residence::kDevice; }
+
+std::string LoadText(const planner::Load& load) {
+  const std::string amount = load.clients ? CountText(static_cast<int64_t>(*load.clients), "client", "clients")
+                                          : fmt::format("{:g} requests/s", *load.requests_per_s);
+  std::string text = fmt::format("{}, {:.0f} tokens in, {:.0f} out", amount, load.input_tokens, load.output_tokens);
+  if (load.prefix_hit > 0) text += fmt::format(", {} of the input cached", ShareText(load.prefix_hit, 0));
+  if (load.drafted_tokens > 0)
+    text += fmt::format(", {:g} drafted tokens of which {:g} are accepted", load.drafted_tokens, load.accepted_tokens);
+  return text;
+}
+
+std::string TargetsText(const planner::Question& question) {
+  std::vector<std::string> parts;
+  const auto add = [&](const char* name, const std::optional<double>& target) {
+    if (target) parts.push_back(fmt::format("{} at most {}", name, SecondsText(target)));
+  };
+  add("TPOT", question.targets.tpot_s);
+  add("TTFT", question.targets.ttft_s);
+  add("E2E", question.targets.e2e_s);
+  if (parts.empty()) return "none";
+  return fmt::format("{}, with a margin of {:g}", JoinWords(parts), question.margin);
+}
+
+std::string LimitsText(const planner::Question& question) {
+  const planner::Limits& limits = question.limits;
+  std::vector<std::string> parts;
+  if (limits.purchase_usd) parts.push_back(fmt::format("a purchase of USD {:.0f}", *limits.purchase_usd));
+  if (limits.usd_per_month) parts.push_back(fmt::format("USD {:.0f} a month", *limits.usd_per_month));
+  if (limits.watts) parts.push_back(fmt::format("{:.0f} W", *limits.watts));
+  for (const std::string& each : limits.device_classes) parts.push_back(each + " devices");
+  for (const std::string& each : limits.devices) parts.push_back(each);
+  if (question.owned) {
+    for (const cost::MachinePart& part : question.owned->devices)
+      parts.push_back(fmt::format("{} x {}, owned", part.count, part.id));
+    if (question.owned->dram_bytes) parts.push_back(BytesText(question.owned->dram_bytes) + " of host memory");
+  }
+  return parts.empty() ? "none" : JoinWords(parts);
+}
+
+std::vector<std::string> NowhereHeadline(const Plan& plan) {
+  const auto& largest = plan.search.largest;
+  if (!largest) return {"No device that the limits allow can serve this model."};
+  return {fmt::format("{} does not fit: of {} x {} ({}) the fullest device has {} for a model that needs {}: {} are missing.",
+                      plan.model, largest->count, largest->device->name, DeploymentText(largest->deployment),
+                      BytesText(largest->usable_bytes), BytesText(largest->usable_bytes + plan.search.lacking_bytes),
+                      BytesText(plan.search.lacking_bytes))};
+}
+
+std::vector<std::string> Headline(const Plan& plan) {
+  if (!plan.best) return NowhereHeadline(plan);
+  const Candidate& best = *plan.Best();
+  std::vector<std::string> lines;
+  const std::string label = Label(best, plan.search.variants);
+  if (plan.Answered()) {
+    lines.push_back(fmt::format("{} ({}): {}.", label, DeploymentText(best.deployment), MonthText(best)));
+  } else {
+    lines.push_back(fmt::format("Nothing keeps every target and limit; nearest is {} ({}): {}.", label,
+                                DeploymentText(best.deployment), MonthText(best)));
+    for (const std::string& miss : best.misses) lines.push_back(Sentence("missed: " + miss));
+  }
+  lines.push_back(fmt::format("Expected TPOT {}, TTFT {}. The band: {}.", BandText(best.serving.tpot_s, best.band),
+                              BandText(best.serving.ttft_s, best.ttft_band), best.band.basis));
+  lines.push_back(fmt::format("{} binds: {} output tokens/s at {} running requests, S-MBU {}, S-MFU {}.",
+                              planner::Name(best.serving.bound), NumberText(best.serving.output_tokens_per_s),
+                              NumberText(best.serving.running), ShareText(best.serving.s_mbu), ShareText(best.serving.s_mfu)));
+  lines.back() = Sentence(lines.back());
+  if (best.usd_per_million_output) {
+    lines.push_back(fmt::format("1M tokens cost USD {} in and USD {} out at the usual utilisation.",
+                                NumberText(best.usd_per_million_input), NumberText(best.usd_per_million_output)));
+  }
+  if (plan.runner_up) {
+    const Candidate& other = plan.search.candidates[*plan.runner_up];
+    const bool near = best.money.usd_per_h && other.money.usd_per_h && other.Answers() &&
+                      *other.money.usd_per_h < kNearCost * *best.money.usd_per_h;
+    lines.push_back(fmt::format("Runner-up: {} at {}{}.", Label(other, plan.search.variants), MonthText(other),
+                                near ? ", too near to tell them apart by prediction: measure both" : ""));
+  }
+  return lines;
+}
+
+Table WaysTable(const Plan& plan) {
+  Table table{.name = "ways", .title = plan.Answered() ? "Ways that keep the targets first" : "Nearest ways first"};
+  table.columns = {{.header = "devices", .kind = ColumnKind::kKey},
+                   {.header = "system", .kind = ColumnKind::kWord},
+                   {.header = "weights", .kind = ColumnKind::kWord},
+                   {.header = "layout", .kind = ColumnKind::kWord},
+                   {.header = "class", .group = "CAP", .kind = ColumnKind::kWord},
+                   {.header = "TPOT", .unit = "ms"},
+                   {.header = "TTFT", .unit = "ms"},
+                   {.header = "output", .unit = "tokens/s"},
+                   {.header = "a month", .unit = "USD"},
+                   {.header = "in", .group = "1M tokens", .unit = "USD"},
+                   {.header = "out", .group = "1M tokens", .unit = "USD"},
+                   {.header = "power", .unit = "W"},
+                   {.header = "binds", .kind = ColumnKind::kWord}};
+  std::set<std::string> seen;
+  for (const Candidate& c : plan.search.candidates) {
+    const std::string devices = fmt::format("{} x {}", c.count, c.device->name);
+    if (table.rows.size() == kShown) break;
+    if (!seen.insert(devices).second) continue;
+    const planner::Variant& variant = plan.search.variants[c.variant];
+    const auto month = c.money.usd_per_h ? std::optional(c.UsdPerMonth()) : std::nullopt;
+    Row row{{devices, c.system, variant.label + (Offloaded(c) ? fmt::format(", {}", planner::Name(c.offload.residence)) : ""),
+             DeploymentText(c.deployment), std::string(planner::CapClass(Offloaded(c), variant.original)),
+             Estimate(NumberText(c.serving.tpot_s, kMilli)),
+             Estimate(c.serving.over_capacity ? "" : NumberText(c.serving.ttft_s, kMilli)),
+             Estimate(NumberText(c.serving.output_tokens_per_s)), NumberText(month), NumberText(c.usd_per_million_input),
+             NumberText(c.usd_per_million_output), NumberText(c.money.watts), std::string(planner::Name(c.serving.bound))}};
+    if (!c.Answers()) row.cells.front() = WithNote(std::move(row.cells.front()), JoinWords(c.misses));
+    table.rows.push_back(std::move(row));
+  }
+  DropEmptyColumns(table);
+  return table;
+}
+
+Table StepTable(const Candidate& best) {
+  const planner::StepTime& step = best.serving.step;
+  Table table{.name = "step", .title = "A decode step of the best way"};
+  table.columns = {
+      {.header = "part", .kind = ColumnKind::kKey}, {.header = "time", .unit = "ms"}, {.header = "share", .unit = "%"}};
+  const std::pair<const char*, double> parts[] = {{"routed experts", step.experts_s}, {"experts in host memory", step.host_s},
+                                                  {"other weights", step.weights_s},  {"KV cache", step.kv_s},
+                                                  {"links", step.collectives_s},      {"kernel latency", step.latency_s},
+                                                  {"per request", step.sequences_s}};
+  for (const auto& [name, seconds] : parts) {
+    if (seconds > 0)
+      table.rows.push_back(
+          {name, Estimate(NumberText(seconds, kMilli)), Estimate(NumberText(seconds / step.Total(), kPercent))});
+  }
+  return table;
+}
+
+KeyValues MemoryFacts(const Candidate& best) {
+  return {
+      "Memory of the fullest device",
+      {{"weights", BytesText(best.memory.weights_bytes)},
+       {"activations, workspace", BytesText(best.memory.other_bytes)},
+       {"KV of a request", BytesText(best.memory.sequence_bytes)},
+       {"may be used", BytesText(best.usable_bytes)},
+       {"requests that fit", NumberText(best.serving.most_running)},
+       {"experts in a step",
+        best.serving.step.distinct_experts > 0 ? "~" + NumberText(best.serving.step.distinct_experts) : ""},
+       {"experts on devices", Offloaded(best) ? ShareText(best.offload.device_share, 0) : ""},
+       {"host", best.processor},
+       {"host memory", best.host_dram_bytes > 0 ? BytesText(best.host_dram_bytes) : ""},
+       {"buy above utilisation", best.money.break_even_utilisation ? ShareText(best.money.break_even_utilisation, 0) : ""}}};
+}
+
+Table ChangesTable(const Plan& plan) {
+  Table table{.name = "changes", .title = "What would change the answer"};
+  table.columns = {{.header = "with", .kind = ColumnKind::kKey},
+                   {.header = "the best is", .kind = ColumnKind::kText},
+                   {.header = "a month", .unit = "USD"},
+                   {.header = "TPOT", .unit = "ms"}};
+  for (const planner::Change& change : plan.changes) {
+    table.rows.push_back({change.what,
+                          change.best.empty() ? "nothing keeps the targets" : (change.same ? "" : "→ ") + change.best,
+                          NumberText(change.usd_per_month), Estimate(NumberText(change.tpot_s, kMilli))});
+  }
+  table.notes.emplace_back("→ other devices than those of the answer");
+  return table;
+}
+
+Figure ParetoFigure(const Plan& plan) {
+  ParetoPlot plot;
+  plot.frame = {"plan-pareto", "Speed against the price of a token", "tokens/s of a user against USD per 1M tokens",
+                "Every way that fits, its predicted speed for a user and the price of its tokens."};
+  plot.x = {"USD per 1M tokens", true, false, 1};
+  plot.y = {"tokens/s of a user", true, true, 1};
+  std::set<std::string> seen;
+  for (const Candidate& c : plan.search.candidates) {
+    if (!c.usd_per_million_tokens || plot.marks.size() == 2 * kShown) continue;
+    const std::string name = fmt::format("{} x {}", c.count, c.device->name);
+    if (!seen.insert(name).second) continue;
+    plot.marks.push_back({.system = c.Answers() ? size_t{0} : size_t{1},
+                          .name = name,
+                          .x = *c.usd_per_million_tokens,
+                          .y = 1 / c.serving.tpot_s});
+  }
+  for (ParetoMark& mark : plot.marks) {
+    mark.on_front = std::none_of(plot.marks.begin(), plot.marks.end(),
+                                 [&](const ParetoMark& other) { return other.x < mark.x && other.y > mark.y; });
+  }
+  return {plot, "Filled marks are dominated by no other way; the first colour keeps every target."};
+}
+
+Notes WhyNotNotes(const Plan& plan) {
+  Notes notes{.title = "Why not", .items = {}};
+  for (const planner::WhyNot& why : plan.why_not) notes.items.push_back(fmt::format("{}: {}", why.device, why.reason));
+  return notes;
+}
+
+}  // namespace
+
+Document PlanDocument(const Plan& plan, const std::string& launch) {
+  Document document;
+  document.kind = "plan";
+  document.title = plan.model;
+  document.about.items = {{"load", LoadText(plan.question.load)},
+                          {"targets", TargetsText(plan.question)},
+                          {"limits", LimitsText(plan.question)},
+                          {"chosen by", std::string(planner::Name(plan.question.objective))},
+                          {"ways computed", std::to_string(plan.search.points)}};
+  document.headline = Headline(plan);
+  document.headline.resize(std::min(document.headline.size(), kMostHeadlines));
+  Section ways{.heading = "Ways to serve it", .detail = Detail::kFirstScreen, .blocks = {WaysTable(plan)}};
+  if (!plan.why_not.empty()) ways.blocks.emplace_back(WhyNotNotes(plan));
+  if (!launch.empty()) ways.blocks.emplace_back(Code{"Starts one replica", launch, "sh"});
+  document.sections.push_back(std::move(ways));
+  if (plan.best) {
+    document.sections.push_back(
+        {.heading = "Why", .detail = Detail::kFirstScreen, .blocks = {StepTable(*plan.Best()), MemoryFacts(*plan.Best())}});
+    document.sections.push_back({.heading = "Sensitivity", .detail = Detail::kFirstScreen, .blocks = {ChangesTable(plan)}});
+    document.sections.push_back({.heading = "Speed and price", .detail = Detail::kFolded, .blocks = {ParetoFigure(plan)}});
+  }
+  if (!plan.notes.empty()) {
+    document.sections.push_back({.heading = "Notes", .detail = Detail::kFirstScreen, .blocks = {Notes{"", plan.notes}}});
+  }
+  return document;
+}
+
+}  // namespace moecap::report

@@ -64,6 +64,7 @@ struct Sample {
   std::map<std::string, planner::ModelWork> works;
   std::map<std::string, model::ModelSpec> specs;
   std::vector<Row> rows;
+  std::vector<Row> wide;  // several replicas, most with data-parallel attention: predicted, never fitted
   int left_out = 0;
 };
 
@@ -89,6 +90,9 @@ Result<model::ModelSpec> SpecOfRow(Sample& sample, const std::string& id, const 
     model::ApplyWeightChoice(spec, *model::WeightChoiceByName("bf16"));
     model::SetWeightPrecision(spec, TensorClass::kRoutedExpert, "nvfp4", 4.5);
   }
+  const double bits = spec.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight();
+  if (precision == "fp8" && bits > 9) model::ApplyWeightChoice(spec, *model::WeightChoiceByName("fp8"));
+  if (precision == "int4" && bits > 5) model::SetWeightPrecision(spec, TensorClass::kRoutedExpert, "int4", 4.5);
   RETURN_IF_ERROR(model::ApplyKvFormat(spec, backend == "vllm" ? "bf16" : "fp8"));
   return spec;
 }
@@ -99,7 +103,8 @@ class Reader {
  public:
   Reader(Sample& sample, const std::vector<std::string>& header) : sample_(sample), header_(header) {}
 
-  // Aggregated serving of MoE models by up to 8 devices, without data-parallel attention; no work in progress.
+  // Aggregated serving of MoE models. Left out: work in progress, layouts that no server accepts, and tensor parallelism over
+  // more than 8 devices, where the column holds the number of GPUs of a cluster whose layout is not said.
   Status Read(const std::vector<std::string>& cells) {
     const auto at = [&](const char* name) { return cells[Column(name)]; };
     const Family* const family = FamilyOf(at("model_path"));
@@ -107,8 +112,8 @@ class Reader {
     const std::string source = at("silicon_data_source");
     const size_t clients_at = source.find("silicon_concurrency=");
     if (!family || !gpu || at("mode") != "agg") return {};
-    if (at("attention_dp_size") != "1" || IntegerOf(at("tp_size")) > 8 || source.find("wip=True") != std::string::npos ||
-        clients_at == std::string::npos || at("silicon_tpot_ms").empty()) {
+    if (IntegerOf(at("tp_size")) > 8 || source.find("wip=True") != std::string::npos || clients_at == std::string::npos ||
+        at("silicon_tpot_ms").empty()) {
       ++sample_.left_out;
       return {};
     }
@@ -119,13 +124,14 @@ class Reader {
     row.precision = at("precision");
     Observation& o = row.observation;
     o.system = at("backend");
-    o.deployment = {IntegerOf(at("tp_size")), std::max(1, IntegerOf(at("moe_ep_size"))), 1, 1};
+    o.deployment = {IntegerOf(at("tp_size")), std::max(1, IntegerOf(at("moe_ep_size"))), 1,
+                    std::max(1, IntegerOf(at("attention_dp_size")))};
     o.load.clients = std::atof(source.c_str() + clients_at + 20);
     o.load.input_tokens = std::atof(at("isl").c_str());
     o.load.output_tokens = std::atof(at("osl").c_str());
     o.ttft_s = std::atof(at("silicon_ttft_ms").c_str()) / 1e3;
     o.tpot_s = std::atof(at("silicon_tpot_ms").c_str()) / 1e3;
-    row.usd_per_h = gpu->usd_per_h * o.deployment.tensor;
+    row.usd_per_h = gpu->usd_per_h * static_cast<double>(o.deployment.Devices());
     return Place(std::move(row), family->id, gpu->id);
   }
 
@@ -145,9 +151,13 @@ class Reader {
     o.work = &sample_.works.at(key);
     o.device = &sample_.gpus.at(gpu);
     o.fabric = planner::FabricOf(*o.device, sample_.devices);
+    if (!Validate(o.deployment, sample_.specs.at(key)).ok()) {
+      ++sample_.left_out;
+      return {};
+    }
     const auto memory = planner::PlanMemory(sample_.specs.at(key), o.deployment, static_cast<int64_t>(o.load.MeanContext()));
     o.most_sequences = memory.MostSequences(planner::UsableMemory(*o.device));
-    sample_.rows.push_back(std::move(row));
+    (o.deployment.data == 1 ? sample_.rows : sample_.wide).push_back(std::move(row));
     return {};
   }
 
@@ -284,7 +294,8 @@ Ordering OrderPairs(const std::vector<Row>& rows, const Predictions& predictions
   for (size_t i = 0; i < rows.size(); ++i) questions[QuestionOf(rows[i], true)].push_back(i);
   const auto seconds = [&](size_t i, double tpot_s, double tokens_per_s) {
     const Observation& o = rows[i].observation;
-    return o.deployment.tensor * (cost == TokenCost::kDecode ? tpot_s / *o.load.clients : 1 / tokens_per_s);
+    return static_cast<double>(o.deployment.Devices()) *
+           (cost == TokenCost::kDecode ? tpot_s / *o.load.clients : 1 / tokens_per_s);
   };
   const auto measured = [&](size_t i) {
     return seconds(i, *rows[i].observation.tpot_s, MeasuredTokensPerS(rows[i].observation));
@@ -376,6 +387,23 @@ void PrintErrors(const std::vector<Row>& rows, const char* title, const Predicti
   }
 }
 
+// What no fit has seen: replicas that share experts and step together (data-parallel attention), or stand side by side.
+void PrintWide(const std::vector<Row>& rows, const planner::Multipliers& fitted) {
+  Predictions predictions;
+  for (const Row& row : rows) {
+    const Observation& o = row.observation;
+    const planner::StepFactors factors = fitted.FactorsOf(o.system, *o.device);
+    const planner::Serving serving = Predict(o, factors);
+    predictions.tpot_at.push_back(PredictTpotAt(o, factors));
+    predictions.tpot.push_back(serving.tpot_s);
+    predictions.ttft.push_back(serving.ttft_s);
+  }
+  PrintErrors(rows, "Several replicas, most with data-parallel attention, never fitted, %", predictions, [](const Row& row) {
+    const metrics::Deployment& d = row.observation.deployment;
+    return fmt::format("TP {} EP {} DP {}", d.tensor, d.expert, d.data);
+  });
+}
+
 void PrintMultipliers(const planner::Multipliers& multipliers) {
   fmt::print("\nMultipliers fitted on all rows\n");
   for (const planner::Multiplier& entry : multipliers.entries())
@@ -414,11 +442,11 @@ Status Run(const std::string& path, const std::string& write_to) {
   ASSIGN_OR_RETURN(model::ModelCatalogue models, model::ModelCatalogue::Builtin());
   ASSIGN_OR_RETURN(const planner::Multipliers builtin, planner::Multipliers::Builtin());
   const planner::Multipliers prior = builtin.AtPriors();
-  Sample sample{std::move(devices), std::move(models), {}, {}, {}, {}, 0};
+  Sample sample{std::move(devices), std::move(models), {}, {}, {}, {}, {}, 0};
   RETURN_IF_ERROR(ReadSample(path, sample));
   const std::vector<Row>& rows = sample.rows;
-  fmt::print("{} rows of MoE models, {} left out (data-parallel attention, more than 8 devices, work in progress)\n",
-             rows.size(), sample.left_out);
+  fmt::print("{} rows of MoE models; {} of several replicas, never fitted; {} left out (work in progress, layout not said)\n",
+             rows.size(), sample.wide.size(), sample.left_out);
   const KeyOf nothing = [](const Row&) { return ""; };
   const KeyOf family = [](const Row& row) { return row.family; };
   const KeyOf gpu = [](const Row& row) { return row.gpu; };
@@ -431,6 +459,7 @@ Status Run(const std::string& path, const std::string& write_to) {
   std::vector<Observation> all;
   for (const Row& row : rows) all.push_back(row.observation);
   const planner::Multipliers fitted = FitBoth(prior, all);
+  if (!sample.wide.empty()) PrintWide(sample.wide, fitted);
   PrintMultipliers(fitted);
 
   const auto every = [](const Row&) { return true; };

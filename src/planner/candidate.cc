@@ -53,7 +53,7 @@ cost::MachineSpec MachineOf(const hardware::Device& device, int64_t count, int64
 }  // namespace
 
 std::vector<int64_t> CountsOf(const hardware::Device& device, int64_t most) {
-  int64_t node = 8;
+  int64_t node = device.device_class == "consumer" ? 4 : 8;
   if (IsProcessor(device) || device.device_class == "edge") node = 1;
   if (device.unified_memory && !IsDatacenter(device)) node = device.scale_up_devices.value_or(1);
   const int64_t end = IsDatacenter(device) && !device.scale_up_link.empty() ? most : std::min(node, most);

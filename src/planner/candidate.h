@@ -11,8 +11,8 @@
 
 namespace moecap::planner {
 
-// How many of a device make a machine that somebody sells: powers of two up to a node, and nodes of eight of datacentre
-// devices.
+// How many of a device make a machine that somebody sells: powers of two up to a node (four boards of a desktop, eight of a
+// server), and nodes of eight of datacentre devices.
 std::vector<int64_t> CountsOf(const hardware::Device& device, int64_t most);
 
 // Every layout of `count` devices that a server could be started with. Pipelines only where tensor parallelism has no fast

@@ -117,6 +117,7 @@ Result<Multipliers> Multipliers::Parse(std::string_view text) {
     }
   }
   ASSIGN_OR_RETURN(result.calibrated_, ReadBand(document, "calibrated"));
+  ASSIGN_OR_RETURN(result.wide_, ReadBand(document, "wide"));
   ASSIGN_OR_RETURN(result.ttft_, ReadBand(document, "ttft"));
   ASSIGN_OR_RETURN(result.uncalibrated_, ReadBand(document, "uncalibrated"));
   ASSIGN_OR_RETURN(result.offloaded_, ReadBand(document, "offloaded"));
@@ -162,13 +163,14 @@ bool Multipliers::Calibrated(const hardware::Device& device) const {
   return found != nullptr && found->rows > 0;
 }
 
-ErrorBand Multipliers::BandOf(const hardware::Device& device, bool offloaded) const {
+ErrorBand Multipliers::BandOf(const hardware::Device& device, bool offloaded, bool wide) const {
   if (offloaded) return offloaded_;
-  return Calibrated(device) ? calibrated_ : uncalibrated_;
+  if (!Calibrated(device)) return uncalibrated_;
+  return wide ? wide_ : calibrated_;
 }
 
-ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded) const {
-  const ErrorBand band = BandOf(device, offloaded);
+ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded, bool wide) const {
+  const ErrorBand band = BandOf(device, offloaded, wide);
   return {std::min(band.low, ttft_.low), std::max(band.high, ttft_.high),
           Calibrated(device) && !offloaded ? ttft_.basis : band.basis};
 }

@@ -82,10 +82,11 @@ class Multipliers {
   StepFactors FactorsOf(std::string_view system, const hardware::Device& device) const;
   // Whether multipliers of the device's generation were fitted.
   bool Calibrated(const hardware::Device& device) const;
-  // Of a time per token, and of the time to the first token, which is never known better.
+  // Of a time per token, and of the time to the first token, which is never known better. `wide`: replicas that step together
+  // or more than one node, which no fit has seen.
   const ErrorBand& CalibratedBand() const { return calibrated_; }
-  ErrorBand BandOf(const hardware::Device& device, bool offloaded) const;
-  ErrorBand TtftBandOf(const hardware::Device& device, bool offloaded) const;
+  ErrorBand BandOf(const hardware::Device& device, bool offloaded, bool wide = false) const;
+  ErrorBand TtftBandOf(const hardware::Device& device, bool offloaded, bool wide = false) const;
 
   // "hopper", "blackwell", ...; "" = none that is known.
   std::string GenerationOf(const hardware::Device& device) const;
@@ -99,7 +100,7 @@ class Multipliers {
 
   std::vector<Multiplier> entries_;
   std::vector<Generation> generations_;
-  ErrorBand calibrated_, ttft_, uncalibrated_, offloaded_;
+  ErrorBand calibrated_, wide_, ttft_, uncalibrated_, offloaded_;
 };
 
 // The text of the built-in catalogue. Internal to planner/.

@@ -137,12 +137,20 @@ void AddNotes(const model::ModelSpec& spec, Plan& plan) {
 
 }  // namespace
 
+std::string PlaceOf(const Offload& offload) {
+  if (offload.residence == Residence::kDevice) return "all on the devices";
+  const double ssd = 1 - offload.device_share - offload.dram_share;
+  std::string place = fmt::format("{:.0f} % of the experts in {}",
+                                  100 * (offload.residence == Residence::kSsd ? offload.dram_share : 1 - offload.device_share),
+                                  offload.residence == Residence::kCopy ? "DRAM, copied" : "DRAM, computed there");
+  if (offload.residence == Residence::kSsd) place += fmt::format(", {:.0f} % on an SSD", 100 * ssd);
+  return place;
+}
+
 std::string Label(const Candidate& candidate, const std::vector<Variant>& variants) {
   std::string label = fmt::format("{} x {}, {}, {}", candidate.count, candidate.device->name, candidate.system,
                                   variants[candidate.variant].label);
-  if (candidate.offload.residence != Residence::kDevice)
-    label += fmt::format(", {:.0f} % of the experts in {}", 100 * (1 - candidate.offload.device_share),
-                         Name(candidate.offload.residence));
+  if (candidate.offload.residence != Residence::kDevice) label += ", " + PlaceOf(candidate.offload);
   return label;
 }
 
@@ -159,6 +167,11 @@ Result<Plan> MakePlan(const Question& question, const model::ModelSpec& spec, co
   if (!plan.search.candidates.empty()) {
     plan.best = 0;
     plan.runner_up = RunnerUp(plan.search.candidates);
+  }
+  if (plan.best) {
+    plan.curve = LoadCurve(question, plan.search, *plan.Best(), ingredients);
+    constexpr double kNearlyAll = 0.9;
+    plan.dense_from = DenseFrom(plan.search.variants.front().work, kNearlyAll);
   }
   if (options.changes && plan.best) {
     ASSIGN_OR_RETURN(plan.changes, Changes(plan, spec, ingredients, options));

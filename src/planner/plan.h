@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "planner/curve.h"
 #include "planner/search.h"
 
 namespace moecap::planner {
@@ -26,8 +27,10 @@ struct Plan {
   std::string model;
   Question question;
   SearchResult search;
-  std::optional<size_t> best;       // in search.candidates; null: nothing fits
-  std::optional<size_t> runner_up;  // on other devices, or of another count
+  std::optional<size_t> best;         // in search.candidates; null: nothing fits
+  std::optional<size_t> runner_up;    // on other devices, or of another count
+  std::vector<LoadPoint> curve;       // of the best
+  std::optional<int64_t> dense_from;  // tokens of a step that read nine tenths of the experts (DenseFrom)
   std::vector<Change> changes;
   std::vector<WhyNot> why_not;
   std::vector<std::string> notes;
@@ -35,6 +38,9 @@ struct Plan {
   const Candidate* Best() const { return best ? &search.candidates[*best] : nullptr; }
   bool Answered() const { return best && Best()->Answers(); }
 };
+
+// Where the experts lie: "all on the devices", "84 % of the experts in DRAM, computed there".
+std::string PlaceOf(const Offload& offload);
 
 // "4 x H200 SXM, vllm, as stored (fp8)"
 std::string Label(const Candidate& candidate, const std::vector<Variant>& variants);

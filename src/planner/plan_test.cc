@@ -71,7 +71,7 @@ TEST_F(PlanTest, UncertainDevicesNeedAWiderMargin) {
   for (const Candidate& c : plan.search.candidates) {
     if (c.offload.residence == Residence::kDevice) margins.insert(c.margin);
   }
-  EXPECT_EQ(margins.size(), 2);
+  EXPECT_EQ(margins.size(), 3);  // fitted, fitted but wide, not fitted
   EXPECT_DOUBLE_EQ(*margins.begin(), 1.15);
 }
 
@@ -121,6 +121,16 @@ TEST_F(PlanTest, NamesContradictions) {
   EXPECT_NE(Refusal({{"accepted_tokens", "4"}, {"drafted_tokens", "2"}}).find("accepted"), std::string::npos);
   EXPECT_NE(Refusal({{"scenario", "chess"}}).find("chat"), std::string::npos);
   EXPECT_NE(Refusal({{"dram", "64GB"}}).find("own"), std::string::npos);
+}
+
+TEST(ParseDevices, CountsAndNames) {
+  EXPECT_EQ(ParseDevices("2xrtx-4090")->count, 2);
+  EXPECT_EQ(ParseDevices("2xrtx-4090")->id, "rtx-4090");
+  EXPECT_EQ(ParseDevices("8 x h100-sxm")->id, "h100-sxm");
+  EXPECT_EQ(ParseDevices("xeon-6980p")->id, "xeon-6980p");
+  EXPECT_EQ(ParseDevices("xeon-6980p")->count, 1);
+  EXPECT_FALSE(ParseDevices("0xh100-sxm").ok());
+  EXPECT_FALSE(ParseDevices("").ok());
 }
 
 TEST_F(PlanTest, ReadsAFile) {

@@ -148,15 +148,8 @@ void ReadLimits(Values& values, Limits& limits) {
 void ReadOwned(Values& values, std::optional<Owned>& owned) {
   const auto dram = values.Number("dram", kMemories);
   for (const std::string& word : values.List("own")) {
-    cost::MachinePart part{word, 1};
-    const size_t x = word.find('x');
-    const bool counted = x != std::string::npos && x > 0 && word.find_first_not_of("0123456789 ") == x;
-    if (counted) {
-      part.count = std::max<int64_t>(
-          1, static_cast<int64_t>(ParseNumber(word.substr(0, word.find_first_not_of("0123456789"))).value_or(1)));
-      part.id = word.substr(x + 1);
-      part.id.erase(0, part.id.find_first_not_of(' '));
-    }
+    cost::MachinePart part;
+    values.Take(ParseDevices(word), part);
     if (!owned) owned.emplace();
     owned->devices.push_back(std::move(part));
   }
@@ -188,6 +181,20 @@ void ReadChoices(Values& values, Question& question) {
 }  // namespace
 
 std::span<const QuestionKey> QuestionKeys() { return kKeys; }
+
+Result<cost::MachinePart> ParseDevices(const std::string& text) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  size_t at = digits;
+  while (at < text.size() && text[at] == ' ') ++at;
+  cost::MachinePart part{text, 1};
+  if (digits > 0 && at < text.size() && text[at] == 'x') {
+    part.count = static_cast<int64_t>(ParseNumber(text.substr(0, digits)).value_or(0));
+    part.id = text.substr(std::min(text.find_first_not_of(' ', at + 1), text.size()));
+  }
+  if (part.id.empty() || part.count < 1 || part.count > 1024)
+    return BadInput(fmt::format("'{}' names no devices; write how many of which, e.g. 2xrtx-4090", text));
+  return part;
+}
 
 std::string QuestionText::Get(const std::string& key) const {
   const auto at = values_.find(key);

@@ -35,6 +35,9 @@ class QuestionText {
 // list.
 Result<QuestionText> ParseQuestionFile(std::string_view yaml, const std::string& file);
 
+// "2xrtx-4090": how many of which device. Error kBadInput: nothing named, or a count of 0.
+Result<cost::MachinePart> ParseDevices(const std::string& text);
+
 // Durations may carry ms, s, min; amounts k or M; memory GB or GiB; shares %. What is not given comes from the scenario, which
 // is "chat" unless one is named. Errors: kBadInput naming the key, and those of CheckQuestion.
 Result<Question> MakeQuestion(const QuestionText& text);

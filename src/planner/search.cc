@@ -54,8 +54,9 @@ class Searcher {
         base.variant = v;
         base.memory = MemoryOf(v, deployment);
         base.usable_bytes = UsableOf(device);
-        base.band = ingredients_.multipliers.BandOf(device, false);
-        base.ttft_band = ingredients_.multipliers.TtftBandOf(device, false);
+        const bool wide = deployment.StepReplicas() > 1 || nodes > 1;
+        base.band = ingredients_.multipliers.BandOf(device, false, wide);
+        base.ttft_band = ingredients_.multipliers.TtftBandOf(device, false, wide);
         if (base.memory.MostSequences(base.usable_bytes) >= 1) {
           TryResidence(base, fabric);
         } else {
@@ -105,9 +106,8 @@ class Searcher {
     candidate.money =
         pricer_.Of(*candidate.device, candidate.count, candidate.nodes, candidate.processor,
                    candidate.device->device_class == "cpu" ? candidate.memory.weights_bytes * 1.2 : candidate.host_dram_bytes);
-    const double room = candidate.offload.residence == Residence::kDevice
-                            ? candidate.memory.MostSequences(candidate.usable_bytes)
-                            : SequencesBesideExperts();
+    candidate.room = candidate.offload.residence == Residence::kDevice ? candidate.memory.MostSequences(candidate.usable_bytes)
+                                                                       : SequencesBesideExperts();
     for (const std::string& system : SystemsOf(*candidate.device, candidate.offload.residence)) {
       // llama.cpp-class engines split a model by layers, and share no experts.
       if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
@@ -116,7 +116,7 @@ class Searcher {
       const ServingPoint point{
           variant.work,     *candidate.device, candidate.deployment, fabric, FactorsOf(system, *candidate.device),
           candidate.offload};
-      candidate.serving = Serve(point, question_.load, room);
+      candidate.serving = Serve(point, question_.load, candidate.room);
       candidate.margin = MarginOf(candidate.band);
       PriceTokens(question_.load, candidate);
       Judge(question_, candidate);

@@ -50,6 +50,7 @@ struct Candidate {
   Serving serving;
   MemoryPlan memory;
   double usable_bytes = 0;  // of a device
+  double room = 0;          // sequences of a replica that its memory holds
   Money money;
   std::optional<double> usd_per_million_input, usd_per_million_output, usd_per_million_tokens;
   ErrorBand band, ttft_band;

@@ -10,7 +10,8 @@
 namespace moecap::planner {
 namespace {
 
-constexpr int kRounds = 24;  // each halves the error of the fixed point
+constexpr int kRounds = 24;
+constexpr double kTolerance = 1e-6;  // of the clients
 
 double DecodeSeconds(const ServingPoint& point, const Load& load, double sequences) {
   return load.output_tokens * Tpot(point, load, sequences);
@@ -20,15 +21,23 @@ double Ttft(const ServingPoint& point, const Load& load, double clients, double 
   return TimeToFirstToken(point, clients, load.NewTokens(), load.CachedTokens(), tpot_s);
 }
 
-// Requests that run in one replica of `clients` clients, without a limit.
+// Requests that run in one replica of `clients` clients, without a limit: the fixed point of Little's law by secants, which the
+// law itself, between 0 and `clients`, keeps in bounds.
 double RunningOfClients(const ServingPoint& point, const Load& load, double clients) {
-  double running = clients;
-  for (int round = 0; round < kRounds; ++round) {
+  const auto law = [&](double running) {
     const double decode_s = DecodeSeconds(point, load, running);
-    const double ttft_s = Ttft(point, load, clients, decode_s / load.output_tokens);
-    const double next = clients * decode_s / (ttft_s + decode_s);
-    if (std::abs(next - running) < 1e-6 * clients) break;
-    running = (running + next) / 2;
+    return clients * decode_s / (Ttft(point, load, clients, decode_s / load.output_tokens) + decode_s);
+  };
+  double before = clients, excess_before = law(before) - before;
+  double running = before + excess_before;
+  for (int round = 0; round < kRounds && std::abs(excess_before) > kTolerance * clients; ++round) {
+    const double excess = law(running) - running;
+    const double slope = (excess - excess_before) / (running - before);
+    before = running;
+    excess_before = excess;
+    if (!(std::abs(slope) > 1e-9) || std::abs(excess) <= kTolerance * clients) break;
+    running = std::clamp(running - excess / slope, 0.0, clients);
+    if (running == before) break;
   }
   return running;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/units.h"
 #include "report/format.h"
 
 namespace moecap::report {
@@ -167,7 +168,8 @@ Table StepTable(const Candidate& best) {
   return table;
 }
 
-KeyValues MemoryFacts(const Candidate& best) {
+KeyValues MemoryFacts(const Plan& plan) {
+  const Candidate& best = *plan.Best();
   return {
       "Memory of the fullest device",
       {{"weights", BytesText(best.memory.weights_bytes)},
@@ -177,6 +179,7 @@ KeyValues MemoryFacts(const Candidate& best) {
        {"requests that fit", NumberText(best.serving.most_running)},
        {"experts in a step",
         best.serving.step.distinct_experts > 0 ? "~" + NumberText(best.serving.step.distinct_experts) : ""},
+       {"nearly all experts from", plan.dense_from ? fmt::format("{} tokens in a step", *plan.dense_from) : ""},
        {"experts on devices", Offloaded(best) ? ShareText(best.offload.device_share, 0) : ""},
        {"host", best.processor},
        {"host memory", best.host_dram_bytes > 0 ? BytesText(best.host_dram_bytes) : ""},
@@ -196,6 +199,44 @@ Table ChangesTable(const Plan& plan) {
   }
   table.notes.emplace_back("→ other devices than those of the answer");
   return table;
+}
+
+Table CurveTable(const Plan& plan) {
+  Table table{.name = "load", .title = "The best way at other loads"};
+  table.columns = {{.header = plan.question.load.clients ? "clients" : "requests/s", .kind = ColumnKind::kKey},
+                   {.header = "TPOT", .unit = "ms"},
+                   {.header = "TTFT", .unit = "ms"},
+                   {.header = "output", .unit = "tokens/s"},
+                   {.header = "1M tokens", .unit = "USD"},
+                   {.header = "targets", .kind = ColumnKind::kWord}};
+  for (const planner::LoadPoint& at : plan.curve) {
+    const double amount = at.load.clients.value_or(at.load.requests_per_s.value_or(0));
+    table.rows.push_back({NumberText(amount), Estimate(NumberText(at.serving.tpot_s, kMilli)),
+                          Estimate(NumberText(at.serving.ttft_s, kMilli)), Estimate(NumberText(at.serving.output_tokens_per_s)),
+                          NumberText(at.usd_per_million_tokens), at.keeps ? "kept" : "missed"});
+  }
+  table.notes.emplace_back("The price is the whole bill of an hour, idle time included, on all tokens of that hour.");
+  return table;
+}
+
+Figure CurveFigure(const Plan& plan) {
+  LinePlot plot;
+  plot.frame = {"plan-load", "TPOT as the load grows", "ms per output token",
+                "Predicted time per output token of the best way."};
+  plot.x_label = plan.question.load.clients ? "clients" : "requests/s";
+  PlotSeries series{.system = 0, .name = "best", .points = {}};
+  for (const planner::LoadPoint& at : plan.curve) {
+    const Candidate& best = *plan.Best();
+    const double ms = at.serving.tpot_s / kMilli;
+    series.points.push_back({.x = at.load.clients.value_or(at.load.requests_per_s.value_or(1)),
+                             .y = ms,
+                             .low = ms * best.band.low,
+                             .high = ms * best.band.high,
+                             .valid = at.keeps});
+  }
+  plot.series.push_back(std::move(series));
+  if (const auto& target = plan.question.targets.tpot_s) plot.references.push_back({*target / kMilli, "target"});
+  return {plot, "Whiskers are the error band; hollow points miss a target or limit."};
 }
 
 Figure ParetoFigure(const Plan& plan) {
@@ -246,13 +287,64 @@ Document PlanDocument(const Plan& plan, const std::string& launch) {
   document.sections.push_back(std::move(ways));
   if (plan.best) {
     document.sections.push_back(
-        {.heading = "Why", .detail = Detail::kFirstScreen, .blocks = {StepTable(*plan.Best()), MemoryFacts(*plan.Best())}});
-    document.sections.push_back({.heading = "Sensitivity", .detail = Detail::kFirstScreen, .blocks = {ChangesTable(plan)}});
-    document.sections.push_back({.heading = "Speed and price", .detail = Detail::kFolded, .blocks = {ParetoFigure(plan)}});
+        {.heading = "Why", .detail = Detail::kFirstScreen, .blocks = {StepTable(*plan.Best()), MemoryFacts(plan)}});
+    document.sections.push_back(
+        {.heading = "Sensitivity", .detail = Detail::kFirstScreen, .blocks = {CurveTable(plan), ChangesTable(plan)}});
+    document.sections.push_back(
+        {.heading = "Speed and price", .detail = Detail::kFolded, .blocks = {ParetoFigure(plan), CurveFigure(plan)}});
   }
   if (!plan.notes.empty()) {
     document.sections.push_back({.heading = "Notes", .detail = Detail::kFirstScreen, .blocks = {Notes{"", plan.notes}}});
   }
+  return document;
+}
+
+Document ModelsDocument(std::span<const Plan> plans, const planner::Question& question) {
+  Document document;
+  document.kind = "plan";
+  document.title = "models";
+  document.about.items = {
+      {"load", LoadText(question.load)}, {"targets", TargetsText(question)}, {"limits", LimitsText(question)}};
+  Table table{.name = "models", .title = "Models that keep the targets first, the largest first"};
+  table.columns = {{.header = "model", .kind = ColumnKind::kKey},
+                   {.header = "parameters", .kind = ColumnKind::kWord},
+                   {.header = "devices", .kind = ColumnKind::kWord},
+                   {.header = "system", .kind = ColumnKind::kWord},
+                   {.header = "weights", .kind = ColumnKind::kWord},
+                   {.header = "experts on devices", .unit = "%"},
+                   {.header = "TPOT", .unit = "ms"},
+                   {.header = "speed", .unit = "tokens/s"},
+                   {.header = "TTFT", .unit = "ms"},
+                   {.header = "targets", .kind = ColumnKind::kWord}};
+  std::vector<const Plan*> order;
+  for (const Plan& plan : plans) order.push_back(&plan);
+  const auto params = [](const Plan* plan) { return plan->search.variants.front().spec.TotalParams(); };
+  std::stable_sort(order.begin(), order.end(), [&](const Plan* a, const Plan* b) {
+    if (a->Answered() != b->Answered()) return a->Answered();
+    return params(a) > params(b);
+  });
+  int64_t kept = 0;
+  for (const Plan* plan : order) {
+    const Candidate* const best = plan->Best();
+    if (!best) continue;
+    kept += plan->Answered();
+    table.rows.push_back({plan->model, FormatParams(params(plan)), fmt::format("{} x {}", best->count, best->device->name),
+                          best->system, plan->search.variants[best->variant].label,
+                          NumberText(best->offload.device_share, kPercent), Estimate(NumberText(best->serving.tpot_s, kMilli)),
+                          Estimate(NumberText(1 / best->serving.tpot_s)), Estimate(NumberText(best->serving.ttft_s, kMilli)),
+                          plan->Answered() ? "kept" : "missed"});
+  }
+  document.headline.push_back(
+      fmt::format("{} of {} models keep the targets; {} do not fit.", kept, plans.size(), plans.size() - table.rows.size()));
+  for (const Plan* plan : order) {
+    if (plan->Answered()) {
+      document.headline.push_back(
+          Sentence(fmt::format("the band of these predictions: {} to {} times ({})", plan->Best()->band.low,
+                               plan->Best()->band.high, plan->Best()->band.basis)));
+      break;
+    }
+  }
+  document.sections.push_back({.heading = "Models", .detail = Detail::kFirstScreen, .blocks = {table}});
   return document;
 }
 

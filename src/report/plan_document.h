@@ -1,6 +1,7 @@
 // A plan as a document.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "planner/plan.h"
@@ -10,5 +11,8 @@ namespace moecap::report {
 
 // `launch`: the command that starts one replica; empty = none is known.
 Document PlanDocument(const planner::Plan& plan, const std::string& launch);
+
+// Several models under one question: which of them keep its targets.
+Document ModelsDocument(std::span<const planner::Plan> plans, const planner::Question& question);
 
 }  // namespace moecap::report

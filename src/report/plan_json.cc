@@ -89,6 +89,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
           {"cap_class", planner::CapClass(offloaded, variant.original)},
           {"answers", candidate.Answers()},
           {"misses", candidate.misses},
+          {"margin", candidate.margin},
           {"tpot_s", PlanNumber(serving.tpot_s)},
           {"tpot_band_s", BandOf(serving.tpot_s, candidate.band)},
           {"ttft_s", PlanNumber(serving.ttft_s)},
@@ -126,6 +127,16 @@ Json PlanToJson(const Plan& plan, const std::string& launch, size_t most) {
                        {"usd_per_month", OrNull(change.usd_per_month)},
                        {"tpot_s", OrNull(change.tpot_s)}});
   }
+  Json curve = Json::array();
+  for (const planner::LoadPoint& at : plan.curve) {
+    curve.push_back({{"clients", OrNull(at.load.clients)},
+                     {"requests_per_s", PlanNumber(at.serving.requests_per_s)},
+                     {"tpot_s", PlanNumber(at.serving.tpot_s)},
+                     {"ttft_s", PlanNumber(at.serving.ttft_s)},
+                     {"output_tokens_per_s", PlanNumber(at.serving.output_tokens_per_s)},
+                     {"usd_per_million_tokens", OrNull(at.usd_per_million_tokens)},
+                     {"keeps", at.keeps}});
+  }
   for (const planner::WhyNot& why : plan.why_not) why_not.push_back({{"device", why.device}, {"reason", why.reason}});
   const auto& largest = plan.search.largest;
   const bool nowhere = plan.search.candidates.empty() && largest;
@@ -137,6 +148,8 @@ Json PlanToJson(const Plan& plan, const std::string& launch, size_t most) {
           {"runner_up", plan.runner_up ? CandidateToJson(plan, plan.search.candidates[*plan.runner_up]) : Json(nullptr)},
           {"launch", launch.empty() ? Json(nullptr) : Json(launch)},
           {"lacking_bytes_per_device", nowhere ? Json(plan.search.lacking_bytes) : Json(nullptr)},
+          {"curve", curve},
+          {"dense_from_tokens", OrNull(plan.dense_from)},
           {"changes", changes},
           {"why_not", why_not},
           {"candidates", candidates},

@@ -11,10 +11,12 @@
 #include "app/cli/cli.h"
 #include "app/cli/model_flags.h"
 #include "app/cli/output.h"
+#include "app/cli/plan_calibrate.h"
 #include "app/launch_lines.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "metrics/estimate.h"
+#include "model/catalogue.h"
 #include "planner/question_file.h"
 #include "report/plan_document.h"
 #include "report/plan_json.h"
@@ -26,6 +28,7 @@ struct PlanFlags {
   ModelFlags model;
   planner::QuestionText question;  // what flags and file say, as text
   std::string file, sheet, catalogue, prices, write_to;
+  CalibrationFlags calibration;
   bool no_changes = false, json = false, all = false;
 };
 
@@ -67,6 +70,26 @@ Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
                                                    : "the model fits nowhere that the limits allow"};
 }
 
+// Every model with experts of the catalogue: which of them can be served?
+Status PlanModels(const planner::Question& question, const planner::Ingredients& ingredients, const PlanFlags& flags) {
+  ASSIGN_OR_RETURN(const model::ModelCatalogue models, model::ModelCatalogue::Builtin());
+  std::vector<planner::Plan> plans;
+  for (const model::CatalogueModel& entry : models.models()) {
+    ASSIGN_OR_RETURN(const model::ModelSpec spec, model::SpecOf(entry, entry.id));
+    if (!spec.computes || spec.MoeLayers() == 0) continue;
+    ASSIGN_OR_RETURN(planner::Plan plan, planner::MakePlan(question, spec, ingredients, {.changes = false}));
+    plans.push_back(std::move(plan));
+  }
+  if (flags.json) {
+    Json list = Json::array();
+    for (const planner::Plan& plan : plans) list.push_back(report::PlanToJson(plan, LaunchOf(plan), 1));
+    PrintText(DumpJsonPretty({{"plans", list}}));
+  } else {
+    PrintDocument(report::ModelsDocument(plans, question), flags.all);
+  }
+  return {};
+}
+
 Status RunPlan(const PlanFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue devices, OpenCatalogue(flags.catalogue));
   ASSIGN_OR_RETURN(cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
@@ -74,7 +97,7 @@ Status RunPlan(const PlanFlags& flags) {
     ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.prices));
     ASSIGN_OR_RETURN(prices, prices.With(text, devices));
   }
-  ASSIGN_OR_RETURN(const planner::Multipliers multipliers, planner::Multipliers::Builtin());
+  ASSIGN_OR_RETURN(planner::Multipliers multipliers, planner::Multipliers::Builtin());
   planner::QuestionText text;
   if (!flags.file.empty()) {
     ASSIGN_OR_RETURN(const std::string yaml, ReadFile(flags.file));
@@ -85,7 +108,15 @@ Status RunPlan(const PlanFlags& flags) {
   if (model.name.empty()) model.name = text.Get("model");
   if (model.name.empty()) return BadInput("no model is named; give --model, e.g. --model Qwen/Qwen3-235B-A22B");
   ASSIGN_OR_RETURN(const planner::Question question, planner::MakeQuestion(text));
+  const planner::Ingredients ingredients{devices, prices, multipliers};
+  if (model.name == "any") return PlanModels(question, ingredients, flags);
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(model));
+  std::vector<std::string> notes;
+  if (!flags.calibration.files.empty()) {
+    ASSIGN_OR_RETURN(Calibration calibration, Calibrate(flags.calibration, spec, devices, multipliers));
+    multipliers = std::move(calibration.multipliers);
+    notes = std::move(calibration.notes);
+  }
   planner::PlanOptions options{.changes = !flags.no_changes};
   routing::ActivationSheet sheet;
   if (!flags.sheet.empty()) {
@@ -94,7 +125,8 @@ Status RunPlan(const PlanFlags& flags) {
     RETURN_IF_ERROR(metrics::CheckSheet(spec, sheet));
     options.sheet = &sheet;
   }
-  ASSIGN_OR_RETURN(const planner::Plan plan, planner::MakePlan(question, spec, {devices, prices, multipliers}, options));
+  ASSIGN_OR_RETURN(planner::Plan plan, planner::MakePlan(question, spec, ingredients, options));
+  plan.notes.insert(plan.notes.begin(), notes.begin(), notes.end());
   return PrintPlan(plan, flags);
 }
 
@@ -103,7 +135,7 @@ Status RunPlan(const PlanFlags& flags) {
 Action AddPlan(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<PlanFlags>();
   app.add_option("file", flags->file, "question as YAML (docs/planner.md); flags go before what it says");
-  app.add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf");
+  app.add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf; any = all of the catalogue");
   app.add_option("--precision", flags->model.precision, "weights as served, instead of those stored");
   app.add_option("--kv", flags->model.kv, "layout of the KV cache (default: as stored)");
   for (const planner::QuestionKey& key : planner::QuestionKeys()) {
@@ -116,6 +148,15 @@ Action AddPlan(CLI::App& app, const Invocation&) {
   app.add_option("--sheet", flags->sheet, "activation sheet of this model (moecap trace), instead of the estimator");
   app.add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
   app.add_option("--prices", flags->prices, "your own price list, laid over the built-in one");
+  CLI::Option* const calibrate =
+      app.add_option("--calibrate", flags->calibration.files,
+                     "refit the multipliers to your own measurements of this model first: results of vllm "
+                     "bench serve and other clients (moecap report --format vllm writes a stored run so)");
+  CLI::Option* const measured_on =
+      app.add_option("--measured-on", flags->calibration.device, "the devices of --calibrate, e.g. 4xh100-sxm");
+  CLI::Option* const measured_with =
+      app.add_option("--measured-with", flags->calibration.system, "the system of --calibrate: vllm, sglang or trtllm");
+  calibrate->needs(measured_on)->needs(measured_with);
   app.add_option("--write-to", flags->write_to, "also write plan.json, report.html, report.md and report.csv into this folder");
   app.add_flag("--no-changes", flags->no_changes, "leave out what would change the answer: one search instead of eight");
   app.add_flag("--all", flags->all, "everything, not only the first screen");
@@ -123,7 +164,8 @@ Action AddPlan(CLI::App& app, const Invocation&) {
   app.footer(
       "Every time is a prediction with an error band. Exit code 3: nothing keeps every target and limit.\n\nExamples:\n"
       "  moecap plan --model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms\n"
-      "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090");
+      "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090\n"
+      "  moecap plan --model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any");
   return [flags] { return RunPlan(*flags); };
 }
 

@@ -425,15 +425,17 @@ Status WriteMultipliers(const std::string& path, const planner::Multipliers& fit
     text += (first ? "    " : ",\n    ") + entry.dump();
     first = false;
   }
+  text += "\n  ],\n";
   for (const char* section : {"generations", "bands"}) {
-    text += fmt::format("\n  {}\n  \"{}\": {{", section[0] == 'g' ? "]," : "},", section);
+    text += fmt::format("  \"{}\": {{", section);
     first = true;
     for (const auto& [name, value] : document[section].items()) {
       text += fmt::format("{}\n    \"{}\": {}", first ? "" : ",", name, value.dump());
       first = false;
     }
+    text += "\n  },\n";
   }
-  text += "\n  }\n}\n";
+  text += fmt::format("  \"measured\": {}\n}}\n", document["measured"].dump());
   return WriteFileAtomically(path, text);
 }
 

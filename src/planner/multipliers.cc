@@ -81,6 +81,14 @@ Result<Multiplier> ReadEntry(const Json& entry) {
   return multiplier;
 }
 
+std::vector<std::string> IdsOf(const Json& list) {
+  std::vector<std::string> ids;
+  for (const Json& id : list) {
+    if (id.is_string()) ids.push_back(id.get<std::string>());
+  }
+  return ids;
+}
+
 Result<ErrorBand> ReadBand(const Json& document, const char* key) {
   const auto bands = document.find("bands");
   if (bands == document.end() || !bands->is_object() || !bands->contains(key) || !(*bands)[key].is_object())
@@ -109,14 +117,13 @@ Result<Multipliers> Multipliers::Parse(std::string_view text) {
   }
   if (const auto generations = document.find("generations"); generations != document.end() && generations->is_object()) {
     for (const auto& [name, devices] : generations->items()) {
-      Generation generation{name, {}};
-      for (const Json& device : devices) {
-        if (device.is_string()) generation.devices.push_back(device.get<std::string>());
-      }
+      Generation generation{name, IdsOf(devices)};
       result.generations_.push_back(std::move(generation));
     }
   }
+  if (const auto measured = document.find("measured"); measured != document.end()) result.measured_ = IdsOf(*measured);
   ASSIGN_OR_RETURN(result.calibrated_, ReadBand(document, "calibrated"));
+  ASSIGN_OR_RETURN(result.sibling_, ReadBand(document, "sibling"));
   ASSIGN_OR_RETURN(result.wide_, ReadBand(document, "wide"));
   ASSIGN_OR_RETURN(result.ttft_, ReadBand(document, "ttft"));
   ASSIGN_OR_RETURN(result.uncalibrated_, ReadBand(document, "uncalibrated"));
@@ -163,10 +170,15 @@ bool Multipliers::Calibrated(const hardware::Device& device) const {
   return found != nullptr && found->rows > 0;
 }
 
+bool Multipliers::Measured(const hardware::Device& device) const {
+  return std::find(measured_.begin(), measured_.end(), device.id) != measured_.end();
+}
+
 ErrorBand Multipliers::BandOf(const hardware::Device& device, bool offloaded, bool wide) const {
   if (offloaded) return offloaded_;
   if (!Calibrated(device)) return uncalibrated_;
-  return wide ? wide_ : calibrated_;
+  if (wide) return wide_;
+  return Measured(device) ? calibrated_ : sibling_;
 }
 
 ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded, bool wide) const {

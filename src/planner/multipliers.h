@@ -80,7 +80,8 @@ class Multipliers {
   void Set(std::string_view key, double value, double rows, std::string source);
 
   StepFactors FactorsOf(std::string_view system, const hardware::Device& device) const;
-  // Whether multipliers of the device's generation were fitted.
+  // Whether rows of this very device were fitted, or at least of its generation.
+  bool Measured(const hardware::Device& device) const;
   bool Calibrated(const hardware::Device& device) const;
   // Of a time per token, and of the time to the first token, which is never known better. `wide`: replicas that step together
   // or more than one node, which no fit has seen.
@@ -100,7 +101,8 @@ class Multipliers {
 
   std::vector<Multiplier> entries_;
   std::vector<Generation> generations_;
-  ErrorBand calibrated_, wide_, ttft_, uncalibrated_, offloaded_;
+  std::vector<std::string> measured_;  // ids
+  ErrorBand calibrated_, sibling_, wide_, ttft_, uncalibrated_, offloaded_;
 };
 
 // The text of the built-in catalogue. Internal to planner/.

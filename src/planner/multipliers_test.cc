@@ -36,6 +36,10 @@ TEST(Multipliers, KnowsWhatWasMeasured) {
   EXPECT_EQ(multipliers->GenerationOf(hopper), "hopper");
   EXPECT_EQ(multipliers->GenerationOf(mac), "");
   EXPECT_FALSE(multipliers->Calibrated(mac));
+  const auto sibling = *devices->FindDevice("h20");
+  EXPECT_TRUE(multipliers->Measured(hopper));
+  EXPECT_TRUE(multipliers->Calibrated(sibling) && !multipliers->Measured(sibling));
+  EXPECT_GT(multipliers->BandOf(sibling, false).high, multipliers->BandOf(hopper, false).high);
   EXPECT_GT(multipliers->BandOf(mac, false).high, multipliers->BandOf(hopper, false).high);
   // An uncalibrated device reads more slowly than its peak by the factor of its class.
   const double fitted = multipliers->FactorsOf("vllm", hopper).expert_stream;

@@ -238,6 +238,7 @@ Result<Question> MakeQuestion(const QuestionText& text) {
   ReadTargets(preset, values, question.targets);
   ReadLimits(values, question.limits);
   ReadOwned(values, question.owned);
+  if (question.owned) question.objective = Objective::kSpeed;
   ReadChoices(values, question);
   if (values.error()) return *values.error();
   RETURN_IF_ERROR(CheckQuestion(question));

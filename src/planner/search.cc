@@ -56,6 +56,7 @@ class Searcher {
         base.usable_bytes = UsableOf(device);
         const bool wide = deployment.StepReplicas() > 1 || nodes > 1;
         base.band = ingredients_.multipliers.BandOf(device, false, wide);
+        base.measured = ingredients_.multipliers.Measured(device);
         base.ttft_band = ingredients_.multipliers.TtftBandOf(device, false, wide);
         if (base.memory.MostSequences(base.usable_bytes) >= 1) {
           TryResidence(base, fabric);
@@ -158,6 +159,7 @@ class Searcher {
     offload.dram_share = std::min(1 - offload.device_share, dram);
     candidate.host_dram_bytes = question_.owned && question_.owned->dram_bytes ? *question_.owned->dram_bytes
                                                                                : offload.dram_share * routed / kHostShare;
+    candidate.measured = false;
     candidate.band = ingredients_.multipliers.BandOf(*candidate.device, true);
     candidate.ttft_band = ingredients_.multipliers.TtftBandOf(*candidate.device, true);
     const bool fits = offload.device_share + offload.dram_share >= 1 - 1e-9;

@@ -54,6 +54,7 @@ struct Candidate {
   Money money;
   std::optional<double> usd_per_million_input, usd_per_million_output, usd_per_million_tokens;
   ErrorBand band, ttft_band;
+  bool measured = false;            // the multipliers were fitted on this very device, and its experts lie there
   double margin = 1;                // that its times must keep the targets with
   std::vector<std::string> misses;  // targets and limits that it does not keep, in words; empty = an answer
   double worst_miss = 1;            // factor by which the worst is missed

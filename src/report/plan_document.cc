@@ -84,6 +84,14 @@ std::vector<std::string> NowhereHeadline(const Plan& plan) {
                       BytesText(plan.search.lacking_bytes))};
 }
 
+// The first answer whose device the multipliers were fitted on; null when there is none.
+const Candidate* BestMeasured(const Plan& plan) {
+  for (const Candidate& candidate : plan.search.candidates) {
+    if (candidate.Answers() && candidate.measured) return &candidate;
+  }
+  return nullptr;
+}
+
 std::vector<std::string> Headline(const Plan& plan) {
   if (!plan.best) return NowhereHeadline(plan);
   const Candidate& best = *plan.Best();
@@ -105,6 +113,11 @@ std::vector<std::string> Headline(const Plan& plan) {
   if (best.usd_per_million_output) {
     lines.push_back(fmt::format("1M tokens cost USD {} in and USD {} out at the usual utilisation.",
                                 NumberText(best.usd_per_million_input), NumberText(best.usd_per_million_output)));
+  }
+  if (const Candidate* measured = BestMeasured(plan); measured && measured != plan.Best()) {
+    lines.push_back(fmt::format("Of devices whose predictions rest on measurements the best is {} at {}, TPOT {}.",
+                                Label(*measured, plan.search.variants), MonthText(*measured),
+                                BandText(measured->serving.tpot_s, measured->band)));
   }
   if (plan.runner_up) {
     const Candidate& other = plan.search.candidates[*plan.runner_up];
@@ -334,8 +347,9 @@ Document ModelsDocument(std::span<const Plan> plans, const planner::Question& qu
                           Estimate(NumberText(1 / best->serving.tpot_s)), Estimate(NumberText(best->serving.ttft_s, kMilli)),
                           plan->Answered() ? "kept" : "missed"});
   }
-  document.headline.push_back(
-      fmt::format("{} of {} models keep the targets; {} do not fit.", kept, plans.size(), plans.size() - table.rows.size()));
+  const size_t outside = plans.size() - table.rows.size();
+  document.headline.push_back(fmt::format("{} of {} models keep the targets{}.", kept, plans.size(),
+                                          outside > 0 ? fmt::format("; {} of them fit nowhere", outside) : ""));
   for (const Plan* plan : order) {
     if (plan->Answered()) {
       document.headline.push_back(

@@ -90,6 +90,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
           {"answers", candidate.Answers()},
           {"misses", candidate.misses},
           {"margin", candidate.margin},
+          {"measured", candidate.measured},
           {"tpot_s", PlanNumber(serving.tpot_s)},
           {"tpot_band_s", BandOf(serving.tpot_s, candidate.band)},
           {"ttft_s", PlanNumber(serving.ttft_s)},

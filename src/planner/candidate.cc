@@ -74,7 +74,7 @@ std::vector<metrics::Deployment> DeploymentsOf(const hardware::Device& device, i
   };
   for (int64_t tensor = 1; tensor <= std::min({count, node, int64_t{16}}); tensor *= 2) {
     for (int64_t pipeline = 1; tensor * pipeline <= count; pipeline *= 2) {
-      if (pipeline > 1 && linked && count <= node) break;
+      if (pipeline > 1 && linked && pipeline > count / node) break;  // between nodes only
       if (pipeline > 8) break;
       const int64_t data = count / (tensor * pipeline);
       add(tensor, 1, pipeline, data);
@@ -104,6 +104,11 @@ std::vector<std::string> SystemsOf(const hardware::Device& device, Residence res
       return board ? std::vector<std::string>{"llama-server"} : std::vector<std::string>{};
   }
   return {};
+}
+
+bool Loads(const std::string& system, std::string_view type) {
+  if (system == "llama-server") return type == "q8_0" || type == "int4";
+  return type != "q8_0";
 }
 
 std::string UsualHost(const hardware::Device& device) {

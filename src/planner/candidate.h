@@ -22,6 +22,9 @@ std::vector<metrics::Deployment> DeploymentsOf(const hardware::Device& device, i
 // Systems that serve on such a device with experts in that place, by the names of `moecap systems`.
 std::vector<std::string> SystemsOf(const hardware::Device& device, Residence residence);
 
+// Whether the system loads weights converted to `type`; as a checkpoint stores them every system is taken to.
+bool Loads(const std::string& system, std::string_view type);
+
 // The processor that usually stands beside such a device: its id.
 std::string UsualHost(const hardware::Device& device);
 

@@ -166,8 +166,12 @@ std::string Multipliers::GenerationOf(const hardware::Device& device) const {
 }
 
 bool Multipliers::Calibrated(const hardware::Device& device) const {
-  const Multiplier* const found = Find("generation_time." + GenerationOf(device));
-  return found != nullptr && found->rows > 0;
+  return std::any_of(generations_.begin(), generations_.end(), [&](const Generation& generation) {
+    const auto has = [&](const std::string& id) {
+      return std::find(generation.devices.begin(), generation.devices.end(), id) != generation.devices.end();
+    };
+    return has(device.id) && std::any_of(measured_.begin(), measured_.end(), has);
+  });
 }
 
 bool Multipliers::Measured(const hardware::Device& device) const {

@@ -36,6 +36,10 @@ TEST(Multipliers, KnowsWhatWasMeasured) {
   EXPECT_EQ(multipliers->GenerationOf(hopper), "hopper");
   EXPECT_EQ(multipliers->GenerationOf(mac), "");
   EXPECT_FALSE(multipliers->Calibrated(mac));
+  for (const char* id : {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
+    EXPECT_TRUE(multipliers->Calibrated(*devices->FindDevice(id))) << id;
+  for (const char* id : {"a100-80-sxm", "mi300x", "rtx-4090"})
+    EXPECT_FALSE(multipliers->Calibrated(*devices->FindDevice(id))) << id;
   const auto sibling = *devices->FindDevice("h20");
   EXPECT_TRUE(multipliers->Measured(hopper));
   EXPECT_TRUE(multipliers->Calibrated(sibling) && !multipliers->Measured(sibling));

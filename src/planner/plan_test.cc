@@ -123,6 +123,24 @@ TEST_F(PlanTest, NamesContradictions) {
   EXPECT_NE(Refusal({{"dram", "64GB"}}).find("own"), std::string::npos);
 }
 
+TEST_F(PlanTest, TriesWhatServersAcceptAndMachinesHold) {
+  const auto h100 = *devices_.FindDevice("h100-sxm"), desktop = *devices_.FindDevice("rtx-4090"),
+             mac = *devices_.FindDevice("m3-ultra");
+  EXPECT_EQ(CountsOf(h100, 64), (std::vector<int64_t>{1, 2, 4, 8, 16, 32, 64}));
+  EXPECT_EQ(CountsOf(desktop, 64), (std::vector<int64_t>{1, 2, 4}));
+  EXPECT_EQ(CountsOf(mac, 64), std::vector<int64_t>{1});
+  const model::ModelSpec spec = Model("Qwen/Qwen3-235B-A22B");
+  for (const int64_t count : {1, 8, 16}) {
+    for (const metrics::Deployment& d : DeploymentsOf(h100, count, spec)) {
+      EXPECT_EQ(d.Devices(), count);
+      EXPECT_LE(d.pipeline, std::max<int64_t>(1, count / 8)) << "stages are nodes";
+      EXPECT_TRUE(Validate(d, spec).ok());
+    }
+  }
+  EXPECT_FALSE(Loads("llama-server", "fp8"));
+  EXPECT_TRUE(Loads("vllm", "fp8"));
+}
+
 TEST(ParseDevices, CountsAndNames) {
   EXPECT_EQ(ParseDevices("2xrtx-4090")->count, 2);
   EXPECT_EQ(ParseDevices("2xrtx-4090")->id, "rtx-4090");

@@ -112,6 +112,7 @@ class Searcher {
     for (const std::string& system : SystemsOf(*candidate.device, candidate.offload.residence)) {
       // llama.cpp-class engines split a model by layers, and share no experts.
       if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
+      if (!variant.original && !Loads(system, variant.label)) continue;
       candidate.system = system;
       candidate.offload.overlapped = system == "ktransformers" || system == "moe-infinity";
       const ServingPoint point{
@@ -250,7 +251,10 @@ std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelit
   const double bits = ExpertBits(spec);
   std::vector<Variant> variants;
   variants.push_back({fmt::format("as stored ({})", spec.weight_type), spec, MakeModelWork(spec, sheet), true});
-  if (fidelity != Fidelity::kOriginal && bits > 9) variants.push_back(MakeVariant(spec, "fp8", sheet));
+  if (fidelity != Fidelity::kOriginal && bits > 9) {
+    variants.push_back(MakeVariant(spec, "fp8", sheet));
+    variants.push_back(MakeVariant(spec, "q8_0", sheet));
+  }
   if (fidelity == Fidelity::kAny && bits > 5) {
     variants.push_back(MakeVariant(spec, "nvfp4", sheet));
     variants.push_back(MakeVariant(spec, "int4", sheet));

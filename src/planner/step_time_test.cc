@@ -124,7 +124,7 @@ TEST(DecodeStep, IsMonotone) {
     for (const model::TensorClass c : model::kTensorClasses) model::SetWeightPrecision(wide, c, "bf16", 16);
     const ModelWork wide_work = MakeModelWork(wide);
     const ServingPoint heavy{wide_work, f.device, {}, f.point->fabric, f.point->factors, {}};
-    EXPECT_GE(DecodeStep(heavy, {8, 2048, 1}).experts_s * 1.0000001, DecodeStep(*f.point, {8, 2048, 1}).experts_s / 1.5);
+    EXPECT_GE(DecodeStep(heavy, {8, 2048, 1}).experts_s, DecodeStep(*f.point, {8, 2048, 1}).experts_s);  // in bits
   }
 }
 

@@ -51,6 +51,32 @@ TEST_F(PlanCli, RefusesContradictionsAndUnknownWords) {
   EXPECT_NE(Call("--model openai/gpt-oss-120b --device h1000").err.find("h100"), std::string::npos);
 }
 
+// Two levels that are twice as slow as predicted: the refitted prediction comes nearer to them, and says what moved.
+TEST_F(PlanCli, LearnsFromMeasurements) {
+  const std::string level =
+      R"({"date": "20260428-105748", "backend": "vllm", "model_id": "openai/gpt-oss-120b", "num_prompts": 40,
+"request_rate": "inf", "max_concurrency": %C, "duration": 89.2, "completed": 40, "total_input_tokens": 40960,
+"total_output_tokens": 20480, "request_throughput": 0.448, "output_throughput": 459.2, "total_token_throughput": 918.4,
+"mean_ttft_ms": 200, "mean_tpot_ms": %T, "mean_itl_ms": 10, "p99_ttft_ms": 300, "p99_tpot_ms": 20})";
+  const auto at = [&](const char* clients, const char* tpot) {
+    std::string text = level;
+    text.replace(text.find("%C"), 2, clients);
+    text.replace(text.find("%T"), 2, tpot);
+    return text;
+  };
+  ASSERT_TRUE(WriteFileAtomically(temp_.path() / "bench.json", "[" + at("4", "9.0") + "," + at("64", "24.0") + "]").ok());
+  const std::string question =
+      "--model openai/gpt-oss-120b --clients 4 --input 1024 --output 512 --device h100-sxm --most-devices 2 --offload no "
+      "--tpot 1s --no-changes --json";
+  const Outcome before = Call(question);
+  const Outcome after = Call(question + " --calibrate bench.json --measured-on 2xh100-sxm --measured-with vllm");
+  ASSERT_EQ(after.exit_code, 0) << after.err;
+  EXPECT_NE(after.out.find("refitted to 2 measured levels"), std::string::npos);
+  const auto tpot = [](const Outcome& outcome) { return (*ParseJson(outcome.out))["best"]["tpot_s"].get<double>(); };
+  EXPECT_GT(tpot(after), 1.2 * tpot(before));
+  EXPECT_EQ(Call("--model openai/gpt-oss-120b --calibrate bench.json").exit_code, 2) << "on which devices?";
+}
+
 TEST_F(PlanCli, WritesItsFiles) {
   const std::filesystem::path dir = temp_.path() / "plan";
   const Outcome ran = Call("--model openai/gpt-oss-120b --scenario chat --no-changes --write-to " + dir.string());

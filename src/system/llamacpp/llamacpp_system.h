@@ -63,7 +63,8 @@ struct EngineOptions {
   int context_tokens = 512;     // per request: prompt and output
   int batch_tokens = 512;       // prompt tokens a pass at most
   std::string kv_type = "f16";  // of the KV cache: a name of kv_type.h
-  // Without flash attention, which rounds to 16 bits what it multiplies: with kv_type "f32" all of attention is in float32. Slower.
+  // Without flash attention, which rounds to 16 bits what it multiplies: with kv_type "f32" all of attention is in float32.
+  // Slower.
   bool float32_attention = false;
   bool chat = false;  // prompts are chats, written by the model's own template (chat_template.h)
 };

@@ -34,7 +34,9 @@ Gate MissingCpuGate(const MachineUse& use, int threads, std::span<const PassReco
   if (threads == 0) return NotMeasured(std::move(gate), "the passes run on a GPU");
   double pass_s = 0;
   for (const PassRecord& pass : passes) {
-    if (pass.cell.repeat >= 0) pass_s += pass.latency_s;
+    if (pass.cell.repeat < 0) continue;
+    pass_s += pass.latency_s;
+    if (pass.expert_reads) pass_s -= pass.expert_reads->stall_s;  // nothing computes while a pass waits for its experts
   }
   if (!(pass_s > 0)) return NotMeasured(std::move(gate), "no pass was recorded");
   // Our time outside passes can only hide a lack, never make one.
@@ -71,8 +73,10 @@ Gate ThrottledGate(const MachineUse& use) {
                   100 * share));
 }
 
-Gate SwitchesGate(const MachineUse& use, int threads) {
+Gate SwitchesGate(const MachineUse& use, int threads, std::span<const PassRecord> passes) {
   Gate gate = MakeGate("involuntary switches", kMostSwitchesPerS, "/s");
+  if (std::ranges::any_of(passes, [](const PassRecord& pass) { return pass.expert_reads.has_value(); }))
+    return NotMeasured(std::move(gate), "the system's own reads from disk take the CPU from its computing threads");
   std::optional<double> per_thread = use.SwitchesPerS();
   if (per_thread) *per_thread /= std::max(threads, 1);
   return JudgeIfKnown(std::move(gate), per_thread,
@@ -129,7 +133,7 @@ std::optional<double> DecodeIrregularity(std::span<const PassRecord> passes) {
 
 std::vector<Gate> InProcessQuietGates(const MachineUse& use, int threads, std::span<const PassRecord> passes) {
   return {MissingCpuGate(use, threads, passes), OthersGate(use),         StealGate(use), ThrottledGate(use),
-          SwitchesGate(use, threads),           IrregularityGate(passes)};
+          SwitchesGate(use, threads, passes),   IrregularityGate(passes)};
 }
 
 std::vector<Gate> ClientQuietGates(const MachineUse& use, bool shares_machine) {

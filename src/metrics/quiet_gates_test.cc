@@ -73,6 +73,18 @@ TEST(QuietGates, MoreTimeThanPassesTakeIsNoLack) {
   EXPECT_EQ(Find(InProcessQuietGates(use, 2, Passes(95, 0.1)), "CPU time missing in passes").value, 0.0);
 }
 
+TEST(QuietGates, PassesThatWaitForTheirExpertsLackNoTimeThen) {
+  MachineUse use = Quiet();
+  use.cpu_s = 9.5;  // of 19, half of which waited
+  use.involuntary_switches = 10'000;
+  std::vector<record::PassRecord> passes = Passes(95, 0.1);
+  EXPECT_TRUE(Find(InProcessQuietGates(use, 2, passes), "CPU time missing in passes").tripped());
+  for (record::PassRecord& pass : passes) pass.expert_reads = record::ExpertReads{.misses = 1, .disk_bytes = 100, .stall_s = 0.05};
+  const auto gates = InProcessQuietGates(use, 2, passes);
+  EXPECT_NEAR(Find(gates, "CPU time missing in passes").value.value(), 0, 1e-12);
+  EXPECT_EQ(Find(gates, "involuntary switches").state, Gate::State::kNotMeasured) << "its own reads make them";
+}
+
 TEST(QuietGates, PassesOnAGpuNeedNoThreadsTime) {
   MachineUse use = Quiet();
   use.cpu_s = 1;

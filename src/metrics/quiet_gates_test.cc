@@ -79,7 +79,8 @@ TEST(QuietGates, PassesThatWaitForTheirExpertsLackNoTimeThen) {
   use.involuntary_switches = 10'000;
   std::vector<record::PassRecord> passes = Passes(95, 0.1);
   EXPECT_TRUE(Find(InProcessQuietGates(use, 2, passes), "CPU time missing in passes").tripped());
-  for (record::PassRecord& pass : passes) pass.expert_reads = record::ExpertReads{.misses = 1, .disk_bytes = 100, .stall_s = 0.05};
+  for (record::PassRecord& pass : passes)
+    pass.expert_reads = record::ExpertReads{.misses = 1, .disk_bytes = 100, .stall_s = 0.05};
   const auto gates = InProcessQuietGates(use, 2, passes);
   EXPECT_NEAR(Find(gates, "CPU time missing in passes").value.value(), 0, 1e-12);
   EXPECT_EQ(Find(gates, "involuntary switches").state, Gate::State::kNotMeasured) << "its own reads make them";

@@ -140,7 +140,7 @@ TEST_F(Cli, ExpertsOnDiskAnswerAndRouteAsThoseInMemory) {
       EXPECT_EQ(pass["distinct_experts"], ParseJson(passes[i]).value()["distinct_experts"]);
       int64_t distinct = 0;
       for (const Json& layer : pass["distinct_experts"]) distinct += layer.get<int64_t>();
-      EXPECT_GE(pass["expert_reads"]["hits"].get<int64_t>() + pass["expert_reads"]["misses"].get<int64_t>(), distinct);
+      EXPECT_EQ(pass["expert_reads"]["hits"].get<int64_t>() + pass["expert_reads"]["misses"].get<int64_t>(), distinct);
     }
   }
   const Json summary = ParseJson(run.out).value();

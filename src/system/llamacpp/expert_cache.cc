@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -111,7 +110,7 @@ Result<ExpertCache::Pass> ExpertCache::EndPass() {
 // The ids are [top-k, tokens], strided: the first columns of all experts in order.
 void ExpertCache::Route(int layer, const ggml_tensor& ids) {
   CHECK(clock_ != nullptr && ids.type == GGML_TYPE_I32);
-  std::vector<int32_t> counts(static_cast<size_t>(layout_.experts));  // of this graph: the engine may split a pass into several
+  std::vector<int32_t>& counts = pass_.expert_counts[static_cast<size_t>(layer)];
   for (int64_t row = 0; row < ids.ne[1]; ++row) {
     for (int64_t k = 0; k < ids.ne[0]; ++k) {
       int32_t expert = 0;
@@ -127,8 +126,6 @@ void ExpertCache::Route(int layer, const ggml_tensor& ids) {
   for (int expert = 0; expert < layout_.experts; ++expert) {
     if (counts[static_cast<size_t>(expert)] > 0) experts.push_back(expert);
   }
-  std::vector<int32_t>& of_pass = pass_.expert_counts[static_cast<size_t>(layer)];
-  std::ranges::transform(counts, of_pass, of_pass.begin(), std::plus());
   Wait(layer, experts);
   const std::vector<int> next = forecast_.Observe(layer, experts);
   if (next.empty()) return;

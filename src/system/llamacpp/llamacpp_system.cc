@@ -170,11 +170,19 @@ struct LlamaCppSystem::Impl {
     return tokens;
   }
 
-  std::vector<BatchToken> DecodeBatch() const {
-    std::vector<BatchToken> tokens;
-    for (size_t i = 0; i < slots.size(); ++i) {
-      if (slots[i]) tokens.push_back({slots[i]->last_token, slots[i]->position(), static_cast<int32_t>(i), true, -1});
+  // One token of each request in the next run of neighbouring slots, so that each comes as often as the others: the engine
+  // computes sequences together whose numbers follow each other, and would split a batch with a gap into several passes behind
+  // our back.
+  std::vector<BatchToken> DecodeBatch() {
+    const auto is_taken = [&](size_t i) { return i < slots.size() && slots[i].has_value(); };
+    size_t i = next_decoded;
+    while (i < slots.size() && !slots[i]) ++i;
+    if (i == slots.size()) {
+      for (i = 0; i < slots.size() && !slots[i];) ++i;
     }
+    std::vector<BatchToken> tokens;
+    for (; is_taken(i); ++i) tokens.push_back({slots[i]->last_token, slots[i]->position(), static_cast<int32_t>(i), true, -1});
+    next_decoded = i;
     return tokens;
   }
 
@@ -276,6 +284,7 @@ struct LlamaCppSystem::Impl {
   std::vector<std::optional<Request>> slots;
   std::deque<Request> waiting;
   std::vector<int32_t> freed;  // slots emptied since the last pass
+  size_t next_decoded = 0;     // the slot at which the next decode pass begins
   std::optional<PassLog> log;
 };
 

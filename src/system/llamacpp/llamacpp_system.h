@@ -1,8 +1,10 @@
 // llama.cpp in this process as a system under test: continuous batching over a fixed number of KV-cache slots.
 //
-// Scheduling: a prompt that waits goes first, alone, in chunks of at most `batch_tokens`; otherwise every running request
-// decodes one token in one batch. So each llama_decode is one pass of one kind, and which passes happen depends on the requests
-// alone, never on timing. Decoding is greedy. The latency of a pass spans llama_decode and the synchronisation, nothing else.
+// Scheduling: a prompt that waits goes first, alone, in chunks of at most `batch_tokens`; otherwise running requests decode one
+// token in one batch: all of them where their slots follow each other, else the runs of neighbouring slots in turn, because the
+// engine would split a batch with a gap. So each llama_decode is one pass of one kind, and which passes happen depends on the
+// requests alone, never on timing. Decoding is greedy. The latency of a pass spans llama_decode and the synchronisation,
+// nothing else.
 #pragma once
 
 #include <filesystem>

@@ -114,6 +114,30 @@ TEST_F(Engine, PassesAndTokensAddUp) {
   EXPECT_EQ(decoded, static_cast<int64_t>(kQuestions.size()) * 23) << "the first token comes out of the prefill pass";
 }
 
+// The engine computes sequences together whose numbers follow each other, and would make two graphs of a batch with a gap.
+TEST_F(Engine, APassHoldsNeighbouringSlots) {
+  const auto system = Create(3);
+  std::vector<load::RequestSpec> requests = Requests();
+  requests.resize(3);
+  requests[1].max_output_tokens = 6;
+  system->StartPassLog();
+  const load::LoadResult result = Run(*system, 3, requests);
+  const PassLog log = system->TakePassLog();
+  ASSERT_EQ(log.size(), result.passes.size());
+  std::vector<int32_t> alone;
+  for (size_t i = 0; i < log.size(); ++i) {
+    if (result.passes[i].kind != record::PassKind::kDecode) continue;
+    const std::vector<BatchToken>& tokens = log[i].tokens;
+    for (size_t row = 1; row < tokens.size(); ++row) EXPECT_EQ(tokens[row].slot, tokens[row - 1].slot + 1) << "pass " << i;
+    if (tokens.size() == 1) alone.push_back(tokens[0].slot);
+  }
+  ASSERT_EQ(alone.size(), 2u * (23 - 5)) << "without the request in the middle";
+  for (size_t i = 0; i < alone.size(); ++i) EXPECT_EQ(alone[i], i % 2 == 0 ? 0 : 2) << "in turn";
+  EXPECT_EQ(result.requests[0].output_tokens, 24);
+  EXPECT_EQ(result.requests[2].output_tokens, 24);
+  EXPECT_EQ(system->ReplayRouting(log)->differing, 0);
+}
+
 TEST(ArgMax, IsTheFirstOfTheLargest) {
   Rng rng(7);
   for (const size_t size : {1u, 31u, 32u, 33u, 1000u}) {

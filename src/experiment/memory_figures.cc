@@ -13,9 +13,11 @@ using cap::FigureId;
 constexpr double kGib = 1024.0 * 1024 * 1024;
 constexpr double kGb = 1e9;
 
-// DRAM for what is in memory; the disk holds the whole file of a system that leaves experts there. Null without a DRAM price.
+// DRAM for what is in memory; the disk holds the whole file of a system that leaves experts there. Null without a DRAM price,
+// and on accelerators, whose memory has no price of its own.
 std::optional<double> MemoryUsd(const PricedSystem& system, double memory_bytes) {
-  if (!system.cost.dram_usd_per_gib) return std::nullopt;
+  const auto& accelerators = system.cost.accelerators_usd;
+  if (!system.cost.dram_usd_per_gib || (accelerators && accelerators->value > 0)) return std::nullopt;
   const double dram_usd = memory_bytes / kGib * system.cost.dram_usd_per_gib->value;
   if (!system.description.experts_on_disk) return dram_usd;
   if (!system.cost.ssd_usd_per_gb) return std::nullopt;

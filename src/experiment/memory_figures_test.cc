@@ -39,6 +39,14 @@ TEST(MemoryFigures, AreThoseOfWhatIsInMemory) {
   FillMemory(system, passes, figures);
   EXPECT_DOUBLE_EQ(*figures[FigureId::kMemoryUsd], 1080 / 1073741824.0 * 32);
 
+  PricedSystem on_gpu = system;
+  on_gpu.cost.accelerators_usd = cost::Input{0, "none", ""};
+  FillMemory(on_gpu, passes, figures);
+  EXPECT_TRUE(figures[FigureId::kMemoryUsd]) << "a host without accelerators";
+  on_gpu.cost.accelerators_usd = cost::Input{32000, "", ""};
+  FillMemory(on_gpu, passes, figures);
+  EXPECT_FALSE(figures[FigureId::kMemoryUsd]) << "a GPU's memory is not bought as DRAM";
+
   // Of 800 B of experts 200 B are in memory; the file lies on a disk at 0.1 USD a GB.
   system.description.experts_on_disk = ExpertsOnDisk{.budget_bytes = 200, .total_bytes = 800};
   FillMemory(system, passes, figures);

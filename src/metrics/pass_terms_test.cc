@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "metrics/pass_cost.h"
+#include "metrics/testing/decode_pass.h"
 
 namespace moecap::metrics {
 namespace {
@@ -37,17 +38,9 @@ model::ModelSpec ThreeLayers() {
   return spec;
 }
 
-record::PassRecord Decode(int64_t context, int64_t sequences, std::vector<double> distinct) {
-  record::PassRecord pass;
-  pass.kind = record::PassKind::kDecode;
-  pass.sequences = {{context, 1, sequences}};
-  pass.distinct_experts = std::move(distinct);
-  return pass;
-}
-
 TEST(PassTerms, ByHandAndInSumTheCompleteConvention) {
   const model::ModelSpec model = ThreeLayers();
-  const record::PassRecord pass = Decode(9, 2, {2, 1});
+  const record::PassRecord pass = DecodePass(9, 2, {2, 1});
   const auto terms = TermsOf(model, pass);
   ASSERT_TRUE(terms.has_value());
   EXPECT_EQ(terms->layer_weights, 2.0 * (3 * 400 + 90));
@@ -56,12 +49,12 @@ TEST(PassTerms, ByHandAndInSumTheCompleteConvention) {
   EXPECT_EQ(terms->kv_read, 2.0 * 3 * 2 * 9 * 16);
   EXPECT_EQ(terms->kv_written, 2.0 * 3 * 2 * 16);
   EXPECT_EQ(terms->Sum(), PassBytes(model, pass, Convention::kComplete));
-  EXPECT_FALSE(TermsOf(model, Decode(9, 2, {})).has_value()) << "nobody told the experts";
+  EXPECT_FALSE(TermsOf(model, DecodePass(9, 2, {})).has_value()) << "nobody told the experts";
 }
 
 TEST(PassTerms, ExpertsOfTheFirstLayers) {
   const model::ModelSpec model = ThreeLayers();
-  const record::PassRecord pass = Decode(9, 2, {2, 1});
+  const record::PassRecord pass = DecodePass(9, 2, {2, 1});
   EXPECT_EQ(RoutedBytesOfFirst(model, pass, 0), 0);
   EXPECT_EQ(RoutedBytesOfFirst(model, pass, 1), 0) << "the first layer is dense";
   EXPECT_EQ(RoutedBytesOfFirst(model, pass, 2), 2.0 * 2 * 60);

@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "metrics/testing/decode_pass.h"
 #include "model/hf_config.h"
 
 namespace moecap::metrics {
@@ -42,17 +43,9 @@ model::ModelSpec OneLayer() {
   return spec;
 }
 
-record::PassRecord Decode(int64_t context, int64_t sequences, std::vector<double> distinct) {
-  record::PassRecord pass;
-  pass.kind = record::PassKind::kDecode;
-  pass.sequences = {{context, 1, sequences}};
-  pass.distinct_experts = std::move(distinct);
-  return pass;
-}
-
 TEST(PassTraffic, ByHand) {
   model::ModelSpec model = OneLayer();
-  const auto traffic = TrafficOf(model, Decode(300, 2, {2}));
+  const auto traffic = TrafficOf(model, DecodePass(300, 2, {2}));
   ASSERT_TRUE(traffic.has_value());
   EXPECT_EQ(traffic->kv_padding, 2 * 16 * (512 - 300)) << "two groups of 256 cells";
   EXPECT_EQ(traffic->kv_outside_windows, 0);
@@ -64,12 +57,12 @@ TEST(PassTraffic, ByHand) {
   EXPECT_EQ(traffic->logits, 4 * 2 * 10);
   EXPECT_EQ(traffic->Sum(), traffic->formula.Sum() + traffic->Added());
   model.layers[0].attention.caches[0].window = 100;
-  EXPECT_EQ(TrafficOf(model, Decode(300, 2, {2}))->kv_outside_windows, 2 * 16 * (300 - 99));
+  EXPECT_EQ(TrafficOf(model, DecodePass(300, 2, {2}))->kv_outside_windows, 2 * 16 * (300 - 99));
 }
 
 TEST(PassTraffic, ExpertsOfManyTokensAreReadOnceATile) {
   const model::ModelSpec model = OneLayer();
-  record::PassRecord pass = Decode(1, 40, {});
+  record::PassRecord pass = DecodePass(1, 40, {});
   pass.expert_counts = {{16, 17, 7, 0}};
   EXPECT_EQ(TrafficOf(model, pass)->expert_rereads, 144) << "17 tokens are two tiles";
   pass.expert_counts.clear();
@@ -81,16 +74,16 @@ TEST(PassTraffic, ExpertsOfManyTokensAreReadOnceATile) {
 TEST(PassTraffic, QuantisedExpertsOfFewTokensAreReadForEach) {
   model::ModelSpec model = OneLayer();
   model.layers[0].weights[TensorClass::kRoutedExpert].bytes = 4 * 72 / 2.0;
-  EXPECT_NEAR(TrafficOf(model, Decode(1, 4, {3}))->expert_rereads, 36 * (4 - 3) / 3.0, 1e-9);
-  EXPECT_EQ(TrafficOf(model, Decode(1, 16, {3}))->expert_rereads, 0);
+  EXPECT_NEAR(TrafficOf(model, DecodePass(1, 4, {3}))->expert_rereads, 36 * (4 - 3) / 3.0, 1e-9);
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 16, {3}))->expert_rereads, 0);
   model.ends[TensorClass::kHead] = {100, 106, 100, 106};
-  EXPECT_EQ(TrafficOf(model, Decode(1, 8, {3}))->block_overread, 0);
-  EXPECT_NEAR(TrafficOf(model, Decode(1, 9, {3}))->block_overread, 0.08 * 106, 1e-9);
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 8, {3}))->block_overread, 0);
+  EXPECT_NEAR(TrafficOf(model, DecodePass(1, 9, {3}))->block_overread, 0.08 * 106, 1e-9);
 }
 
 TEST(PassTraffic, IsOfDecodePassesWhoseExpertsAreKnown) {
-  EXPECT_FALSE(TrafficOf(OneLayer(), Decode(1, 2, {})).has_value());
-  record::PassRecord prompt = Decode(0, 1, {2});
+  EXPECT_FALSE(TrafficOf(OneLayer(), DecodePass(1, 2, {})).has_value());
+  record::PassRecord prompt = DecodePass(0, 1, {2});
   prompt.kind = record::PassKind::kPrefill;
   EXPECT_FALSE(TrafficOf(OneLayer(), prompt).has_value());
 }
@@ -109,7 +102,7 @@ std::vector<Counted> CountedPasses(const Json& document, const char* key) {
   for (const Json& entry : document[key]) {
     Counted counted;
     counted.pass =
-        Decode(entry.value("context_tokens", 64), entry["batch"], entry["distinct_experts"].get<std::vector<double>>());
+        DecodePass(entry.value("context_tokens", 64), entry["batch"], entry["distinct_experts"].get<std::vector<double>>());
     for (const auto& [term, bytes] : entry["bytes"].items()) counted.formula += bytes.get<double>();
     counted.paper = entry.value("paper_bytes", 0.0);
     counted.bytes = entry["counted"]["read"].get<double>() + entry["counted"]["written"].get<double>();

@@ -27,7 +27,7 @@ def letter_like(gold, chance, letters):
 
 def mathematics_like(gold, chance):
     return chance.choice([gold, gold, gold, gold.replace(r"\frac", r"\dfrac"), gold.replace(" ", ""), f" {gold} ", f"{gold}.", rf"\left{gold}\right" if gold[0] in "([" and gold[-1] in ")]"
-                          else gold, gold.replace("3", "4"), f"x = {gold}", rf"{gold}\,", gold.replace(r"\frac{3}{4}", "0.75").replace(r"\frac{3}{4}", "3/4"),
+                          else gold, gold.replace("3", "4"), f"x = {gold}", rf"{gold}\,", gold.replace(r"\frac{3}{4}", "0.75"),
                           chance.choice(MATHEMATICS), rf"{gold}\text{{ units}}", rf"\displaystyle {gold}", gold.replace("{1+", "{ 1 + ")])
 
 

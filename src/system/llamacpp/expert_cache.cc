@@ -5,25 +5,17 @@
 #include <llama.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "base/units.h"
+#include "system/llamacpp/graph_names.h"
 
 namespace moecap::llamacpp {
 namespace {
 
-// The block of the ids of the chosen experts, "ffn_moe_topk-<block>"; -1 for every other node.
-int RoutedBlock(const ggml_tensor* tensor) {
-  constexpr std::string_view kPrefix = "ffn_moe_topk-";
-  const std::string_view name = ggml_get_name(tensor);
-  if (!name.starts_with(kPrefix)) return -1;
-  int block = -1;
-  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), block);
-  return error == std::errc() && end == name.data() + name.size() ? block : -1;
-}
+// The block of the ids of the chosen experts; -1 for every other node.
+int RoutedBlock(const ggml_tensor* tensor) { return LayerInName(ggml_get_name(tensor), "ffn_moe_topk-"); }
 
 // Where the engine has the weights of products by expert.
 bool NoteWeights(ggml_tensor* tensor, bool ask, void* places) {

@@ -17,6 +17,7 @@
 #include "system/llamacpp/kv_type.h"
 #include "system/llamacpp/likelihood.h"
 #include "system/llamacpp/routing_probe.h"
+#include "system/llamacpp/vocabulary.h"
 
 namespace moecap::llamacpp {
 namespace {
@@ -36,29 +37,6 @@ struct Request {
     return static_cast<int32_t>(prefilled) + static_cast<int32_t>(std::max<int64_t>(generated - 1, 0));
   }
 };
-
-std::string Piece(const llama_vocab* vocab, llama_token token) {
-  std::string piece(32, '\0');
-  int32_t size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
-  if (size < 0) {
-    piece.resize(static_cast<size_t>(-size));
-    size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
-  }
-  piece.resize(static_cast<size_t>(std::max(size, 0)));
-  return piece;
-}
-
-std::vector<llama_token> Tokenize(const llama_vocab* vocab, const std::string& text) {
-  const auto size = static_cast<int32_t>(text.size());
-  std::vector<llama_token> tokens(text.size() + 8);
-  int32_t count = llama_tokenize(vocab, text.data(), size, tokens.data(), static_cast<int32_t>(tokens.size()), true, true);
-  if (count < 0) {
-    tokens.resize(static_cast<size_t>(-count));
-    count = llama_tokenize(vocab, text.data(), size, tokens.data(), static_cast<int32_t>(tokens.size()), true, true);
-  }
-  tokens.resize(static_cast<size_t>(std::max(count, 0)));
-  return tokens;
-}
 
 Result<llama_context_params> ContextParams(const EngineOptions& options, bool on_gpu) {
   ASSIGN_OR_RETURN(const int kv_type, FindKvType(options.kv_type));
@@ -82,8 +60,7 @@ Result<EngineOptions> WithinBudget(EngineOptions options, const ExpertCache* exp
   if (options.slots > most) {
     return BadInput(
         fmt::format("{} requests at once may use more experts of a layer than their budget holds, which is enough for {}; "
-                    "raise the budget, "
-                    "or use fewer clients",
+                    "raise the budget, or use fewer clients",
                     options.slots, most));
   }
   options.batch_tokens = static_cast<int>(std::min<int64_t>(options.batch_tokens, most));

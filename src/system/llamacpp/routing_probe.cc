@@ -3,23 +3,17 @@
 #include <ggml-backend.h>
 #include <ggml.h>
 
-#include <charconv>
 #include <cstring>
-#include <string_view>
 
 #include "base/check.h"
+#include "system/llamacpp/graph_names.h"
 
 namespace moecap::llamacpp {
 namespace {
 
 // The layer of a routed-expert down projection's result, "ffn_moe_down-<layer>"; -1 for every other node.
 int ExpertLayer(const ggml_tensor* tensor) {
-  constexpr std::string_view kPrefix = "ffn_moe_down-";
-  const std::string_view name = ggml_get_name(tensor);
-  if (tensor->op != GGML_OP_MUL_MAT_ID || !name.starts_with(kPrefix)) return -1;
-  int layer = -1;
-  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
-  return error == std::errc() && end == name.data() + name.size() ? layer : -1;
+  return tensor->op == GGML_OP_MUL_MAT_ID ? LayerInName(ggml_get_name(tensor), "ffn_moe_down-") : -1;
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <array>
 #include <fstream>
 
+#include "experiment/cell_notes.h"
 #include "experiment/server_passes.h"
 #include "experiment/testing/fake_driver.h"
 
@@ -107,6 +109,39 @@ TEST(UseRecordedPasses, RefusesAnotherModel) {
   EXPECT_THAT(facts.recorded_missing, HasSubstr("give the model that the server runs"));
   EXPECT_EQ(passes.passes.size(), 1u);
   EXPECT_FALSE(UseRecordedPasses(SmallMoe(), nullptr, {}, passes, facts));
+}
+
+// The cell says how many passes were compared, and claims nothing where one measurement's could not be.
+TEST(NoteRecorded, SaysHowManyAreAlikeOnlyWhereAllWereCompared) {
+  std::array<Measurement, 2> measurements;
+  std::array<MeasuredFacts, 2> facts;
+  std::vector<const MeasuredFacts*> whole;
+  for (size_t i = 0; i < facts.size(); ++i) {
+    measurements[i].server_passes = ServerPassFacts();
+    measurements[i].server_passes->recorded = 10;
+    measurements[i].server_passes->recorded_alike = 9;
+    facts[i].measurement = &measurements[i];
+    whole.push_back(&facts[i]);
+  }
+  PassRecord pass = Decode(1);
+  pass.source = Source::kServerReported;
+  const Manifest manifest;
+  const PricedSystem system;
+  cap::MachineSummary machine;
+  const CostFigures cost({}, std::nullopt, "", {}, machine);
+  const CellContext context{manifest, system, {}, cost, ""};
+  const auto note = [&] {
+    cap::CellSummary cell;
+    NoteRecorded(context, std::span(&pass, 1), whole, cell);
+    return cell.notes;
+  };
+  EXPECT_THAT(note(), ElementsAre(testing::AllOf(HasSubstr("20 passes as the server wrote them down"),
+                                                 HasSubstr("18 of them are composed as reconstructed"))));
+  measurements[1].server_passes->recorded_alike = std::nullopt;
+  EXPECT_THAT(note(), ElementsAre(testing::AllOf(HasSubstr("20 passes as the server wrote them down"),
+                                                 testing::Not(HasSubstr("composed as reconstructed")))));
+  for (Measurement& measurement : measurements) measurement.server_passes->recorded = std::nullopt;
+  EXPECT_THAT(note(), testing::IsEmpty());
 }
 
 }  // namespace

@@ -211,6 +211,33 @@ std::optional<int64_t> ContextIn(std::string_view message) {
   return parsed.ec == std::errc() && tokens > 0 ? std::optional(tokens) : std::nullopt;
 }
 
+// One token after so many words.
+Result<RequestRecord> AskLong(Asker& asker, const RequestFields& fields, int64_t words) {
+  load::RequestSpec spec = Spec(1);
+  spec.prompt.clear();
+  for (int64_t i = 0; i < words; ++i) spec.prompt += "thirteen ";
+  // llama-cpp-python refuses a whole answer with a sentence, and ends a stream without a word.
+  spec.stream = false;
+  return asker.Ask(fields, spec);
+}
+
+// The tokens of the longest prompt that is taken, by halving what lies between one that is and `refused` words.
+Result<std::optional<int64_t>> FindContext(Asker& asker, const RequestFields& fields, int64_t refused) {
+  std::optional<int64_t> tokens;
+  const int64_t step = std::max<int64_t>(1, refused / 16);
+  for (int64_t taken = 0; refused - taken > step;) {
+    const int64_t words = (taken + refused) / 2;
+    ASSIGN_OR_RETURN(const RequestRecord answer, AskLong(asker, fields, words));
+    if (answer.ok()) {
+      taken = words;
+      tokens = std::max(words, answer.input_tokens) + 1;
+    } else {
+      refused = words;
+    }
+  }
+  return tokens;
+}
+
 Support Known(bool yes) { return yes ? Support::kYes : Support::kNo; }
 Support Known(const std::optional<bool>& yes) { return yes ? Known(*yes) : Support::kNotAsked; }
 
@@ -318,15 +345,12 @@ Result<std::optional<int64_t>> AskForContext(const OpenAiOptions& options, int64
                                              const Clock& clock) {
   const ServerFacts facts;
   const ProbeInput input{options, facts, {}, limit_ns};
-  load::RequestSpec spec = Spec(1);
-  spec.prompt.clear();
-  for (int64_t i = 0; i < words; ++i) spec.prompt += "thirteen ";
-  // llama-cpp-python refuses a whole answer with a sentence, and ends a stream without a word.
-  spec.stream = false;
-  ASSIGN_OR_RETURN(const RequestRecord answer, Asker(input, clock).Ask(options.profile.Fields(), spec));
+  Asker asker(input, clock);
+  ASSIGN_OR_RETURN(const RequestRecord answer, AskLong(asker, options.profile.Fields(), words));
   if (answer.ok()) return std::optional<int64_t>();
   if (answer.http_status == 0) return Failed(answer.error);
-  return ContextIn(answer.error);
+  if (const auto told = ContextIn(answer.error)) return told;
+  return FindContext(asker, options.profile.Fields(), words);
 }
 
 Result<ProbeResult> ProbeCapabilities(const ProbeInput& input, const Clock& clock) {

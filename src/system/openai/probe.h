@@ -34,9 +34,10 @@ struct ProbeResult {
 // kBadInput as of OpenAiSystem::Create.
 Result<ProbeResult> LearnFields(const ProbeInput& input, const Clock& clock);
 
-// Tokens that a prompt and its answer may have together, as the server says when it refuses a prompt of so many words; null: it
-// takes the prompt, or does not say. The profile's fields and interface are those that it takes. Errors: kFailed when it cannot
-// be reached; kBadInput as of OpenAiSystem::Create.
+// Tokens that a prompt and its answer may have together, as the server says when it refuses a prompt of so many words. One that
+// does not say is asked for shorter prompts, and the longest that it takes is the answer, less than `words` / 16 words too low.
+// Null: it takes the prompt, or none. The profile's fields and interface are those that it takes. Errors: kFailed when it
+// cannot be reached; kBadInput as of OpenAiSystem::Create.
 Result<std::optional<int64_t>> AskForContext(const OpenAiOptions& options, int64_t words, int64_t limit_ns, const Clock& clock);
 
 // What the pages alone say: cached tokens, experts, recorder, telemetry, metrics.

@@ -43,6 +43,8 @@ class Searcher {
     const int64_t nodes = std::max<int64_t>(1, count / 8);
     const Fabric fabric = FabricOf(device, ingredients_.devices);
     if (count > 1 && fabric.node_bytes_per_s <= 0) return;
+    const bool engine_alone = SystemsOf(device, Residence::kDevice) == std::vector<std::string>{"llama-server"};
+    const Allocator allocator = engine_alone ? Allocator::kLlamaCpp : Allocator::kServer;
     for (size_t v = 0; v < result_.variants.size(); ++v) {
       for (const metrics::Deployment& deployment : DeploymentsOf(device, count, result_.variants[v].spec)) {
         if (Idle(deployment)) continue;
@@ -52,7 +54,7 @@ class Searcher {
         base.nodes = nodes;
         base.deployment = deployment;
         base.variant = v;
-        base.memory = MemoryOf(v, deployment);
+        base.memory = MemoryOf(v, deployment, allocator);
         base.usable_bytes = UsableOf(device);
         const bool wide = deployment.StepReplicas() > 1 || nodes > 1;
         base.band = ingredients_.multipliers.BandOf(device, false, wide);
@@ -87,12 +89,12 @@ class Searcher {
     return UsableMemory(device);
   }
 
-  const MemoryPlan& MemoryOf(size_t variant, const metrics::Deployment& d) {
-    const std::tuple key(variant, d.tensor, d.expert, d.pipeline, d.data);
+  const MemoryPlan& MemoryOf(size_t variant, const metrics::Deployment& d, Allocator allocator) {
+    const std::tuple key(variant, allocator, d.tensor, d.expert, d.pipeline, d.data);
     const auto found = memory_.find(key);
     if (found != memory_.end()) return found->second;
     const auto context = static_cast<int64_t>(question_.load.MeanContext());
-    return memory_.emplace(key, PlanMemory(result_.variants[variant].spec, d, context)).first->second;
+    return memory_.emplace(key, PlanMemory(result_.variants[variant].spec, d, context, allocator)).first->second;
   }
 
   void Lacks(const Candidate& base) {
@@ -205,7 +207,7 @@ class Searcher {
   const Ingredients& ingredients_;
   SearchResult& result_;
   Pricer pricer_;
-  std::map<std::tuple<size_t, int, int, int, int>, MemoryPlan> memory_;
+  std::map<std::tuple<size_t, Allocator, int, int, int, int>, MemoryPlan> memory_;
   std::map<std::pair<std::string, std::string>, StepFactors> factors_;
   std::map<std::tuple<std::string, int64_t, size_t, Residence, std::string>, Candidate> best_;
 };

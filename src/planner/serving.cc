@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "metrics/device_memory.h"
+#include "metrics/engine_memory.h"
 
 namespace moecap::planner {
 namespace {
@@ -86,7 +87,8 @@ double MemoryPlan::MostSequences(double usable_bytes) const {
   return room / sequence_bytes;
 }
 
-MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& deployment, int64_t context_tokens) {
+MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& deployment, int64_t context_tokens,
+                      Allocator allocator) {
   const auto at = [&](int64_t sequences) {
     return metrics::MemoryOfDevice(model, deployment, {sequences * deployment.data, context_tokens});
   };
@@ -99,6 +101,11 @@ MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& 
   plan.activation_high_bytes = one.activations.high + one.workspace.high;
   plan.other_bytes = (plan.activation_low_bytes + plan.activation_high_bytes) / 2;
   plan.sequence_bytes = (many.kv_cache - one.kv_cache) / (kFar - 1);
+  if (allocator == Allocator::kLlamaCpp) {
+    const metrics::EngineMemory engine = metrics::MemoryOfEngine(model, {1, context_tokens});
+    plan.other_bytes = plan.activation_low_bytes = plan.activation_high_bytes = engine.compute;
+    plan.sequence_bytes = engine.kv_cache / deployment.pipeline + engine.outputs;
+  }
   return plan;
 }
 

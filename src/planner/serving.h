@@ -39,8 +39,12 @@ struct MemoryPlan {
   // Sequences of one replica that fit beside the weights; below 1 (even below 0) when the model does not fit.
   double MostSequences(double usable_bytes) const;
 };
+// Whose rules say what lies beside the weights: servers take paged caches and estimated workspaces; llama.cpp allocates as
+// metrics/engine_memory.h says.
+enum class Allocator { kServer, kLlamaCpp };
 // `context_tokens`: of each sequence while it runs.
-MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& deployment, int64_t context_tokens);
+MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& deployment, int64_t context_tokens,
+                      Allocator allocator = Allocator::kServer);
 
 // The share of a device's memory that servers give out: 0.9; of unified memory, which the host uses too, 0.75.
 double UsableMemory(const hardware::Device& device);

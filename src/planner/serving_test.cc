@@ -89,5 +89,13 @@ TEST_F(ServingTest, MemoryIsALineOverTheSequences) {
   EXPECT_LT(plan.MostSequences(plan.weights_bytes), 0);
 }
 
+// llama.cpp rounds a slot up to blocks of 256 cells and takes no workspace of gigabytes.
+TEST_F(ServingTest, LlamaCppAllocatesByItsOwnRules) {
+  const MemoryPlan server = PlanMemory(spec_, {}, 4000), engine = PlanMemory(spec_, {}, 4000, Allocator::kLlamaCpp);
+  EXPECT_EQ(engine.weights_bytes, server.weights_bytes);
+  EXPECT_DOUBLE_EQ(engine.sequence_bytes, spec_.ResidentKvBytes(4096) + 4.0 * static_cast<double>(spec_.vocab));
+  EXPECT_LT(engine.other_bytes, 0.5 * server.other_bytes);
+}
+
 }  // namespace
 }  // namespace moecap::planner

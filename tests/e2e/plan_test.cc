@@ -86,6 +86,19 @@ TEST_F(PlanCli, WritesItsFiles) {
   EXPECT_NE(ReadFile(dir / "report.html")->find("plan-pareto"), std::string::npos);
 }
 
+TEST_F(PlanCli, WhatIsOfOneModelIsRefusedForAll) {
+  const auto refuses = [&](const std::string& flag, const std::string& rest) {
+    const Outcome ran = Call("--model any --scenario single-user --own 2xrtx-4090 --dram 256GB " + flag + " " + rest);
+    EXPECT_EQ(ran.exit_code, 2) << flag;
+    EXPECT_NE(ran.err.find(flag + " is for one model"), std::string::npos) << ran.err;
+  };
+  refuses("--sheet", "sheet.json");
+  refuses("--calibrate", "bench.json --measured-on 2xh100-sxm --measured-with vllm");
+  refuses("--write-to", "plan");
+  refuses("--precision", "fp8");
+  EXPECT_FALSE(std::filesystem::exists(temp_.path() / "plan"));
+}
+
 TEST_F(PlanCli, ListsTheModelsThatAMachineServes) {
   const Outcome ran = Call("--model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any --json");
   ASSERT_EQ(ran.exit_code, 0) << ran.err;

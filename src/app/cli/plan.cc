@@ -70,8 +70,22 @@ Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
                                                    : "the model fits nowhere that the limits allow"};
 }
 
+// What is of one model has no meaning for all of them.
+Status CheckModelsFlags(const PlanFlags& flags) {
+  const std::pair<const char*, bool> of_one_model[] = {{"--sheet", !flags.sheet.empty()},
+                                                       {"--calibrate", !flags.calibration.files.empty()},
+                                                       {"--write-to", !flags.write_to.empty()},
+                                                       {"--precision", !flags.model.precision.empty()},
+                                                       {"--kv", !flags.model.kv.empty()}};
+  for (const auto& [flag, given] : of_one_model) {
+    if (given) return BadInput(fmt::format("{} is for one model; --model any compares all of the catalogue: name one", flag));
+  }
+  return {};
+}
+
 // Every model with experts of the catalogue: which of them can be served?
 Status PlanModels(const planner::Question& question, const planner::Ingredients& ingredients, const PlanFlags& flags) {
+  RETURN_IF_ERROR(CheckModelsFlags(flags));
   ASSIGN_OR_RETURN(const model::ModelCatalogue models, model::ModelCatalogue::Builtin());
   std::vector<planner::Plan> plans;
   for (const model::CatalogueModel& entry : models.models()) {

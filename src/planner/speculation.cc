@@ -81,6 +81,32 @@ std::optional<double> BreakEvenAcceptance(int drafted, double plain_s, double ve
   return AcceptanceOf(needed, drafted);
 }
 
+std::vector<SpeculationPrediction> PredictSpeculation(const model::ModelSpec& model,
+                                                      std::span<const std::vector<double>> distinct,
+                                                      std::span<const std::vector<double>> popularity,
+                                                      const SpeculationSetting& setting) {
+  CHECK(!distinct.empty());
+  std::vector<SpeculationPrediction> predictions;
+  double plain_s = 0;
+  for (size_t drafted = 0; drafted < distinct.size(); ++drafted) {
+    std::vector<double> read = distinct[drafted];
+    for (size_t layer = 0; layer < read.size() && setting.sequences > 1; ++layer)
+      read[layer] = DistinctOfSequences(read[layer], popularity[layer], model.TopK(), setting.sequences);
+    const int tokens = static_cast<int>(drafted) + 1;
+    const double verify_s = VerifySeconds(model, read, setting.sequences, setting.context_tokens, tokens, setting.ceilings);
+    const double draft_s = static_cast<double>(drafted) * setting.draft_s_per_token;
+    if (drafted == 0) plain_s = verify_s;
+    SpeculationPrediction& at = predictions.emplace_back();
+    at.drafted = static_cast<int>(drafted);
+    at.distinct_experts = std::accumulate(read.begin(), read.end(), 0.0) / static_cast<double>(read.size());
+    at.cost = (verify_s + draft_s) / plain_s;
+    at.tokens_per_pass = TokensPerPass(setting.acceptance, at.drafted);
+    at.speed_up = SpeculationSpeedUp(at.tokens_per_pass, plain_s, verify_s, draft_s);
+    at.break_even = BreakEvenAcceptance(at.drafted, plain_s, verify_s, draft_s);
+  }
+  return predictions;
+}
+
 double SpeculationSpeedUp(std::span<const SpeculativePasses> passes, double plain_s) {
   double tokens = 0, seconds = 0;
   for (const SpeculativePasses& some : passes) {

@@ -1,19 +1,20 @@
 // Does speculative decoding pay? A pass that checks K drafted tokens beside each sequence's next one yields several tokens, but
-// reads the experts of K + 1 tokens: on a sparse model it is dearer than a pass of one token. docs/planner.md, "Does speculative
-// decoding pay?".
+// reads the experts of K + 1 tokens: on a sparse model it is dearer than a pass of one token. docs/planner.md, "Does
+// speculative decoding pay?".
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "model/model_spec.h"
 
 namespace moecap::planner {
 
-// Tokens that a pass yields on average, its own included, when each of K drafted tokens is accepted with probability `acceptance`
-// given that all before it were: (1 - a^(K+1)) / (1 - a), K + 1 at a = 1 (Leviathan et al., arXiv 2211.17192, Eq. 1). 1 for
-// K = 0. Requires 0 <= acceptance <= 1 and drafted >= 0.
+// Tokens that a pass yields on average, its own included, when each of K drafted tokens is accepted with probability
+// `acceptance` given that all before it were: (1 - a^(K+1)) / (1 - a), K + 1 at a = 1 (Leviathan et al., arXiv 2211.17192, Eq.
+// 1). 1 for K = 0. Requires 0 <= acceptance <= 1 and drafted >= 0.
 double TokensPerPass(double acceptance, int drafted);
 // Its inverse: the acceptance that yields `tokens_per_pass`. Null outside 1 .. K + 1, and for K = 0.
 std::optional<double> AcceptanceOf(double tokens_per_pass, int drafted);
@@ -42,6 +43,31 @@ double SpeculationSpeedUp(double tokens_per_pass, double plain_s, double verify_
 // The acceptance from which on K drafted tokens pay: TokensPerPass(a, K) = (verify_s + draft_s) / plain_s. Null: they never do.
 // 0: they always do.
 std::optional<double> BreakEvenAcceptance(int drafted, double plain_s, double verify_s, double draft_s);
+
+struct SpeculationSetting {
+  double acceptance = 0.7;  // of a drafted token, given that all before it were accepted
+  int sequences = 1;        // that decode at once
+  int64_t context_tokens = 1024;
+  double draft_s_per_token = 0;  // of all sequences together; 0: n-grams cost nothing
+  PassCeilings ceilings;
+};
+
+// One length of the drafts.
+struct SpeculationPrediction {
+  int drafted = 0;
+  double distinct_experts = 0;  // of a layer in a pass, mean over the MoE layers
+  double cost = 1;              // of a pass with its drafts against one without
+  double tokens_per_pass = 1;
+  double speed_up = 1;
+  std::optional<double> break_even;  // BreakEvenAcceptance
+};
+
+// For K = 0, 1, ..., as far as `distinct` ([tokens - 1][MoE layer], of one sequence) goes. `popularity` ([MoE layer][expert])
+// is needed for several sequences only. Requires at least one row, each of as many layers as the model has, or of one.
+std::vector<SpeculationPrediction> PredictSpeculation(const model::ModelSpec& model,
+                                                      std::span<const std::vector<double>> distinct,
+                                                      std::span<const std::vector<double>> popularity,
+                                                      const SpeculationSetting& setting);
 
 // Passes of a run in which the number of drafted tokens changes from pass to pass, as n-grams find some or none.
 struct SpeculativePasses {

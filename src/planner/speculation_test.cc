@@ -66,6 +66,24 @@ TEST(Speculation, SeveralSequencesReadAsIndependentTokensOfTheSameWorth) {
   EXPECT_DOUBLE_EQ(DistinctOfSequences(16, even, 2, 8), 16);
 }
 
+TEST(Speculation, LengthsOfDraftsByHand) {
+  const std::vector<std::vector<double>> distinct = {{1}, {1.5}, {2.5}};
+  SpeculationSetting setting{.acceptance = 0.5, .ceilings = {.bytes_per_s = 100, .flops_per_s = 1000}};
+  const auto rows = PredictSpeculation(OneLayer(), distinct, {}, setting);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_DOUBLE_EQ(rows[0].speed_up, 1);
+  EXPECT_NEAR(rows[1].cost, 3.5 / 3, 1e-12);
+  EXPECT_NEAR(rows[2].cost, 4.5 / 3, 1e-12);
+  EXPECT_NEAR(rows[2].speed_up, 1.75 / 1.5, 1e-12);
+  EXPECT_NEAR(*rows[2].break_even, (std::sqrt(3) - 1) / 2, 1e-9) << "1 + a + a^2 = 1.5";
+  setting.draft_s_per_token = 0.3;
+  EXPECT_NEAR(PredictSpeculation(OneLayer(), distinct, {}, setting)[2].cost, 5.1 / 3, 1e-12);
+  // Three sequences that each use expert 0 or 1 alike: 2 (1 - (1/2)^3) of one token each.
+  setting = {.acceptance = 0.5, .sequences = 3, .ceilings = {.bytes_per_s = 100, .flops_per_s = 1e9}};
+  const std::vector<std::vector<double>> popularity = {{0.5, 0.5, 0, 0}};
+  EXPECT_NEAR(PredictSpeculation(OneLayer(), distinct, popularity, setting)[0].distinct_experts, 1.75, 1e-9);
+}
+
 // The more experts a draft brings, the less it pays; a dense model has nothing to lose but FLOPs.
 TEST(Speculation, ASparseModelGainsLess) {
   const auto models = *model::ModelCatalogue::Builtin();

@@ -107,6 +107,27 @@ class WindowCounter {
   std::vector<uint64_t> scratch_;
 };
 
+// Adds a pass's assignments, [layer][expert].
+void AddLoads(const TraceHeader& header, const TracePass& pass, std::vector<double>& loads) {
+  for (size_t i = 0; i < pass.counts.size(); ++i) loads[i] += static_cast<double>(pass.counts[i]);
+  const size_t per_layer = static_cast<size_t>(pass.tokens) * static_cast<size_t>(header.top_k);
+  for (size_t i = 0; i < pass.ids.size(); ++i) {
+    if (pass.ids[i] != kNoExpert) loads[i / per_layer * static_cast<size_t>(header.experts) + pass.ids[i]] += 1;
+  }
+}
+
+std::vector<std::vector<double>> SharesOf(const std::vector<double>& loads, size_t experts) {
+  std::vector<std::vector<double>> shares;
+  for (size_t begin = 0; begin < loads.size(); begin += experts) {
+    const auto first = loads.begin() + static_cast<std::ptrdiff_t>(begin);
+    std::vector<double> layer(first, first + static_cast<std::ptrdiff_t>(experts));
+    const double all = std::accumulate(layer.begin(), layer.end(), 0.0);
+    for (double& share : layer) share = all > 0 ? share / all : 0;
+    shares.push_back(std::move(layer));
+  }
+  return shares;
+}
+
 void Mark(uint64_t* masks, size_t expert) { masks[expert / 64] |= uint64_t{1} << (expert % 64); }
 
 void AddTokens(const TraceHeader& header, const TracePass& pass, bool decode, size_t words, WindowCounter& counter) {
@@ -145,10 +166,12 @@ Result<ConsecutiveExperts> CountConsecutive(TraceSource& source, int most_tokens
     return BadInput("the trace holds sums, not the order in which tokens came: consecutive tokens cannot be told from it");
   const size_t words = (static_cast<size_t>(header.experts) + 63) / 64;
   WindowCounter counter(header.layers(), header.experts, most_tokens);
+  std::vector<double> loads(header.layers() * static_cast<size_t>(header.experts));
   TracePass pass;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, source.Next(pass));
     if (!more) break;
+    AddLoads(header, pass, loads);
     const bool decode = pass.kind == record::PassKind::kDecode;
     if (header.grain == Grain::kTokenIds) {
       AddTokens(header, pass, decode, words, counter);
@@ -164,6 +187,7 @@ Result<ConsecutiveExperts> CountConsecutive(TraceSource& source, int most_tokens
         "the trace holds no two consecutive tokens of one sequence: record token ids with their sequences, or counts of one "
         "client, whose decode passes are of one token");
   }
+  found.popularity = SharesOf(loads, static_cast<size_t>(header.experts));
   return found;
 }
 

@@ -11,9 +11,10 @@
 namespace moecap::trace {
 
 struct ConsecutiveExperts {
-  std::vector<std::vector<double>> distinct;  // [tokens - 1][layer]: mean over all windows of so many tokens
-  std::vector<int64_t> windows;               // [tokens - 1]: counted in the first traced layer, overlapping
-  bool decoded = false;                       // windows of decoded tokens alone; false: the trace tells no decode passes
+  std::vector<std::vector<double>> distinct;    // [tokens - 1][layer]: mean over all windows of so many tokens
+  std::vector<int64_t> windows;                 // [tokens - 1]: counted in the first traced layer, overlapping
+  std::vector<std::vector<double>> popularity;  // [layer][expert]: share of the assignments, of all tokens of the trace
+  bool decoded = false;                         // windows of decoded tokens alone; false: the trace tells no decode passes
 
   // Mean over the layers.
   double Mean(int tokens) const;

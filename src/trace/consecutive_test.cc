@@ -40,9 +40,9 @@ TracePass Ids(record::PassKind kind, std::vector<uint32_t> sequences, std::vecto
 // Layer 0 of sequence 7: {0,1} {1,69} {2,3}; of sequence 9: {5,6} {5,6}. Layer 1 always {0,1}.
 TEST(Consecutive, WindowsOfOneSequenceByHand) {
   const auto kind = record::PassKind::kDecode;
-  auto source = Recorded(TwoLayers(Grain::kTokenIds),
-                         {Ids(kind, {7, 9}, {0, 1, 5, 6, 0, 1, 0, 1}), Ids(kind, {9, 7}, {5, 6, 1, 69, 0, 1, 0, 1}),
-                          Ids(kind, {7}, {2, 3, 0, 1})});
+  auto source =
+      Recorded(TwoLayers(Grain::kTokenIds), {Ids(kind, {7, 9}, {0, 1, 5, 6, 0, 1, 0, 1}),
+                                             Ids(kind, {9, 7}, {5, 6, 1, 69, 0, 1, 0, 1}), Ids(kind, {7}, {2, 3, 0, 1})});
   const auto found = CountConsecutive(source, 4);
   ASSERT_TRUE(found.ok()) << found.error().message;
   EXPECT_TRUE(found->decoded);
@@ -52,6 +52,8 @@ TEST(Consecutive, WindowsOfOneSequenceByHand) {
   EXPECT_THAT(found->distinct[1], ElementsAre((3 + 4 + 2) / 3.0, 2));  // {0,1,69} {1,69,2,3} {5,6}
   EXPECT_THAT(found->distinct[2], ElementsAre(5, 2));
   EXPECT_DOUBLE_EQ(found->Mean(2), 2.5);
+  EXPECT_DOUBLE_EQ(found->popularity[0][5], 0.2);
+  EXPECT_DOUBLE_EQ(found->popularity[1][1], 0.5);
 }
 
 TEST(Consecutive, PromptsCountOnlyWhereNothingElseIsKnown) {

@@ -109,5 +109,26 @@ TEST_F(PlanCli, ListsTheModelsThatAMachineServes) {
   EXPECT_LT(answered, static_cast<int>(plans.size()));
 }
 
+std::string ReferenceTrace(const std::string& clients) {
+  return MOECAP_SOURCE_DIR "/results/reference/h200-transformers-qwen3-30b-a3b-recorded/measurements/transformers-clients-" +
+         clients + "-0/routing.moetrace";
+}
+
+TEST_F(PlanCli, SaysWhetherDraftsPay) {
+  const Outcome ran = Call("drafts " + ReferenceTrace("1") + " --model Qwen/Qwen3-30B-A3B --acceptance 0.5 --most 3 --json");
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const Json answer = *ParseJson(ran.out);
+  EXPECT_EQ(answer["experts_source"], "decoded tokens");
+  ASSERT_EQ(answer["drafts"].size(), 4u);
+  EXPECT_DOUBLE_EQ(answer["drafts"][0]["distinct_experts"].get<double>(), 8);
+  EXPECT_EQ(answer["drafts"][1]["windows"], 126);
+  EXPECT_DOUBLE_EQ(answer["drafts"][3]["tokens_per_pass"].get<double>(), 1.875);
+  const Outcome estimated = Call("drafts --model Qwen/Qwen3-30B-A3B");
+  EXPECT_EQ(estimated.exit_code, 0) << estimated.err;
+  EXPECT_NE(estimated.out.find("estimated"), std::string::npos);
+  EXPECT_EQ(Call("drafts " + ReferenceTrace("1") + " --model Qwen/Qwen3-235B-A22B").exit_code, 2) << "another model's trace";
+  EXPECT_EQ(Call("drafts " + ReferenceTrace("4") + " --model Qwen/Qwen3-30B-A3B").exit_code, 2) << "no single tokens";
+}
+
 }  // namespace
 }  // namespace moecap::e2e

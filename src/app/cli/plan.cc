@@ -12,6 +12,7 @@
 #include "app/cli/model_flags.h"
 #include "app/cli/output.h"
 #include "app/cli/plan_calibrate.h"
+#include "app/cli/plan_verbs.h"
 #include "app/launch_lines.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -180,7 +181,14 @@ Action AddPlan(CLI::App& app, const Invocation&) {
       "  moecap plan --model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms\n"
       "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090\n"
       "  moecap plan --model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any");
-  return [flags] { return RunPlan(*flags); };
+  const std::vector<PlanVerb> verbs = {AddPlanDrafts(app)};
+  app.require_subcommand(0, 1);
+  return [flags, verbs] {
+    for (const PlanVerb& verb : verbs) {
+      if (verb.app->parsed()) return verb.run();
+    }
+    return RunPlan(*flags);
+  };
 }
 
 }  // namespace moecap::app

@@ -1,0 +1,21 @@
+#include "app/cli/plan_verbs.h"
+
+#include <fmt/format.h>
+
+#include "trace/recording.h"
+
+namespace moecap::app {
+
+Result<std::unique_ptr<trace::TraceSource>> OpenTraceOf(const std::string& path, const model::ModelSpec& spec) {
+  if (spec.MoeLayers() == 0) return BadInput(fmt::format("{} has no experts", spec.id));
+  ASSIGN_OR_RETURN(std::unique_ptr<trace::TraceSource> source,
+                   trace::OpenRecording({path}, std::nullopt, trace::OptionsFor(spec)));
+  const trace::TraceHeader& header = source->header();
+  if (header.experts != spec.Experts() || static_cast<int>(header.layers()) != spec.MoeLayers()) {
+    return BadInput(fmt::format("{} is a trace of {} layers with {} experts; {} has {} with {}: name the model that was traced",
+                                path, header.layers(), header.experts, spec.id, spec.MoeLayers(), spec.Experts()));
+  }
+  return source;
+}
+
+}  // namespace moecap::app

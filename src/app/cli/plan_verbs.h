@@ -1,0 +1,24 @@
+// The questions of moecap plan that have flags of their own, one sub-verb a file, and what they share.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "app/cli/cli.h"
+#include "model/model_spec.h"
+#include "trace/trace.h"
+
+namespace moecap::app {
+
+// Each adds a sub-verb to `plan` and returns what runs it.
+struct PlanVerb {
+  CLI::App* app = nullptr;
+  Action run;
+};
+PlanVerb AddPlanDrafts(CLI::App& plan);
+
+// A trace of this model: a recording's file or folder. Errors as of trace::OpenRecording; also where the trace has other layers
+// or experts than the model.
+Result<std::unique_ptr<trace::TraceSource>> OpenTraceOf(const std::string& path, const model::ModelSpec& spec);
+
+}  // namespace moecap::app

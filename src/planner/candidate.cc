@@ -116,6 +116,23 @@ std::string UsualHost(const hardware::Device& device) {
   return device.device_class == "workstation" ? "threadripper-7995wx" : "ryzen-9950x";
 }
 
+std::optional<Host> HostOf(const hardware::Device& device, std::string& processor, std::optional<double> dram_bytes,
+                           const hardware::Catalogue& catalogue) {
+  constexpr double kSsdBytesPerS = 7e9;  // one NVMe drive of the fourth generation
+  if (device.unified_memory || device.host_link.empty()) return std::nullopt;
+  const auto socket = catalogue.FindDevice(processor);
+  const auto link = catalogue.FindLink(device.host_link);
+  if (!socket.ok() || !link.ok() || !socket->bandwidth_bytes_per_s || !socket->memory_bytes) return std::nullopt;
+  const auto flops = socket->peaks.bf16 ? socket->peaks.bf16 : socket->peaks.fp32;
+  if (!flops) return std::nullopt;
+  processor = socket->id;
+  return Host{.dram_bytes = dram_bytes.value_or(*socket->memory_bytes),
+              .dram_bytes_per_s = *socket->bandwidth_bytes_per_s,
+              .flops_per_s = *flops,
+              .link_bytes_per_s = link->bytes_per_s,
+              .ssd_bytes_per_s = kSsdBytesPerS};
+}
+
 Money Pricer::Of(const hardware::Device& device, int64_t count, int64_t nodes, const std::string& processor,
                  double dram_bytes) {
   constexpr double kModuleGib = 32;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -27,6 +28,11 @@ bool Loads(const std::string& system, std::string_view type);
 
 // The processor that usually stands beside such a device: its id.
 std::string UsualHost(const hardware::Device& device);
+
+// The memories behind such a device beside `processor`, whose id it becomes; `dram_bytes`: null = as much as the processor
+// takes. Null where there is no host that could hold experts, or the catalogue knows too little of it.
+std::optional<Host> HostOf(const hardware::Device& device, std::string& processor, std::optional<double> dram_bytes,
+                           const hardware::Catalogue& catalogue);
 
 // Prices machines once each.
 class Pricer {

@@ -23,12 +23,18 @@ double ServedShare(metrics::Placement placement, double share, double distinct, 
   return std::min(metrics::HitRate(placement, share), std::min(1.0, share * experts / distinct));
 }
 
+double DeviceServes(const Offload& offload, double distinct, double experts) {
+  if (offload.served_share && offload.device_share < 1) return *offload.served_share;
+  return ServedShare(offload.placement, offload.device_share, distinct, experts);
+}
+
 double HostSeconds(const Offload& offload, const StepFactors& factors, double devices, double distinct, double experts,
                    double bytes, double flops_per_token, double assignments) {
   if (offload.residence == Residence::kDevice) return 0;
   const Host& host = offload.host;
-  const double missed = 1 - ServedShare(offload.placement, offload.device_share, distinct, experts);
-  const double below = 1 - ServedShare(offload.placement, offload.device_share + offload.dram_share, distinct, experts);
+  const double missed = 1 - DeviceServes(offload, distinct, experts);
+  const double below =
+      std::min(missed, 1 - ServedShare(offload.placement, offload.device_share + offload.dram_share, distinct, experts));
   const double moved = missed * distinct * bytes;
   double seconds = 0;
   if (offload.residence == Residence::kCopy) {

@@ -2,6 +2,7 @@
 // processor where they lie; what host memory cannot hold comes from an SSD. docs/planner.md, "Offload".
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "metrics/tiers.h"
@@ -33,11 +34,16 @@ struct Offload {
   double device_share = 1;  // of the routed experts in the accelerators' memory
   double dram_share = 0;    // in host memory; the rest is on the SSD
   metrics::Placement placement = metrics::Placement::kStatic;
+  // Of the reads, served by the experts on the devices: measured in a trace. Null: by the placement.
+  std::optional<double> served_share;
   bool overlapped = false;  // host and accelerator work at once
 };
 
 // Share of the reads of a layer that the fast `share` of its experts serves when `distinct` of `experts` are read.
 double ServedShare(metrics::Placement placement, double share, double distinct, double experts);
+
+// Of the experts on the devices.
+double DeviceServes(const Offload& offload, double distinct, double experts);
 
 // Seconds beside the accelerators' own of one layer in which `distinct` of `experts` experts of `bytes` and `flops_per_token`
 // run for `assignments` tokens (each token top-k times): 0 with every expert on the device.

@@ -175,24 +175,12 @@ class Searcher {
 
   // False where the device has no host that could hold experts.
   bool SetHost(Candidate& candidate) const {
-    constexpr double kSsdBytesPerS = 7e9;  // one NVMe drive of the fourth generation
-    if (candidate.device->unified_memory || candidate.device->host_link.empty()) return false;
-    const bool named = question_.owned && !question_.owned->processor.empty();
-    candidate.processor = named ? question_.owned->processor : UsualHost(*candidate.device);
-    const auto processor = ingredients_.devices.FindDevice(candidate.processor);
-    const auto link = ingredients_.devices.FindLink(candidate.device->host_link);
-    if (!processor.ok() || !link.ok() || !processor->bandwidth_bytes_per_s || !processor->memory_bytes) return false;
-    candidate.processor = processor->id;
-    Host& host = candidate.offload.host;
-    host.dram_bytes = *processor->memory_bytes;
-    if (question_.owned && question_.owned->dram_bytes) host.dram_bytes = *question_.owned->dram_bytes;
-    host.dram_bytes_per_s = *processor->bandwidth_bytes_per_s;
-    host.link_bytes_per_s = link->bytes_per_s;
-    host.ssd_bytes_per_s = kSsdBytesPerS;
-    const auto flops = processor->peaks.bf16 ? processor->peaks.bf16 : processor->peaks.fp32;
-    if (!flops) return false;
-    host.flops_per_s = *flops;
-    return true;
+    const auto& owned = question_.owned;
+    candidate.processor = owned && !owned->processor.empty() ? owned->processor : UsualHost(*candidate.device);
+    const auto host =
+        HostOf(*candidate.device, candidate.processor, owned ? owned->dram_bytes : std::nullopt, ingredients_.devices);
+    if (host) candidate.offload.host = *host;
+    return host.has_value();
   }
 
   // The best of each device, count, precision, place of the experts and system.

@@ -30,7 +30,7 @@ void AddExperts(const ServingPoint& point, const StepLoad& load, StepTime& step)
     const double distinct = std::min(DistinctExperts(point.work, group, effective), group.experts);
     const double bytes = group.layers * distinct * group.bytes_per_expert;
     const double flops = group.layers * 2 * tokens * group.top_k * group.params_per_expert;
-    const double here = ServedShare(point.offload.placement, point.offload.device_share, distinct, group.experts);
+    const double here = DeviceServes(point.offload, distinct, group.experts);
     const double imbalance = ExpertImbalance(expert_ranks, tokens, group.top_k, group.experts, point.work.cv);
     const double of_bytes = here * bytes / ranks / *point.device.bandwidth_bytes_per_s * point.factors.expert_stream;
     const double of_flops = here * flops / ranks * imbalance / rate.flops_per_s * point.factors.matrix_time;

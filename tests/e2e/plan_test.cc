@@ -130,5 +130,20 @@ TEST_F(PlanCli, SaysWhetherDraftsPay) {
   EXPECT_EQ(Call("drafts " + ReferenceTrace("4") + " --model Qwen/Qwen3-30B-A3B").exit_code, 2) << "no single tokens";
 }
 
+TEST_F(PlanCli, SaysHowManyExpertsFit) {
+  const std::string machine = " --model Qwen/Qwen3-30B-A3B --own 1xrtx-4090 --dram 64GB ";
+  const Outcome ran = Call("experts " + ReferenceTrace("4") + machine + "--clients 4 --json");
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const Json answer = *ParseJson(ran.out);
+  EXPECT_EQ(answer["n_cpu_moe"].get<int>() + answer["layers_on_devices"].get<int>(), 48);
+  EXPECT_TRUE(answer["cache_helps"].get<bool>());
+  EXPECT_EQ(answer["ways"].size(), 3u);
+  EXPECT_EQ(answer["hits"]["lru"].size(), 129u);
+  const Outcome estimated = Call("experts" + machine);
+  EXPECT_NE(estimated.out.find("--n-cpu-moe"), std::string::npos) << estimated.err;
+  EXPECT_EQ(Call("experts --model Qwen/Qwen3-30B-A3B --own h1000").exit_code, 2);
+  EXPECT_EQ(Call("experts --model Qwen/Qwen3-30B-A3B --own m3-ultra").exit_code, 2) << "unified memory has no host behind it";
+}
+
 }  // namespace
 }  // namespace moecap::e2e

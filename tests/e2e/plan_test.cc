@@ -145,5 +145,24 @@ TEST_F(PlanCli, SaysHowManyExpertsFit) {
   EXPECT_EQ(Call("experts --model Qwen/Qwen3-30B-A3B --own m3-ultra").exit_code, 2) << "unified memory has no host behind it";
 }
 
+TEST_F(PlanCli, SaysWhetherExpertsShouldMove) {
+  const std::string question = "ranks " + ReferenceTrace("4") + " --model Qwen/Qwen3-30B-A3B ";
+  const Outcome ran = Call(question + "--ep 8 --redundant 0,8 --write-placement p.json --json");
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const Json answer = *ParseJson(ran.out);
+  EXPECT_EQ(answer["placements"].size(), 3u);
+  EXPECT_GT(answer["placements"][0]["later"]["tokens_max_over_mean"].get<double>(), 1.2);
+  const Json& moved = answer["placements"][1];
+  EXPECT_LT(moved["gain_low"].get<double>(), moved["gain"].get<double>());
+  EXPECT_EQ(answer["fitted_passes"].get<int>() + answer["later_passes"].get<int>(), 129);
+  // The placement that was written is today's of the next question: nothing is left to gain by moving.
+  const Outcome again = Call(question + "--ep 8 --redundant 0 --placement p.json --json");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_NEAR((*ParseJson(again.out))["placements"][1]["gain"].get<double>(), 1, 1e-9);
+  EXPECT_EQ(Call(question + "--ep 7").exit_code, 2) << "128 experts on 7 ranks";
+  EXPECT_EQ(Call(question + "--redundant 3").exit_code, 2);
+  EXPECT_EQ(Call(question + "--placement missing.json").exit_code, 2);
+}
+
 }  // namespace
 }  // namespace moecap::e2e

@@ -16,6 +16,7 @@ struct PlanVerb {
   Action run;
 };
 PlanVerb AddPlanDrafts(CLI::App& plan);
+PlanVerb AddPlanRanks(CLI::App& plan);
 PlanVerb AddPlanExperts(CLI::App& plan);
 
 // A trace of this model: a recording's file or folder. Errors as of trace::OpenRecording; also where the trace has other layers

@@ -1,11 +1,12 @@
 // How well the planner's performance model predicts public measurements of models and devices that its multipliers were not
 // fitted on, and whether its choices would have been right.
 //
-//   planner_accuracy SAMPLE.csv [--write multipliers.json]
+//   planner_accuracy SAMPLE.csv [--runs FOLDER] [--write multipliers.json]
 //
 // SAMPLE.csv: rows of aiconfigurator's silicon_sample.csv (Apache-2.0): measured TTFT and TPOT by model, system, backend and
 // load. It is not part of this repository. Exit code 1 when a required figure is missed. --write stores the multipliers fitted
-// on all rows into a copy of the built-in catalogue.
+// on all rows into a copy of the built-in catalogue. --runs: a folder of our own stored runs, whose levels are predicted by the
+// built-in multipliers and never fitted on.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +19,8 @@
 #include <string>
 #include <vector>
 
+#include "analysis/transfer.h"
+#include "app/measured_levels.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "hardware/catalogue.h"
@@ -404,6 +407,37 @@ void PrintWide(const std::vector<Row>& rows, const planner::Multipliers& fitted)
   });
 }
 
+// Our own runs: every level a row of its own, as the built-in multipliers predict it.
+Status PrintOwn(const std::string& folder, const planner::Multipliers& multipliers, const hardware::Catalogue& devices) {
+  app::MeasuredLevels measured(devices);
+  for (const std::filesystem::path& run : analysis::RunFolders(folder)) RETURN_IF_ERROR(measured.Add(run));
+  fmt::print(
+      "\nOur own runs, never fitted ({} levels left out: experts in host memory, a system that is not planned, an open loop)\n",
+      measured.unusable());
+  fmt::print("  {:<46} {:<13} {:<11} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}\n", "run", "system", "level", "TPOT, ms", "predicted",
+             "%", "TTFT, ms", "predicted", "%");
+  std::map<std::string, std::pair<Errors, Errors>> by_system;
+  for (const app::MeasuredLevel& level : measured.levels()) {
+    const Observation& o = level.observation;
+    const planner::Serving serving = Predict(o, multipliers.FactorsOf(o.system, *o.device));
+    const double tpot = serving.tpot_s / *o.tpot_s, ttft = serving.ttft_s / *o.ttft_s;
+    fmt::print("  {:<46.46} {:<13} {:<11} {:>9.2f} {:>9.2f} {:>+7.0f} {:>9.1f} {:>9.1f} {:>+7.0f}{}\n", level.run, o.system,
+               level.level, 1e3 * *o.tpot_s, 1e3 * serving.tpot_s, 100 * (tpot - 1), 1e3 * *o.ttft_s, 1e3 * serving.ttft_s,
+               100 * (ttft - 1), level.valid ? "" : "  not valid");
+    if (!level.valid) continue;
+    const std::string key = o.system + " on " + o.device->name;
+    by_system[key].first.ratio.push_back(tpot);
+    by_system[key].second.ratio.push_back(ttft);
+  }
+  fmt::print("  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", "valid levels, %", "rows", "median", "mean", "P90", "bias",
+             "predicted / measured, P10 to P90");
+  for (const auto& [system, errors] : by_system) {
+    errors.first.Print("TPOT, " + system);
+    errors.second.Print("TTFT, " + system);
+  }
+  return {};
+}
+
 void PrintMultipliers(const planner::Multipliers& multipliers) {
   fmt::print("\nMultipliers fitted on all rows\n");
   for (const planner::Multiplier& entry : multipliers.entries())
@@ -439,7 +473,7 @@ Status WriteMultipliers(const std::string& path, const planner::Multipliers& fit
   return WriteFileAtomically(path, text);
 }
 
-Status Run(const std::string& path, const std::string& write_to) {
+Status Run(const std::string& path, const std::string& runs, const std::string& write_to) {
   ASSIGN_OR_RETURN(hardware::Catalogue devices, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(model::ModelCatalogue models, model::ModelCatalogue::Builtin());
   ASSIGN_OR_RETURN(const planner::Multipliers builtin, planner::Multipliers::Builtin());
@@ -462,6 +496,7 @@ Status Run(const std::string& path, const std::string& write_to) {
   for (const Row& row : rows) all.push_back(row.observation);
   const planner::Multipliers fitted = FitBoth(prior, all);
   if (!sample.wide.empty()) PrintWide(sample.wide, fitted);
+  if (!runs.empty()) RETURN_IF_ERROR(PrintOwn(runs, builtin, sample.devices));
   PrintMultipliers(fitted);
 
   const auto every = [](const Row&) { return true; };
@@ -499,12 +534,18 @@ Status Run(const std::string& path, const std::string& write_to) {
 }  // namespace moecap
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fputs("usage: planner_accuracy SAMPLE.csv [--write multipliers.json]\n", stderr);
+  std::string runs, write_to;
+  bool understood = argc >= 2 && argc % 2 == 0;
+  for (int i = 2; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i];
+    understood = understood && (flag == "--runs" || flag == "--write");
+    (flag == "--runs" ? runs : write_to) = argv[i + 1];
+  }
+  if (!understood) {
+    std::fputs("usage: planner_accuracy SAMPLE.csv [--runs FOLDER] [--write multipliers.json]\n", stderr);
     return 2;
   }
-  const std::string write_to = argc == 4 && std::string(argv[2]) == "--write" ? argv[3] : "";
-  const moecap::Status status = moecap::Run(argv[1], write_to);
+  const moecap::Status status = moecap::Run(argv[1], runs, write_to);
   if (!status.ok()) {
     std::fprintf(stderr, "planner_accuracy: %s\n", status.error().message.c_str());
     return 2;

@@ -77,6 +77,21 @@ TEST_F(PlanCli, LearnsFromMeasurements) {
   EXPECT_EQ(Call("--model openai/gpt-oss-120b --calibrate bench.json").exit_code, 2) << "on which devices?";
 }
 
+// A stored run knows model, devices and system itself; one whose cells are not valid calibrates nothing.
+TEST_F(PlanCli, CalibratesToStoredRuns) {
+  const std::string runs = MOECAP_SOURCE_DIR "/results/reference";
+  const std::string question =
+      "--model openai/gpt-oss-120b --clients 4 --device h200-sxm --tpot 1s --no-changes --json --calibrate ";
+  const Outcome run = Call(question + runs + "/h200-vllm-qwen3-30b-a3b");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.out.find("refitted to 3 measured levels"), std::string::npos) << run.out.substr(0, 2000);
+  EXPECT_NE(run.out.find("Levels left out: 1."), std::string::npos);
+  const Outcome all = Call(question + runs);
+  ASSERT_EQ(all.exit_code, 0) << all.err;
+  EXPECT_NE(all.out.find("refitted to 19 measured levels"), std::string::npos) << all.out.substr(0, 2000);
+  EXPECT_EQ(Call(question + runs + "/h200-transformers-qwen3-30b-a3b-graphs").exit_code, 2) << "a system that is not planned";
+}
+
 TEST_F(PlanCli, WritesItsFiles) {
   const std::filesystem::path dir = temp_.path() / "plan";
   const Outcome ran = Call("--model openai/gpt-oss-120b --scenario chat --no-changes --write-to " + dir.string());

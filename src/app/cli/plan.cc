@@ -127,7 +127,7 @@ Status RunPlan(const PlanFlags& flags) {
   if (model.name == "any") return PlanModels(question, ingredients, flags);
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(model));
   std::vector<std::string> notes;
-  if (!flags.calibration.files.empty()) {
+  if (!flags.calibration.sources.empty()) {
     ASSIGN_OR_RETURN(Calibration calibration, Calibrate(flags.calibration, spec, devices, multipliers));
     multipliers = std::move(calibration.multipliers);
     notes = std::move(calibration.notes);
@@ -163,15 +163,12 @@ Action AddPlan(CLI::App& app, const Invocation&) {
   app.add_option("--sheet", flags->sheet, "activation sheet of this model (moecap trace), instead of the estimator");
   app.add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
   app.add_option("--prices", flags->prices, "your own price list, laid over the built-in one");
-  CLI::Option* const calibrate =
-      app.add_option("--calibrate", flags->calibration.files,
-                     "refit the multipliers to your own measurements of this model first: results of vllm "
-                     "bench serve and other clients (moecap report --format vllm writes a stored run so)");
-  CLI::Option* const measured_on =
-      app.add_option("--measured-on", flags->calibration.device, "the devices of --calibrate, e.g. 4xh100-sxm");
-  CLI::Option* const measured_with =
-      app.add_option("--measured-with", flags->calibration.system, "the system of --calibrate: vllm, sglang or trtllm");
-  calibrate->needs(measured_on)->needs(measured_with);
+  app.add_option(
+      "--calibrate", flags->calibration.sources,
+      "refit the multipliers to your own measurements first: stored runs (folder, id or \"latest\"), a folder of runs, or "
+      "results of vllm bench serve and other clients");
+  app.add_option("--measured-on", flags->calibration.device, "the devices of other clients' results, e.g. 4xh100-sxm");
+  app.add_option("--measured-with", flags->calibration.system, "the system of those results: vllm, sglang or trtllm");
   app.add_option("--write-to", flags->write_to, "also write plan.json, report.html, report.md and report.csv into this folder");
   app.add_flag("--no-changes", flags->no_changes, "leave out what would change the answer: one search instead of eight");
   app.add_flag("--all", flags->all, "everything, not only the first screen");

@@ -4,34 +4,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <optional>
 
+#include "analysis/imported.h"
+#include "analysis/transfer.h"
+#include "app/cli/stored_runs.h"
+#include "app/measured_levels.h"
+#include "base/paths.h"
 #include "foreign/result_file.h"
 #include "planner/fit.h"
 #include "planner/question_file.h"
 
 namespace moecap::app {
 namespace {
+namespace fs = std::filesystem;
 
-using cap::FigureId;
 using planner::Observation;
-
-// As a row of the fit; null where something that it needs is not told.
-std::optional<Observation> RowOf(const foreign::Cell& cell, const Observation& deployed) {
-  const auto& input = cell.figures[FigureId::kInputTokens];
-  const auto& output = cell.figures[FigureId::kOutputTokens];
-  const auto& ttft = cell.figures[FigureId::kTtftMean];
-  const auto& tpot = cell.figures[FigureId::kTpotMean];
-  const int clients = record::ClientsOf(cell.level);
-  if (clients < 1 || !input || !output || !ttft || !tpot || !(*ttft > 0 && *tpot > 0 && *input >= 1 && *output >= 1))
-    return std::nullopt;
-  Observation row = deployed;
-  row.load.clients = clients;
-  row.load.input_tokens = *input;
-  row.load.output_tokens = *output;
-  row.ttft_s = *ttft;
-  row.tpot_s = *tpot;
-  return row;
-}
 
 // Pull of the prior: as strong as so many measurements together.
 constexpr double kPriorRows = 0.05;
@@ -59,7 +48,10 @@ std::vector<std::string> NotesOf(const planner::Multipliers& before, const plann
       "Multipliers are refitted to {} measured levels: the median error of their TPOT falls from {:.0f} to {:.0f} %.",
       rows.size(), 100 * MedianError(rows, before), 100 * MedianError(rows, after)));
   if (unusable > 0)
-    notes.push_back(fmt::format("{} levels say too little: clients, lengths, TTFT and TPOT are needed.", unusable));
+    notes.push_back(fmt::format(
+        "Levels left out: {}. Clients, lengths, TTFT and TPOT are needed, a known model on devices of one kind, and "
+        "no gate that tripped.",
+        unusable));
   for (const planner::Multiplier& entry : after.entries()) {
     const double ratio = entry.value / before.Find(entry.key)->value;
     if (std::abs(std::log(ratio)) < 0.02) continue;
@@ -69,31 +61,76 @@ std::vector<std::string> NotesOf(const planner::Multipliers& before, const plann
   return notes;
 }
 
+// Rows from all sources, and what they point to.
+class Sources {
+ public:
+  Sources(const CalibrationFlags& flags, const model::ModelSpec& spec, const hardware::Catalogue& devices)
+      : flags_(flags), spec_(spec), devices_(devices), runs_(devices) {}
+
+  Status Add(const std::string& source) {
+    if (const auto dir = StoredDir(source); dir.ok() && !analysis::IsImported(*dir)) return runs_.Add(*dir);
+    if (const std::vector<fs::path> folders = IsFolder(source) ? analysis::RunFolders(source) : std::vector<fs::path>();
+        !folders.empty()) {
+      for (const fs::path& folder : folders) {
+        if (!analysis::IsImported(folder)) RETURN_IF_ERROR(runs_.Add(folder));
+      }
+      return {};
+    }
+    return AddFile(source);
+  }
+
+  std::vector<Observation> Rows() const {
+    std::vector<Observation> rows = rows_;
+    for (const MeasuredLevel& level : runs_.levels()) {
+      if (level.valid) rows.push_back(level.observation);
+    }
+    return rows;
+  }
+  size_t unusable() const {
+    return unusable_ + runs_.unusable() + static_cast<size_t>(std::ranges::count(runs_.levels(), false, &MeasuredLevel::valid));
+  }
+
+ private:
+  Status AddFile(const std::string& file) {
+    ASSIGN_OR_RETURN(const foreign::ResultFile results, foreign::ReadResultFile(file));
+    if (flags_.device.empty() || flags_.system.empty())
+      return BadInput(fmt::format("{} does not say what it was measured on: give --measured-on and --measured-with", file));
+    ASSIGN_OR_RETURN(const cost::MachinePart part, planner::ParseDevices(flags_.device));
+    ASSIGN_OR_RETURN(device_, devices_.FindDevice(part.id));
+    if (!work_) work_ = planner::MakeModelWork(spec_);
+    Observation row{
+        &*work_, &device_, {static_cast<int>(part.count), 1, 1, 1}, planner::FabricOf(device_, devices_), flags_.system};
+    row.most_sequences = 1e6;
+    for (const foreign::Cell& cell : results.cells) {
+      if (SetTimes(cell.level, cell.figures, row)) {
+        rows_.push_back(row);
+      } else {
+        ++unusable_;
+      }
+    }
+    return {};
+  }
+
+  const CalibrationFlags& flags_;
+  const model::ModelSpec& spec_;
+  const hardware::Catalogue& devices_;
+  hardware::Device device_;  // of --measured-on
+  std::optional<planner::ModelWork> work_;
+  std::vector<Observation> rows_;
+  MeasuredLevels runs_;
+  size_t unusable_ = 0;
+};
+
 }  // namespace
 
 Result<Calibration> Calibrate(const CalibrationFlags& flags, const model::ModelSpec& spec, const hardware::Catalogue& devices,
                               const planner::Multipliers& builtin) {
-  ASSIGN_OR_RETURN(const cost::MachinePart part, planner::ParseDevices(flags.device));
-  ASSIGN_OR_RETURN(const hardware::Device device, devices.FindDevice(part.id));
-  const planner::ModelWork work = planner::MakeModelWork(spec);
-  Observation deployed{
-      &work, &device, {static_cast<int>(part.count), 1, 1, 1}, planner::FabricOf(device, devices), flags.system};
-  deployed.most_sequences = 1e6;
-  std::vector<Observation> rows;
-  size_t unusable = 0;
-  for (const std::string& file : flags.files) {
-    ASSIGN_OR_RETURN(const foreign::ResultFile results, foreign::ReadResultFile(file));
-    for (const foreign::Cell& cell : results.cells) {
-      if (auto row = RowOf(cell, deployed)) {
-        rows.push_back(*std::move(row));
-      } else {
-        ++unusable;
-      }
-    }
-  }
-  if (rows.empty()) return BadInput("--calibrate: no level with clients, lengths, TTFT and TPOT");
+  Sources sources(flags, spec, devices);
+  for (const std::string& source : flags.sources) RETURN_IF_ERROR(sources.Add(source));
+  const std::vector<Observation> rows = sources.Rows();
+  if (rows.empty()) return BadInput("--calibrate: no valid closed-loop level with lengths, TTFT and TPOT");
   planner::Multipliers fitted = FitTo(builtin, rows);
-  std::vector<std::string> notes = NotesOf(builtin, fitted, rows, unusable);
+  std::vector<std::string> notes = NotesOf(builtin, fitted, rows, sources.unusable());
   return Calibration{std::move(fitted), std::move(notes)};
 }
 

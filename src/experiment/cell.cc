@@ -10,6 +10,7 @@
 #include "experiment/cell_notes.h"
 #include "experiment/gates.h"
 #include "experiment/memory_figures.h"
+#include "experiment/shard_gates.h"
 #include "metrics/estimate.h"
 #include "stats/summary.h"
 
@@ -321,11 +322,22 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
   }
 }
 
+// A load that was not made as it was meant spoils the cell, although its figures hold nothing of it.
+std::vector<metrics::Gate> MissingShards(const cap::CellSummary& cell) {
+  std::vector<std::vector<metrics::Gate>> missing;
+  for (const cap::MeasurementSummary& measurement : cell.measurements) {
+    const auto gate = std::ranges::find(measurement.gates, kAllShardsGate, &metrics::Gate::name);
+    if (gate != measurement.gates.end() && gate->tripped()) missing.push_back({*gate});
+  }
+  return WorstOf(missing);
+}
+
 void JudgeCell(const CellContext& context, std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {
   std::vector<std::vector<metrics::Gate>> gates;
   for (const cap::MeasurementSummary& measurement : cell.measurements) {
     if (measurement.complete) gates.push_back(measurement.gates);
   }
+  gates.push_back(MissingShards(cell));
   cell.gates = WorstOf(gates);
   for (const metrics::Gate& gate : cell.utilization.gates) cell.gates.push_back(gate);
   std::vector<const Facts*> facts;
@@ -364,7 +376,10 @@ cap::CellSummary SummarizeCell(const CellContext& context, std::span<const Measu
     if (own) delay = std::max(delay.value_or(0), *own);
   }
   cell.repeats = std::ssize(whole);
-  if (whole.empty()) return cell;
+  if (whole.empty()) {
+    cell.gates = MissingShards(cell);
+    return cell;
+  }
   if (!context.system.description.in_process && loop_s > 0) cell.figures[FigureId::kClientCpu] = cpu_s / loop_s;
   FillServing(sums, cell.figures);
   FillControls(controls, cell.figures);

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "experiment/shard_gates.h"
 #include "load/quirks.h"
 #include "metrics/quiet_gates.h"
 #include "metrics/shared_pause.h"
@@ -329,13 +330,13 @@ PlanMismatch CompareToPlan(const RequestRecord& request, const PlanEntry& entry)
 
 std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
   const SystemDescription& system = facts.system.description;
-  const auto& use = facts.measurement.machine_use;
+  const std::vector<hardware::MachineUse> uses = ClientMachines(facts.measurement);
   std::vector<Gate> gates, quiet;
   if (system.in_process) {
     gates = {AchievedGate(facts), HeldBackGate(facts), ErrorGate(facts)};
     if (system.model.MoeLayers() > 0) gates.push_back(ReplayGate(facts));
     const int threads = system.devices.gpus.empty() ? system.threads : 0;
-    if (use) quiet = metrics::InProcessQuietGates(*use, threads, facts.facts.records.passes);
+    if (!uses.empty()) quiet = metrics::InProcessQuietGates(uses.front(), threads, facts.facts.records.passes);
   } else {
     const PlannedRequests requests(facts);
     gates = {PacingGate(facts),     ReceiveGate(facts),
@@ -345,7 +346,10 @@ std::vector<Gate> JudgeMeasurement(const GateFacts& facts) {
              OutputGate(requests),  CacheGate(facts, requests),
              CountingGate(facts),   ReconciledGate(facts),
              SameServerGate(facts), metrics::SharedPauseGate(facts.facts.records.requests)};
-    if (use) quiet = metrics::ClientQuietGates(*use, system.on_this_machine);
+    std::ranges::move(JudgeShards(facts.measurement, facts.load.whole.window.Seconds()), std::back_inserter(gates));
+    std::vector<std::vector<Gate>> machines;
+    for (const hardware::MachineUse& use : uses) machines.push_back(metrics::ClientQuietGates(use, system.on_this_machine));
+    quiet = WorstOf(machines);
   }
   std::ranges::move(quiet, std::back_inserter(gates));
   return gates;

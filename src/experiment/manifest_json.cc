@@ -34,7 +34,32 @@ constexpr auto JsonNames(Pay) { return std::array{std::pair{Pay::kBuy, "buy"}, s
 
 }  // namespace moecap::cost
 
+namespace moecap::hardware {
+
+void Fields(auto& archive, JsonFieldsOf<ClockReading> auto& reading) {
+  archive("boot_id", reading.boot_id);
+  archive("max_error_s", reading.max_error_s);
+  archive("offset_s", reading.offset_s);
+  archive("offset_error_s", reading.offset_error_s);
+}
+
+}  // namespace moecap::hardware
+
 namespace moecap::experiment {
+
+void Fields(auto& archive, JsonFieldsOf<ShardPart> auto& part) {
+  archive("index", part.index);
+  archive("missing", part.missing);
+  archive("start_late_s", part.start_late_s);
+  archive("longest_stall_s", part.longest_stall_s);
+  archive("clock", part.clock);
+}
+
+void Fields(auto& archive, JsonFieldsOf<ShardOfGroup> auto& shard) {
+  archive("index", shard.shard.index);
+  archive("count", shard.shard.count);
+  archive("group", shard.group);
+}
 
 void Fields(auto& archive, JsonFieldsOf<PlanEntry> auto& entry) {
   archive("id", entry.id);
@@ -89,6 +114,7 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("routing_of", measurement.routing_of);
   archive("server_passes", measurement.server_passes);
   archive("file_bytes", measurement.file_bytes);
+  archive("shards", measurement.shards);
 }
 
 void Fields(auto& archive, JsonFieldsOf<HeadRoom> auto& head_room) {
@@ -178,20 +204,43 @@ void Fields(auto& archive, JsonFieldsOf<Manifest> auto& manifest) {
   archive("problems_xxh3", manifest.problems_xxh3);
   archive("energy_source", manifest.energy_source);
   archive("notes", manifest.notes);
+  archive("shard", manifest.shard);
+  archive("merged_shards", manifest.merged_shards);
 }
 
 namespace {
 
+Json UseToJson(const std::optional<hardware::MachineUse>& use) { return use ? ToJson(*use) : Json(nullptr); }
+
+Result<std::optional<hardware::MachineUse>> UseOf(const Json& json) {
+  const auto use = json.find("machine_use");
+  if (use == json.end() || use->is_null()) return std::optional<hardware::MachineUse>();
+  ASSIGN_OR_RETURN(hardware::MachineUse known, hardware::MachineUseFromJson(*use));
+  return std::optional(std::move(known));
+}
+
 Json MeasurementToJson(const Measurement& measurement) {
   Json json = ToJsonFields(measurement);
-  json["machine_use"] = measurement.machine_use ? ToJson(*measurement.machine_use) : Json(nullptr);
+  json["machine_use"] = UseToJson(measurement.machine_use);
+  Json parts = Json::array();
+  for (const ShardPart& part : measurement.parts) {
+    Json entry = ToJsonFields(part);
+    entry["machine_use"] = UseToJson(part.machine_use);
+    parts.push_back(std::move(entry));
+  }
+  if (!parts.empty()) json["parts"] = std::move(parts);
   return json;
 }
 
 Result<Measurement> MeasurementFromJson(const Json& json) {
   ASSIGN_OR_RETURN(Measurement measurement, FromJsonFields<Measurement>(json, "measurements"));
-  if (const auto use = json.find("machine_use"); use != json.end() && !use->is_null()) {
-    ASSIGN_OR_RETURN(measurement.machine_use, hardware::MachineUseFromJson(*use));
+  ASSIGN_OR_RETURN(measurement.machine_use, UseOf(json));
+  const auto parts = json.find("parts");
+  if (parts == json.end()) return measurement;
+  for (const Json& entry : *parts) {
+    ASSIGN_OR_RETURN(ShardPart part, FromJsonFields<ShardPart>(entry, "parts"));
+    ASSIGN_OR_RETURN(part.machine_use, UseOf(entry));
+    measurement.parts.push_back(std::move(part));
   }
   return measurement;
 }

@@ -169,7 +169,8 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
   const Config& config = input.config;
   const SystemConfig& system = ConfigOf(config, driver);
   const int64_t least = system.server ? kLeastWarmupOfServer : kLeastWarmupOfEngine;
-  warmup_wave_ = config.warmup_requests.value_or(std::max<int64_t>(least, record::ClientsOf(input.level)));
+  warmup_wave_ = config.warmup_requests ? ShareOf(*config.warmup_requests, shard_)
+                                        : std::max<int64_t>(least, ShareOf(record::ClientsOf(input.level), shard_));
   const int64_t count = system.server && !config.warmup_requests ? kMostWaves * warmup_wave_ : warmup_wave_;
   workload::RequestSet set;
   const bool has_others = !input.problems.others.empty();
@@ -218,6 +219,7 @@ void MeasurementPlan::AddControls(const PlanInput& input, const SystemDriver& dr
 Result<std::unique_ptr<MeasurementPlan>> MeasurementPlan::Create(const PlanInput& input, SystemDriver& driver) {
   const Config& config = input.config;
   std::unique_ptr<MeasurementPlan> plan(new MeasurementPlan());
+  plan->shard_ = input.shard;
   ASSIGN_OR_RETURN(workload::RequestSet set, plan->PromptsOf(input, driver));
   plan->description_ = set.description;
   plan->notes_ = set.notes;
@@ -276,9 +278,10 @@ Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(
                                                                                 const record::Level& level, int threads,
                                                                                 bool as_messages) {
   std::vector<std::unique_ptr<load::Source>> sources;
+  const auto first_item = static_cast<size_t>(shard_.index), stride = static_cast<size_t>(shard_.count);
   if (!schedule_.empty()) {
     shares_.resize(static_cast<size_t>(threads));
-    for (size_t i = 0; i < schedule_.size(); ++i) shares_[i % shares_.size()].push_back(schedule_[i]);
+    for (size_t i = first_item; i < schedule_.size(); i += stride) shares_[i / stride % shares_.size()].push_back(schedule_[i]);
     for (const auto& share : shares_) {
       ASSIGN_OR_RETURN(load::ScheduleSource source, load::ScheduleSource::Create(share));
       sources.push_back(std::make_unique<load::ScheduleSource>(std::move(source)));
@@ -286,11 +289,12 @@ Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(
     return sources;
   }
   const bool users = level.kind == LoadKind::kUsers;
-  next_ = std::make_unique<load::SharedIndex>(users ? conversations_.size() : specs_.size());
+  next_ = std::make_unique<load::SharedIndex>(users ? conversations_.size() : specs_.size(), first_item, stride);
   const int all = record::ClientsOf(level);
-  int first = 0;
+  const int own = static_cast<int>(ShareOf(all, shard_));
+  int first = static_cast<int>(BeginOfShare(all, shard_));
   for (int thread = 0; thread < threads; ++thread) {
-    const int count = all / threads + (thread < all % threads ? 1 : 0);
+    const int count = static_cast<int>(ShareOf(own, {thread, threads}));
     const double ramp_s = config.load.start_over_s;
     if (users) {
       sources.push_back(std::make_unique<load::ConversationSource>(
@@ -304,16 +308,16 @@ Result<std::vector<std::unique_ptr<load::Source>>> MeasurementPlan::MakeSources(
   return sources;
 }
 
-int Connections(const Config& config, const SystemDescription& system, const record::Level& level) {
+int Connections(const Config& config, const SystemDescription& system, const record::Level& level, const Shard& shard) {
   if (record::IsOpenLoop(level.kind)) {
     const int most = static_cast<int>(std::min<int64_t>(config.load.most_in_flight, INT32_MAX));
-    if (most > 0) return most;
+    if (most > 0) return std::max(1, static_cast<int>(ShareOf(most, shard)));
     if (system.in_process) return kOpenLoopSlots;
     return level.kind == record::LoadKind::kRate
-               ? std::max(1, static_cast<int>(std::min(level.value, 1.0 * kOpenLoopConnections)))
+               ? std::max(1, static_cast<int>(std::min(level.value / shard.count, 1.0 * kOpenLoopConnections)))
                : 1;
   }
-  return record::ClientsOf(level);
+  return static_cast<int>(ShareOf(record::ClientsOf(level), shard));
 }
 
 }  // namespace moecap::experiment

@@ -12,6 +12,7 @@
 #include "experiment/problem_set.h"
 #include "experiment/prompt_ids.h"
 #include "experiment/results.h"
+#include "experiment/shard.h"
 #include "load/source.h"
 #include "workload/request_set.h"
 
@@ -28,6 +29,7 @@ struct PlanInput {
   int number = 0;
   std::string salt;  // unique to the measurement: keeps apart what a server may serve from its prefix cache
   const PromptIds& ids;
+  Shard shard;  // of the load; the plan is the whole one all the same
 };
 
 // Everything that one measurement sends. The sources refer to the other members: it does not move.
@@ -38,7 +40,7 @@ class MeasurementPlan {
   MeasurementPlan(const MeasurementPlan&) = delete;
   MeasurementPlan& operator=(const MeasurementPlan&) = delete;
 
-  // One a thread, `threads` of them. Call once.
+  // One a thread, `threads` of them; together they hold this shard's part. Call once.
   Result<std::vector<std::unique_ptr<load::Source>>> MakeSources(const Config& config, const record::Level& level, int threads,
                                                                  bool as_messages);
 
@@ -46,6 +48,8 @@ class MeasurementPlan {
   const std::vector<PlanEntry>& entries() const { return entries_; }
   const std::vector<load::RequestSpec>& specs() const { return specs_; }
   int64_t requests() const { return std::ssize(specs_); }
+  // Those that this shard sends; of conversations an estimate.
+  int64_t own_requests() const { return ShareOf(requests(), shard_); }
   const std::string& description() const { return description_; }
   const std::vector<std::string>& notes() const { return notes_; }
   // All waves of the warm-up (warm_up.h), each of warmup_wave() requests; one wave where the configuration says how many.
@@ -70,14 +74,15 @@ class MeasurementPlan {
   std::vector<PlanEntry> entries_;
   std::vector<load::RequestSpec> warmup_, controls_;
   int64_t warmup_wave_ = 0;
+  Shard shard_;
   std::vector<load::PlannedRequest> schedule_;             // of an open loop
   std::vector<std::vector<load::PlannedRequest>> shares_;  // of each thread
   std::vector<load::Conversation> conversations_;          // of users
   std::unique_ptr<load::SharedIndex> next_;
 };
 
-// Connections to open, or KV slots to make, for a system at a level: as many as requests are in flight at most, where that is
-// known.
-int Connections(const Config& config, const SystemDescription& system, const record::Level& level);
+// Connections to open, or KV slots to make, for a system at a level: as many as requests of this shard are in flight at most,
+// where that is known.
+int Connections(const Config& config, const SystemDescription& system, const record::Level& level, const Shard& shard);
 
 }  // namespace moecap::experiment

@@ -63,7 +63,7 @@ Status Experiment::CheckPrompts() {
     const auto plan = MeasurementPlan::Create(InputFor(level, 0, "check"), *driver);
     if (!plan.ok()) return annotate(plan.error());
     const int remote = driver->launch() != nullptr ? 0 : 1;  // a launched server answered a moment ago, and may be down again
-    auto instance = driver->Start({.connections = system.in_process ? Connections(config_, system, level) : remote});
+    auto instance = driver->Start({.connections = system.in_process ? Connections(config_, system, level, {}) : remote});
     if (!instance.ok()) return annotate(instance.error());
     for (const load::RequestSpec& request : (*plan)->specs()) {
       if (const Status valid = (*instance)->systems().front()->Validate(request); !valid.ok()) return annotate(valid.error());

@@ -284,6 +284,20 @@ fs::path Results::EventLogFile(const std::string& name, int thread) const {
   return Folder(name) / fmt::format("events.{}.bin", thread);
 }
 
+fs::path Results::PlanFile(const std::string& name) const {
+  if (manifest_.layout == Manifest::Layout::kLoad01) return dir_ / "events" / (name + ".plan.jsonl");
+  return Folder(name) / kPlanFile;
+}
+
+Result<std::vector<PlanEntry>> Results::ReadPlan(const std::string& name) const {
+  std::vector<PlanEntry> plan;
+  RETURN_IF_ERROR(ForEachLine(PlanFile(name), [&](const Json& json) -> Status {
+    ASSIGN_OR_RETURN(plan.emplace_back(), PlanEntryFromJson(json));
+    return {};
+  }));
+  return plan;
+}
+
 Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
   if (manifest_.figures_only) {
     return BadInput(fmt::format(
@@ -305,11 +319,7 @@ Result<Facts> Results::ReadFacts(const Measurement& measurement) const {
   facts.records = load::JoinParts(std::move(parts));
   CopyEnd(measurement, facts.records);
   const bool is_load01 = manifest_.layout == Manifest::Layout::kLoad01;
-  const fs::path plan = is_load01 ? dir_ / "events" / (measurement.name + ".plan.jsonl") : Folder(measurement.name) / kPlanFile;
-  RETURN_IF_ERROR(ForEachLine(plan, [&](const Json& json) -> Status {
-    ASSIGN_OR_RETURN(facts.plan.emplace_back(), PlanEntryFromJson(json));
-    return {};
-  }));
+  ASSIGN_OR_RETURN(facts.plan, ReadPlan(measurement.name));
   if (is_load01 || !measurement.complete) return facts;
   RETURN_IF_ERROR(ReadAnswers(Folder(measurement.name) / kAnswersFile, facts.records.requests));
   std::error_code error;
@@ -355,8 +365,8 @@ Result<std::vector<Results::File>> Results::Files() const {
     }
     for (int thread = 0; thread < measurement.threads; ++thread)
       RETURN_IF_ERROR(add(EventLogFile(measurement.name, thread), std::nullopt));
-    const fs::path folder = is_load01 ? dir_ / "events" : Folder(measurement.name);
-    RETURN_IF_ERROR(add(folder / (is_load01 ? measurement.name + ".plan.jsonl" : kPlanFile), std::nullopt));
+    RETURN_IF_ERROR(add(PlanFile(measurement.name), std::nullopt));
+    const fs::path folder = Folder(measurement.name);
     for (const char* optional : {kAnswersFile, kPassesFile, trace::kRoutingFile}) {
       std::error_code error;
       if (!is_load01 && fs::exists(folder / optional, error)) RETURN_IF_ERROR(add(folder / optional, std::nullopt));

@@ -19,6 +19,8 @@
 #include "experiment/driver.h"
 #include "experiment/machine_peaks.h"
 #include "experiment/server_passes.h"
+#include "experiment/shard.h"
+#include "hardware/clock_reading.h"
 #include "hardware/host.h"
 #include "hardware/machine_use.h"
 #include "load/load_result.h"
@@ -46,6 +48,16 @@ struct PlanEntry {
 // Bytes [begin, end) of a file of version 0.1 that held the records of all measurements.
 struct FileSlice {
   uint64_t begin = 0, end = 0;
+};
+
+// What one shard of a load did for a measurement, by its own clocks.
+struct ShardPart {
+  int index = 0;
+  std::string missing;                    // why its part is not whole: "its folder is missing"; "" = it is whole
+  std::optional<double> start_late_s;     // load::LoadResult::began_s against the common start; null where it is missing
+  std::optional<double> longest_stall_s;  // load::LoadResult
+  hardware::ClockReading clock;
+  std::optional<hardware::MachineUse> machine_use;  // of its client; only of merged shards, else Measurement::machine_use
 };
 
 // One system at one level, once.
@@ -82,7 +94,9 @@ struct Measurement {
   // The files of its folder and their sizes when it ended, by which a folder that was copied in part is told. Empty: it did not
   // end, or was measured by version 0.1.
   std::map<std::string, uint64_t> file_bytes;
-  FileSlice requests, passes;  // of version 0.1
+  int shards = 0;                // that make this load together; 0 = this client alone
+  std::vector<ShardPart> parts;  // of a shard its own one, of merged shards all, by index
+  FileSlice requests, passes;    // of version 0.1
 };
 
 // What this machine can do against a server that does nothing, with as many streams and threads.
@@ -122,6 +136,8 @@ struct Manifest {
   std::vector<PricedSystem> systems;
   std::vector<std::string> notes;  // of workload and machine
   std::vector<Measurement> measurements;
+  std::optional<ShardOfGroup> shard;  // null: no part of a load, but the whole
+  int merged_shards = 0;              // that this run was merged from; 0 = it was not
   bool complete = false;
   bool figures_only = false;  // a compact export: its facts were left out, and kSummaryName holds what followed from them
 
@@ -161,6 +177,8 @@ class Results {
   void SetObjectives(const metrics::LatencyObjectives& objectives) { manifest_.config.objectives = objectives; }
 
   std::filesystem::path EventLogFile(const std::string& name, int thread) const;
+  std::filesystem::path PlanFile(const std::string& name) const;
+  Result<std::vector<PlanEntry>> ReadPlan(const std::string& name) const;
   // Errors: kBadInput naming the file that is missing, cut off or damaged.
   Result<Facts> ReadFacts(const Measurement& measurement) const;
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/wall_clock.h"
 #include "experiment/expert_questions.h"
 #include "experiment/scoring.h"
 #include "experiment/search.h"
@@ -20,7 +21,8 @@ namespace moecap::experiment {
 namespace {
 
 constexpr int64_t kEnergyReadIntervalNs = 60'000'000'000;
-constexpr double kSharedMemory = 0.5;  // of the free memory, for models that stay loaded
+constexpr double kSharedMemory = 0.5;            // of the free memory, for models that stay loaded
+constexpr int64_t kReadyBeforeNs = 100'000'000;  // what is watched during the measurement is read so long before it begins
 
 Error Interrupted() { return Error{ErrorKind::kInterrupted, "interrupted; what was measured is kept"}; }
 
@@ -73,6 +75,7 @@ class Experiment::Session {
         hooks_(hooks),
         clock_(*experiment.clock_),
         experts_(config_.problems.has_value()) {
+    if (const auto& shard = results.manifest().shard) shard_ = shard->shard;
     for (const PricedSystem& system : results.manifest().systems) {
       if (system.launch) earlier_starts_[system.description.name] = system.launch->starts;
     }
@@ -148,8 +151,8 @@ class Experiment::Session {
     if (config_.flush_cache) RETURN_IF_ERROR(unit.driver.FlushPrefixCache());
     StartOptions start;
     start.threads = unit.measurement.threads;
-    start.connections = Connections(config_, unit.driver.description(), planned.level);
-    start.request_id_prefix = results_.manifest().run_id;
+    start.connections = Connections(config_, unit.driver.description(), planned.level, shard_);
+    start.request_id_prefix = RunName() + (results_.manifest().shard ? fmt::format(".{}", shard_.index) : "");
     start.keep_text = config_.problems.has_value() || planned.level.kind == record::LoadKind::kUsers;
     ASSIGN_OR_RETURN(const auto instance, unit.driver.Start(start));
     RETURN_IF_ERROR(WarmUpFor(*plan, unit, *instance->systems().front()));
@@ -171,8 +174,14 @@ class Experiment::Session {
 
   Result<std::unique_ptr<MeasurementPlan>> PlanFor(const Planned& planned, SystemDriver& driver) {
     const std::string salt =
-        SafeSalt(results_.manifest().run_id, fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
-    return MeasurementPlan::Create(experiment_.InputFor(planned.level, NumberOf(planned), salt), driver);
+        SafeSalt(RunName(), fmt::format("{}.{}.{}", planned.system, FileName(planned.level), planned.repeat));
+    return MeasurementPlan::Create(experiment_.InputFor(planned.level, NumberOf(planned), salt, shard_), driver);
+  }
+
+  // The same for all shards of a load.
+  const std::string& RunName() const {
+    const Manifest& manifest = results_.manifest();
+    return manifest.shard ? manifest.shard->group : manifest.run_id;
   }
 
   // Of servers that tell experts only when they were started for it: they are started once more, after all that is timed.
@@ -209,7 +218,7 @@ class Experiment::Session {
 
   Status WarmUpFor(const MeasurementPlan& plan, Unit& unit, load::SystemUnderTest& system) {
     if (plan.warmup().empty()) return {};
-    Report(unit, plan.requests(), 0, ", warm-up");
+    Report(unit, plan.own_requests(), 0, ", warm-up");
     Measurement& measurement = unit.measurement;
     ASSIGN_OR_RETURN(WarmUpResult result,
                      WarmUp({plan, measurement.system, measurement.level, hooks_.stop_requested}, system, clock_));
@@ -225,9 +234,9 @@ class Experiment::Session {
     const std::vector<load::SystemUnderTest*> systems = instance.systems();
     ASSIGN_OR_RETURN(const auto sources,
                      plan.MakeSources(config_, measurement.level, measurement.threads, unit.driver.TakesMessages()));
-    measurement.started_at = WallTimeIso8601();
+    ASSIGN_OR_RETURN(const int64_t origin_ns, Origin(plan, unit));
     ASSIGN_OR_RETURN(measurement.name, results_.Begin(measurement, plan.entries()));
-    load::LoadOptions options = OptionsFor(plan, unit);
+    const load::LoadOptions options = OptionsFor(plan, unit, origin_ns);
     const load::EventLogHeader header{options.cell, *options.origin_ns, measurement.started_at};
     std::vector<load::EventLogWriter> logs;
     for (int thread = 0; thread < measurement.threads; ++thread) {
@@ -240,6 +249,7 @@ class Experiment::Session {
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     instance.BeginMeasurement();
     const ServerWatch server = ServerWatch::Begin(unit.driver, clock_, *options.origin_ns);
+    SleepUntil(clock_, origin_ns - kReadyBeforeNs, hooks_.stop_requested);
     const hardware::MachineWatch watch = hardware::MachineWatch::Begin(clock_);
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
@@ -252,24 +262,49 @@ class Experiment::Session {
     measurement.machine_use = watch.End();
     unit.own = server.End(measurement);
     for (load::EventLogWriter& log : logs) RETURN_IF_ERROR(log.Close());
-    measurement.ended_by = unit.records.ended_by;
-    measurement.held_back = unit.records.held_back;
-    measurement.cpu_s = unit.records.cpu_s;
-    measurement.loop_s = unit.records.loop_s;
-    measurement.ran_ahead = unit.records.ran_ahead;
+    KeepEnd(unit.records, measurement);
     return {};
   }
 
-  load::LoadOptions OptionsFor(const MeasurementPlan& plan, const Unit& unit) {
+  static void KeepEnd(const load::LoadResult& records, Measurement& measurement) {
+    measurement.ended_by = records.ended_by;
+    measurement.held_back = records.held_back;
+    measurement.cpu_s = records.cpu_s;
+    measurement.loop_s = records.loop_s;
+    measurement.ran_ahead = records.ran_ahead;
+    for (ShardPart& part : measurement.parts) {
+      part.start_late_s = records.began_s;
+      part.longest_stall_s = records.longest_stall_s;
+      part.missing = records.interrupted ? "it was interrupted" : "";
+    }
+  }
+
+  // Time 0 of the records: now, or when all shards begin.
+  Result<int64_t> Origin(const MeasurementPlan& plan, Unit& unit) {
+    Measurement& measurement = unit.measurement;
+    if (!hooks_.shared_start) {
+      measurement.started_at = WallTimeIso8601();
+      return clock_.NowNs();
+    }
+    Report(unit, plan.own_requests(), 0, ", waiting for the other shards");
+    ASSIGN_OR_RETURN(SharedStart start, hooks_.shared_start(measured_));
+    measurement.started_at = Iso8601(start.wall_ns);
+    measurement.shards = shard_.count;
+    measurement.parts = {{.index = shard_.index, .missing = "it was killed, or goes on", .clock = std::move(start.clock)}};
+    return SteadyTimeOf(start.wall_ns, clock_);
+  }
+
+  load::LoadOptions OptionsFor(const MeasurementPlan& plan, const Unit& unit, int64_t origin_ns) {
     const Measurement& measurement = unit.measurement;
     load::LoadOptions options;
     options.cell = {measurement.system, record::ClientsOf(measurement.level), measurement.repeat};
     options.duration_s = config_.duration_s;
     options.drain_s = config_.drain_s;
     options.most_error_share = config_.most_error_share;
-    options.most_in_flight = (config_.load.most_in_flight + measurement.threads - 1) / measurement.threads;
+    const int threads = measurement.threads * shard_.count;
+    options.most_in_flight = (config_.load.most_in_flight + threads - 1) / threads;
     options.stop_requested = hooks_.stop_requested;
-    options.origin_ns = clock_.NowNs();
+    options.origin_ns = origin_ns;
     const SystemDescription& system = unit.driver.description();
     options.ahead_of_others = !system.in_process && system.on_this_machine;
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
@@ -280,7 +315,7 @@ class Experiment::Session {
         (void)energy->SinceBegin();
         last_read_ns = clock_.NowNs();
       }
-      Report(unit, plan.requests(), progress.ended, "", progress);
+      Report(unit, plan.own_requests(), progress.ended, "", progress);
     };
     return options;
   }
@@ -314,6 +349,10 @@ class Experiment::Session {
     if (system.in_process || system.model.layers.empty()) return {};
     const ServerPassFacts timed = unit.measurement.server_passes.value_or(ServerPassFacts());  // where experts were due
     ServerPassFacts& facts = unit.measurement.server_passes.emplace();
+    if (results_.manifest().shard) {
+      facts.missing = "one shard sees its own requests only";
+      return {};
+    }
     facts.logged = timed.logged;
     facts.logged_alike = timed.logged_alike;
     facts.recorded_missing = capture ? timed.recorded_missing : unit.own.missing;
@@ -348,7 +387,7 @@ class Experiment::Session {
                                     ? fmt::format("they are asked for later, of a server started with {}", facts.capture_flags)
                                     : fmt::format("a search does not start its server anew with {}", facts.capture_flags);
       } else {
-        const ExpertQuestions::Asker asker{unit.driver, Connections(config_, system, unit.measurement.level),
+        const ExpertQuestions::Asker asker{unit.driver, Connections(config_, system, unit.measurement.level, shard_),
                                            hooks_.stop_requested,
                                            [&] { Report(unit, plan.requests(), 0, ", asking for experts"); }};
         ASSIGN_OR_RETURN(told, experts_.Tell(plan.specs(), unit.measurement, requests, asker, facts));
@@ -432,6 +471,7 @@ class Experiment::Session {
   Results& results_;
   const Hooks& hooks_;
   const Clock& clock_;
+  Shard shard_;
   int measured_ = 0;
   int measurements_ = 0;  // 0: not known before, a search
   int searched_ = 0;

@@ -19,6 +19,7 @@
 #include "experiment/plan.h"
 #include "experiment/prompt_ids.h"
 #include "experiment/results.h"
+#include "experiment/shard_start.h"
 
 namespace moecap::experiment {
 
@@ -37,6 +38,8 @@ struct Hooks {
   std::function<void(const Results&)> on_stored;           // after each measurement, before the next; may be empty
   accuracy::ProgramRunner run_code;                        // of scoring that runs answers (ProblemSet::run_code); may be empty
   EnergyMeter* energy = nullptr;                           // of the systems in this process; null: energy is not measured
+  // Of a shard: waits until all shards are ready for measurement `number`, counted from 0. Empty: it begins at once.
+  std::function<Result<SharedStart>(int number)> shared_start;
 };
 
 // An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.
@@ -59,8 +62,8 @@ class Experiment {
   class Session;
   Experiment(const Config& config, const Clock& clock) : config_(config), clock_(&clock) {}
   Status CheckPrompts();
-  PlanInput InputFor(const record::Level& level, int number, std::string salt) const {
-    return {config_, problems_, level, number, std::move(salt), ids_};
+  PlanInput InputFor(const record::Level& level, int number, std::string salt, const Shard& shard = {}) const {
+    return {config_, problems_, level, number, std::move(salt), ids_, shard};
   }
 
   Config config_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/real_time_priority.h"
+#include "base/wall_clock.h"
 #include "load/event_log.h"
 #include "load/recorder.h"
 
@@ -28,6 +29,7 @@ class Loop {
         source_(source),
         options_(options),
         clock_(clock),
+        origin_ns_(origin_ns),
         recorder_(options.cell, origin_ns, options.events),
         counters_(options.counters != nullptr ? *options.counters : own_counters_),
         last_send_ns_(options.duration_s ? origin_ns + Nanoseconds(*options.duration_s) : kNever) {
@@ -36,11 +38,16 @@ class Loop {
 
   Result<LoadResult> Run() {
     const int64_t start_ns = clock_.NowNs(), start_cpu_ns = ThreadCpuNs();
+    int64_t until_ns = start_ns, longest_stall_ns = 0;
     while (true) {
       RETURN_IF_ERROR(SendWhatIsDue());
       CancelWhatIsDue();
       if (stopped_ && InFlight() == 0) break;
-      RETURN_IF_ERROR(system_.Advance(recorder_, std::min(NextEventNs(), clock_.NowNs() + kLongestWaitNs)));
+      const int64_t now_ns = clock_.NowNs();
+      longest_stall_ns = std::max(longest_stall_ns, now_ns - until_ns);
+      until_ns = std::min(NextEventNs(), now_ns + kLongestWaitNs);
+      RETURN_IF_ERROR(system_.Advance(recorder_, until_ns));
+      until_ns = std::max(until_ns, now_ns);
       RETURN_IF_ERROR(recorder_.FlushEvents(clock_.NowNs()));
       NoteEnds();
       NoteStillness();
@@ -53,6 +60,8 @@ class Loop {
     result.held_back = held_back_;
     result.cpu_s = static_cast<double>(ThreadCpuNs() - start_cpu_ns) * 1e-9;
     result.loop_s = static_cast<double>(clock_.NowNs() - start_ns) * 1e-9;
+    result.began_s = static_cast<double>(start_ns - origin_ns_) * 1e-9;
+    result.longest_stall_s = static_cast<double>(longest_stall_ns) * 1e-9;
     return result;
   }
 
@@ -181,6 +190,7 @@ class Loop {
   Source& source_;
   const LoadOptions& options_;
   const Clock& clock_;
+  int64_t origin_ns_;
   Recorder recorder_;
   LoadCounters own_counters_;
   LoadCounters& counters_;
@@ -227,6 +237,8 @@ LoadResult JoinParts(std::vector<LoadResult> parts) {
     whole.held_back += part.held_back;
     whole.cpu_s += part.cpu_s;
     whole.loop_s += part.loop_s;
+    whole.began_s = std::max(whole.began_s, part.began_s);
+    whole.longest_stall_s = std::max(whole.longest_stall_s, part.longest_stall_s);
     whole.ran_ahead = whole.ran_ahead && part.ran_ahead;
   }
   std::ranges::stable_sort(whole.requests, {}, &record::RequestRecord::send_s);
@@ -253,6 +265,7 @@ Result<LoadResult> RunLoadOnThreads(std::span<const LoadShard> shards, const Loa
     if (index > 0) own.on_progress = nullptr;
     std::optional<RealTimePriority> priority;
     if (options.ahead_of_others) priority.emplace();
+    SleepUntil(clock, origin_ns, own.stop_requested);
     parts[index] = Loop(*shards[index].system, *shards[index].source, own, origin_ns, clock).Run();
     if (!parts[index]->ok()) {
       failed = true;

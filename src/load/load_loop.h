@@ -32,8 +32,9 @@ struct LoadProgress {
 inline constexpr double kStillS = 5;
 
 struct LoadOptions {
-  record::CellId cell;               // stamped into every record
-  std::optional<int64_t> origin_ns;  // time 0 of the schedule and of the records; null = when the loop is called
+  record::CellId cell;  // stamped into every record
+  // Time 0 of the schedule and of the records; null = when the loop is called. On threads, one to come is waited for.
+  std::optional<int64_t> origin_ns;
   std::optional<double> duration_s;  // nothing is sent later than so long after the origin
   // Time given to requests in flight after the last one was sent, or after the duration; what then runs is cancelled. Null =
   // until all have ended.

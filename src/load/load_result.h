@@ -27,6 +27,9 @@ struct LoadResult {
   double cpu_s = 0;                    // of the threads that drove the load, user and system
   bool ran_ahead = false;              // all of those threads had real-time priority
   double loop_s = 0;                   // how long they did so, the sum over the threads
+  double began_s = 0;                  // when the last of the threads began, since the origin
+  // The longest time for which a thread looked at nothing although it meant to: less than a tenth of a second may be missing.
+  double longest_stall_s = 0;
 };
 
 }  // namespace moecap::load

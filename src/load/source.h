@@ -38,19 +38,20 @@ class Source {
   virtual bool IsExhausted() const = 0;
 };
 
-// Items of a list that several sources share, each handed out once, in order. Safe from several threads.
+// Items of a list that several sources share, each handed out once, in order. Safe from several threads. With a stride, every
+// so-manieth item from `first` on: the part of one of several processes.
 class SharedIndex {
  public:
-  explicit SharedIndex(size_t count) : count_(count) {}
+  explicit SharedIndex(size_t count, size_t first = 0, size_t stride = 1) : count_(count), stride_(stride), next_(first) {}
   std::optional<size_t> Take() {
-    const size_t index = next_.fetch_add(1, std::memory_order_relaxed);
+    const size_t index = next_.fetch_add(stride_, std::memory_order_relaxed);
     return index < count_ ? std::optional(index) : std::nullopt;
   }
   bool IsEmpty() const { return next_.load(std::memory_order_relaxed) >= count_; }
 
  private:
-  size_t count_;
-  std::atomic<size_t> next_{0};
+  size_t count_, stride_;
+  std::atomic<size_t> next_;
 };
 
 // Closed loop: each client sends its next request the moment the last one ended, so that exactly `clients` are in flight until

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "analysis/judge.h"
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/folder_lock.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/progress.h"
 #include "base/units.h"
 #include "experiment/cost_figures.h"
@@ -87,8 +89,7 @@ bool NeedsCeilings(const experiment::PricedSystem& system) {
   return system.description.server_here && system.machine.empty();
 }
 
-Result<Results> Create(Manifest manifest, const Clock& clock) {
-  const fs::path results_dir = manifest.config.results_dir;
+Result<Results> Create(Manifest manifest, const fs::path& results_dir, const Clock& clock) {
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
   if (std::ranges::any_of(manifest.systems, NeedsCeilings)) {
     fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
@@ -151,19 +152,29 @@ class ProgressLine {
   int64_t started_ns_;
 };
 
-Status Measure(Experiment& experiment, Results& results, RunIndex& index, experiment::EnergyMeter* energy,
-               accuracy::ProgramRunner run_code, const Clock& clock) {
+struct Measuring {
+  experiment::EnergyMeter* energy;
+  accuracy::ProgramRunner run_code;
+  const std::optional<ShardRun>& shard;
+};
+
+// `index` may be null.
+Status Measure(Experiment& experiment, Results& results, RunIndex* index, Measuring with, const Clock& clock) {
   std::vector<std::string> notes;
   Status status;
   {
     ProgressLine progress(clock);
     experiment::Hooks hooks;
     hooks.stop_requested = [] { return InterruptRequested(); };
-    hooks.energy = energy;
-    hooks.run_code = std::move(run_code);
+    hooks.energy = with.energy;
+    hooks.run_code = std::move(with.run_code);
     hooks.on_progress = [&](const experiment::ProgressUpdate& update) { progress.Update(update); };
     hooks.on_note = [&](const std::string& note) { notes.push_back(note); };
-    hooks.on_stored = [&](const Results& stored) { index.Update(stored, store::RunStatus::kRunning); };
+    if (index != nullptr) hooks.on_stored = [&](const Results& stored) { index->Update(stored, store::RunStatus::kRunning); };
+    if (with.shard)
+      hooks.shared_start = [&](int number) {
+        return experiment::MeetForStart(with.shard->start, number, hooks.stop_requested);
+      };
     status = experiment.Execute(results, hooks);
   }
   for (const std::string& note : notes) fmt::print(stderr, "{}\n", note);
@@ -203,6 +214,57 @@ Status Report(const Results& results, const Status& executed, const ExperimentFl
                                                     results.dir().string())};
 }
 
+// What one shard saw is no figure of the load, so it makes no report.
+Status ReportShard(const Results& results, const Status& executed, const ShardRun& run, const ExperimentFlags& flags) {
+  if (!executed.ok()) return executed;
+  const fs::path group = results.dir().parent_path();
+  if (flags.json) {
+    PrintText(DumpJsonPretty({{"shard", run.shard.shard.index},
+                              {"shards", run.shard.shard.count},
+                              {"group", run.shard.group},
+                              {"folder", results.dir().string()}}));
+  }
+  fmt::print(stderr, "{} is in {}; when all have ended, join them with: moecap runs merge {}\n", InWords(run.shard.shard),
+             results.dir().string(), group.string());
+  return {};
+}
+
+// The shard's folder beside those of the others.
+Result<Results> CreateShard(Manifest manifest, const ShardRun& run, const Clock& clock) {
+  manifest.shard = run.shard;
+  manifest.run_id = fmt::format("{}-of-{}", run.shard.shard.index, run.shard.shard.count);
+  if (Results::IsExperiment(run.start.folder / manifest.run_id)) {
+    return BadInput(fmt::format("{} is there already: {} of the load {} was made; give the new load another --shard-group",
+                                (run.start.folder / manifest.run_id).string(), InWords(run.shard.shard), run.shard.group));
+  }
+  return Create(std::move(manifest), run.start.folder, clock);
+}
+
+Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
+                const Clock& clock) {
+  RETURN_IF_ERROR(experiment::CheckShards(config, run.shard.shard));
+  LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested, [](const std::string&) {});
+  accuracy::ProgramRunner run_code;
+  if (config.problems && config.problems->run_code) {
+    ASSIGN_OR_RETURN(run_code, MakeCodeRunner());
+  }
+  ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
+  ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, nullptr));
+  ASSIGN_OR_RETURN(Results results, CreateShard(std::move(manifest), run, clock));
+  ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Acquire(results.dir()));
+  const std::optional<ShardRun> shard = run;
+  const Status executed = Measure(experiment, results, nullptr, {nullptr, std::move(run_code), shard}, clock);
+  return ReportShard(results, executed, run, flags);
+}
+
+// Shards that wait for this one learn that it failed.
+Status RunOneOfSeveral(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
+                       const Clock& clock) {
+  const Status status = RunShard(config, run, flags, invocation, clock);
+  if (!status.ok()) experiment::GiveUp(run.start, status.error().message);
+  return status;
+}
+
 }  // namespace
 
 void AddExperimentFlags(CLI::App& app, ExperimentFlags& flags) {
@@ -211,6 +273,7 @@ void AddExperimentFlags(CLI::App& app, ExperimentFlags& flags) {
   app.add_flag("--all", flags.all, "print the whole report, not just its first screen");
   app.add_flag("--json", flags.json, "print the summary as JSON");
   app.add_flag("--include-invalid", flags.include_invalid, "judge cells in which a gate tripped, too");
+  AddShardFlags(app, flags.shard);
 }
 
 Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& flags, const char* verb,
@@ -221,10 +284,17 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   std::optional<FolderLock> lock;
   std::optional<Results> results;
   if (!flags.resume.empty()) {
+    if (!flags.shard.shard.empty())
+      return BadInput("a shard cannot be finished alone: its measurement is that of all shards together; make the load again");
     ASSIGN_OR_RETURN(results, OpenToResume(flags, lock));
+    if (results->manifest().shard || results->manifest().merged_shards > 0)
+      return BadInput(
+          fmt::format("{} is a load of several shards, which cannot be finished in part; make it again", flags.resume));
   }
   Config config = given ? *given : results->manifest().config;
   if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;
+  ASSIGN_OR_RETURN(const std::optional<ShardRun> shard, ShardOf(flags.shard, config.results_dir));
+  if (shard) return RunOneOfSeveral(config, *shard, flags, invocation, clock);
   LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested,
                   [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
   if (results) RETURN_IF_ERROR(room.MoveTo(results->dir()));
@@ -240,7 +310,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     RETURN_IF_ERROR(CheckUnchanged(results->manifest(), manifest));
     RETURN_IF_ERROR(results->PrepareResume());
   } else {
-    ASSIGN_OR_RETURN(results, Create(std::move(manifest), clock));
+    ASSIGN_OR_RETURN(results, Create(std::move(manifest), config.results_dir, clock));
     ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
     lock.emplace(std::move(acquired));
     RETURN_IF_ERROR(room.MoveTo(results->dir()));
@@ -250,7 +320,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   if (const auto busy = hardware::BusyMachineNow(clock)) fmt::print(stderr, "warning: {}\n", *busy);
   RunIndex index;
   index.Update(*results, store::RunStatus::kRunning);
-  const Status executed = Measure(experiment, *results, index, energy.get(), std::move(run_code), clock);
+  const Status executed = Measure(experiment, *results, &index, {energy.get(), std::move(run_code), shard}, clock);
   if (!executed.ok() && executed.error().kind != ErrorKind::kInterrupted) {
     index.Update(*results, store::RunStatus::kInterrupted);
     return executed;

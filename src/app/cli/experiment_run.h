@@ -6,6 +6,7 @@
 #include <string>
 
 #include "app/cli/cli.h"
+#include "app/cli/shard_flags.h"
 #include "base/result.h"
 #include "experiment/config.h"
 
@@ -21,9 +22,10 @@ struct ExperimentFlags {
   bool json = false;        // print the summary as JSON
   bool all = false;         // the whole report in the terminal
   bool include_invalid = false;
+  ShardFlags shard;
 };
 
-// --resume, --results-dir, --json, --all and --include-invalid.
+// --resume, --results-dir, --json, --all, --include-invalid and those of shards.
 void AddExperimentFlags(CLI::App& app, ExperimentFlags& flags);
 
 // `config`: of a new experiment; with `resume` it may be given to be compared with the stored one. `verb`: for the command that

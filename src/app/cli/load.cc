@@ -144,7 +144,7 @@ bool IsGeneral(const std::string& name) {
        {"target", "--json", "--results-dir", "--resume", "--all", "--include-invalid", "--print-config"}) {
     if (name == general) return true;
   }
-  return false;
+  return std::ranges::count(ShardFlagNames(), name) > 0;
 }
 
 Result<experiment::Config> MakeConfig(const LoadFlags& flags, const CLI::App& app) {

@@ -14,6 +14,7 @@
 #include "analysis/transfer.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/runs_merge.h"
 #include "app/cli/runs_text.h"
 #include "app/cli/stored_runs.h"
 #include "base/fs.h"
@@ -293,7 +294,8 @@ Examples:
   moecap runs delete 20260131-120000-quickstart --files --yes
   moecap runs export latest --to quickstart-run
   moecap runs import quickstart-run --results-dir elsewhere
-  moecap runs import openai-infqps-concurrency8-*.json)";
+  moecap runs import openai-infqps-concurrency8-*.json
+  moecap runs merge results/shards/monday)";
 
 using Function = Status (*)(const RunsFlags& flags);
 
@@ -345,6 +347,10 @@ Action AddRuns(CLI::App& app, const Invocation&) {
           "dirs", flags->dirs,
           "folders with a manifest.json or exports; or results of vllm bench serve, SGLang bench_serving, AIPerf, GenAI-Perf, "
           "GuideLLM, llama-bench, MoE-CAP")
+      ->required();
+  subs.Add("merge", "join the shards of a load into one run",
+           [](const RunsFlags& f) { return MergeRuns(f.dirs, f.results_dir, f.json); })
+      ->add_option("dirs", flags->dirs, "RESULTS_DIR/shards/GROUP, or the folders of its shards")
       ->required();
   CLI::App* take =
       subs.AddForRun("export", "copy a run into a folder of its own; --to DIR; --compact: its figures only", Export);

@@ -1,0 +1,287 @@
+#include "experiment/merge_shards.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/fs.h"
+#include "base/paths.h"
+#include "experiment/resume.h"
+#include "load/event_log.h"
+#include "load/load_loop.h"
+
+namespace moecap::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A path itself, or the runs right below it.
+Result<std::vector<fs::path>> ShardFolders(const std::vector<fs::path>& dirs) {
+  std::vector<fs::path> folders;
+  for (const fs::path& dir : dirs) {
+    if (Results::IsExperiment(dir)) {
+      folders.push_back(dir);
+      continue;
+    }
+    std::error_code error;
+    const size_t before = folders.size();
+    for (auto child = fs::directory_iterator(dir, error); !error && child != fs::directory_iterator(); child.increment(error)) {
+      if (Results::IsExperiment(child->path())) folders.push_back(child->path());
+    }
+    if (error) return BadInput(fmt::format("{}: {}", dir.string(), error.message()));
+    if (folders.size() == before)
+      return BadInput(
+          fmt::format("{} holds no shard of a load: neither it nor a folder in it has a {}", dir.string(), kManifestName));
+  }
+  return folders;
+}
+
+// Sorted by index. Error: kBadInput as of MergeShards, but for plans.
+Result<std::vector<Results>> OpenShards(const std::vector<fs::path>& dirs) {
+  ASSIGN_OR_RETURN(const std::vector<fs::path> folders, ShardFolders(dirs));
+  std::vector<Results> shards;
+  for (const fs::path& folder : folders) {
+    ASSIGN_OR_RETURN(Results shard, Results::Open(folder));
+    if (!shard.manifest().shard) {
+      return BadInput(fmt::format("{} is a whole run, no shard of a load; shards are made with: moecap load ... --shard I/N",
+                                  folder.string()));
+    }
+    shards.push_back(std::move(shard));
+  }
+  if (shards.empty()) return BadInput("give the folders of the shards");
+  std::ranges::stable_sort(shards, {}, [](const Results& shard) { return shard.manifest().shard->shard.index; });
+  return shards;
+}
+
+// What two shards of one load have in common.
+std::vector<std::string> DifferencesOf(const Manifest& a, const Manifest& b) {
+  std::vector<std::string> lines;
+  if (a.shard->group != b.shard->group) lines.push_back(fmt::format("group: {} and {}", a.shard->group, b.shard->group));
+  if (a.shard->shard.count != b.shard->shard.count)
+    lines.push_back(fmt::format("number of shards: {} and {}", a.shard->shard.count, b.shard->shard.count));
+  Manifest there = b;
+  there.host = a.host;  // each has its own
+  for (std::string& change : ChangesSince(a, there)) lines.push_back(std::move(change));
+  return lines;
+}
+
+Status CheckTogether(const std::vector<Results>& shards) {
+  for (size_t i = 1; i < shards.size(); ++i) {
+    const ShardOfGroup &before = *shards[i - 1].manifest().shard, &own = *shards[i].manifest().shard;
+    if (before.shard == own.shard && before.group == own.group) {
+      return BadInput(fmt::format("{} is there twice: {} and {}; a load counts each of its shards once", InWords(own.shard),
+                                  shards[i - 1].dir().string(), shards[i].dir().string()));
+    }
+    const std::vector<std::string> differences = DifferencesOf(shards.front().manifest(), shards[i].manifest());
+    if (differences.empty()) continue;
+    std::string text;
+    for (const std::string& line : differences) text += "\n  " + line;
+    return BadInput(fmt::format("{} and {} are no shards of one load; they differ:{}", shards.front().dir().string(),
+                                shards[i].dir().string(), text));
+  }
+  return {};
+}
+
+// The head-room of all clients together; null unless all know theirs.
+std::optional<HeadRoom> SumOfHeadRoom(const std::vector<Results>& shards, const std::string& system) {
+  HeadRoom sum;
+  for (const Results& shard : shards) {
+    const PricedSystem* own = shard.manifest().FindSystem(system);
+    if (own == nullptr || !own->head_room) return std::nullopt;
+    sum.tokens_per_s += own->head_room->tokens_per_s;
+    sum.streams += own->head_room->streams;
+  }
+  return sum;
+}
+
+// "2026-01-31T12:00:00Z" -> "20260131-120000".
+std::string CompactTime(const std::string& iso) {
+  std::string compact;
+  for (const char c : iso.substr(0, 19)) {
+    if (c >= '0' && c <= '9') compact += c;
+    if (c == 'T') compact += '-';
+  }
+  return compact;
+}
+
+Manifest ManifestOf(const std::vector<Results>& shards) {
+  Manifest manifest = shards.front().manifest();
+  for (const Results& shard : shards) manifest.started_at = std::min(manifest.started_at, shard.manifest().started_at);
+  manifest.run_id = CompactTime(manifest.started_at) + "-" + manifest.config.name;
+  manifest.merged_shards = manifest.shard->shard.count;
+  manifest.shard.reset();
+  manifest.measurements.clear();
+  manifest.complete = false;
+  manifest.energy_source.clear();
+  for (PricedSystem& system : manifest.systems) {
+    system.sheet_file.clear();
+    system.head_room = SumOfHeadRoom(shards, system.description.name);
+  }
+  return manifest;
+}
+
+// One measurement as all shards made it.
+class MergedMeasurement {
+ public:
+  MergedMeasurement(const std::vector<Results>& shards, const Measurement& any, int count) : shards_(shards) {
+    whole_.system = any.system;
+    whole_.level = any.level;
+    whole_.repeat = any.repeat;
+    whole_.started_at = any.started_at;
+    whole_.shards = count;
+    for (int i = 0; i < count; ++i) whole_.parts.push_back({.index = i, .missing = "its folder is missing", .clock = {}});
+  }
+
+  Status Store(Results& results) {
+    whole_.threads = 0;
+    whole_.ended_by = load::EndedBy::kAllSent;
+    for (const Results& shard : shards_) RETURN_IF_ERROR(Add(shard));
+    whole_.complete = std::ranges::all_of(whole_.parts, [](const ShardPart& part) { return part.missing.empty(); });
+    if (records_.empty()) return {};  // no shard came so far as to write an event
+    load::LoadResult joined = load::JoinParts(std::move(records_));
+    whole_.ended_by = joined.ended_by;
+    whole_.held_back = joined.held_back;
+    whole_.cpu_s = joined.cpu_s;
+    whole_.loop_s = joined.loop_s;
+    whole_.ran_ahead = joined.ran_ahead;
+    ASSIGN_OR_RETURN(whole_.name, results.Begin(whole_, plan_));
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      ASSIGN_OR_RETURN(const std::string events, ReadFile(logs_[i]));
+      RETURN_IF_ERROR(WriteFileAtomically(results.EventLogFile(whole_.name, static_cast<int>(i)), events));
+    }
+    // Answers lie beside all requests or beside none.
+    return results.End(whole_, whole_.complete ? joined : load::LoadResult());
+  }
+
+  bool complete() const { return whole_.complete; }
+
+ private:
+  Status Add(const Results& shard) {
+    const int index = shard.manifest().shard->shard.index;
+    ShardPart& part = whole_.parts[static_cast<size_t>(index)];
+    const auto& all = shard.manifest().measurements;
+    const auto found = std::ranges::find_if(all, [&](const Measurement& m) {
+      return m.system == whole_.system && m.level == whole_.level && m.repeat == whole_.repeat;
+    });
+    part.missing = "it was never begun there";
+    if (found == all.end() || found->parts.empty()) return {};
+    part = found->parts.front();
+    part.machine_use = found->machine_use;
+    if (part.missing.empty() && !found->complete) part.missing = "it was killed, or goes on";
+    RETURN_IF_ERROR(AddPlan(shard, *found));
+    RETURN_IF_ERROR(AddRecords(shard, *found));
+    AddServerView(*found);
+    whole_.warmup_waves = std::max(whole_.warmup_waves, found->warmup_waves);
+    if (found->warmup_difference)
+      whole_.warmup_difference = std::max(whole_.warmup_difference.value_or(0), *found->warmup_difference);
+    std::ranges::copy(found->control_answers, std::back_inserter(whole_.control_answers));
+    return {};
+  }
+
+  // Every shard computes the whole plan.
+  Status AddPlan(const Results& shard, const Measurement& measurement) {
+    const fs::path file = shard.PlanFile(measurement.name);
+    ASSIGN_OR_RETURN(std::string text, ReadFile(file));
+    if (plan_text_.empty()) {
+      plan_text_ = std::move(text);
+      ASSIGN_OR_RETURN(plan_, shard.ReadPlan(measurement.name));
+      plan_file_ = file;
+    } else if (text != plan_text_) {
+      return BadInput(fmt::format("{} and {} plan different requests, so that they are no shards of one load",
+                                  plan_file_.string(), file.string()));
+    }
+    return {};
+  }
+
+  // Of a part that is whole every file must be; of another what can be read.
+  Status AddRecords(const Results& shard, const Measurement& measurement) {
+    if (measurement.complete) {
+      ASSIGN_OR_RETURN(Facts facts, shard.ReadFacts(measurement));
+      records_.push_back(std::move(facts.records));
+    }
+    for (int thread = 0; thread < measurement.threads; ++thread) {
+      const fs::path file = shard.EventLogFile(measurement.name, thread);
+      if (!measurement.complete) {
+        auto log = load::ReadEventLog(file);
+        if (!log.ok()) continue;
+        records_.push_back(std::move(log->result));
+      }
+      logs_.push_back(file);
+      ++whole_.threads;
+    }
+    return {};
+  }
+
+  // Every shard read the server's counters before the common start; who read them last saw the requests of all.
+  void AddServerView(const Measurement& measurement) {
+    if (whole_.server_change.empty()) whole_.server_change = measurement.server_change;
+    const auto finished = [](const Measurement& m) {
+      return m.server_counters ? m.server_counters->generated_tokens : std::nullopt;
+    };
+    if (measurement.server_counters && (!whole_.server_counters || finished(measurement) > finished(whole_))) {
+      whole_.server_counters = measurement.server_counters;
+      whole_.cached_tokens = measurement.cached_tokens;
+    }
+  }
+
+  const std::vector<Results>& shards_;
+  Measurement whole_;
+  std::vector<load::LoadResult> records_;
+  std::vector<PlanEntry> plan_;
+  std::string plan_text_;
+  fs::path plan_file_;
+  std::vector<fs::path> logs_;
+};
+
+// Every measurement that any shard began, in the order of the first that did.
+std::vector<Measurement> MeasurementsOfAll(const std::vector<Results>& shards) {
+  std::vector<Measurement> all;
+  for (const Results& shard : shards) {
+    for (const Measurement& measurement : shard.manifest().measurements) {
+      const bool is_new = std::ranges::none_of(all, [&](const Measurement& m) {
+        return m.system == measurement.system && m.level == measurement.level && m.repeat == measurement.repeat;
+      });
+      if (is_new) all.push_back(measurement);
+    }
+  }
+  return all;
+}
+
+Status StoreMerged(const std::vector<Results>& shards, bool complete, Results& results) {
+  for (const Measurement& measurement : MeasurementsOfAll(shards)) {
+    MergedMeasurement merged(shards, measurement, results.manifest().merged_shards);
+    RETURN_IF_ERROR(merged.Store(results));
+    complete = complete && merged.complete();
+  }
+  return complete ? results.MarkComplete() : Status();
+}
+
+}  // namespace
+
+Result<Results> MergeShards(const std::vector<fs::path>& dirs, const fs::path& results_dir) {
+  ASSIGN_OR_RETURN(const std::vector<Results> shards, OpenShards(dirs));
+  RETURN_IF_ERROR(CheckTogether(shards));
+  Manifest manifest = ManifestOf(shards);
+  const int count = manifest.merged_shards;
+  bool complete = std::ssize(shards) == count;
+  for (int i = 0; i < count; ++i) {
+    const auto found = std::ranges::find_if(shards, [&](const Results& s) { return s.manifest().shard->shard.index == i; });
+    if (found != shards.end() && found->manifest().complete) continue;
+    complete = false;
+    manifest.notes.push_back(
+        fmt::format("{}: {}", InWords({i, count}),
+                    found == shards.end() ? "its folder is missing" : "it did not end: killed, or still running"));
+  }
+  RETURN_IF_ERROR(MakeWritableDir(results_dir));
+  ASSIGN_OR_RETURN(Results results, Results::Create(results_dir, std::move(manifest)));
+  if (const Status stored = StoreMerged(shards, complete, results); !stored.ok()) {
+    std::error_code error;
+    fs::remove_all(results.dir(), error);
+    return stored.error();
+  }
+  return results;
+}
+
+}  // namespace moecap::experiment

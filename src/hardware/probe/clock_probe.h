@@ -1,0 +1,15 @@
+// How good this machine's wall clock is.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "hardware/clock_reading.h"
+
+namespace moecap::hardware {
+
+// What the kernel says, and the offset against the clock that stamps files in `folder` (on a network file system the server's):
+// a file `name` is written there and removed a few times. What cannot be read stays null.
+ClockReading ReadClock(const std::filesystem::path& folder, const std::string& name);
+
+}  // namespace moecap::hardware

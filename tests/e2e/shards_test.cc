@@ -1,0 +1,269 @@
+// Several `moecap load --shard` at once against one `moecap mock`, and what `moecap runs merge` makes of them.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "base/json.h"
+#include "load/event_log.h"
+#include "program.h"
+#include "stats/summary.h"
+
+namespace moecap::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+constexpr int kShards = 4;
+constexpr const char* kGroup = "g";
+
+class Shards : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::path(testing::TempDir()) / fmt::format("moecap_shards_{}", ::getpid());
+    fs::remove_all(dir_);
+    fs::create_directories(dir_ / "mock");
+    fs::create_directories(dir_ / "client");
+    for (const char* name : {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX"})
+      ::unsetenv(name);
+  }
+  void TearDown() override {
+    if (mock_ > 0) {
+      ::kill(mock_, SIGTERM);
+      ::waitpid(mock_, nullptr, 0);
+    }
+    fs::remove_all(dir_);
+  }
+
+  void StartMock(const std::string& tpot_s) {
+    mock_ = StartProgram(dir_ / "mock", {"mock", "--ttft-s", "0.01", "--tpot-s", tpot_s, "--ready-file", "ready"});
+    while (!fs::exists(dir_ / "mock/ready")) {
+      ASSERT_EQ(::waitpid(mock_, nullptr, WNOHANG), 0) << ReadFile(dir_ / "mock/err").value();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    url_ = ReadFile(dir_ / "mock/ready").value();
+    url_.pop_back();
+  }
+  std::vector<std::string> LoadArgs(const std::string& seed = "1") const {
+    return {"load",
+            url_,
+            "--clients",
+            "8",
+            "--requests",
+            "48",
+            "--input-tokens",
+            "16",
+            "--output-tokens",
+            "8",
+            "--warmup",
+            "0",
+            "--seed",
+            seed,
+            "--results-dir",
+            (dir_ / "client/results").string()};
+  }
+  fs::path ShardDir(int index) const { return dir_ / "client" / std::to_string(index); }
+  pid_t StartShard(int index, std::vector<std::string> args, const std::string& group = kGroup) {
+    args.insert(args.end(), {"--shard", fmt::format("{}/{}", index, kShards), "--shard-group", group});
+    fs::create_directories(ShardDir(index));
+    return StartProgram(ShardDir(index), args);
+  }
+  // Of a load whose shards were all begun.
+  void Finish(const std::vector<pid_t>& shards) {
+    for (int i = 0; i < std::ssize(shards); ++i) {
+      const Outcome outcome = FinishProgram(ShardDir(i), shards[static_cast<size_t>(i)]);
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    }
+  }
+  std::vector<pid_t> StartAll(const std::vector<std::string>& args) {
+    std::vector<pid_t> shards;
+    for (int i = 0; i < kShards; ++i) shards.push_back(StartShard(i, args));
+    return shards;
+  }
+  fs::path GroupDir() const { return dir_ / "client/results/shards" / kGroup; }
+  fs::path ResultOf(int index) const { return GroupDir() / fmt::format("{}-of-{}", index, kShards); }
+  Outcome Merge(std::vector<std::string> dirs) {
+    dirs.insert(dirs.begin(), {"runs", "merge"});
+    dirs.insert(dirs.end(), {"--results-dir", (dir_ / "client/results").string(), "--json"});
+    return CallProgram(dir_ / "client", dirs);
+  }
+  // The event log of a shard's measurement holds the events of a few requests.
+  void WaitForEvents(int index) {
+    const auto is_there = [&] {
+      std::error_code error;
+      for (const auto& folder : fs::directory_iterator(ResultOf(index) / "measurements", error)) {
+        if (fs::file_size(folder.path() / "events.0.bin", error) > 500 && !error) return true;
+      }
+      return false;
+    };
+    while (!is_there()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+
+  fs::path dir_;
+  pid_t mock_ = 0;
+  std::string url_;
+};
+
+const Json& CellOf(const Json& summary) { return summary.at("systems").at(0).at("cells").at(0); }
+
+const Json& Gate(const Json& cell, const std::string& name) {
+  for (const Json& gate : cell.at("gates")) {
+    if (gate.at("name") == name) return gate;
+  }
+  static const Json kNone = {{"state", "absent"}, {"value", nullptr}, {"explanation", ""}};
+  ADD_FAILURE() << "no gate " << name;
+  return kNone;
+}
+
+// The request ids and first-token times of all shards together, read from their event logs without any of what merges them.
+struct Union {
+  std::multiset<std::string> ids;
+  std::vector<double> ttft_s;
+};
+Union ReadUnion(const fs::path& group) {
+  Union all;
+  for (const auto& file : fs::recursive_directory_iterator(group)) {
+    if (file.path().extension() != ".bin") continue;
+    const auto log = load::ReadEventLog(file.path());
+    EXPECT_TRUE(log.ok());
+    for (const record::RequestRecord& request : log->result.requests) {
+      all.ids.insert(request.id);
+      all.ttft_s.push_back(request.token_s.front() - request.send_s);
+    }
+  }
+  std::ranges::sort(all.ttft_s);
+  return all;
+}
+
+TEST_F(Shards, MergeIntoWhatTheirUnionGivesBitForBit) {
+  StartMock("0.002");
+  Finish(StartAll(LoadArgs()));
+  const Outcome merged = Merge({GroupDir().string()});
+  ASSERT_EQ(merged.exit_code, 0) << merged.err;
+  const Json summary = ParseJson(merged.out).value();
+  EXPECT_EQ(summary.at("complete"), true);
+  const Json& figures = CellOf(summary).at("figures");
+  const Union all = ReadUnion(GroupDir());
+  ASSERT_EQ(all.ttft_s.size(), 48u);
+  EXPECT_EQ(std::set(all.ids.begin(), all.ids.end()).size(), 48u) << "each request was sent by one shard";
+  EXPECT_EQ(figures.at("requests"), 48);
+  EXPECT_EQ(figures.at("ttft_p50_s"), stats::Quantile(all.ttft_s, 0.5));
+  EXPECT_EQ(Gate(CellOf(summary), "shards of the load").at("state"), "passed");
+  EXPECT_EQ(Gate(CellOf(summary), "counts of client and server").at("state"), "passed")
+      << "the server counted all shards' requests: " << Gate(CellOf(summary), "counts of client and server").dump();
+  EXPECT_TRUE(Gate(CellOf(summary), "start skew of shards").at("value").is_number());
+
+  // The order in which they are named changes nothing.
+  std::vector<std::string> backwards;
+  for (int i = kShards - 1; i >= 0; --i) backwards.push_back(ResultOf(i).string());
+  const Outcome again = Merge(backwards);
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(ParseJson(again.out).value().at("systems"), summary.at("systems"));
+
+  // One client alone plans the very same requests.
+  ASSERT_EQ(CallProgram(dir_ / "client", LoadArgs()).exit_code, 0);
+  std::set<std::string> plans;
+  for (const auto& file : fs::recursive_directory_iterator(dir_ / "client/results")) {
+    if (file.path().filename() == "plan.jsonl") plans.insert(ReadFile(file.path()).value());
+  }
+  EXPECT_EQ(plans.size(), 1u);
+
+  // The index holds the merged runs and the whole one, no shard.
+  const Json listed = ParseJson(CallProgram(dir_ / "client", {"runs", "--json"}).out).value();
+  EXPECT_EQ(listed.at("runs").size(), 3u);
+  EXPECT_TRUE(listed.at("not_indexed").empty());
+
+  // A shard's own view says that it is not the load.
+  const Json own = ParseJson(CallProgram(dir_ / "client", {"report", ResultOf(1).string(), "--json"}).out).value();
+  EXPECT_EQ(Gate(CellOf(own), "shards of the load").at("state"), "tripped");
+}
+
+TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
+  StartMock("0.05");
+  std::vector<pid_t> shards = StartAll(LoadArgs());
+  WaitForEvents(2);
+  ::kill(shards[2], SIGKILL);
+  ::waitpid(shards[2], nullptr, 0);
+  for (const int i : {0, 1, 3})
+    EXPECT_EQ(FinishProgram(ShardDir(i), shards[static_cast<size_t>(i)]).exit_code, 0) << "they do not talk";
+  const Outcome merged = Merge({GroupDir().string()});
+  EXPECT_EQ(merged.exit_code, 1);
+  EXPECT_THAT(merged.err, HasSubstr("shard 2/4: it did not end"));
+  const Json summary = ParseJson(merged.out).value();
+  EXPECT_EQ(summary.at("complete"), false);
+  EXPECT_EQ(Gate(CellOf(summary), "shards of the load").at("state"), "tripped");
+  EXPECT_THAT(Gate(CellOf(summary), "shards of the load").at("explanation").get<std::string>(), HasSubstr("shard 2/4"));
+  EXPECT_TRUE(CellOf(summary).at("figures").at("ttft_p50_s").is_null())
+      << "what three quarters of a load saw is no figure of it";
+
+  // Nor does one whose folder was lost.
+  fs::remove_all(ResultOf(2));
+  const Outcome lost = Merge({GroupDir().string()});
+  EXPECT_EQ(lost.exit_code, 1);
+  EXPECT_THAT(lost.err, HasSubstr("shard 2/4: its folder is missing"));
+}
+
+TEST_F(Shards, APausedOneTripsAGate) {
+  StartMock("0.05");
+  std::vector<pid_t> shards = StartAll(LoadArgs());
+  WaitForEvents(1);
+  ::kill(shards[1], SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::seconds(1));  // what is tested
+  ::kill(shards[1], SIGCONT);
+  Finish(shards);
+  const Json summary = ParseJson(Merge({GroupDir().string()}).out).value();
+  EXPECT_EQ(summary.at("complete"), true);
+  const Json& stall = Gate(CellOf(summary), "longest stall of a shard");
+  EXPECT_EQ(stall.at("state"), "tripped");
+  EXPECT_GT(stall.at("value"), 0.85);
+  EXPECT_THAT(stall.at("explanation").get<std::string>(), HasSubstr("shard 1/4 was paused"));
+}
+
+TEST_F(Shards, RefusesWhatDoesNotBelongTogether) {
+  StartMock("0.002");
+  Finish(StartAll(LoadArgs()));
+  const fs::path other = dir_ / "other";
+  const auto spoil = [&](const std::string& from, const std::string& to) {
+    fs::remove_all(other);
+    fs::copy(ResultOf(3), other, fs::copy_options::recursive);
+    std::string manifest = ReadFile(other / "manifest.json").value();
+    const size_t at = manifest.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    manifest.replace(at, from.size(), to);
+    ASSERT_TRUE(WriteFileAtomically(other / "manifest.json", manifest).ok());
+  };
+  const auto error = [&](std::vector<std::string> dirs) {
+    const Outcome merged = Merge(std::move(dirs));
+    EXPECT_EQ(merged.exit_code, 2) << merged.err;
+    return merged.err;
+  };
+  const std::string first = ResultOf(0).string();
+  EXPECT_THAT(error({first, first}), HasSubstr("shard 0/4 is there twice"));
+  EXPECT_THAT(error({(dir_ / "mock").string()}), HasSubstr("holds no shard"));
+  spoil("seed: 1", "seed: 2");
+  EXPECT_THAT(error({first, other.string()}), HasSubstr("configuration: it differs"));
+  spoil("\"group\": \"g\"", "\"group\": \"h\"");
+  EXPECT_THAT(error({first, other.string()}), HasSubstr("group: g and h"));
+  spoil("\"run_id\"", "\"run_id\"");
+  for (const auto& folder : fs::directory_iterator(other / "measurements")) {
+    const std::string plan = ReadFile(folder.path() / "plan.jsonl").value();
+    ASSERT_TRUE(WriteFileAtomically(folder.path() / "plan.jsonl", plan + plan).ok());
+  }
+  EXPECT_THAT(error({first, other.string()}), HasSubstr("plan different requests"));
+  const auto begun = [&](int index, const std::string& group) {
+    const pid_t child = StartShard(index, LoadArgs(), group);
+    return FinishProgram(ShardDir(index), child);
+  };
+  EXPECT_THAT(begun(1, kGroup).err, HasSubstr("is there already"));
+  EXPECT_THAT(begun(kShards, "h").err, HasSubstr("numbered 0 to 3"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_ / "client/results"), {}), 1) << "nothing but the shards";
+}
+
+}  // namespace
+}  // namespace moecap::e2e

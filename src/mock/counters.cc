@@ -21,11 +21,18 @@ void Histogram::Observe(int64_t ns) {
   sum_ns.Add(ns);
 }
 
+void Counters::ObservePass(int64_t tokens) {
+  const auto bound = std::lower_bound(kPassBounds.begin(), kPassBounds.end(), tokens);
+  pass_sizes[static_cast<size_t>(bound - kPassBounds.begin())].Add(1);
+  pass_tokens.Add(tokens);
+}
+
 void Totals::Add(const Counters& counters) {
   running += counters.running.Get();
   waiting += counters.waiting.Get();
   // Replicas have equal memories; the fullest one is what an operator watches.
   kv_used_share = std::max(kv_used_share, static_cast<double>(counters.kv_used_ppm.Get()) * 1e-6);
+  kv_used_tokens += counters.kv_used_tokens.Get();
   kv_capacity_tokens += counters.kv_capacity_tokens.Get();
   passes += counters.passes.Get();
   requests += counters.requests.Get();
@@ -38,6 +45,10 @@ void Totals::Add(const Counters& counters) {
   prompt_s += static_cast<double>(counters.prompt_ns.Get()) * 1e-9;
   generation_s += static_cast<double>(counters.generation_ns.Get()) * 1e-9;
   busy_sequences += counters.busy_sequences.Get();
+  prefill_passes += counters.prefill_passes.Get();
+  decode_rows += counters.decode_rows.Get();
+  pass_tokens += counters.pass_tokens.Get();
+  for (size_t i = 0; i < pass_sizes.size(); ++i) pass_sizes[i] += counters.pass_sizes[i].Get();
   AddBuckets(counters.ttft, ttft);
   AddBuckets(counters.inter_token, inter_token);
   AddBuckets(counters.e2e, e2e);

@@ -53,6 +53,7 @@ struct EngineState {
   int64_t running = 0;
   int64_t waiting = 0;
   double kv_used_share = 0;        // of the KV memory, reserved by running requests
+  int64_t kv_used_tokens = 0;      // in the KV cache of running requests
   int64_t kv_capacity_tokens = 0;  // 0 = not limited
   int64_t passes = 0;
 };

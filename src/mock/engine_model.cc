@@ -251,6 +251,7 @@ EngineState EngineModel::State() const {
   state.running = static_cast<int64_t>(running_.size());
   state.waiting = static_cast<int64_t>(waiting_.size());
   state.kv_used_share = reserved_bytes_ / kv_bytes_;
+  for (const Sequence& sequence : running_) state.kv_used_tokens += sequence.computed;
   const double per_token = block_bytes_ / options_.block_tokens;
   state.kv_capacity_tokens = per_token > 0 ? static_cast<int64_t>(kv_bytes_ / per_token) : 0;
   state.passes = passes_;

@@ -143,6 +143,7 @@ void EventLoop::AdvanceEngine() {
   counters_.running.Set(state.running);
   counters_.waiting.Set(state.waiting);
   counters_.kv_used_ppm.Set(std::llround(state.kv_used_share * 1e6));
+  counters_.kv_used_tokens.Set(state.kv_used_tokens);
   counters_.kv_capacity_tokens.Set(state.kv_capacity_tokens);
   counters_.passes.Set(state.passes);
 }
@@ -176,8 +177,12 @@ void EventLoop::TakePasses() {
       if (context) summary.context_tokens += slice.new_tokens * slice.count;
     }
     counters_.busy_sequences.Add(summary.active_requests);
+    counters_.ObservePass(pass.NewTokens());
+    counters_.prefill_passes.Add(decode ? 0 : 1);
+    counters_.decode_rows.Add(summary.generation_requests);
     if (options_.dialect == Dialect::kTrtllm) shared_.passes.Push(summary);
     pass.replica = replica_;
+    pass.clock_monotonic_s = static_cast<double>(HostTime(std::llround(pass.start_s * 1e9))) * 1e-9;
     shared_.log->Add(std::move(pass));
   }
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "mock/api_request.h"
@@ -38,6 +39,17 @@ class Exposition {
     Plain(fmt::format("{}_sum", name), buckets.sum_s);
     Plain(fmt::format("{}_count", name), static_cast<double>(cumulative));
   }
+  void PassSizes(std::string_view name, const Totals& totals) {
+    Type(name, "histogram");
+    int64_t cumulative = 0;
+    for (size_t i = 0; i < totals.pass_sizes.size(); ++i) {
+      cumulative += totals.pass_sizes[i];
+      const std::string bound = i < kPassBounds.size() ? fmt::format("{}.0", kPassBounds[i]) : "+Inf";
+      Labelled(fmt::format("{}_bucket", name), fmt::format("le=\"{}\"", bound), static_cast<double>(cumulative));
+    }
+    Plain(fmt::format("{}_sum", name), static_cast<double>(totals.pass_tokens));
+    Plain(fmt::format("{}_count", name), static_cast<double>(cumulative));
+  }
   std::string Take() { return std::move(text_); }
 
  private:
@@ -59,11 +71,20 @@ class Exposition {
 
 double D(int64_t value) { return static_cast<double>(value); }
 
+// What real servers call used grows with the tokens, while the simulated ones reserve the whole answer's.
+double KvUsed(const Totals& totals) {
+  return totals.kv_capacity_tokens > 0 ? std::min(1.0, D(totals.kv_used_tokens) / D(totals.kv_capacity_tokens))
+                                       : totals.kv_used_share;
+}
+
 std::string VllmMetrics(const InfoContext& context, const Totals& totals) {
   Exposition out(fmt::format("model_name=\"{}\",engine=\"0\"", context.model));
   out.Gauge("vllm:num_requests_running", D(totals.running));
   out.Gauge("vllm:num_requests_waiting", D(totals.waiting));
-  out.Gauge("vllm:kv_cache_usage_perc", totals.kv_used_share);
+  out.Gauge("vllm:kv_cache_usage_perc", KvUsed(totals));
+  out.Type("vllm:cache_config_info", "gauge");
+  out.Labelled("vllm:cache_config_info", fmt::format("block_size=\"1\",num_gpu_blocks=\"{}\"", totals.kv_capacity_tokens), 1);
+  if (totals.passes > 0) out.PassSizes("vllm:iteration_tokens_total", totals);
   out.Counter("vllm:prompt_tokens_total", D(totals.prompt_tokens));
   out.Counter("vllm:generation_tokens_total", D(totals.generation_tokens));
   out.Counter("vllm:prefix_cache_queries_total", D(totals.prompt_tokens));
@@ -84,13 +105,19 @@ std::string SglangMetrics(const InfoContext& context, const Totals& totals) {
       fmt::format("model_name=\"{}\",engine_type=\"unified\",tp_rank=\"0\",pp_rank=\"0\",moe_ep_rank=\"0\"", context.model));
   out.Gauge("sglang:num_running_reqs", D(totals.running));
   out.Gauge("sglang:num_queue_reqs", D(totals.waiting));
-  out.Gauge("sglang:token_usage", totals.kv_used_share);
+  out.Gauge("sglang:token_usage", KvUsed(totals));
+  out.Gauge("sglang:kv_used_tokens", D(totals.kv_used_tokens));
   out.Gauge("sglang:max_total_num_tokens", D(totals.kv_capacity_tokens));
   out.Gauge("sglang:cache_hit_rate", totals.prompt_tokens > 0 ? D(totals.cached_tokens) / D(totals.prompt_tokens) : 0);
   out.Counter("sglang:prompt_tokens_total", D(totals.prompt_tokens));
   out.Counter("sglang:generation_tokens_total", D(totals.generation_tokens));
   out.Counter("sglang:cached_tokens_total", D(totals.cached_tokens));
   out.Counter("sglang:num_requests_total", D(totals.requests));
+  out.Type("sglang:realtime_tokens_total", "counter");
+  out.Labelled("sglang:realtime_tokens_total", "mode=\"prefill_compute\"",
+               D(std::max<int64_t>(0, totals.prompt_tokens - totals.cached_tokens)));
+  out.Labelled("sglang:realtime_tokens_total", "mode=\"prefill_cache\"", D(totals.cached_tokens));
+  out.Labelled("sglang:realtime_tokens_total", "mode=\"decode\"", D(totals.decode_rows));
   out.Distribution("sglang:time_to_first_token_seconds", totals.ttft);
   out.Distribution("sglang:inter_token_latency_seconds", totals.inter_token);
   out.Distribution("sglang:e2e_request_latency_seconds", totals.e2e);

@@ -26,6 +26,7 @@ constexpr Verb kVerbs[] = {
     {"cost", "what an hour and a million tokens cost on a machine, bought and rented", AddCost},
     {"hardware", "the device catalogue, what this machine is, and its measured ceilings", AddHardware},
     {"systems", "what a running server offers; how a serving system is started for a benchmark", AddSystems},
+    {"watch", "S-MBU of a server that runs: live figures from its counters and a sample of its experts", AddWatch},
     {"datasets", "the data sets that can be read: where to get each, what is here, whether a file is right", AddDatasets},
     {"trace", "expert-activation records: import, statistics, heat map, activation sheet, caches", AddTrace},
     {"score", "score saved predictions offline, by the rules of a named reference", AddScore},

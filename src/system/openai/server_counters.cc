@@ -1,50 +1,13 @@
 #include "system/openai/server_counters.h"
 
-#include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <optional>
+
+#include "system/openai/prometheus_text.h"
 
 namespace moecap::openai {
 namespace {
 
 using load::ServerCounters;
-
-// One sample's value, where the line is of that name and holds all of `label` among its labels.
-std::optional<double> ValueOf(std::string_view line, std::string_view name, std::string_view label) {
-  if (!line.starts_with(name)) return std::nullopt;
-  std::string_view rest = line.substr(name.size());
-  std::string_view labels;
-  if (rest.starts_with('{')) {
-    const size_t end = std::min(rest.size(), rest.rfind('}') + 1);
-    labels = rest.substr(0, end);
-    rest.remove_prefix(end);
-  }
-  if (!rest.starts_with(' ') || labels.find(label) == std::string_view::npos) return std::nullopt;
-  rest.remove_prefix(std::min(rest.size(), rest.find_first_not_of(' ')));
-  double value = 0;
-  const bool is_number = std::from_chars(rest.data(), rest.data() + rest.size(), value).ec == std::errc();
-  return is_number && std::isfinite(value) && value >= 0 ? std::optional(value) : std::nullopt;
-}
-
-// The sum over the samples of that name; null without one.
-std::optional<double> SumOf(std::string_view page, std::string_view name, std::string_view label = "") {
-  std::optional<double> sum;
-  while (!page.empty()) {
-    const std::string_view line = page.substr(0, page.find('\n'));
-    page.remove_prefix(std::min(page.size(), line.size() + 1));
-    if (const auto value = ValueOf(line, name, label)) sum = sum.value_or(0) + *value;
-  }
-  return sum;
-}
-
-// The first name that the page has.
-std::optional<double> FirstOf(std::string_view page, std::initializer_list<std::string_view> names) {
-  for (const std::string_view name : names) {
-    if (const auto sum = SumOf(page, name)) return sum;
-  }
-  return std::nullopt;
-}
 
 std::optional<double> Plus(std::optional<double> a, std::optional<double> b, double sign = 1) {
   return a ? std::optional(*a + sign * b.value_or(0)) : std::nullopt;

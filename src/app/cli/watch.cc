@@ -1,0 +1,261 @@
+// moecap watch: S-MBU of a server that runs.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+#include "app/cli/catalogue_file.h"
+#include "app/cli/cli.h"
+#include "app/cli/interrupt.h"
+#include "app/cli/model_flags.h"
+#include "app/cli/output.h"
+#include "app/cli/watch_view.h"
+#include "app/expert_prober.h"
+#include "app/live_server.h"
+#include "base/fs.h"
+#include "hardware/catalogue.h"
+#include "metrics/estimate.h"
+#include "model/open_model.h"
+#include "system/openai/route_capture.h"
+
+namespace moecap::app {
+namespace {
+
+struct WatchFlags {
+  std::string url;
+  experiment::ServerConfig server;
+  ModelFlags model;
+  std::string device, sheet, prompts;
+  std::optional<double> bandwidth, flops;
+  int devices = 1;
+  double interval_s = 1, for_s = 0, sample = 0, budget = 0.005;
+  int64_t probe_tokens = 32;
+  std::vector<int> gpus;
+  bool no_energy = false, json = false;
+};
+
+constexpr int64_t kQuestionLimitNs = 120'000'000'000;
+
+// The model of the flag; else that of the path or the name that the server tells, where either can be opened here.
+void FindModel(const WatchFlags& flags, const ServerConnection& connection, live::WatcherOptions& options) {
+  ModelFlags model = flags.model;
+  for (const std::string& name : {connection.facts.model_path, connection.options.profile.model}) {
+    model.name = name;
+    auto spec = name.empty() ? Result<model::ModelSpec>(BadInput("")) : OpenModel(model);
+    if (!spec.ok()) continue;
+    options.model = std::move(spec).value();
+    return;
+  }
+  options.model_missing =
+      fmt::format("no model is known: \"{}\" is none of the catalogue; give --model ID, config.json, folder or .gguf",
+                  connection.options.profile.model);
+}
+
+Result<live::WatcherOptions> OptionsOf(const WatchFlags& flags, const ServerConnection& connection) {
+  live::WatcherOptions options;
+  options.server = connection.ServerName();
+  options.model_name = connection.options.profile.model;
+  if (flags.model.name.empty()) {
+    FindModel(flags, connection, options);
+  } else {
+    ASSIGN_OR_RETURN(options.model, OpenModel(flags.model));
+  }
+  options.peaks.devices = flags.devices;
+  if (!flags.device.empty()) {
+    ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(""));
+    ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(flags.device));
+    options.peaks.bandwidth_bytes_per_s = device.bandwidth_bytes_per_s;
+    const std::string type = options.model ? options.model->compute_type : "";
+    options.peaks.flops_per_s = hardware::DensePeak(device, type.empty() ? "bf16" : type);
+  }
+  if (flags.bandwidth) options.peaks.bandwidth_bytes_per_s = flags.bandwidth;
+  if (flags.flops) options.peaks.flops_per_s = flags.flops;
+  if (flags.sheet.empty()) return options;
+  if (!options.model) return BadInput(fmt::format("--sheet needs a model: {}", options.model_missing));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.sheet));
+  ASSIGN_OR_RETURN(options.sheet, routing::ParseActivationSheet(text));
+  RETURN_IF_ERROR(metrics::CheckSheet(*options.model, *options.sheet));
+  return options;
+}
+
+// The counters of this machine, where it is the server's.
+std::unique_ptr<experiment::EnergyMeter> MeterFor(const WatchFlags& flags, const ServerConnection& connection,
+                                                  hardware::UsedDevices& used, std::string& missing) {
+  if (flags.no_energy) {
+    missing = "not asked for (--no-energy)";
+    return nullptr;
+  }
+  if (!net::IsLoopback(connection.options.http.urls.front().host)) {
+    missing = "the server's machine is not this one as far as its address tells; watch it from there";
+    return nullptr;
+  }
+  auto meter = experiment::OpenEnergyMeter(missing);
+  if (!meter) return nullptr;
+  used.gpus = flags.gpus;
+  meter->Begin();
+  if (flags.gpus.empty()) {
+    for (size_t gpu = 0; gpu < meter->SinceBegin().gpus_j.size(); ++gpu) used.gpus.push_back(static_cast<int>(gpu));
+  }
+  return meter;
+}
+
+Result<std::vector<std::string>> PromptsOf(const WatchFlags& flags) {
+  if (flags.prompts.empty()) return ProbePrompts();
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.prompts));
+  std::vector<std::string> prompts;
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    if (end > begin) prompts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (prompts.empty()) return BadInput(fmt::format("{}: no prompts; write one a line", flags.prompts));
+  return prompts;
+}
+
+// Null: no probes are sent.
+Result<std::unique_ptr<ExpertProber>> ProberFor(const WatchFlags& flags, const ServerConnection& connection,
+                                                const live::WatcherOptions& options, const Clock& clock) {
+  if (flags.sample <= 0) return std::unique_ptr<ExpertProber>();
+  if (!options.model || options.model->MoeLayers() == 0)
+    return BadInput(fmt::format("--sample needs a model with experts{}{}", options.model ? "" : ": ", options.model_missing));
+  ASSIGN_OR_RETURN(const openai::ExpertsOffer offer, openai::TellsExperts(connection.options, kQuestionLimitNs, clock));
+  if (!offer.tells) return BadInput(fmt::format("--sample: {}", offer.why_not));
+  ASSIGN_OR_RETURN(std::vector<std::string> prompts, PromptsOf(flags));
+  const routing::RoutedShape shape{.layers = static_cast<int>(options.model->layers.size()),
+                                   .top_k = options.model->TopK(),
+                                   .experts = options.model->Experts(),
+                                   .rows = 0};
+  return std::make_unique<ExpertProber>(connection, std::move(prompts), flags.probe_tokens, shape, clock);
+}
+
+// What one watch consists of.
+struct Watch {
+  const WatchFlags& flags;
+  LiveServer server;
+  live::Watcher watcher;
+  std::unique_ptr<ExpertProber> prober;
+  WatchView view;
+  double seen_requests = 0, seen_tokens = 0;
+};
+
+// Hands what the probes brought to the watcher, and sends another one when the budget allows it.
+void Probe(Watch& watch, live::Look& look, std::vector<std::string>& events) {
+  if (!watch.prober) return;
+  ExpertProber::Progress progress = watch.prober->Take();
+  look.probes = progress.probes;
+  if (!progress.problem.empty()) events.push_back(fmt::format("a probe brought no experts: {}", progress.problem));
+  for (const routing::RoutedExperts& answer : progress.answers) {
+    if (const Status added = watch.watcher.experts()->AddAnswer(answer); !added.ok()) events.push_back(added.error().message);
+  }
+  const ProbeBudget budget{watch.flags.sample, watch.flags.budget};
+  const bool may = MayProbe(budget, progress.probes, watch.prober->tokens_of_next(), watch.seen_requests, watch.seen_tokens);
+  if (look.engine && may && !watch.watcher.model_changed()) watch.prober->Send();
+}
+
+void LookOnce(Watch& watch) {
+  live::Look look = watch.server.Look(static_cast<int64_t>(std::max(watch.flags.interval_s, 1.0) * 1e9));
+  std::vector<std::string> events;
+  Probe(watch, look, events);
+  live::Reading reading = watch.watcher.Take(look);
+  watch.seen_requests += reading.requests_per_s.value_or(0) * reading.duration_s;
+  watch.seen_tokens += (reading.tokens_per_s.value_or(0) + reading.prompt_tokens_per_s.value_or(0)) * reading.duration_s;
+  reading.events.insert(reading.events.end(), events.begin(), events.end());
+  watch.view.Show(reading);
+}
+
+Status RunWatch(Watch& watch, const Clock& clock) {
+  const auto interval_ns = static_cast<int64_t>(watch.flags.interval_s * 1e9);
+  const int64_t begin_ns = clock.NowNs();
+  const int64_t end_ns = watch.flags.for_s > 0 ? begin_ns + static_cast<int64_t>(watch.flags.for_s * 1e9) : INT64_MAX;
+  InstallInterruptHandler();
+  // On a fixed grid: a late look does not move those after it.
+  for (int64_t next_ns = begin_ns; !InterruptRequested(); next_ns += interval_ns) {
+    while (clock.NowNs() < next_ns && !InterruptRequested())
+      std::this_thread::sleep_for(std::chrono::nanoseconds(std::clamp<int64_t>(next_ns - clock.NowNs(), 0, 50'000'000)));
+    if (InterruptRequested()) break;
+    LookOnce(watch);
+    if (clock.NowNs() >= end_ns || next_ns + interval_ns > end_ns) break;
+    next_ns = std::max(next_ns, clock.NowNs() - interval_ns);
+  }
+  const live::Reading summary = watch.watcher.Summary();
+  watch.view.End(summary);
+  if (summary.duration_s == 0) return Failed("the server told nothing in all that time");
+  return {};
+}
+
+Status RunVerb(const WatchFlags& flags) {
+  experiment::ServerConfig config = flags.server;
+  config.urls = {flags.url};
+  const SteadyClock clock;
+  ASSIGN_OR_RETURN(ServerConnection connection, ConnectServer(config, clock));
+  RETURN_IF_ERROR(InspectServer(connection, Inspection::kNeeded, clock));
+  connection.options.profile.temperature.reset();  // probes are answered as others are
+  ASSIGN_OR_RETURN(live::WatcherOptions options, OptionsOf(flags, connection));
+  ASSIGN_OR_RETURN(auto prober, ProberFor(flags, connection, options, clock));
+  hardware::UsedDevices used;
+  std::string energy_missing;
+  auto meter = MeterFor(flags, connection, used, energy_missing);
+  ASSIGN_OR_RETURN(LiveServer server, LiveServer::Create(connection, std::move(meter), energy_missing, used, clock));
+  const int experts = options.model ? options.model->Experts() : 0;
+  Watch watch{flags, std::move(server), live::Watcher(std::move(options)), std::move(prober), WatchView(flags.json, experts)};
+  return RunWatch(watch, clock);
+}
+
+void AddServerFlags(CLI::App& app, WatchFlags& flags) {
+  app.add_option("--kind", flags.server.kind, "what the server is (default: it is asked)");
+  app.add_option("--served-model", flags.server.model, "as the server knows it (default: the only one it lists)");
+  app.add_option("--api-key-env", flags.server.api_key_env, "environment variable that holds the server's key");
+  app.add_option("--ca", flags.server.ca, "PEM file of trusted certificates");
+  app.add_flag("--insecure", flags.server.insecure, "accept any certificate");
+  app.add_option("--model", flags.model.name,
+                 "what that model is: id of the catalogue, config.json, folder or .gguf (default: by the name or path that "
+                 "the server tells)");
+  app.add_option("--weights", flags.model.precision, "weights as served (default: as the model's file says)");
+  app.add_option("--kv", flags.model.kv, "type of the KV cache");
+  app.add_option("--device", flags.device, "device of the catalogue on which the server computes");
+  app.add_option("--devices", flags.devices, "how many of them; their peaks add up")->check(CLI::PositiveNumber);
+  app.add_option("--bandwidth-bytes-per-s", flags.bandwidth, "peak of one device, instead of the catalogue's")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--flops-per-s", flags.flops, "dense peak of one device, instead of the catalogue's")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+Action AddWatch(CLI::App& app, const Invocation&) {
+  auto flags = std::make_shared<WatchFlags>();
+  app.add_option("url", flags->url, "of a running server")->required();
+  AddServerFlags(app, *flags);
+  app.add_option("--interval", flags->interval_s, "seconds between two looks")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  app.add_option("--for", flags->for_s, "end after so many seconds (default: with Ctrl-C)")->check(CLI::PositiveNumber);
+  app.add_option("--sheet", flags->sheet, "activation sheet of the model (moecap trace --sheet), while no experts are sampled");
+  app.add_option("--sample", flags->sample,
+                 "send requests of our own for the experts in their answers: so many of the requests that the server finishes, "
+                 "e.g. 0.01 (default: none)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--budget", flags->budget, "of all tokens that the server computes, those that these requests may take")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--probe-tokens", flags->probe_tokens, "of an answer to them")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--probe-prompts", flags->prompts, "their prompts, one a line (default: 16 of many kinds)");
+  app.add_option("--gpus", flags->gpus, "of this machine, those whose energy counts (default: all)")->delimiter(',');
+  app.add_flag("--no-energy", flags->no_energy, "do not read this machine's energy counters");
+  app.add_flag("--json", flags->json, "a line of JSON for each look (docs/formats/live.md)");
+  app.footer(
+      "Examples:\n  moecap watch http://127.0.0.1:8000 --model Qwen/Qwen3-30B-A3B --device h100-sxm\n"
+      "  moecap watch http://127.0.0.1:8000 --device h100-sxm --sample 0.01 --for 60 --json");
+  return [flags] { return RunVerb(*flags); };
+}
+
+}  // namespace moecap::app

@@ -1,0 +1,124 @@
+#include "app/cli/watch_view.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "app/cli/output.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/table.h"
+#include "base/units.h"
+
+namespace moecap::app {
+namespace {
+
+std::string Figure(const std::optional<double>& value, int digits = 1) { return value ? FormatFixed(*value, digits) : "-"; }
+
+std::string Percent(const std::optional<double>& share) { return share ? FormatFixed(100 * *share, 1) + " %" : "-"; }
+
+// The band only where there is one.
+std::string Banded(const std::optional<live::Banded>& figure, double factor, const char* unit) {
+  if (!figure) return "-";
+  std::string text = FormatFixed(factor * figure->value, 1) + unit;
+  if (figure->high > figure->low)
+    text += fmt::format(" ({}-{})", FormatFixed(factor * figure->low, 1), FormatFixed(factor * figure->high, 1));
+  return text;
+}
+
+std::string ExpertsText(const live::Reading& reading, int experts) {
+  if (!reading.distinct_experts) return "-";
+  return fmt::format("{} of {}, {}", Banded(reading.distinct_experts, 1, ""), experts, Name(reading.expert_source));
+}
+
+std::string SampleText(const live::Reading& reading) {
+  return fmt::format("{} answers, {} tokens; {} of the server's tokens", reading.sampled_answers, reading.sampled_tokens,
+                     Percent(reading.probe_tokens_share));
+}
+
+}  // namespace
+
+std::string WatchLine(const live::Reading& reading, int experts) {
+  if (reading.duration_s == 0) {
+    const auto why = reading.missing.find("all");
+    return why == reading.missing.end() ? "" : why->second;
+  }
+  std::string line = fmt::format("{} tok/s  batch {}  S-MBU {}  S-MFU {}", Figure(reading.tokens_per_s),
+                                 Figure(reading.mean_batch), Banded(reading.s_mbu, 100, " %"), Percent(reading.s_mfu));
+  if (experts > 0) line += fmt::format("  experts {}", ExpertsText(reading, experts));
+  line += fmt::format("  KV {}  run {} wait {}  {} J/tok", Percent(reading.kv_used_share), Figure(reading.running),
+                      Figure(reading.waiting), Figure(reading.joules_per_token, 3));
+  return line;
+}
+
+std::string WatchTable(const live::Reading& reading, int experts, size_t width) {
+  std::vector<std::pair<std::string, std::string>> rows = {
+      {"server", fmt::format("{}, {}", reading.server, reading.model)},
+      {"tokens",
+       fmt::format("{} /s generated, {} /s of prompts", Figure(reading.tokens_per_s), Figure(reading.prompt_tokens_per_s))},
+      {"requests", fmt::format("{} run, {} wait, {} /s finish", Figure(reading.running), Figure(reading.waiting),
+                               Figure(reading.requests_per_s, 2))},
+      {"passes", fmt::format("{} /s ({}), {} sequences each, {} of the time ({})", Figure(reading.passes_per_s),
+                             Name(reading.pass_origin), Figure(reading.mean_batch), Percent(reading.busy_share),
+                             Name(reading.busy_origin))},
+      {"S-MBU", Banded(reading.s_mbu, 100, " %")},
+      {"S-MFU", Percent(reading.s_mfu)},
+      {"bandwidth", reading.bandwidth_bytes_per_s ? FormatBytes(*reading.bandwidth_bytes_per_s) + "/s" : "-"},
+      {"KV cache", Percent(reading.kv_used_share)},
+      {"energy", fmt::format("{} W, {} J a token", Figure(reading.power_w), Figure(reading.joules_per_token, 3))}};
+  if (experts > 0) rows.insert(rows.begin() + 6, {"experts", ExpertsText(reading, experts)});
+  if (reading.probes.sent > 0) rows.emplace_back("sample", SampleText(reading));
+  std::string table;
+  const auto add = [&](const std::string& name, const std::string& text) {
+    table += Shorten(fmt::format("{:<10} {}", name, PrintableText(text)), width, WantsUnicode()) + "\n";
+  };
+  for (const auto& [name, text] : rows) add(name, text);
+  for (const auto& [figure, why] : reading.missing) add("  -", fmt::format("{}: {}", figure, why));
+  return table;
+}
+
+WatchView::WatchView(bool json, int experts)
+    : json_(json), redraws_(!json && ::isatty(STDOUT_FILENO) == 1), experts_(experts) {}
+
+void WatchView::Show(const live::Reading& reading) {
+  const std::string time = WallTimeIso8601();
+  if (json_) {
+    Json json = {{"kind", "reading"}, {"time", time}};
+    json.update(ToJson(reading));
+    PrintText(DumpJson(json) + "\n");
+    std::fflush(stdout);
+    return;
+  }
+  std::string text;
+  if (redraws_ && drawn_lines_ > 0) text = fmt::format("\x1b[{}A\x1b[J", drawn_lines_);
+  for (const std::string& event : reading.events) text += fmt::format("{}  {}\n", time, PrintableText(event));
+  drawn_lines_ = 0;
+  if (redraws_) {
+    const std::string table = WatchTable(reading, experts_, TerminalWidth());
+    drawn_lines_ = static_cast<int>(std::ranges::count(table, '\n'));
+    text += table;
+  } else if (reading.events.empty() || reading.duration_s > 0) {
+    text += fmt::format("{}  {}\n", time, WatchLine(reading, experts_));
+  }
+  PrintText(text);
+  std::fflush(stdout);
+}
+
+void WatchView::End(const live::Reading& summary) {
+  if (json_) {
+    Json json = {{"kind", "summary"}, {"time", WallTimeIso8601()}};
+    json.update(ToJson(summary));
+    PrintText(DumpJson(json) + "\n");
+  } else if (summary.duration_s > 0) {
+    PrintText(fmt::format("\nin all {:.0f} s\n{}", summary.duration_s, WatchTable(summary, experts_, TerminalWidth())));
+  }
+  std::fflush(stdout);
+}
+
+}  // namespace moecap::app

@@ -1,0 +1,91 @@
+#include "app/live_server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "system/openai/capability.h"
+#include "system/openai/engine_page.h"
+
+namespace moecap::app {
+namespace {
+
+constexpr int kLooksPerQuestion = 30;  // so often it is asked who it is
+constexpr size_t kMostPage = size_t{8} << 20;
+
+}  // namespace
+
+Result<LiveServer> LiveServer::Create(const ServerConnection& connection, std::unique_ptr<experiment::EnergyMeter> energy,
+                                      std::string energy_missing, const hardware::UsedDevices& used, const Clock& clock) {
+  net::HttpClientOptions http = connection.options.http;
+  http.urls.resize(1);
+  if (!connection.options.api_key.empty()) {
+    http.headers.push_back(
+        openai::KeyHeader(connection.options.profile.api, connection.options.api_key_header, connection.options.api_key));
+  }
+  ASSIGN_OR_RETURN(auto client, net::HttpClient::Create(std::move(http), clock));
+  LiveServer server(connection, std::move(client), clock);
+  server.energy_ = std::move(energy);
+  server.energy_missing_ = std::move(energy_missing);
+  server.used_ = used;
+  if (server.energy_) server.energy_->Begin();
+  return server;
+}
+
+live::Look LiveServer::Look(int64_t limit_ns) {
+  live::Look look;
+  LookAtEngine(limit_ns, look);
+  look.time_s = clock_->NowS();
+  ReadEnergy(look);
+  if (look.engine && (was_away_ || ++looks_ % kLooksPerQuestion == 0)) AskWhoItIs(limit_ns, look);
+  was_away_ = !look.engine.has_value();
+  return look;
+}
+
+void LiveServer::LookAtEngine(int64_t limit_ns, live::Look& look) {
+  const openai::ServerKind kind = connection_.identity.kind;
+  const auto page = client_->Fetch({.method = "GET", .path = "/metrics"}, limit_ns, kMostPage);
+  if (!page.ok()) {
+    look.why_none = fmt::format("{} does not answer: {}", connection_.url, page.error().message);
+    return;
+  }
+  const std::string_view remedy = openai::Remedy(kind, openai::Feature::kMetrics);
+  const std::string what_to_do = remedy.empty() ? "" : fmt::format("; {}", remedy);
+  if (page->status != 200) {
+    look.why_none = fmt::format("{}/metrics answers {}{}", connection_.url, page->status, what_to_do);
+    return;
+  }
+  const load::EngineSnapshot engine = openai::EngineOnPage(kind, page->body);
+  if (!engine.counters.generated_tokens && !engine.running) {
+    look.why_none = fmt::format("{}/metrics holds no figure that is known of a server of kind {}{}", connection_.url,
+                                openai::Name(kind), what_to_do);
+    return;
+  }
+  look.engine = engine;
+}
+
+void LiveServer::AskWhoItIs(int64_t limit_ns, live::Look& look) {
+  const openai::Question question{.version = connection_.options.profile.version, .is_known = true};
+  const auto identity = openai::IdentifyServer(*client_, connection_.url, limit_ns, question);
+  if (!identity.ok()) return;  // the next look says so
+  if (identity->kind != connection_.identity.kind) {
+    look.engine.reset();
+    look.why_none = fmt::format("{} is another server now: {} instead of {}; watch it anew", connection_.url,
+                                openai::Name(identity->kind), openai::Name(connection_.identity.kind));
+    return;
+  }
+  const std::string& name = connection_.options.profile.model;
+  const bool is_there = identity->models.empty() || std::ranges::find(identity->models, name) != identity->models.end();
+  look.model_name = is_there ? name : identity->models.front();
+}
+
+void LiveServer::ReadEnergy(live::Look& look) {
+  look.energy_missing = energy_missing_;
+  if (!energy_) return;
+  const hardware::CountedEnergy counted = hardware::EnergyOf(energy_->SinceBegin(), used_);
+  look.energy_j = counted.joules;
+  if (!counted.joules) look.energy_missing = "the devices that are used have no energy counter";
+}
+
+}  // namespace moecap::app

@@ -1,0 +1,145 @@
+#include "live/reading.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace moecap::live {
+namespace {
+
+void AddTo(std::optional<double>& sum, const std::optional<double>& term) {
+  if (term) sum = sum.value_or(0) + *term;
+}
+
+void AddTo(std::optional<Banded>& sum, const std::optional<Banded>& term) {
+  if (!term) return;
+  const Banded before = sum.value_or(Banded());
+  sum = Banded{before.value + term->value, before.low + term->low, before.high + term->high};
+}
+
+std::optional<double> Ratio(const std::optional<double>& of, const std::optional<double>& to) {
+  return of && to && *to > 0 ? std::optional(*of / *to) : std::nullopt;
+}
+
+std::optional<Banded> Ratio(const std::optional<Banded>& of, const std::optional<double>& to) {
+  if (!of || !to || !(*to > 0)) return std::nullopt;
+  return Banded{of->value / *to, of->low / *to, of->high / *to};
+}
+
+Json BandJson(const std::optional<Banded>& figure) {
+  return figure ? Json{{"value", figure->value}, {"low", figure->low}, {"high", figure->high}} : Json(nullptr);
+}
+
+using Figure = std::optional<double> Reading::*;
+struct NamedFigure {
+  const char* name;
+  Figure figure;
+  const char* help;
+};
+// The plain figures, in the order of both forms.
+constexpr std::array<NamedFigure, 13> kFigures = {{
+    {"tokens_per_s", &Reading::tokens_per_s, "generated tokens a second"},
+    {"prompt_tokens_per_s", &Reading::prompt_tokens_per_s, "prompt tokens a second, those from the prefix cache too"},
+    {"requests_per_s", &Reading::requests_per_s, "finished requests a second"},
+    {"running_requests", &Reading::running, "requests that run"},
+    {"waiting_requests", &Reading::waiting, "requests that wait"},
+    {"kv_used_share", &Reading::kv_used_share, "share of the KV cache in use"},
+    {"passes_per_s", &Reading::passes_per_s, "forward passes a second"},
+    {"busy_share", &Reading::busy_share, "share of the time in passes"},
+    {"mean_batch", &Reading::mean_batch, "sequences of a pass"},
+    {"s_mfu", &Reading::s_mfu, "sparsity-aware utilisation of compute, of the time in passes"},
+    {"bandwidth_bytes_per_s", &Reading::bandwidth_bytes_per_s, "bytes a second that passes must have moved"},
+    {"power_w", &Reading::power_w, "power of the devices that have counters on this machine"},
+    {"joules_per_token", &Reading::joules_per_token, "their energy for a generated token"},
+}};
+
+}  // namespace
+
+Sums& Sums::operator+=(const Sums& other) {
+  duration_s += other.duration_s;
+  for (const auto field : {&Sums::generated_tokens, &Sums::prompt_tokens, &Sums::finished, &Sums::running_s, &Sums::waiting_s,
+                           &Sums::kv_used_share_s, &Sums::passes, &Sums::busy_s, &Sums::sequences, &Sums::bytes_busy_s,
+                           &Sums::bytes_passes, &Sums::flops, &Sums::energy_j, &Sums::energy_tokens})
+    AddTo(this->*field, other.*field);
+  AddTo(bytes, other.bytes);
+  AddTo(experts, other.experts);
+  return *this;
+}
+
+void FillFigures(const Sums& sums, const metrics::Peaks& peaks, Reading& reading) {
+  const std::optional<double> duration(sums.duration_s);
+  reading.duration_s = sums.duration_s;
+  reading.tokens_per_s = Ratio(sums.generated_tokens, duration);
+  reading.prompt_tokens_per_s = Ratio(sums.prompt_tokens, duration);
+  reading.requests_per_s = Ratio(sums.finished, duration);
+  reading.running = Ratio(sums.running_s, duration);
+  reading.waiting = Ratio(sums.waiting_s, duration);
+  reading.kv_used_share = Ratio(sums.kv_used_share_s, duration);
+  reading.passes_per_s = Ratio(sums.passes, duration);
+  reading.busy_share = Ratio(sums.busy_s, duration);
+  reading.mean_batch = Ratio(sums.sequences, sums.passes);
+  reading.distinct_experts = Ratio(sums.experts, sums.bytes_passes);
+  const std::optional<Banded> rate = Ratio(sums.bytes, sums.bytes_busy_s);
+  if (rate) reading.bandwidth_bytes_per_s = rate->value;
+  const auto all = [&](const std::optional<double>& peak) {
+    return peak ? std::optional(*peak * peaks.devices) : std::nullopt;
+  };
+  reading.s_mbu = Ratio(rate, all(peaks.bandwidth_bytes_per_s));
+  reading.s_mfu = Ratio(Ratio(sums.flops, sums.bytes_busy_s), all(peaks.flops_per_s));
+  reading.power_w = Ratio(sums.energy_j, duration);
+  reading.joules_per_token = Ratio(sums.energy_j, sums.energy_tokens);
+}
+
+Json ToJson(const Reading& reading) {
+  Json json = {{"schema", 1},
+               {"start_s", reading.start_s},
+               {"duration_s", reading.duration_s},
+               {"server", reading.server},
+               {"model", reading.model},
+               {"events", reading.events}};
+  for (const NamedFigure& named : kFigures) json[named.name] = OrNull(reading.*named.figure);
+  json["pass_origin"] = Name(reading.pass_origin);
+  json["busy_origin"] = Name(reading.busy_origin);
+  json["distinct_experts"] = BandJson(reading.distinct_experts);
+  json["expert_source"] = Name(reading.expert_source);
+  json["sampled_answers"] = reading.sampled_answers;
+  json["sampled_tokens"] = reading.sampled_tokens;
+  json["s_mbu"] = BandJson(reading.s_mbu);
+  json["probes"] = {{"sent", reading.probes.sent},
+                    {"answered", reading.probes.answered},
+                    {"tokens", reading.probes.tokens},
+                    {"tokens_share", OrNull(reading.probe_tokens_share)}};
+  json["missing"] = Json::object();
+  for (const auto& [figure, why] : reading.missing) json["missing"][figure] = why;
+  return json;
+}
+
+std::string PrometheusPage(const Reading& reading) {
+  std::string page;
+  const auto add = [&](const std::string& name, const char* help, double value) {
+    fmt::format_to(std::back_inserter(page), "# HELP moecap_{0} {1}\n# TYPE moecap_{0} gauge\nmoecap_{0} {2}\n", name, help,
+                   value);
+  };
+  const auto add_band = [&](const std::string& name, const char* help, const std::optional<Banded>& figure) {
+    if (!figure) return;
+    add(name, help, figure->value);
+    add(name + "_low", "lower end of its band", figure->low);
+    add(name + "_high", "upper end of its band", figure->high);
+  };
+  add("watch_up", "1 while the server answers", reading.duration_s > 0 ? 1 : 0);
+  for (const NamedFigure& named : kFigures) {
+    if (const auto& value = reading.*named.figure) add(named.name, named.help, *value);
+  }
+  add_band("s_mbu", "sparsity-aware utilisation of memory bandwidth, of the time in passes", reading.s_mbu);
+  add_band("distinct_experts", "distinct routed experts of a pass, mean over its MoE layers", reading.distinct_experts);
+  add("sampled_answers", "answers whose experts are known", static_cast<double>(reading.sampled_answers));
+  if (reading.probe_tokens_share)
+    add("probe_tokens_share", "of the server's tokens, those of probes", *reading.probe_tokens_share);
+  return page;
+}
+
+}  // namespace moecap::live

@@ -1,0 +1,209 @@
+#include "live/window.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace moecap::live {
+namespace {
+
+using load::EngineSnapshot;
+
+std::optional<double> Growth(std::optional<double> before, std::optional<double> after) {
+  return before && after && *after >= *before ? std::optional(*after - *before) : std::nullopt;
+}
+
+std::optional<double> MeanOfEnds(std::optional<double> before, std::optional<double> after) {
+  return before && after ? std::optional((*before + *after) / 2) : after;
+}
+
+double WithoutFirst(std::optional<double> generated, std::optional<double> first) {
+  return std::max(0.0, generated.value_or(0) - first.value_or(0));
+}
+
+// Passes of more tokens than `tokens`, where the engine sorts them by their tokens and a bucket ends there or above.
+std::optional<double> PassesAbove(const EngineSnapshot& before, const EngineSnapshot& after, double tokens, double passes) {
+  if (before.pass_sizes.size() != after.pass_sizes.size()) return std::nullopt;
+  for (size_t i = 0; i < after.pass_sizes.size(); ++i) {
+    if (after.pass_sizes[i].up_to_tokens < tokens) continue;
+    return std::clamp(passes - (after.pass_sizes[i].passes - before.pass_sizes[i].passes), 0.0, passes);
+  }
+  return std::nullopt;
+}
+
+// Tokens in the KV cache of a request that decodes.
+std::optional<double> MeanContext(const EngineSnapshot& before, const EngineSnapshot& after) {
+  const double running = before.running.value_or(0) + after.running.value_or(0);
+  const bool has_kv = before.kv_used_tokens && after.kv_used_tokens;
+  if (has_kv && running > 0) return (*before.kv_used_tokens + *after.kv_used_tokens) / running;
+  // Half of the mean answer is there, as far as answers have ended.
+  const load::ServerCounters& counted = after.counters;
+  if (counted.prompt_tokens && counted.generated_tokens && counted.finished.value_or(0) > 0)
+    return (*counted.prompt_tokens + *counted.generated_tokens / 2) / *counted.finished;
+  return std::nullopt;
+}
+
+// The sums from which the passes' shapes follow.
+struct Work {
+  double passes = 0, decode_tokens = 0, prompt_tokens = 0;
+  double prompts = 0;         // that were computed, > 0 where prompt_tokens > 0
+  double prefill_passes = 0;  // likewise
+  double context = 0, cached = 0;
+  bool apart = false;
+};
+
+int64_t Rounded(double value) { return static_cast<int64_t>(std::llround(value)); }
+
+void AddDecoding(const Work& work, double passes, double batch, std::vector<TypicalPass>& all) {
+  if (passes <= 0 || batch <= 0) return;
+  const auto context = Rounded(work.context);
+  const double low = std::floor(batch);
+  const auto add = [&](double sequences, double count) {
+    if (count <= 0 || sequences < 1) return;
+    TypicalPass typical;
+    typical.count = count;
+    typical.pass.kind = record::PassKind::kDecode;
+    typical.pass.sequences = {{context, 1, Rounded(sequences)}};
+    all.push_back(std::move(typical));
+  };
+  add(low, passes * (low + 1 - batch));
+  add(low + 1, passes * (batch - low));
+}
+
+void AddPrefill(const Work& work, double batch, std::vector<TypicalPass>& all) {
+  if (work.prompt_tokens <= 0 || work.prefill_passes <= 0) return;
+  const double each = std::max(1.0, std::round(work.prompts / work.prefill_passes));
+  TypicalPass typical;
+  typical.count = work.prefill_passes;
+  const double chunk = work.prompt_tokens / (work.prefill_passes * each);
+  // A prompt of several chunks has half of itself in the cache on average.
+  const double whole = work.prompt_tokens / work.prompts;
+  const double before = std::max(0.0, (whole - chunk) / 2) + work.cached / work.prompts;
+  typical.pass.sequences = {{Rounded(before), std::max<int64_t>(1, Rounded(chunk)), Rounded(each)}};
+  const int64_t decoding = work.apart ? 0 : Rounded(batch);
+  typical.pass.kind = decoding > 0 ? record::PassKind::kMixed : record::PassKind::kPrefill;
+  if (decoding > 0) typical.pass.sequences.push_back({Rounded(work.context), 1, decoding});
+  all.push_back(std::move(typical));
+}
+
+std::vector<TypicalPass> PassesOf(const Work& work) {
+  std::vector<TypicalPass> all;
+  const double decoding = work.apart ? work.passes - work.prefill_passes : work.passes;
+  // Fewer tokens than passes: the others decoded nothing.
+  const double batch = decoding > 0 ? std::max(1.0, work.decode_tokens / decoding) : 0;
+  AddPrefill(work, work.decode_tokens > 0 ? batch : 0, all);
+  if (work.decode_tokens > 0)
+    AddDecoding(work, std::min(work.passes - work.prefill_passes, work.decode_tokens / batch), batch, all);
+  return all;
+}
+
+// Passes and busy time, as far as counters tell.
+void CountPasses(const EngineSnapshot& before, const EngineSnapshot& after, double decode_tokens, Window& window) {
+  const bool ran = before.running.value_or(0) > 0 && after.running.value_or(0) > 0;
+  const auto gaps = Growth(before.token_gaps, after.token_gaps), gap_s = Growth(before.token_gap_s, after.token_gap_s);
+  const double gap = gaps && gap_s && *gaps > 0 ? *gap_s / *gaps : 0;  // 0 = not known
+  window.pass_count = Growth(before.passes, after.passes);
+  if (window.pass_count) window.pass_origin = Origin::kCounted;
+  if (const auto busy = Growth(before.busy_s, after.busy_s); busy && *busy > 0) {
+    window.busy_s = std::min(*busy, window.duration_s);
+    window.busy_origin = Origin::kCounted;
+  } else if (window.pass_count && !ran && gap > 0) {
+    window.busy_s = std::min(*window.pass_count * gap, window.duration_s);
+    window.busy_origin = Origin::kTokenGaps;
+  } else {
+    window.busy_s = window.duration_s;
+    window.busy_origin = Origin::kWhole;
+  }
+  if (window.pass_count) return;
+  if (gap > 0 && ran) {
+    window.pass_count = *window.busy_s / gap;
+    window.pass_origin = Origin::kTokenGaps;
+  } else if (window.running.value_or(0) > 0) {
+    window.pass_count = decode_tokens / *window.running;
+    window.pass_origin = Origin::kRunning;
+  } else if (window.generated_tokens && *window.generated_tokens == 0) {
+    window.pass_count = 0;
+    window.pass_origin = Origin::kRunning;
+  } else {
+    window.busy_s = std::nullopt;
+    window.busy_origin = Origin::kNone;
+    window.missing = "nothing tells how many passes there were: no count of them, no gaps between tokens, no running requests";
+  }
+}
+
+Window CountersOf(const EngineSnapshot& before, const EngineSnapshot& after, double duration_s) {
+  Window window;
+  window.duration_s = duration_s;
+  window.generated_tokens = Growth(before.counters.generated_tokens, after.counters.generated_tokens);
+  window.prompt_tokens = Growth(before.counters.prompt_tokens, after.counters.prompt_tokens);
+  window.cached_tokens = Growth(before.counters.cached_tokens, after.counters.cached_tokens);
+  window.finished = Growth(before.counters.finished, after.counters.finished);
+  window.running = MeanOfEnds(before.running, after.running);
+  window.waiting = MeanOfEnds(before.waiting, after.waiting);
+  window.kv_used_share = MeanOfEnds(before.kv_used_share, after.kv_used_share);
+  return window;
+}
+
+}  // namespace
+
+std::string_view Name(Origin origin) {
+  switch (origin) {
+    case Origin::kTelemetry:
+      return "telemetry";
+    case Origin::kCounted:
+      return "counted";
+    case Origin::kTokenGaps:
+      return "token gaps";
+    case Origin::kRunning:
+      return "running requests";
+    case Origin::kWhole:
+      return "whole window";
+    case Origin::kNone:
+      return "none";
+  }
+  return "none";
+}
+
+Window WindowOf(const EngineSnapshot& before, const EngineSnapshot& after, double duration_s) {
+  Window window = CountersOf(before, after, duration_s);
+  if (!window.generated_tokens) {
+    window.missing = "the server's /metrics hold no count of generated tokens";
+    return window;
+  }
+  const auto first = Growth(before.first_tokens, after.first_tokens);
+  Work work;
+  work.decode_tokens = Growth(before.decode_tokens, after.decode_tokens).value_or(WithoutFirst(window.generated_tokens, first));
+  CountPasses(before, after, work.decode_tokens, window);
+  if (!window.pass_count) return window;
+  work.passes = *window.pass_count;
+  work.apart = after.prefill_apart;
+  work.cached = window.cached_tokens.value_or(0);
+  work.prompt_tokens = std::max(0.0, window.prompt_tokens.value_or(0) - work.cached);
+  work.prompts = std::max(1.0, first.value_or(window.finished.value_or(1)));
+  const double batch = work.passes > 0 ? work.decode_tokens / work.passes : 0;
+  const double largest = std::max({batch, before.running.value_or(0), after.running.value_or(0)});
+  const auto counted = Growth(before.prefill_passes, after.prefill_passes);
+  const auto above = PassesAbove(before, after, largest, work.passes);
+  if (work.prompt_tokens > 0)
+    work.prefill_passes = std::min(work.passes, std::max(1.0, counted.value_or(above.value_or(work.prompts))));
+  const auto context = MeanContext(before, after);
+  window.context_known = context.has_value();
+  work.context = context.value_or(0);
+  window.passes = PassesOf(work);
+  return window;
+}
+
+Window WindowOf(const EngineSnapshot& before, const EngineSnapshot& after, double duration_s,
+                std::span<const record::PassRecord> recorded) {
+  Window window = CountersOf(before, after, duration_s);
+  window.pass_origin = window.busy_origin = Origin::kTelemetry;
+  window.pass_count = static_cast<double>(recorded.size());
+  double busy_s = 0;
+  for (const record::PassRecord& pass : recorded) {
+    busy_s += pass.latency_s;
+    window.passes.push_back({pass, 1});
+  }
+  window.busy_s = std::min(busy_s, duration_s);
+  return window;
+}
+
+}  // namespace moecap::live

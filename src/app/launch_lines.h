@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "planner/plan.h"
 
 namespace moecap::app {
 
@@ -42,6 +43,8 @@ struct LaunchLine {
 
 // Error: kBadInput for an unknown name, for a system that does not run on the processor, or records no experts.
 Result<LaunchLine> LaunchLineOf(const std::string& name, const LaunchOptions& options);
+// One replica of the best way of a plan, with the plan's layout as a comment; empty = nothing is known to start it.
+std::string LaunchOf(const planner::Plan& plan);
 // Error: kBadInput naming the choices.
 Result<const LaunchSystem*> FindLaunchSystem(const std::string& name);
 

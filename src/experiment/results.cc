@@ -132,6 +132,23 @@ Result<std::vector<Record>> ReadSlice(const fs::path& file, const FileSlice& sli
   return read(file, slice.begin, slice.end);
 }
 
+// A manifest from elsewhere must not lead out of its folder.
+Status CheckNames(const Manifest& manifest, const fs::path& dir) {
+  const auto leads_out = [](const fs::path& name) {
+    return name.is_absolute() || std::ranges::any_of(name, [](const fs::path& part) { return part == ".."; });
+  };
+  std::vector<std::string> names;
+  for (const PricedSystem& system : manifest.systems) names.push_back(system.sheet_file);
+  for (const Measurement& measurement : manifest.measurements) {
+    names.push_back(measurement.name);
+    names.push_back(measurement.routing_of);
+    for (const auto& [name, bytes] : measurement.file_bytes) names.push_back(name);
+  }
+  const auto bad = std::ranges::find_if(names, leads_out);
+  if (bad == names.end()) return {};
+  return BadInput(fmt::format("the manifest in {} names \"{}\", which is not in that folder", dir.string(), *bad));
+}
+
 }  // namespace
 
 const PricedSystem* Manifest::FindSystem(const std::string& name) const {
@@ -164,6 +181,7 @@ Result<Results> Results::Open(const fs::path& dir) {
   auto manifest = is_load ? LoadManifestFrom01(*json) : ManifestFromJson(*json);
   if (!manifest.ok()) return Annotate(file.string(), manifest.error());
   Results results(dir, std::move(manifest).value());
+  RETURN_IF_ERROR(CheckNames(results.manifest_, dir));
   RETURN_IF_ERROR(results.ReadSheets());
   return results;
 }
@@ -365,8 +383,8 @@ Result<std::vector<Results::File>> Results::Files() const {
     }
     for (int thread = 0; thread < measurement.threads; ++thread)
       RETURN_IF_ERROR(add(EventLogFile(measurement.name, thread), std::nullopt));
+    const fs::path folder = is_load01 ? dir_ / "events" : Folder(measurement.name);
     RETURN_IF_ERROR(add(PlanFile(measurement.name), std::nullopt));
-    const fs::path folder = Folder(measurement.name);
     for (const char* optional : {kAnswersFile, kPassesFile, trace::kRoutingFile}) {
       std::error_code error;
       if (!is_load01 && fs::exists(folder / optional, error)) RETURN_IF_ERROR(add(folder / optional, std::nullopt));

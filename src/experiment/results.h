@@ -177,6 +177,7 @@ class Results {
   void SetObjectives(const metrics::LatencyObjectives& objectives) { manifest_.config.objectives = objectives; }
 
   std::filesystem::path EventLogFile(const std::string& name, int thread) const;
+  // A line a request.
   std::filesystem::path PlanFile(const std::string& name) const;
   Result<std::vector<PlanEntry>> ReadPlan(const std::string& name) const;
   // Errors: kBadInput naming the file that is missing, cut off or damaged.

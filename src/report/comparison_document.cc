@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "report/cell_table.h"
+#include "report/experiment_plots.h"
 #include "report/first_table.h"
 #include "report/format.h"
 #include "report/judgement_section.h"
@@ -67,6 +70,19 @@ Section NoteSection(std::span<const ShownCell> cells) {
   return {.heading = "Notes", .blocks = {std::move(notes)}};
 }
 
+// Of each system once, whatever its cells.
+std::vector<Figure> HardwareFigures(std::span<const ShownCell> cells) {
+  std::vector<Figure> figures = RooflineFigures(cells, true);
+  std::vector<const std::vector<std::vector<double>>*> drawn;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const auto& share = cells[i].system->expert_share;
+    if (share.empty() || std::ranges::any_of(drawn, [&](const auto* other) { return *other == share; })) continue;
+    drawn.push_back(&share);
+    figures.push_back(ExpertShareFigure(cells[i].key, share, i));
+  }
+  return figures;
+}
+
 std::string Title(const Comparison& comparison) {
   std::vector<std::string> labels;
   for (const cap::ComparedCell& cell : comparison.cells) labels.push_back(cell.label);
@@ -98,7 +114,7 @@ Document ComparisonDocument(const Comparison& comparison) {
   document.sections.push_back({.heading = "Figures", .detail = Detail::kFirstScreen, .blocks = {std::move(table)}});
   document.sections.push_back(JudgementSection(comparison.judgement, cells));
   document.sections.push_back(LatencyTable(cells));
-  document.sections.push_back(UtilizationSection(cells, {}));
+  document.sections.push_back(UtilizationSection(cells, HardwareFigures(cells)));
   document.sections.push_back(AccuracySection(cells));
   document.sections.push_back(CostSection(systems, cells));
   document.sections.push_back(SystemSection(systems));

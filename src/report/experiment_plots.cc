@@ -237,20 +237,6 @@ Figure DistinctExperts(std::span<const ShownCell> cells) {
   return Lines(std::move(plot), "distinct experts", "");
 }
 
-Figure ExpertShare(const SystemSummary& system, size_t index) {
-  HeatMap map{{fmt::format("expert-share-{}", index), system.name + ": tokens routed to each expert",
-               "relative to a uniform share of the layer", ""},
-              "layer",
-              "expert",
-              system.expert_share};
-  for (auto& layer : map.ratios) {
-    for (double& share : layer) share *= static_cast<double>(layer.size());
-  }
-  map.frame.description = ReadHeatMap(map);
-  std::string caption = map.frame.description;
-  return {std::move(map), std::move(caption), PlotWidth::kFull};
-}
-
 }  // namespace
 
 std::vector<Figure> DistributionFigures(std::span<const ShownCell> cells) {
@@ -279,15 +265,32 @@ std::vector<Figure> ExpertFigures(const cap::ExperimentSummary& summary, std::sp
   std::vector<Figure> figures;
   if (HasSweep(cells)) figures = {BandwidthUse(cells), DistinctExperts(cells)};
   for (size_t i = 0; i < summary.systems.size(); ++i) {
-    if (!summary.systems[i].expert_share.empty()) figures.push_back(ExpertShare(summary.systems[i], i));
+    if (!summary.systems[i].expert_share.empty())
+      figures.push_back(ExpertShareFigure(summary.systems[i].name, summary.systems[i].expert_share, i));
   }
   return figures;
 }
 
-std::vector<Figure> RooflineFigures(std::span<const ShownCell> cells) {
+Figure ExpertShareFigure(const std::string& name, const std::vector<std::vector<double>>& share, size_t index) {
+  HeatMap map{{fmt::format("expert-share-{}", index), name + ": tokens routed to each expert",
+               "relative to a uniform share of the layer", ""},
+              "layer",
+              "expert",
+              share};
+  for (auto& layer : map.ratios) {
+    for (double& ratio : layer) ratio *= static_cast<double>(layer.size());
+  }
+  map.frame.description = ReadHeatMap(map);
+  std::string caption = map.frame.description;
+  return {std::move(map), std::move(caption), PlotWidth::kFull};
+}
+
+std::vector<Figure> RooflineFigures(std::span<const ShownCell> cells, bool compared) {
   RooflinePlot plot;
-  plot.frame = {"roofline", "Roofline", "filled: decode, hollow: prefill, each system at its highest level; lines: ceilings",
-                ""};
+  plot.frame = {
+      "roofline", "Roofline",
+      fmt::format("filled: decode, hollow: prefill{}; lines: ceilings", compared ? "" : ", each system at its highest level"),
+      ""};
   std::vector<ShownCell> highest(cells.begin(), cells.end());
   for (size_t i = 0; i < highest.size(); ++i) {
     const ShownCell& shown = highest[i];
@@ -300,7 +303,7 @@ std::vector<Figure> RooflineFigures(std::span<const ShownCell> cells) {
       auto mark = MarkOf(prefill ? shown.cell->utilization.prefill : shown.cell->utilization.decode);
       if (!mark) continue;
       mark->system = shown.marker;
-      mark->name = shown.system->name;
+      mark->name = compared ? shown.key : shown.system->name;
       mark->prefill = prefill;
       mark->valid = shown.cell->IsValid();
       plot.marks.push_back(*mark);

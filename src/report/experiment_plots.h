@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cap/summary.h"
@@ -21,8 +22,12 @@ std::vector<Figure> SweepFigures(const cap::ExperimentSummary& summary, std::spa
 // "bandwidth-use-by-level", "distinct-experts-by-level", "expert-share-I".
 std::vector<Figure> ExpertFigures(const cap::ExperimentSummary& summary, std::span<const ShownCell> cells);
 
-// "roofline": decode and prefill of each system at its highest level, for systems with the same bandwidth ceiling.
-std::vector<Figure> RooflineFigures(std::span<const ShownCell> cells);
+// "expert-share-INDEX": how often each expert is used. `name`: of the system.
+Figure ExpertShareFigure(const std::string& name, const std::vector<std::vector<double>>& share, size_t index);
+
+// "roofline": decode and prefill of each system at its highest level, for systems with the same bandwidth ceiling. `compared`:
+// each cell stands for itself and is called by its key.
+std::vector<Figure> RooflineFigures(std::span<const ShownCell> cells, bool compared = false);
 
 // "in-flight-INDEX": requests in flight over one measurement.
 Figure InFlightFigure(const ShownCell& shown, const cap::MeasurementSummary& measurement, size_t index);

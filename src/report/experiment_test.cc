@@ -295,7 +295,7 @@ TEST(ComparisonReport, ShowsCellsVerdictsAndDifferences) {
               AllOf(HasSubstr("vllm-h100 is the fastest"), HasSubstr("The hardware differs"), HasSubstr("baseline: Q8_0")));
   const std::string all = Terminal(document, true);
   EXPECT_THAT(all, AllOf(HasSubstr("first / second"), HasSubstr("20260201-120000-other"), HasSubstr("Where they differ")));
-  EXPECT_THAT(PlotNames(document), IsSupersetOf({"cap-radar", "pareto-cost-accuracy"}));
+  EXPECT_THAT(PlotNames(document), IsSupersetOf({"cap-radar", "pareto-cost-accuracy", "roofline"}));
   EXPECT_EQ(XmlFault(RenderHtml(document)), "");
   const Json json = ComparisonToJson(SampleComparison());
   EXPECT_EQ(json["cells"][1]["label"], "vllm-h100");

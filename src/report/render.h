@@ -16,6 +16,10 @@ std::string RenderTerminal(const Document& document, const TerminalOptions& opti
 
 // One page that needs nothing else: no network, no script, no font. Light, dark, phone and print. Well-formed as XML.
 std::string RenderHtml(const Document& document);
+// The header, main part and footer of that page, for a page with a frame of its own and HtmlStyle() as its style sheet.
+std::string RenderHtmlBody(const Document& document);
+std::string RenderHtmlSection(const Section& section);  // of it alone
+std::string HtmlStyle();
 
 // GitHub's Markdown. Plots are given by their captions and the tables of their figures.
 std::string RenderMarkdown(const Document& document);

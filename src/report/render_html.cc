@@ -200,20 +200,29 @@ std::string Header(const Document& document, const std::vector<HtmlPage::Link>& 
 
 }  // namespace
 
-std::string RenderHtml(const Document& document) {
+std::string HtmlStyle() { return std::string(ChartStyle()) + std::string(PageStyle()); }
+
+std::string RenderHtmlSection(const Section& section) {
+  HtmlPage page;
+  page.Append(section);
+  return page.Take();
+}
+
+std::string RenderHtmlBody(const Document& document) {
   CheckDocument(document);
   HtmlPage page;
   for (const Section& section : document.sections) page.Append(section);
-  std::string out =
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-      "<meta name=\"color-scheme\" content=\"light dark\"/>\n";
-  out += "<title>" + EscapeXml(FullTitle(document)) + "</title>\n<style>";
-  out += ChartStyle();
-  out += PageStyle();
-  out += "</style>\n</head>\n<body>\n" + Header(document, page.links()) + "<main>\n" + page.Take() + "</main>\n";
+  std::string out = Header(document, page.links()) + "<main>\n" + page.Take() + "</main>\n";
   if (!document.footer.empty()) out += "<footer>" + EscapeXml(document.footer) + "</footer>\n";
-  return out + "</body>\n</html>\n";
+  return out;
+}
+
+std::string RenderHtml(const Document& document) {
+  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+         "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>" +
+         EscapeXml(FullTitle(document)) + "</title>\n<style>" + HtmlStyle() + "</style>\n</head>\n<body>\n" +
+         RenderHtmlBody(document) + "</body>\n</html>\n";
 }
 
 }  // namespace moecap::report

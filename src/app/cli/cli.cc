@@ -19,6 +19,7 @@ constexpr Verb kVerbs[] = {
     {"load", "how fast a server answers under a load: latencies, goodput, the highest load that meets objectives", AddLoad},
     {"compare", "which system wins where: differences with intervals, CAP classes, Pareto front", AddCompare},
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
+    {"serve", "the stored runs as pages in a browser: leaderboard, reports, comparisons, live progress, planner", AddServe},
     {"runs", "the stored runs: list, show, tag, delete, import, export, verify", AddRuns},
     {"model", "what a model is: parameters by kind, bytes and FLOPs per token by batch size, KV cache", AddModel},
     {"metrics", "S-MBU, S-MFU and the rest from recorded passes of any origin", AddMetrics},

@@ -42,6 +42,7 @@ Action AddScore(CLI::App& app, const Invocation& invocation);
 Action AddJudge(CLI::App& app, const Invocation& invocation);
 Action AddSynth(CLI::App& app, const Invocation& invocation);
 Action AddAudit(CLI::App& app, const Invocation& invocation);
+Action AddServe(CLI::App& app, const Invocation& invocation);
 Action AddMock(CLI::App& app, const Invocation& invocation);
 Action AddPlan(CLI::App& app, const Invocation& invocation);
 Action AddSystems(CLI::App& app, const Invocation& invocation);

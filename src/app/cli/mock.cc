@@ -1,6 +1,5 @@
 // moecap mock: a server simulated from a model and a device.
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/model_flags.h"
+#include "app/cli/signal_wait.h"
 #include "base/fs.h"
 #include "hardware/catalogue.h"
 #include "mock/server.h"
@@ -140,25 +140,6 @@ Result<mock::ServerOptions> OptionsOf(const MockFlags& flags) {
   RETURN_IF_ERROR(FillKey(flags, server));
   return server;
 }
-
-// Blocks until SIGTERM or SIGINT, which every thread started later inherits as blocked.
-class SignalWait {
- public:
-  SignalWait() {
-    ::sigemptyset(&signals_);
-    ::sigaddset(&signals_, SIGTERM);
-    ::sigaddset(&signals_, SIGINT);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  }
-  void Wait() const {
-    int number = 0;
-    while (::sigwait(&signals_, &number) != 0) {
-    }
-  }
-
- private:
-  sigset_t signals_{};
-};
 
 Status Mock(const MockFlags& flags) {
   ASSIGN_OR_RETURN(const mock::ServerOptions options, OptionsOf(flags));

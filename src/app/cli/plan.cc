@@ -33,24 +33,6 @@ struct PlanFlags {
   bool no_changes = false, json = false, all = false;
 };
 
-// One replica, as the adapter of the system starts it.
-std::string LaunchOf(const planner::Plan& plan) {
-  const planner::Candidate* const best = plan.Best();
-  if (!best) return "";
-  const metrics::Deployment& d = best->deployment;
-  LaunchOptions options;
-  options.model = plan.model;
-  options.gpus = best->device->device_class == "cpu" ? 0 : static_cast<int>(d.StepDevices());
-  options.batch = std::max(1, static_cast<int>(best->serving.running / d.data + 0.999));
-  options.context = static_cast<int>(plan.question.load.input_tokens + plan.question.load.output_tokens);
-  const Result<LaunchLine> line = LaunchLineOf(best->system, options);
-  if (!line.ok()) return "";
-  std::string text = line->file_name.empty() ? "" : fmt::format("cat > {} <<'END'\n{}END\n", line->file_name, line->file_text);
-  text += line->command;
-  text += fmt::format("\n# planned: tensor {}, expert {}, pipeline {}, data {}", d.tensor, d.expert, d.pipeline, d.data);
-  return text;
-}
-
 Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
   const std::string launch = LaunchOf(plan);
   const report::Document document = report::PlanDocument(plan, launch);

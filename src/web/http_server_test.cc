@@ -1,0 +1,107 @@
+// The server by raw requests: limits, pipelines, and what is no HTTP.
+#include "web/http_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "web/testing/raw_client.h"
+
+namespace moecap::web {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// Says what it got; refuses "/refused", lets bodies in below "/body" alone.
+class Echo : public Service {
+ public:
+  Admission Admit(const Head& head) const override {
+    if (head.target == "/refused") return {Response{403, kTextType, "no\n", {{"X-Why", "test"}}}, 0};
+    return {std::nullopt, head.target.starts_with("/body") ? uint64_t{100} : uint64_t{0}};
+  }
+  Response Answer(const Request& request) override {
+    return {200, kTextType, request.head.method + " " + request.head.target + " [" + request.body + "]", {{"X-Echo", "yes"}}};
+  }
+};
+
+struct World {
+  World() { server = HttpServer::Start({.port = 0, .most_head_bytes = 4096}, echo).value(); }
+  std::string Say(const std::string& request) const { return RawExchange(server->port(), request); }
+  Echo echo;
+  std::unique_ptr<HttpServer> server;
+};
+
+TEST(HttpServer, AnswersAndKeepsTheConnection) {
+  const World world;
+  EXPECT_EQ(world.server->url(), "http://127.0.0.1:" + std::to_string(world.server->port()));
+  const std::string said =
+      world.Say("GET /a?b HTTP/1.1\r\nHost: x\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(said, testing::AllOf(HasSubstr("X-Echo: yes\r\n"), HasSubstr("Content-Length: 11\r\n"), HasSubstr("GET /a?b []"),
+                                   HasSubstr("GET /second []")));
+}
+
+TEST(HttpServer, HeadHasTheLengthAndNoBody) {
+  const World world;
+  const std::string said = world.Say("HEAD /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(said, HasSubstr("Content-Length: 10\r\n"));
+  EXPECT_TRUE(said.ends_with("\r\n\r\n")) << said;
+}
+
+TEST(HttpServer, BodiesWithinTheirLimit) {
+  const World world;
+  EXPECT_THAT(world.Say("PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"),
+              HasSubstr("[abc]"));
+  EXPECT_THAT(world.Say("PUT /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: "
+                        "close\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
+              HasSubstr("[abc]"));
+  const std::string expects =
+      world.Say("PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\nabc");
+  EXPECT_THAT(expects, StartsWith("HTTP/1.1 100 Continue\r\n"));
+  EXPECT_THAT(expects, HasSubstr("[abc]"));
+}
+
+TEST(HttpServer, BodiesBeyondTheirLimitAreNotRead) {
+  const World world;
+  for (const char* head :
+       {"/body HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n", "/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n",
+        "/body HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551615\r\n\r\n"})
+    EXPECT_THAT(world.Say(std::string("PUT ") + head), StartsWith("HTTP/1.1 413 ")) << head;
+  EXPECT_THAT(world.Say("PUT /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x') +
+                        "\r\n0\r\n\r\n"),
+              StartsWith("HTTP/1.1 413 "));
+}
+
+TEST(HttpServer, RefusalsComeBeforeTheBody) {
+  const World world;
+  const std::string said = world.Say("PUT /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(said, testing::AllOf(HasSubstr("X-Why: test"), HasSubstr("Connection: close")));
+}
+
+TEST(HttpServer, HeadsBeyondTheirLimit) {
+  const World world;
+  EXPECT_THAT(world.Say("GET /" + std::string(5000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(world.Say("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(5000, 'a') + "\r\n\r\n"), StartsWith("HTTP/1.1 431 "));
+}
+
+TEST(HttpServer, WhatIsNoRequest) {
+  const World world;
+  for (const char* bad : {"\x16\x03\x01\x02", "GET\r\n\r\n", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", "GET / HTTP/9\r\n\r\n",
+                          "PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+                          "PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"})
+    EXPECT_THAT(world.Say(bad), StartsWith("HTTP/1.1 400 ")) << bad;
+  EXPECT_EQ(world.Say(""), "") << "a connection that says nothing";
+}
+
+TEST(HttpServer, AddressesThatCannotBeListenedOn) {
+  Echo echo;
+  const World world;
+  const auto taken = HttpServer::Start({.port = world.server->port()}, echo);
+  ASSERT_FALSE(taken.ok());
+  EXPECT_THAT(taken.error().message, HasSubstr("--listen"));
+  EXPECT_FALSE(HttpServer::Start({.address = "nowhere", .port = 0}, echo).ok());
+}
+
+}  // namespace
+}  // namespace moecap::web

@@ -1,0 +1,52 @@
+// A client that sends the bytes that a test gives it, whatever they are.
+#pragma once
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace moecap::web {
+
+// Everything that the server says until it closes, after `bytes` and the end of what this side sends.
+inline std::string RawExchange(uint16_t port, const std::string& bytes) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  for (size_t sent = 0; sent < bytes.size();) {
+    const ssize_t took = ::send(fd, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    if (took <= 0) break;  // it closed after its answer
+    sent += static_cast<size_t>(took);
+  }
+  ::shutdown(fd, SHUT_WR);
+  std::string said;
+  std::array<char, 65536> buffer;
+  for (ssize_t got = 0; (got = ::recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
+    said.append(buffer.data(), static_cast<size_t>(got));
+  ::close(fd);
+  return said;
+}
+
+struct RawAnswer {
+  int status = 0;
+  std::string head, body;
+};
+
+inline RawAnswer Ask(uint16_t port, const std::string& method, const std::string& target, const std::string& fields = "",
+                     const std::string& body = "") {
+  std::string request = method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields;
+  if (!body.empty()) request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  const std::string said = RawExchange(port, request + "\r\n" + body);
+  const size_t end = said.find("\r\n\r\n");
+  if (end == std::string::npos) return {};
+  return {std::stoi(said.substr(9, 3)), said.substr(0, end + 2), said.substr(end + 4)};
+}
+
+}  // namespace moecap::web

@@ -56,7 +56,7 @@ Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
 // What is of one model has no meaning for all of them.
 Status CheckModelsFlags(const PlanFlags& flags) {
   const std::pair<const char*, bool> of_one_model[] = {{"--sheet", !flags.sheet.empty()},
-                                                       {"--calibrate", !flags.calibration.files.empty()},
+                                                       {"--calibrate", !flags.calibration.sources.empty()},
                                                        {"--write-to", !flags.write_to.empty()},
                                                        {"--precision", !flags.model.precision.empty()},
                                                        {"--kv", !flags.model.kv.empty()}};

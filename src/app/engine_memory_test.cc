@@ -1,5 +1,7 @@
 // Predicted memory against the engine's own account, on full-size shapes: the engine is asked to lay everything out without
 // allocating it, and a file with nothing but a header is enough.
+#include "metrics/engine_memory.h"
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <llama.h>
@@ -10,7 +12,6 @@
 #include <fstream>
 #include <regex>
 
-#include "metrics/engine_memory.h"
 #include "model/open_model.h"
 #include "model/weight_format.h"
 #include "synth/synthesize.h"

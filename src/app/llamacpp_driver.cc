@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "app/engine_report.h"
 #include "base/fs.h"
 #include "base/units.h"
 #include "hardware/probe/machine_watch.h"
@@ -265,6 +266,16 @@ experiment::DriverFactory LlamaCppDriverFactory(const Clock& clock) {
     if (system.threads <= 0 && !*use) *use = hardware::ObserveMachine(clock);
     return MakeDriver(*library, clock, use->value_or(hardware::MachineUse()), system, config);
   };
+}
+
+Result<EngineReport> ReportEngine() {
+  ASSIGN_OR_RETURN(const auto library, EngineLibrary::Load());
+  EngineReport report;
+  report.description = library->description();
+  report.cpu_features = llamacpp::CpuFeatures();
+  for (const llamacpp::GpuDevice& gpu : library->UseGpus()) report.gpus.push_back(gpu.name + " " + gpu.description);
+  report.gpu_failure = library->gpu_failure();
+  return report;
 }
 
 }  // namespace moecap::app

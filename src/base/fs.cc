@@ -162,4 +162,13 @@ fs::path ExecutableDir() {
   return error ? Absolute(".") : self.parent_path();
 }
 
+fs::path ShippedPath(std::string_view relative) {
+  const fs::path here = ExecutableDir();
+  for (const fs::path& root : {here / "../share/moecap", here / "../.."}) {
+    fs::path candidate = (root / relative).lexically_normal();
+    if (Exists(candidate)) return candidate;
+  }
+  return {};
+}
+
 }  // namespace moecap

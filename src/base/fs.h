@@ -57,4 +57,8 @@ void RaiseOpenFileLimit();
 // The folder of the running executable.
 std::filesystem::path ExecutableDir();
 
+// A file or folder that comes with the program, e.g. "examples/quickstart.yaml": below share/moecap of the prefix where it is
+// installed, or in the source tree that holds its build folder. Empty when it is in neither.
+std::filesystem::path ShippedPath(std::string_view relative);
+
 }  // namespace moecap

@@ -151,6 +151,11 @@ std::string FindLibrary() {
   return "libduckdb.so";
 }
 
+Status CheckLibrary() {
+  const auto library = Load();
+  return library ? Status() : library.error();
+}
+
 Status ReadRows(const fs::path& path, const RowVisitor& visit) {
   const auto library = Load();
   if (!library.ok()) return Annotate(path.string(), library.error());

@@ -18,6 +18,9 @@ using RowVisitor = std::function<Status(std::string_view json, int64_t number)>;
 // with the remedy; when it does not read the file, with its reason.
 Status ReadRows(const std::filesystem::path& path, const RowVisitor& visit);
 
+// Whether that library can be opened and has what is used of it. Errors: as of ReadRows.
+Status CheckLibrary();
+
 // The library that would be opened: $MOECAP_DUCKDB, the one that tools/fetch_duckdb fetched, or any of the system. Empty when
 // there is none.
 std::string FindLibrary();

@@ -135,8 +135,7 @@ std::vector<fs::path> UsualRoots() {
   if (const std::string home = Environment("HOME"); !home.empty())
     roots.push_back(fs::path(home) / ".cache" / "huggingface" / "hub");
   roots.push_back(CacheDir() / "datasets");
-  roots.push_back((ExecutableDir() / ".." / ".." / "datasets").lexically_normal());
-  roots.push_back((ExecutableDir() / ".." / "share" / "moecap" / "datasets").lexically_normal());
+  if (fs::path shipped = ShippedPath("datasets"); !shipped.empty()) roots.push_back(std::move(shipped));
   return roots;
 }
 

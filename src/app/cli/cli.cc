@@ -15,6 +15,7 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
+    {"quick", "one verdict in a minute: a server that runs here, or the model that comes with the program", AddQuick},
     {"run", "benchmark systems on one workload: cost, accuracy and performance of each", AddRun},
     {"load", "how fast a server answers under a load: latencies, goodput, the highest load that meets objectives", AddLoad},
     {"compare", "which system wins where: differences with intervals, CAP classes, Pareto front", AddCompare},
@@ -36,6 +37,8 @@ constexpr Verb kVerbs[] = {
     {"audit", "published rows recomputed: agrees, differs, not computable", AddAudit},
     {"mock", "an OpenAI-compatible server simulated from a model and a device, with exact times and faults on demand", AddMock},
     {"validate", "how far the formulas are from what the engine touches; what recording costs", AddValidate},
+    {"doctor", "what works on this machine, what does not and why, and what would help", AddDoctor},
+    {"generate", "man pages and completions", AddGenerate},
 };
 
 int ExitCodeOf(ErrorKind kind) {

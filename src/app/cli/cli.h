@@ -48,5 +48,8 @@ Action AddPlan(CLI::App& app, const Invocation& invocation);
 Action AddSystems(CLI::App& app, const Invocation& invocation);
 Action AddWatch(CLI::App& app, const Invocation& invocation);
 Action AddValidate(CLI::App& app, const Invocation& invocation);
+Action AddQuick(CLI::App& app, const Invocation& invocation);
+Action AddDoctor(CLI::App& app, const Invocation& invocation);
+Action AddGenerate(CLI::App& app, const Invocation& invocation);
 
 }  // namespace moecap::app

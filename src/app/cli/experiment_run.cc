@@ -89,11 +89,11 @@ bool NeedsCeilings(const experiment::PricedSystem& system) {
   return system.description.server_here && system.machine.empty();
 }
 
-Result<Results> Create(Manifest manifest, const fs::path& results_dir, const Clock& clock) {
+Result<Results> Create(Manifest manifest, const fs::path& results_dir, const fs::path& cache_dir, const Clock& clock) {
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
   if (std::ranges::any_of(manifest.systems, NeedsCeilings)) {
-    fmt::print(stderr, "measuring this machine's bandwidth and FLOP ceilings (cached for a week)\n");
-    ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, CacheDir()));
+    fmt::print(stderr, "this machine's bandwidth and FLOP ceilings (measured once a week)\n");
+    ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, cache_dir));
     manifest.ceilings = std::move(ceilings.ceilings);
   }
   return Results::Create(results_dir, std::move(manifest));
@@ -182,7 +182,8 @@ Status Measure(Experiment& experiment, Results& results, RunIndex* index, Measur
 }
 
 // A system that answered nothing has no figures, so the run has failed for it. Everything is stored all the same.
-Status CheckAnswered(const cap::ExperimentSummary& summary, const Results& results) {
+// `where`: how the message ends.
+Status CheckAnswered(const cap::ExperimentSummary& summary, const std::string& where) {
   using cap::FigureId;
   for (const cap::SystemSummary& system : summary.systems) {
     double offered = 0, completed = 0;
@@ -196,8 +197,8 @@ Status CheckAnswered(const cap::ExperimentSummary& summary, const Results& resul
       }
     }
     if (offered == 0 || completed > 0) continue;
-    return Failed(fmt::format("{}: none of {:.0f} requests was answered{}{}; the run is stored in {}", system.name, offered,
-                              why.empty() ? "" : ", the first failed with: ", why, results.dir().string()));
+    return Failed(fmt::format("{}: none of {:.0f} requests was answered{}{}{}", system.name, offered,
+                              why.empty() ? "" : ", the first failed with: ", why, where));
   }
   return {};
 }
@@ -209,7 +210,7 @@ Status Report(const Results& results, const Status& executed, const ExperimentFl
   RETURN_IF_ERROR(WriteReports(judged, results.dir()));
   PrintReport(judged, flags.json, flags.all);
   NameReports(results.dir());
-  if (executed.ok()) return CheckAnswered(judged.summary, results);
+  if (executed.ok()) return CheckAnswered(judged.summary, "; the run is stored in " + results.dir().string());
   return Error{ErrorKind::kInterrupted, fmt::format("{}; finish it with: moecap {} --resume {}", executed.error().message, verb,
                                                     results.dir().string())};
 }
@@ -237,7 +238,7 @@ Result<Results> CreateShard(Manifest manifest, const ShardRun& run, const Clock&
     return BadInput(fmt::format("{} is there already: {} of the load {} was made; give the new load another --shard-group",
                                 (run.start.folder / manifest.run_id).string(), InWords(run.shard.shard), run.shard.group));
   }
-  return Create(std::move(manifest), run.start.folder, clock);
+  return Create(std::move(manifest), run.start.folder, CacheDir(), clock);
 }
 
 Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
@@ -310,7 +311,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     RETURN_IF_ERROR(CheckUnchanged(results->manifest(), manifest));
     RETURN_IF_ERROR(results->PrepareResume());
   } else {
-    ASSIGN_OR_RETURN(results, Create(std::move(manifest), config.results_dir, clock));
+    ASSIGN_OR_RETURN(results, Create(std::move(manifest), config.results_dir, CacheDir(), clock));
     ASSIGN_OR_RETURN(FolderLock acquired, FolderLock::Acquire(results->dir()));
     lock.emplace(std::move(acquired));
     RETURN_IF_ERROR(room.MoveTo(results->dir()));
@@ -326,6 +327,29 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     return executed;
   }
   return Report(*results, executed, flags, verb, index);
+}
+
+Result<cap::JudgedExperiment> MeasureInScratch(Config config, const fs::path& scratch, const Invocation& invocation) {
+  InstallInterruptHandler();
+  RaiseOpenFileLimit();
+  const SteadyClock clock;
+  config.results_dir = scratch / kResultsDir;
+  LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested, [](const std::string&) {});
+  ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
+  std::string no_energy;
+  const auto energy = experiment.RunsHere() ? experiment::OpenEnergyMeter(no_energy) : nullptr;
+  ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, energy.get()));
+  std::error_code none_cached;
+  const std::string fingerprint = hardware::HostFingerprint(manifest.host);
+  fs::copy_file(hardware::CeilingsCacheFile(CacheDir(), fingerprint), hardware::CeilingsCacheFile(scratch, fingerprint),
+                none_cached);
+  ASSIGN_OR_RETURN(Results results, Create(std::move(manifest), config.results_dir, scratch, clock));
+  const std::optional<ShardRun> alone;
+  const Status executed = Measure(experiment, results, nullptr, {energy.get(), {}, alone}, clock);
+  if (!executed.ok()) return executed.error();
+  ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results, {}));
+  RETURN_IF_ERROR(CheckAnswered(judged.summary, ""));
+  return judged;
 }
 
 }  // namespace moecap::app

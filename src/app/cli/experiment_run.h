@@ -2,12 +2,14 @@
 // `moecap load` share.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
 #include "app/cli/cli.h"
 #include "app/cli/shard_flags.h"
 #include "base/result.h"
+#include "cap/judgement.h"
 #include "experiment/config.h"
 
 namespace CLI {
@@ -32,5 +34,10 @@ void AddExperimentFlags(CLI::App& app, ExperimentFlags& flags);
 // finishes an interrupted experiment. Errors: kFailed when a system answered nothing; kInterrupted with that command.
 Status RunExperiment(const std::optional<experiment::Config>& config, const ExperimentFlags& flags, const char* verb,
                      const Invocation& invocation);
+
+// A new experiment of which nothing stays: whatever is written on the way lies below `scratch`, which the caller makes and
+// removes; the machine's ceilings are taken from the cache, or measured and not kept. Errors: as RunExperiment.
+Result<cap::JudgedExperiment> MeasureInScratch(experiment::Config config, const std::filesystem::path& scratch,
+                                               const Invocation& invocation);
 
 }  // namespace moecap::app

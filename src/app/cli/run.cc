@@ -21,13 +21,12 @@ struct RunFlags {
   ExperimentFlags experiment;
 };
 
-// Without an argument: examples/quickstart.yaml below the working directory or beside the build folder.
+// Without an argument: examples/quickstart.yaml below the working directory, else the one that comes with the program.
 Result<fs::path> ConfigPath(const std::string& given) {
   if (!given.empty()) return fs::path(given);
-  for (const fs::path& root : {Absolute("."), ExecutableDir() / "../.."}) {
-    const fs::path candidate = root / "examples/quickstart.yaml";
-    if (Exists(candidate)) return candidate.lexically_normal();
-  }
+  constexpr const char* kQuickstart = "examples/quickstart.yaml";
+  if (const fs::path here = Absolute(kQuickstart); Exists(here)) return here;
+  if (fs::path shipped = ShippedPath(kQuickstart); !shipped.empty()) return shipped;
   return BadInput("no configuration given, and examples/quickstart.yaml is not here; run: moecap run CONFIG.yaml");
 }
 

@@ -110,6 +110,10 @@ CgroupLimits ReadCgroupLimits(const fs::path& root) {
     if (controllers == ",,") {
       for (const fs::path& folder : GroupAndParents(mounts, path)) ReadVersion2(folder, limits);
     }
+    if (controllers == ",," || controllers.find(",pids,") != std::string::npos) {
+      const fs::path mount = controllers == ",," ? mounts : mounts / "pids";
+      for (const fs::path& folder : GroupAndParents(mount, path)) LowerTo(limits.tasks, FirstNumber(folder / "pids.max"));
+    }
     if (controllers.find(",cpu,") != std::string::npos) {
       for (const fs::path& folder : GroupAndParents(mounts / "cpu", path)) ReadVersion1Cpu(folder, limits);
     }

@@ -11,6 +11,7 @@ struct CgroupLimits {
   std::optional<double> cpus;               // CPU time per time
   std::optional<double> memory_bytes;       // the tightest limit on the way to the root
   std::optional<double> memory_used_bytes;  // of the group with that limit
+  std::optional<double> tasks;              // processes and threads, the tightest limit on the way to the root
 };
 
 // Reads `root`/proc/self/cgroup and the group files under `root`/sys/fs/cgroup, the process's own group and its parents.

@@ -1,10 +1,10 @@
 # What `cmake --install` writes, all of it relative to the prefix, in two components:
-#   runtime      bin/moecap, its engine in lib/moecap, what it finds beside itself in share/moecap, manual, completions, documents
+#   runtime      bin/moecap, its engine in lib/moecap/engine, what it finds beside itself in share/moecap, manual, completions, documents
 #   development  headers, static libraries and the CMake package: find_package(moecap), targets moecap::planner and so on
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(engine_dir lib/moecap)
+set(engine_dir lib/moecap/engine)
 set(data_dir share/moecap)
 set(package_dir lib/cmake/moecap)
 
@@ -12,6 +12,11 @@ set_target_properties(moecap PROPERTIES INSTALL_RPATH "$ORIGIN/../${engine_dir}"
 install(TARGETS moecap RUNTIME DESTINATION bin COMPONENT runtime)
 if(MOECAP_ENGINE_ARTIFACTS)
   install(IMPORTED_RUNTIME_ARTIFACTS ${MOECAP_ENGINE_ARTIFACTS} LIBRARY DESTINATION ${engine_dir} COMPONENT runtime)
+  # CMake strips what it has built, and the engine it has not.
+  install(CODE "if(CMAKE_INSTALL_DO_STRIP)
+  file(GLOB libraries \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${engine_dir}/*.so)
+  execute_process(COMMAND ${CMAKE_STRIP} --strip-unneeded \${libraries} COMMAND_ERROR_IS_FATAL ANY)
+endif()" COMPONENT runtime)
 endif()
 
 if(MOECAP_LLAMA STREQUAL "source")

@@ -1,0 +1,148 @@
+"""What each verb prints with --json against docs/schemas: it must be valid, and hold nothing that its schema does not describe.
+
+schemas_test.py MOECAP_BINARY. Exits with 77 where python3-jsonschema is missing.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+try:
+    from jsonschema import Draft202012Validator
+except ImportError:
+    print("python3-jsonschema is not installed")
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "docs/schemas"
+MODEL = str(ROOT / "models/tiny-moe/tiny-moe-f16.gguf")
+EXAMPLES = ROOT / "examples"
+
+# Schema, arguments. What they name is made by `prepare` or by the lines above.
+CASES = [
+    ("doctor", ["doctor"]),
+    ("model", ["model", "Qwen/Qwen3-30B-A3B"]),
+    ("model", ["model", MODEL]),
+    ("hardware-list", ["hardware", "list"]),
+    ("hardware-list", ["hardware", "search", "h100"]),
+    ("hardware-links", ["hardware", "list", "--kind", "links"]),
+    ("hardware-device", ["hardware", "show", "h100-sxm"]),
+    ("hardware-link", ["hardware", "show", "nvlink4"]),
+    ("machine", ["hardware", "detect"]),
+    ("cost", ["cost", str(EXAMPLES / "machines/8xh100.yaml")]),
+    ("systems", ["systems"]),
+    ("systems-show", ["systems", "show", "vllm", "--model", "X"]),
+    ("datasets", ["datasets"]),
+    ("dataset", ["datasets", "show", "gsm8k"]),
+    ("dataset-check", ["datasets", "check", "tinymath"]),
+    ("plan", ["plan", str(EXAMPLES / "plan/200_users.yaml")]),
+    ("audit", ["audit", str(EXAMPLES / "paper/table1_models.yaml")]),
+    ("synth", ["synth", "Qwen/Qwen3-30B-A3B", "--dry-run", "-o", "x.gguf"]),
+    ("score-list", ["score", "--list"]),
+    ("score", ["score", "--task", "gsm8k", "--contract", "lm-eval", "predictions.jsonl", "--against", "predictions.jsonl"]),
+    ("metrics", ["metrics", str(ROOT / "tests/golden/run-0.1/passes.jsonl"), "--cell", "F16@2 clients", "--model", MODEL,
+                 "--device", "h100-sxm"]),
+    ("trace", ["trace", str(ROOT / "tests/golden/routed_experts/sglang-0.5.23-per_token.pt")]),
+    ("systems-url", ["systems", "{url}"]),
+    ("experiment", ["load", "{url}", "--clients", "1,2", "--requests", "4", "--warmup", "1", "--input-tokens", "32",
+                    "--output-tokens", "8", "--repeats", "2", "--ttft", "1"]),
+    ("experiment", ["quick", "{url}", "--seconds", "1"]),
+    ("experiment", ["report", "latest"]),
+    ("comparison", ["compare", "latest"]),
+    ("runs", ["runs"]),
+    ("run", ["runs", "show", "latest"]),
+    ("runs-change", ["runs", "tag", "latest", "kept"]),
+    ("runs-verify", ["runs", "verify"]),
+    ("runs-rebuild", ["runs", "rebuild"]),
+    ("runs-export", ["runs", "export", "latest", "--to", "copy"]),
+    ("runs-import", ["runs", "import", "copy", "--results-dir", "elsewhere"]),
+]
+# Of a build with the embedded engine.
+ENGINE_CASES = [
+    ("experiment", ["run", "tiny.yaml"]),
+    ("validate", ["validate", MODEL, "--repeats", "0", "--batches", "1", "--contexts", "16"]),
+]
+# What a machine has differs, so what is described may be more or less than one test sees; ceilings take seconds to measure.
+OPEN = {"machine"}
+NOT_RUN = {"ceilings"}
+
+
+def closed(schema):
+    """The same schema, which refuses what it does not describe."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {key: closed(value) for key, value in schema.items()}
+    if isinstance(out.get("properties"), dict) and "type" in out:
+        out.setdefault("additionalProperties", False)
+    return out
+
+
+def prepare(room):
+    with open(ROOT / "datasets/tinymath/test.jsonl") as problems:
+        answers = [json.loads(next(problems))["answer"] for _ in range(3)]
+    (room / "predictions.jsonl").write_text("".join(json.dumps({"prediction": a, "gold": a}) + "\n" for a in answers))
+    (room / "tiny.yaml").write_text(
+        f"name: tiny\nsystems: [{{name: F16, model: {MODEL}}}, {{name: again, model: {MODEL}, experts: {{budget: 50 %}}}}]\n"
+        f"dataset: {{path: {ROOT}/datasets/tinymath/test.jsonl, problems: 2, scoring: gsm8k-strict-match}}\n"
+        "load: {clients: [1, 2]}\nrepeats: 2\nmax_output_tokens: 20\n")
+
+
+def start_server(binary, room):
+    server = subprocess.Popen([binary, "mock", "--model", "Qwen/Qwen3-30B-A3B", "--device", "h100-sxm", "--port", "0",
+                               "--ready-file", str(room / "ready")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (room / "ready").exists():
+        if server.poll() is not None:
+            sys.exit("moecap mock ended")
+        time.sleep(0.01)
+    return server, (room / "ready").read_text().strip()
+
+
+def check(binary, room, url, name, arguments):
+    """What is wrong with one output; None when nothing is."""
+    words = [word.format(url=url) if word == "{url}" else word for word in arguments] + ["--json"]
+    done = subprocess.run([binary] + words, cwd=room, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        return f"exit {done.returncode}: {done.stderr.strip()[-300:]}"
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema if name in OPEN else closed(schema))
+    errors = list(validator.iter_errors(json.loads(done.stdout)))
+    if not errors:
+        return None
+    first = min(errors, key=lambda error: len(error.absolute_path))
+    return f"{len(errors)} faults, first {first.json_path}: {first.message[-300:]}"
+
+
+def main():
+    binary = os.path.abspath(sys.argv[1])
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        room = pathlib.Path(folder)
+        prepare(room)
+        has_engine = subprocess.run([binary, "run", "tiny.yaml", "--results-dir", "tried"], cwd=room, capture_output=True,
+                                    text=True).returncode != 2
+        server, url = start_server(binary, room)
+        try:
+            for name, arguments in CASES + (ENGINE_CASES if has_engine else []):
+                fault = check(binary, room, url, name, arguments)
+                if fault:
+                    bad += 1
+                    print(f"moecap {' '.join(arguments)} --json against docs/schemas/{name}.schema.json: {fault}")
+        finally:
+            server.terminate()
+            server.wait()
+    known = {name for name, _ in CASES + ENGINE_CASES} | NOT_RUN
+    for path in SCHEMAS.glob("*.schema.json"):
+        Draft202012Validator.check_schema(json.loads(path.read_text()))
+        if path.name.removesuffix(".schema.json") not in known:
+            bad += 1
+            print(f"{path.name}: nothing is checked against it")
+    sys.exit(1 if bad else 0)
+
+
+main()

@@ -31,6 +31,15 @@ std::optional<double> ValueOf(const CellListing& listing, std::string_view key) 
   return std::nullopt;
 }
 
+// Without the time that it begins with: "20260131-120000-quickstart" -> "quickstart".
+std::string ShortName(const std::string& run_id) {
+  constexpr std::string_view kStamp = "00000000-000000-";
+  bool stamped = run_id.size() > kStamp.size();
+  for (size_t i = 0; stamped && i < kStamp.size(); ++i)
+    stamped = kStamp[i] == '0' ? run_id[i] >= '0' && run_id[i] <= '9' : run_id[i] == kStamp[i];
+  return stamped ? run_id.substr(kStamp.size()) : run_id;
+}
+
 using SystemKey = std::pair<std::string, std::string>;  // run, system
 SystemKey KeyOf(const CellListing& listing) { return {listing.run.run_id, listing.system.name}; }
 
@@ -106,7 +115,7 @@ std::optional<Figure> Curves(std::span<const CellListing> cells, const std::map<
   for (const auto& [key, levels] : systems) {
     if (levels.size() < 2 || plot.series.size() == kMostCurves) continue;
     report::PlotSeries series{markers.at(key), key.second, {}, false, key.first + ", " + key.second};
-    if (!names.insert(key.second).second) series.name = key.first + " " + key.second;
+    if (!names.insert(key.second).second) series.name = ShortName(key.first) + " " + key.second;
     for (const auto& [level, listing] : levels)
       series.points.push_back({.x = level, .y = *ValueOf(*listing, y.key) / y.unit, .valid = listing->cell.valid});
     plot.series.push_back(std::move(series));
@@ -125,7 +134,7 @@ std::vector<std::string> CellNames(std::span<const CellListing> cells) {
   std::vector<std::string> names;
   for (const CellListing& listing : cells) {
     const std::string name = fmt::format("{}@{:g}", listing.system.name, listing.cell.level);
-    names.push_back(runs[listing.system.name].size() > 1 ? listing.run.run_id + " " + name : name);
+    names.push_back(runs[listing.system.name].size() > 1 ? ShortName(listing.run.run_id) + " " + name : name);
   }
   return names;
 }

@@ -82,7 +82,7 @@ std::vector<Choice> Plain(std::initializer_list<const char*> values, const char*
 
 std::string ModelField(const Query& query) {
   std::string out = fmt::format(
-      "<label class=\"wide\"><span>Model</span><input name=\"model\" list=\"models\" value=\"{}\" autocomplete=\"off\" "
+      "<label class=\"span\"><span>Model</span><input name=\"model\" list=\"models\" value=\"{}\" autocomplete=\"off\" "
       "spellcheck=\"false\"><datalist id=\"models\">",
       Escape(query.Get("model").empty() ? kUsualModel : query.Get("model")));
   if (Builtin().ok()) {
@@ -106,7 +106,7 @@ std::string PlanForm(const Query& query) {
         Escape(query.Get(name)), example);
   };
   std::string out = "<form class=\"plan\" id=\"plan\" action=\"/plan\" aria-label=\"Question\">\n" + ModelField(query);
-  out += "<label class=\"wide\"><span>Scenario</span><select name=\"scenario\">" +
+  out += "<label class=\"span\"><span>Scenario</span><select name=\"scenario\">" +
          Options(scenarios, query.Get("scenario").empty() ? "chat" : query.Get("scenario")) + "</select></label>\n";
   for (const Slider& slider : kSliders) out += SliderHtml(slider, query);
   out += select("objective", "Best by", Plain({"month", "token", "speed", "power"}, "the month's cost"));

@@ -155,7 +155,7 @@ TEST_F(SiteTest, PlansAndSaysWhatIsWrongWithAQuestion) {
               AllOf(HasSubstr("name=\"clients\" value=\"16\""), HasSubstr("launch-it")));
   const RawAnswer wrong = Get("/plan?clients=many");
   EXPECT_EQ(wrong.status, 400);
-  EXPECT_THAT(wrong.body, HasSubstr("clients: &apos;many&apos; is no number"));
+  EXPECT_THAT(wrong.body, HasSubstr("clients: &#39;many&#39; is no number"));
 }
 
 TEST_F(SiteTest, ShowsARunThatIsBeingMeasured) {

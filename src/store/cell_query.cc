@@ -7,9 +7,11 @@
 namespace moecap::store {
 namespace {
 
+// In this order, so that what runs and systems decide is decided once for all of their cells, and the latest runs come first
+// without sorting all.
 constexpr const char* kCellTables =
-    "FROM cells JOIN runs ON runs.run_id = cells.run_id "
-    "JOIN systems ON systems.run_id = cells.run_id AND systems.name = cells.system "
+    "FROM runs CROSS JOIN systems ON systems.run_id = runs.run_id "
+    "CROSS JOIN cells ON cells.run_id = systems.run_id AND cells.system = systems.name "
     "LEFT JOIN figures AS sorted ON ?1 IS NOT NULL AND sorted.run_id = cells.run_id AND sorted.key = ?1 "
     "AND sorted.system = cells.system AND sorted.level_kind = cells.level_kind AND sorted.level = cells.level ";
 
@@ -24,7 +26,7 @@ std::string CellConditions(size_t words) {
     sql += fmt::format(
         "AND (instr(lower(runs.run_id || ' ' || dataset || ' ' || workload || ' ' || host || ' ' || systems.name || ' ' || "
         "engine "
-        "|| ' ' || model_id || ' ' || weight_type || ' ' || machine || ' ' || cells.label), lower(?{0})) > 0 "
+        "|| ' ' || model_id || ' ' || weight_type || ' ' || machine), lower(?{0})) > 0 "
         "OR EXISTS (SELECT 1 FROM tags WHERE tags.run_id = runs.run_id AND instr(lower(tag), lower(?{0})) > 0)) ",
         kFirstWord + i);
   }
@@ -35,6 +37,18 @@ Statement& BindFilter(Statement& statement, const CellFilter& filter) {
   std::optional<std::string> sort;
   if (!filter.sort.empty()) sort = filter.sort;
   return statement.Bind(sort, filter.model, filter.hardware, filter.valid_only).BindFrom(kFirstWord, filter.words);
+}
+
+Result<int64_t> CountCells(const Database& database, const CellFilter& filter) {
+  const bool any = filter.words.empty() && !filter.model && !filter.hardware;
+  ASSIGN_OR_RETURN(Statement count, database.Prepare(any ? "SELECT count(*) FROM cells WHERE ?1 = 0 OR valid"
+                                                         : fmt::format("SELECT count(*) {}{}", kCellTables,
+                                                                       CellConditions(filter.words.size()))));
+  CellFilter unsorted = filter;
+  unsorted.sort.clear();
+  ASSIGN_OR_RETURN(const bool row, (any ? count.Bind(filter.valid_only) : BindFilter(count, unsorted)).Step());
+  CHECK(row);
+  return count.Int(0);
 }
 
 Result<CellListing> ReadCell(const Statement& row) {
@@ -79,12 +93,7 @@ Result<CellPage> ListCells(const RunStore& store, const CellFilter& filter) {
   ASSIGN_OR_RETURN(const Transaction transaction, Transaction::Begin(database, Transaction::Kind::kRead));
   const std::string conditions = CellConditions(filter.words.size());
   CellPage page;
-  ASSIGN_OR_RETURN(Statement count, database.Prepare(fmt::format("SELECT count(*) {}{}", kCellTables, conditions)));
-  CellFilter all = filter;
-  all.sort.clear();
-  ASSIGN_OR_RETURN(const bool counted, BindFilter(count, all).Step());
-  CHECK(counted);
-  page.total = count.Int(0);
+  ASSIGN_OR_RETURN(page.total, CountCells(database, filter));
   const std::string order = filter.sort.empty()
                                 ? "started_at DESC, runs.run_id DESC, position, cells.level_kind, cells.level"
                                 : fmt::format("sorted.value {} NULLS LAST, started_at DESC, runs.run_id, position, cells.level",

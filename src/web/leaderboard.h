@@ -7,7 +7,7 @@
 
 namespace moecap::web {
 
-inline constexpr int64_t kMostListed = 100'000;  // of one answer of the API
+inline constexpr int64_t kMostListed = 20'000;  // of one answer of the API
 
 // A bar at the foot of a list with what was chosen in it.
 extern const char* const kCompareTray;

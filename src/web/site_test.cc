@@ -38,8 +38,8 @@ class SiteTest : public testing::Test {
     analysis::TestRun run;
     run.run_id = "20260131-120000-first";
     run.load = "concurrency: [1, 4]";
-    run.systems = {{.name = "A", .tpot_s = 0.01, .scores = {1, 0, 1}, .machine = "8 x h100-sxm", .usd_per_h = 8},
-                   {.name = "B", .tpot_s = 0.02, .scores = {1, 1, 1}, .machine = "8 x h100-sxm", .usd_per_h = 4}};
+    run.systems = {{.name = "fast", .tpot_s = 0.01, .scores = {1, 0, 1}, .machine = "8 x h100-sxm", .usd_per_h = 8},
+                   {.name = "slow", .tpot_s = 0.02, .scores = {1, 1, 1}, .machine = "8 x h100-sxm", .usd_per_h = 4}};
     files_.Write(run);
     run.run_id = "20260201-120000-second";
     run.started_at = "2026-02-01T12:00:00Z";
@@ -79,11 +79,11 @@ class SiteTest : public testing::Test {
 TEST_F(SiteTest, LeaderboardFindsAndSortsCells) {
   Json json = GetJson("/api/cells?sort=tpot_mean_s&all=1");
   EXPECT_EQ(json["total"], 9);
-  EXPECT_EQ(json["cells"][0]["system"], "A");
-  json = GetJson("/api/cells?sort=tpot_mean_s&order=down&q=second+B&all=1&limit=1&offset=1");
+  EXPECT_EQ(json["cells"][0]["system"], "fast");
+  json = GetJson("/api/cells?sort=tpot_mean_s&order=down&q=second+slow&all=1&limit=1&offset=1");
   EXPECT_EQ(json["total"], 2);
   ASSERT_EQ(json["cells"].size(), 1u);
-  EXPECT_EQ(json["cells"][0]["cell"].get<std::string>().substr(0, 25), "20260201-120000-second:B@");
+  EXPECT_EQ(json["cells"][0]["cell"].get<std::string>().substr(0, 28), "20260201-120000-second:slow@");
   EXPECT_NEAR(json["cells"][0]["figures"]["tpot_mean_s"].get<double>(), 0.02, 1e-9);
   EXPECT_EQ(Get("/api/cells?sort=nothing").status, 400);
   const RawAnswer page = Get("/?all=1");
@@ -137,7 +137,7 @@ TEST_F(SiteTest, NoPathLeavesTheResultsFolder) {
 }
 
 TEST_F(SiteTest, ComparesCellsOfSeveralRuns) {
-  const std::string cells = "?cell=20260131-120000-first%3AA%404&cell=20260201-120000-second%3AB%404";
+  const std::string cells = "?cell=20260131-120000-first%3Afast%404&cell=20260201-120000-second%3Aslow%404";
   const Json json = GetJson("/api/compare" + cells);
   ASSERT_EQ(json["cells"].size(), 2u);
   const RawAnswer page = Get("/compare" + cells + "&scenario=offline");

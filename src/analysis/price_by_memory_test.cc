@@ -32,7 +32,7 @@ hardware::Catalogue Devices() {
 cost::PriceBook Book() { return cost::PriceBook::Parse(cost::PriceBook::BuiltinText()).value(); }
 
 std::string SmallestFor(double gib) {
-  const auto machine = FindSmallestMachine(gib * kGib, MemoryOf::kAccelerators, Devices(), Book());
+  const auto machine = FindSmallestMachine({.accelerators = gib * kGib}, Devices(), Book());
   return machine ? machine->name : "none";
 }
 
@@ -47,12 +47,68 @@ TEST(PriceByMemory, TheCheapestMachineThatHoldsIt) {
 
 TEST(PriceByMemory, AHostIsPricedWithTheDramThatIsNeeded) {
   const auto catalogue = hardware::Catalogue::Builtin().value();
-  const auto small = FindSmallestMachine(3.5 * kGib, MemoryOf::kHost, catalogue, Book());
-  const auto large = FindSmallestMachine(100 * kGib, MemoryOf::kHost, catalogue, Book());
+  const auto small = FindSmallestMachine({.host = 3.5 * kGib}, catalogue, Book());
+  const auto large = FindSmallestMachine({.host = 100 * kGib}, catalogue, Book());
   ASSERT_TRUE(small && large);
   EXPECT_THAT(small->name, HasSubstr("with 4 GiB"));
   EXPECT_EQ(small->priced.inputs.dram_gib->value, 4);
   EXPECT_LT(small->purchase_usd, large->purchase_usd);
+}
+
+// What is moved to a cheaper kind of memory is paid for there.
+TEST(PriceByMemory, EachTierIsPricedAsWhatItIs) {
+  const auto price = [](const MemoryNeeds& needs) { return FindSmallestMachine(needs, Devices(), Book()).value(); };
+  const auto resident = price({.accelerators = 40 * kGib});
+  const auto in_dram = price({.accelerators = 10 * kGib, .host = 30 * kGib});
+  EXPECT_EQ(resident.name, "4 x small");
+  EXPECT_EQ(in_dram.name, "small with 30 GiB of DRAM");
+  const auto& inputs = in_dram.priced.inputs;
+  const double dram_usd = 30 * inputs.dram_usd_per_gib->value;
+  EXPECT_NEAR(in_dram.purchase_usd, 500 + dram_usd + inputs.board_usd->value, 1e-6);
+  EXPECT_NEAR(price({.accelerators = 10 * kGib}).purchase_usd, in_dram.purchase_usd - dram_usd, 1e-6);
+  const auto on_disk = price({.accelerators = 10 * kGib, .disk = 60e9});
+  EXPECT_EQ(on_disk.name, "small with 60 GB of disk");
+  EXPECT_NEAR(on_disk.purchase_usd, in_dram.purchase_usd - dram_usd + 60 * on_disk.priced.inputs.ssd_usd_per_gb->value, 1e-6);
+
+  const auto host = FindSmallestMachine({.host = 3.5 * kGib, .disk = 30e9}, hardware::Catalogue::Builtin().value(), Book());
+  ASSERT_TRUE(host.has_value());
+  EXPECT_THAT(host->name, HasSubstr("with 4 GiB of DRAM and 30 GB of disk"));
+}
+
+TEST(PriceByMemory, AMachineOfOneMemoryHoldsBothInIt) {
+  const hardware::CatalogueLayer layer{"test", R"({"schema": 1, "links": [], "devices": [
+    {"id": "one", "vendor": "v", "name": "One", "class": "unified", "year": 2025, "aliases": [], "memory_type": "LPDDR5X",
+     "memory_gib": 128, "unified_memory": true, "bandwidth_gb_per_s": 250, "dense_tflops": {"fp16": 50}, "tdp_w": 120,
+     "price_usd": {"typical": 2000}, "date": "2026-01", "confidence": "low", "source": "s"}]})"};
+  const auto one = hardware::Catalogue::Parse(std::span(&layer, 1));
+  ASSERT_TRUE(one.ok()) << one.error().message;
+  EXPECT_EQ(FindSmallestMachine({.accelerators = 50 * kGib, .host = 70 * kGib}, *one, Book())->name, "one");
+  EXPECT_EQ(FindSmallestMachine({.accelerators = 50 * kGib, .host = 90 * kGib}, *one, Book())->name, "2 x one");
+}
+
+TEST(PriceByMemory, ASystemIsPricedOnItsOwnKindOfMachine) {
+  cap::ExperimentSummary summary;
+  summary.systems.resize(3);
+  for (size_t i = 0; i < 3; ++i) {
+    cap::SystemSummary& system = summary.systems[i];
+    system.name = std::to_string(i);
+    system.machine.usd_per_h = 10;
+    system.cells.resize(1);
+    system.cells[0].figures[FigureId::kMemory] = 10 * kGib;
+  }
+  summary.systems[1].on_gpu = true;
+  summary.systems[1].cells[0].figures[FigureId::kHostMemory] = 30 * kGib;
+  summary.systems[2].cells[0].figures[FigureId::kDiskNeeded] = 60e9;
+  cap::ExperimentSummary on_gpu;
+  on_gpu.systems = {summary.systems[1]};
+  EXPECT_THAT(PriceByMemory(on_gpu, Devices(), Book()), ElementsAre(HasSubstr("small with 30 GiB of DRAM")));
+
+  const auto notes = PriceByMemory(summary);
+  EXPECT_THAT(summary.systems[0].machine.name, HasSubstr("with 10 GiB of DRAM"));
+  EXPECT_THAT(summary.systems[2].machine.name, HasSubstr("with 10 GiB of DRAM and 60 GB of disk"));
+  EXPECT_GT(summary.systems[2].machine.purchase_usd, summary.systems[0].machine.purchase_usd);
+  EXPECT_THAT(notes[1], HasSubstr("beside 32.2 GB in host memory"));
+  EXPECT_THAT(notes[2], HasSubstr("beside 60.0 GB on disk"));
 }
 
 cap::SystemSummary System(const std::string& name, std::optional<double> memory_gib) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "app/engine_report.h"
+#include "app/what_fits.h"
 #include "base/fs.h"
 #include "base/units.h"
 #include "hardware/probe/machine_watch.h"
@@ -59,15 +60,17 @@ class Instance final : public experiment::SystemInstance {
 class Driver final : public experiment::SystemDriver {
  public:
   Driver(std::shared_ptr<const EngineLibrary> library, const Clock& clock, experiment::SystemDescription description,
-         llamacpp::Placement placement, int context_tokens, int batch_tokens, bool chat, bool float32_attention)
+         llamacpp::Placement placement, const experiment::SystemConfig& system, const experiment::Config& config)
       : library_(std::move(library)),
         clock_(clock),
         description_(std::move(description)),
         placement_(std::move(placement)),
-        context_tokens_(context_tokens),
-        batch_tokens_(batch_tokens),
-        chat_(chat),
-        float32_attention_(float32_attention) {}
+        context_tokens_(config.context_tokens),
+        batch_tokens_(config.batch_tokens),
+        chat_(config.problems && config.problems->chat),
+        float32_attention_(system.float32_attention) {
+    if (const auto& drafts = system.speculation) drafts_ = {drafts->length, drafts->lookup_max, drafts->lookup_min};
+  }
 
   const experiment::SystemDescription& description() const override { return description_; }
 
@@ -76,8 +79,11 @@ class Driver final : public experiment::SystemDriver {
       return BadInput(fmt::format("{} requests at once are more than the engine's {} KV-cache slots; use fewer clients",
                                   start.connections, kMostSlots));
     }
+    const RoomQuestion room = Room(start.connections);
     if (!model_) {
-      ASSIGN_OR_RETURN(model_, LoadedModel::Load(*library_, description_.model_file, placement_));
+      // What is loaded already is part of what is not free.
+      if (room.free_bytes > 0) RETURN_IF_ERROR(CheckRoom(description_.model, room));
+      ASSIGN_OR_RETURN(model_, WithAdvice(LoadedModel::Load(*library_, description_.model_file, placement_), room));
     }
     llamacpp::EngineOptions options;
     options.threads = description_.threads;
@@ -87,7 +93,8 @@ class Driver final : public experiment::SystemDriver {
     options.chat = chat_;
     options.float32_attention = float32_attention_;
     options.kv_type = description_.model.kv_type;
-    ASSIGN_OR_RETURN(auto system, LlamaCppSystem::Create(*library_, model_, options, clock_));
+    options.drafts = drafts_;
+    ASSIGN_OR_RETURN(auto system, WithAdvice(LlamaCppSystem::Create(*library_, model_, options, clock_), room));
     return std::unique_ptr<experiment::SystemInstance>(new Instance(std::move(system)));
   }
 
@@ -102,6 +109,20 @@ class Driver final : public experiment::SystemDriver {
   bool CanIgnoreEndToken() const override { return true; }
 
  private:
+  RoomQuestion Room(int sequences) const {
+    const double free_bytes = placement_.gpus.empty() ? hardware::DetectHost().available_bytes.value_or(0)
+                                                      : EngineLibrary::FreeBytes(placement_.gpus);
+    return {placement_, sequences, context_tokens_, free_bytes};
+  }
+
+  // What would have room, behind an error of the engine that tells that there was none.
+  template <typename T>
+  Result<T> WithAdvice(Result<T> result, const RoomQuestion& room) const {
+    const bool no_room = !result.ok() && result.error().message.find("alloc") != std::string::npos;
+    if (!no_room) return result;
+    return Error{result.error().kind, fmt::format("{}; {}", result.error().message, WhatFits(description_.model, room))};
+  }
+
   std::shared_ptr<const EngineLibrary> library_;
   const Clock& clock_;
   experiment::SystemDescription description_;
@@ -110,6 +131,7 @@ class Driver final : public experiment::SystemDriver {
   int batch_tokens_;
   bool chat_;
   bool float32_attention_;
+  llamacpp::NgramDrafts drafts_;
   std::shared_ptr<const LoadedModel> model_;
 };
 
@@ -243,12 +265,12 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
   }
   if (system.experts) RETURN_IF_ERROR(LeaveExperts(*system.experts, clock, placed, description));
   description.description =
-      fmt::format("{}, {} {}{}{}, {}{}", description.engine, description.model.id, description.model.weight_type,
+      fmt::format("{}, {} {}{}{}, {}{}{}", description.engine, description.model.id, description.model.weight_type,
                   system.kv ? ", KV cache " + description.model.kv_type : "",
-                  system.float32_attention ? ", float32 attention" : "", threads.words, placed.words);
+                  system.float32_attention ? ", float32 attention" : "", threads.words, placed.words,
+                  system.speculation ? fmt::format(", {} n-gram drafts a pass", system.speculation->length) : "");
   return std::unique_ptr<experiment::SystemDriver>(
-      new Driver(library, clock, std::move(description), std::move(placed.placement), config.context_tokens,
-                 config.batch_tokens, config.problems && config.problems->chat, system.float32_attention));
+      new Driver(library, clock, std::move(description), std::move(placed.placement), system, config));
 }
 
 }  // namespace

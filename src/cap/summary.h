@@ -101,6 +101,7 @@ struct SystemSummary {
   std::string engine;       // "llama.cpp v0.5.0 (CPU)", "vLLM 0.30.0"
   std::string description;  // one line
   bool in_process = true;   // false: a server, and this host is its client
+  bool on_gpu = false;      // in this process, on GPUs: `memory_bytes` is theirs
   std::string url, api;     // of a server
   std::string model_id;
   std::string weight_type;  // "F16", "Q4_0"; empty = not told

@@ -11,6 +11,7 @@
 #include "experiment/gates.h"
 #include "experiment/memory_figures.h"
 #include "experiment/shard_gates.h"
+#include "experiment/speculation_figures.h"
 #include "metrics/estimate.h"
 #include "stats/summary.h"
 
@@ -251,6 +252,7 @@ cap::MeasurementSummary SummarizeMeasurement(const CellContext& context, const M
     FillUtilization(utilization, summary.figures);
     FillMemory(context.system, records.passes, summary.figures);
     FillExpertReads(context.system, records.passes, summary.figures);
+    FillSpeculation(records.passes, summary.figures);
     FillTiers(context.system, records.passes, context.peaks, HostBandwidth(context.manifest), summary.figures);
   }
   cap::FigureSet estimates;
@@ -306,8 +308,10 @@ void FillPooledUtilization(const CellContext& context, std::span<const MeasuredF
     passes.insert(passes.end(), measured->facts.records.passes.begin(), measured->facts.records.passes.end());
   if (passes.empty()) return;
   metrics::UtilizationOptions options;
-  // Reconstructed passes last as long as clients saw: nothing to compare.
+  FillSpeculation(passes, cell.figures);
+  // Reconstructed passes last as long as clients saw: nothing to compare. With drafts a pass yields several tokens.
   if (passes.front().source == record::Source::kMeasured) options.tpot_s = cell.figures[FigureId::kTpotMean];
+  if (options.tpot_s) *options.tpot_s *= cell.figures[FigureId::kTokensPerPass].value_or(1);
   cell.utilization = metrics::ComputeUtilization(context.system.description.model, passes, context.peaks, options);
   FillUtilization(cell.utilization, cell.figures);
   FillMemory(context.system, passes, cell.figures);

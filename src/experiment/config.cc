@@ -109,6 +109,7 @@ void ReadEngine(YamlMap& map, const SystemDefaults& defaults, const fs::path& ba
   if (const YamlNode* experts = map.Child("experts")) system.experts = ReadExperts(*experts, errors);
   if (system.experts && system.device != Device::kCpu)
     map.Complain("experts", "\"experts\" leaves them on disk for the processor alone; leave out device");
+  if (const YamlNode* speculation = map.Child("speculation")) system.speculation = ReadSpeculation(*speculation, errors);
   system.cpu_experts = ReadCpuExperts(map);
   if (system.cpu_experts != 0 && system.device != Device::kGpu)
     map.Complain("cpu_experts", "\"cpu_experts\" says which experts a GPU does not hold; add device: gpu");
@@ -160,7 +161,8 @@ SystemConfig ReadSystem(const YamlNode& node, const SystemDefaults& defaults, co
   system.machine = defaults.machine;
   if (map.Child("server") != nullptr || map.Child("launch") != nullptr) {
     ReadServerKeys(map, base_dir, errors, system);
-    RefuseEngineKeys(map, {"weights", "kv", "float32_attention", "threads", "device", "gpu_layers", "experts", "cpu_experts"});
+    RefuseEngineKeys(map, {"weights", "kv", "float32_attention", "threads", "device", "gpu_layers", "experts", "cpu_experts",
+                           "speculation"});
   } else {
     ReadEngine(map, defaults, base_dir, errors, system);
   }

@@ -17,6 +17,7 @@
 #include "experiment/experts_config.h"
 #include "experiment/launch_config.h"
 #include "experiment/server_config.h"
+#include "experiment/speculation_config.h"
 #include "load/slo_search.h"
 #include "metrics/latency.h"
 #include "record/level.h"
@@ -57,8 +58,9 @@ struct SystemConfig {
   // Of so many first layers the routed experts stay in host memory and are computed by the processor; kAllLayers = of all.
   // 0 = none; only with a GPU.
   int cpu_experts = 0;
-  std::optional<ExpertsConfig> experts;  // beyond a budget on disk; null = all in memory
-  std::string meant_as;                  // the class of the paper that it stands for, "PA", "PC" or "CA"; empty = none
+  std::optional<ExpertsConfig> experts;          // beyond a budget on disk; null = all in memory
+  std::optional<SpeculationConfig> speculation;  // null = one token a pass
+  std::string meant_as;                          // the class of the paper that it stands for, "PA", "PC" or "CA"; empty = none
   MachineConfig machine;
 };
 

@@ -194,6 +194,29 @@ TEST(Config, ASystemComputesOnTheProcessorUnlessToldOtherwise) {
   EXPECT_THAT(with(", device: tpu").error().message, testing::HasSubstr("cpu"));
 }
 
+TEST(Config, AnEngineDraftsNothingUnlessItIsToldHowMuch) {
+  const auto with = [](const std::string& system) {
+    return ParseConfig("systems: [{model: m.gguf" + system + "}]\ndataset: {path: d.jsonl}\n", "c.yaml", "/base");
+  };
+  EXPECT_FALSE(with("")->systems[0].speculation);
+  const auto config = with(", speculation: {drafts: ngram, length: 4, lookup_max: 5, lookup_min: 2}");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->systems[0].speculation->length, 4);
+  EXPECT_EQ(config->systems[0].speculation->lookup_max, 5);
+  EXPECT_EQ(config->systems[0].speculation->lookup_min, 2);
+  EXPECT_EQ(with(", speculation: {drafts: ngram, length: 1}")->systems[0].speculation->lookup_max, 3);
+  const auto wrong = [&](const std::string& keys) { return with(", speculation: {" + keys + "}").error().message; };
+  EXPECT_THAT(wrong("drafts: ngram"), testing::HasSubstr("length: 4"));
+  EXPECT_THAT(wrong("length: 4"), testing::HasSubstr("drafts: ngram"));
+  EXPECT_THAT(wrong("drafts: eagle, length: 4"), testing::HasSubstr("ngram"));
+  EXPECT_THAT(wrong("drafts: ngram, length: 0"), testing::HasSubstr("1"));
+  EXPECT_THAT(wrong("drafts: ngram, length: 2, lookup_max: 2, lookup_min: 3"), testing::HasSubstr("must not exceed"));
+  EXPECT_THAT(ParseConfig("systems: [{server: {url: http://h}, speculation: {drafts: ngram, length: 2}}]\n", "c.yaml", "/base")
+                  .error()
+                  .message,
+              testing::HasSubstr("no meaning beside"));
+}
+
 TEST(Config, AnEngineKeepsItsExpertsInMemoryUnlessTheyHaveABudget) {
   const auto with = [](const std::string& system) {
     return ParseConfig("systems: [{model: m.gguf" + system + "}]\ndataset: {path: d.jsonl}\n", "c.yaml", "/base");

@@ -17,6 +17,8 @@ struct ExpertsConfig {
   double budget_share = 0;  // of the bytes of all routed experts, in (0, 1]
   ExpertPolicy policy = ExpertPolicy::kLru;
   ExpertPrefetch prefetch = ExpertPrefetch::kNone;
+
+  friend bool operator==(const ExpertsConfig&, const ExpertsConfig&) = default;
 };
 
 ExpertsConfig ReadExperts(const YamlNode& node, YamlErrors& errors);

@@ -43,6 +43,8 @@ void FillMemory(const PricedSystem& system, std::span<const record::PassRecord> 
   figures[FigureId::kKvMean] = sum / static_cast<double>(count);
   figures[FigureId::kKvMax] = largest;
   figures[FigureId::kMemory] = system.description.ResidentWeightBytes() + largest;
+  if (system.description.experts_on_disk)
+    figures[FigureId::kDiskNeeded] = static_cast<double>(system.description.model_file_bytes);
   figures[FigureId::kMemoryUsd] = MemoryUsd(system, *figures[FigureId::kMemory]);
 }
 

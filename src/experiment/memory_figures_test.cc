@@ -51,6 +51,7 @@ TEST(MemoryFigures, AreThoseOfWhatIsInMemory) {
   system.description.experts_on_disk = ExpertsOnDisk{.budget_bytes = 200, .total_bytes = 800};
   FillMemory(system, passes, figures);
   EXPECT_DOUBLE_EQ(*figures[FigureId::kMemory], 400 + 80);
+  EXPECT_DOUBLE_EQ(*figures[FigureId::kDiskNeeded], 5e9);
   EXPECT_FALSE(figures[FigureId::kMemoryUsd]) << "the disk has no price";
   system.cost.ssd_usd_per_gb = cost::Input{0.1, "", ""};
   FillMemory(system, passes, figures);

@@ -12,6 +12,7 @@
 #include "experiment/cell.h"
 #include "experiment/load_quality.h"
 #include "experiment/search.h"
+#include "experiment/speculation_figures.h"
 
 namespace moecap::experiment {
 namespace {
@@ -96,6 +97,7 @@ SystemSummary DescribeSystem(const PricedSystem& system, const Manifest& manifes
   summary.engine = description.engine;
   summary.description = description.description;
   summary.in_process = description.in_process;
+  summary.on_gpu = description.in_process && !description.devices.gpus.empty();
   summary.url = description.url;
   summary.api = description.api;
   summary.model_id = description.model.id;
@@ -308,6 +310,7 @@ Result<ExperimentSummary> Summarize(const Results& results) {
     }
     summary.systems.push_back(std::move(entry));
   }
+  FillSpeedUps(config, summary.systems);
   AddNotes(manifest, summary);
   return summary;
 }

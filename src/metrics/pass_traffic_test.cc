@@ -1,18 +1,15 @@
 #include "metrics/pass_traffic.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "metrics/counted_passes.h"
 #include "metrics/testing/decode_pass.h"
-#include "model/hf_config.h"
 
 namespace moecap::metrics {
 namespace {
@@ -90,90 +87,49 @@ TEST(PassTraffic, IsOfDecodePassesWhoseExpertsAreKnown) {
 
 // ---- What a GPU's counters saw
 
-struct Counted {
-  record::PassRecord pass;
-  double formula = 0;  // as the program said it of the file
-  double paper = 0;    // in the paper's convention
-  double bytes = 0;    // read and written
-};
-
-std::vector<Counted> CountedPasses(const Json& document, const char* key) {
-  std::vector<Counted> all;
-  for (const Json& entry : document[key]) {
-    Counted counted;
-    counted.pass =
-        DecodePass(entry.value("context_tokens", 64), entry["batch"], entry["distinct_experts"].get<std::vector<double>>());
-    for (const auto& [term, bytes] : entry["bytes"].items()) counted.formula += bytes.get<double>();
-    counted.paper = entry.value("paper_bytes", 0.0);
-    counted.bytes = entry["counted"]["read"].get<double>() + entry["counted"]["written"].get<double>();
-    all.push_back(std::move(counted));
-  }
-  return all;
-}
-
 Json ReadJson(const fs::path& path) { return *ParseJson(*ReadFile(path)); }
 
-// The measured file: as many layers; BF16, or MXFP4 experts among Q8_0.
-model::ModelSpec SpecOf(const Json& document) {
-  const std::string shape = document["shape"];
+fs::path CountersOf(const std::string& shape) {
+  return fs::path(MOECAP_SOURCE_DIR) / "results/reference/h200-counters" / (shape + ".json");
+}
+
+CountedShape Counted(const std::string& shape) {
   const fs::path config = fs::path(MOECAP_SOURCE_DIR) / "tools/gpu/shapes" / shape / "config.json";
-  model::ModelSpec spec = *model::SpecFromConfig(ReadJson(config), shape);
-  spec.layers.resize(document["layers"].get<size_t>());
-  if (document["weights"] != "MXFP4") return spec;
-  for (const TensorClass c : {TensorClass::kAttention, TensorClass::kHead, TensorClass::kEmbedding})
-    SetWeightPrecision(spec, c, "Q8_0", 8.5);
-  return spec;
+  return *ParseCountedShape(*ReadFile(CountersOf(shape)), *ReadFile(config));
 }
 
 class Counters : public testing::TestWithParam<const char*> {};
 
-// MOECAP_PRINT_COUNTERS=1 prints the table of docs/validation.md.
 TEST_P(Counters, AgreeWithTheNamedTerms) {
-  const Json document =
-      ReadJson(fs::path(MOECAP_SOURCE_DIR) / "results/reference/h200-counters" / fmt::format("{}.json", GetParam()));
-  const model::ModelSpec spec = SpecOf(document);
-  for (const Counted& counted : CountedPasses(document, "passes")) {
-    const auto traffic = TrafficOf(spec, counted.pass);
+  const CountedShape shape = Counted(GetParam());
+  for (const CountedPass& counted : shape.passes) {
+    const auto traffic = TrafficOf(shape.model, counted.pass);
     ASSERT_TRUE(traffic.has_value());
     const int64_t batch = counted.pass.SequenceCount();
-    EXPECT_NEAR(traffic->formula.Sum() / counted.formula, 1, 0.005) << "config.json and file are of one shape";
-    const double modelled = counted.formula + traffic->Added();
-    const double bound = batch <= 16 ? 0.03 : 0.06;
-    EXPECT_NEAR(counted.bytes / modelled, 1, bound) << GetParam() << ", batch " << batch;
-    if (std::getenv("MOECAP_PRINT_COUNTERS") == nullptr) continue;
-    const auto percent = [&](double bytes) { return 100 * bytes / counted.formula; };
-    fmt::print(
-        "| {} | {} | {} | {:.2f} | {:+.1f} | {:+.1f} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {:+.1f} "
-        "|\n",
-        GetParam(), counted.pass.sequences[0].context_tokens, batch, counted.bytes / 1e9,
-        100 * (counted.paper / counted.bytes - 1), 100 * (counted.formula / counted.bytes - 1), percent(traffic->kv_padding),
-        percent(traffic->kv_outside_windows), percent(traffic->expert_rereads),
-        percent(traffic->activations_written + traffic->activations_read), percent(traffic->attention_partials),
-        percent(traffic->block_overread), percent(traffic->logits), 100 * (modelled / counted.bytes - 1));
+    EXPECT_NEAR(traffic->formula.Sum() / counted.formula_bytes, 1, 0.005) << "config.json and file are of one shape";
+    const double modelled = counted.formula_bytes + traffic->Added();
+    EXPECT_NEAR(counted.counted_bytes / modelled, 1, batch <= 16 ? 0.03 : 0.06) << GetParam() << ", batch " << batch;
   }
 }
 
 // The same kernel by kernel, of other files: two layers, whose head is a large part.
 TEST_P(Counters, AgreeKernelByKernel) {
-  const Json document =
-      ReadJson(fs::path(MOECAP_SOURCE_DIR) / "results/reference/h200-counters" / fmt::format("{}.json", GetParam()));
-  model::ModelSpec spec = SpecOf(document);
-  spec.layers.resize(2);
-  for (const Counted& counted : CountedPasses(document, "kernels_of_two_layers")) {
-    const auto traffic = TrafficOf(spec, counted.pass);
+  CountedShape shape = Counted(GetParam());
+  shape.model.layers.resize(2);
+  for (const CountedPass& counted : shape.kernels_of_two_layers) {
+    const auto traffic = TrafficOf(shape.model, counted.pass);
     ASSERT_TRUE(traffic.has_value());
     const int64_t batch = counted.pass.SequenceCount();
-    EXPECT_NEAR(counted.bytes / (counted.formula + traffic->Added()), 1, batch <= 16 ? 0.03 : 0.06)
+    EXPECT_NEAR(counted.counted_bytes / (counted.formula_bytes + traffic->Added()), 1, batch <= 16 ? 0.03 : 0.06)
         << GetParam() << ", " << batch;
   }
 }
 
 // The tensor cores compute whole tiles: each expert's tokens filled up to 16.
 TEST_P(Counters, TensorCoresComputeWholeTiles) {
-  const Json document =
-      ReadJson(fs::path(MOECAP_SOURCE_DIR) / "results/reference/h200-counters" / fmt::format("{}.json", GetParam()));
+  const Json document = ReadJson(CountersOf(GetParam()));
   if (document["weights"] != "BF16") GTEST_SKIP() << "block formats are multiplied as integers, which were not counted";
-  const model::LayerSpec layer = SpecOf(document).layers.back();
+  const model::LayerSpec layer = Counted(GetParam()).model.layers.back();
   const double flops_of_row = 2 * static_cast<double>(layer.weights[TensorClass::kRoutedExpert].params) / layer.ffn.experts;
   for (const Json& entry : document["flops_of_two_layers"]) {
     double missing_rows = 0;

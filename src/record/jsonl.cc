@@ -227,6 +227,11 @@ PassRecord PassFromJson(const Json& line) {
   if (line.contains("expert_counts")) {
     for (const Json& layer : line.at("expert_counts")) pass.expert_counts.push_back(WholeList(layer, "expert_counts"));
   }
+  if (const auto found = line.find("accepted_drafts"); found != line.end()) {
+    for (const Json& entry : *found) pass.accepted_drafts.push_back(Whole<int64_t>(entry, "accepted_drafts"));
+    if (pass.accepted_drafts.size() != pass.sequences.size())
+      throw std::invalid_argument("\"accepted_drafts\" must have one entry a sequence");
+  }
   pass.expert_reads = ReadsFromJson(line);
   pass.rank = WholeOr(line, "rank", 0);
   pass.replica = WholeOr(line, "replica", 0);
@@ -330,6 +335,7 @@ std::string ToJsonLine(const PassRecord& pass, bool with_counts) {
   if (pass.source != Source::kMeasured) line["source"] = Name(pass.source);
   if (pass.distinct_experts_source != Source::kMeasured) line["distinct_experts_source"] = Name(pass.distinct_experts_source);
   if (with_counts && !pass.expert_counts.empty()) line["expert_counts"] = pass.expert_counts;
+  if (!pass.accepted_drafts.empty()) line["accepted_drafts"] = pass.accepted_drafts;
   if (pass.expert_reads) line["expert_reads"] = ToJson(*pass.expert_reads);
   if (pass.rank != 0) line["rank"] = pass.rank;
   if (pass.replica != 0) line["replica"] = pass.replica;

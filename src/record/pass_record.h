@@ -60,6 +60,10 @@ struct PassRecord {
   // Tokens routed to each expert, [MoE layer][expert]; empty = not recorded.
   std::vector<std::vector<int32_t>> expert_counts;
 
+  // With speculative decoding, of a decode pass: how many of each sequence's drafts, which are its new_tokens but the first,
+  // were accepted, in the order of `sequences`; empty = nothing was drafted by this engine, or not known.
+  std::vector<int64_t> accepted_drafts;
+
   std::optional<ExpertReads> expert_reads;  // null: all experts are in memory, or not known
 
   int rank = 0;

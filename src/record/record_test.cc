@@ -16,6 +16,7 @@ PassRecord SamplePass() {
   pass.sequences = {{4095, 1, 32}, {0, 77, 1}};
   pass.distinct_experts = {2, 3.25};
   pass.expert_counts = {{1, 0, 2}, {0, 3, 0}};
+  pass.accepted_drafts.assign(pass.sequences.size(), 0);
   pass.expert_reads = {.hits = 3, .foreseen = 1, .misses = 2, .disk_bytes = 294912, .stall_s = 0.0007};
   return pass;
 }
@@ -37,6 +38,7 @@ TEST(PassJson, SurvivesARoundTripExactly) {
   EXPECT_EQ(parsed->distinct_experts, SamplePass().distinct_experts);
   EXPECT_EQ(parsed->expert_counts, SamplePass().expert_counts);
   EXPECT_EQ(parsed->expert_reads, SamplePass().expert_reads);
+  EXPECT_EQ(parsed->accepted_drafts, SamplePass().accepted_drafts);
   EXPECT_EQ(ToJsonLine(*parsed), line);
 }
 

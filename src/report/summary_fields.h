@@ -342,6 +342,7 @@ void Fields(auto& archive, JsonFieldsOf<SystemSummary> auto& system) {
   archive("engine", system.engine);
   archive("description", system.description);
   archive("in_process", system.in_process);
+  archive("on_gpu", system.on_gpu);
   archive("url", system.url);
   archive("api", system.api);
   archive("model_id", system.model_id);

@@ -157,6 +157,28 @@ TEST_F(Cli, ExpertsOnDiskAnswerAndRouteAsThoseInMemory) {
   EXPECT_EQ(report.out, run.out) << "every figure is recomputed from the facts";
 }
 
+TEST_F(Cli, DraftsChangeThePassesAndNotTheAnswers) {
+  Write("c.yaml", Config("", "[{name: plain}, {name: drafts, speculation: {drafts: ngram, length: 3}}]"));
+  const Outcome run = Call({"run", "c.yaml", "--json"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const fs::path measurements = OnlyRun() / "measurements";
+  for (const char* level : {"1", "3"}) {
+    EXPECT_EQ(ReadLines(measurements / fmt::format("plain-clients-{}-0", level) / "answers.jsonl").value(),
+              ReadLines(measurements / fmt::format("drafts-clients-{}-0", level) / "answers.jsonl").value());
+  }
+  const Json summary = ParseJson(run.out).value();
+  const Json& plain = summary["systems"][0]["cells"][0]["figures"];
+  const Json& drafts = summary["systems"][1]["cells"][0]["figures"];
+  EXPECT_TRUE(plain["draft_acceptance"].is_null());
+  EXPECT_GT(drafts["draft_acceptance"].get<double>(), 0);
+  EXPECT_GT(drafts["tokens_per_decode_pass"].get<double>(), 1);
+  EXPECT_GT(drafts["decode_distinct_experts"].get<double>(), plain["decode_distinct_experts"].get<double>());
+  EXPECT_NEAR(drafts["speculation_speed_up"].get<double>(),
+              plain["tpot_mean_s"].get<double>() / drafts["tpot_mean_s"].get<double>(), 1e-9);
+  const Outcome report = Call({"report", OnlyRun().filename().string(), "--json"});
+  EXPECT_EQ(report.out, run.out) << "every figure is recomputed from the facts";
+}
+
 TEST_F(Cli, AnInterruptKeepsWhatWasMeasuredAndAResumeFinishesIt) {
   Write("c.yaml", Config("results_dir: results\n", "[{name: F16}]") + "# long enough to be interrupted\n");
   std::string text = ReadFile(dir_ / "c.yaml").value();

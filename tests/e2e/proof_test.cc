@@ -73,5 +73,51 @@ TEST_F(Proof, ASyntheticModelIsWrittenAndItsFormulasHold) {
   EXPECT_EQ(Call("validate " + Path("config.json")), 2);
 }
 
+TEST_F(Proof, DraftsAreMeasuredBesideWhatPlainPassesForetell) {
+  ASSERT_EQ(Call("synth " + Path("config.json") + " --layers 2 -o " + Path("small.gguf")), 0) << err_;
+  const std::string drafts = "validate " + Path("small.gguf") + " --threads 1 --repeats 1 --requests 2 --output-tokens 24 ";
+  ASSERT_EQ(Call(drafts + "--drafts 1,4 --json"), 0) << err_;
+  const Json result = ParseJson(out_).value();
+  ASSERT_EQ(result["cells"].size(), 2u);
+  for (const Json& cell : result["cells"]) {
+    EXPECT_GT(cell["measured"]["speed_up"], 0);
+    EXPECT_GT(cell["predicted"]["speed_up"], 0);
+    if (cell["differing_answers"] == 0) {
+      EXPECT_EQ(cell["measured"]["tokens_per_pass"], cell["predicted"]["tokens_per_pass"]);
+    }
+  }
+  ASSERT_EQ(Call(drafts + "--drafts 2"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("speed-up"));
+  EXPECT_EQ(Call(drafts + "--drafts 0"), 2);
+  EXPECT_EQ(Call(drafts + "--drafts 2 --problems " + Path("config.json")), 2);
+  EXPECT_THAT(err_, HasSubstr("question"));
+}
+
+// The table and the figure of docs/validation.md.
+TEST_F(Proof, CountersAreComparedWithTheFormulaAndWithTermsOfOtherShapes) {
+  const std::string root = MOECAP_SOURCE_DIR;
+  const std::string counters =
+      "validate --counters " + root + "/results/reference/h200-counters --shapes " + root + "/tools/gpu/shapes";
+  ASSERT_EQ(Call(counters + " --latencies " + root + "/results/reference/h200-passes --svg " + Path("pictures")), 0) << err_;
+  for (const char* words : {"mixtral-8x7b", "experts again", "held out", "gpt-oss-20b"}) EXPECT_THAT(out_, HasSubstr(words));
+  EXPECT_EQ(ReadFile(dir_ / "pictures/mixtral-8x7b-s-mbu.svg").value(),
+            ReadFile(fs::path(root) / "docs/mixtral-8x7b-s-mbu.svg").value())
+      << "the figure of docs/validation.md is another";
+  EXPECT_EQ(Call(counters + " --svg " + Path("pictures")), 2);
+  EXPECT_THAT(err_, HasSubstr("--latencies"));
+  EXPECT_EQ(Call("validate"), 2);
+  EXPECT_THAT(err_, HasSubstr("--counters DIR"));
+}
+
+TEST_F(Proof, TheFiguresOfThePaperAreRedrawnFromStoredRuns) {
+  const std::string runs = std::string(MOECAP_SOURCE_DIR) + "/results/reference/";
+  ASSERT_EQ(
+      Call("report " + runs + "h200-vllm-qwen3-30b-a3b " + runs + "h200-engine-qwen3-30b-a3b --paper-figures " + Path("paper")),
+      0)
+      << err_;
+  for (const char* file : {"activated-share.svg", "required-bandwidth.svg", "radar.svg"})
+    EXPECT_TRUE(fs::exists(dir_ / "paper" / file));
+}
+
 }  // namespace
 }  // namespace moecap::e2e

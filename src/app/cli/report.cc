@@ -13,6 +13,7 @@
 #include "app/cli/output.h"
 #include "app/cli/report_compat.h"
 #include "app/cli/stored_runs.h"
+#include "app/paper_pictures.h"
 #include "base/json.h"
 #include "report/experiment_csv.h"
 #include "report/experiment_document.h"
@@ -30,6 +31,9 @@ struct ReportFlags {
   std::string write_to;
   std::vector<std::string> compat;
   VllmFlags vllm;
+  std::string paper;  // a folder
+  double tpot_s = 0.05;
+  double level = 1;
 };
 
 struct Stored {
@@ -166,6 +170,20 @@ Status ReportCompat(const ReportFlags& flags, const std::vector<std::filesystem:
   return {};
 }
 
+Status WritePaperPictures(const std::vector<Stored>& all, const ReportFlags& flags) {
+  ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
+  std::vector<cap::ExperimentSummary> runs;
+  for (const Stored& stored : all) runs.push_back(stored.judged.summary);
+  std::vector<report::NamedText> files;
+  for (PaperPicture& picture : DrawPaperPictures(runs, catalogue, flags.tpot_s, flags.level))
+    files.push_back({std::move(picture.file), std::move(picture.svg)});
+  if (files.empty())
+    return BadInput("these runs tell neither distinct experts nor S-MBU nor costs of two systems: nothing to draw");
+  RETURN_IF_ERROR(WriteFiles(files, flags.paper));
+  fmt::print(stderr, "wrote {} files into {}\n", files.size(), flags.paper);
+  return {};
+}
+
 Status Report(const ReportFlags& flags) {
   ASSIGN_OR_RETURN(const std::vector<ReportFormat> formats, FormatsOf(flags));
   const bool to_files = !flags.write_to.empty();
@@ -173,6 +191,7 @@ Status Report(const ReportFlags& flags) {
   ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> dirs, FoldersOf(flags.runs));
   if (!flags.compat.empty()) return ReportCompat(flags, dirs, formats);
   ASSIGN_OR_RETURN(const std::vector<Stored> all, OpenAll(dirs));
+  if (!flags.paper.empty()) return WritePaperPictures(all, flags);
   if (to_files && !formats.empty()) {
     ASSIGN_OR_RETURN(const std::vector<report::NamedText> files, Files(all, formats, flags.vllm));
     RETURN_IF_ERROR(WriteFiles(files, flags.write_to));
@@ -216,6 +235,13 @@ Action AddReport(CLI::App& app, const Invocation&) {
                  "with --format vllm: of ttft, tpot, itl, e2el, client_queue_time; ttft,tpot,itl by default")
       ->delimiter(',');
   app.add_option("--metric-percentiles", flags->vllm.percentiles, "with --format vllm: 99 by default")->delimiter(',');
+  app.add_option(
+      "--paper-figures", flags->paper,
+      "write the figures of MoE-CAP over all these runs into this folder: activated share, required bandwidth, radar");
+  app.add_option("--tpot", flags->tpot_s, "with --paper-figures: seconds per token of the required bandwidth (default: 0.05)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--level", flags->level, "with --paper-figures: clients of the radar (default: 1)")
+      ->check(CLI::PositiveNumber);
   app.footer(
       "Examples:\n  moecap report 20260131-120000-quickstart --json\n"
       "  moecap report 20260131-120000-quickstart --format html,svg --write-to out\n"

@@ -15,7 +15,9 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
+#include "app/cli/validate_counters.h"
 #include "app/cli/validate_gpu.h"
+#include "app/cli/validate_speculation.h"
 #include "app/graph_check.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -31,6 +33,8 @@ namespace {
 
 struct ValidateFlags {
   std::string model;
+  CounterFlags counters;
+  DraftFlags drafts;
   llamacpp::GraphRunOptions options;
   bool no_flash_attention = false;
   bool gpu = false;
@@ -209,10 +213,18 @@ Result<std::vector<CheckedPass>> Measure(const ValidateFlags& flags, const model
 }
 
 Status Validate(const ValidateFlags& flags) {
+  if (!flags.counters.counters.empty()) return ValidateCounters(flags.counters);
+  if (flags.model.empty()) return BadInput("give a GGUF file, or --counters DIR");
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = true; };
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  if (!flags.drafts.lengths.empty()) {
+    const llamacpp::GraphRunOptions& options = flags.options;
+    return ValidateSpeculation(
+        flags.drafts, {flags.model, options.threads, options.repeats, options.seed, flags.gpu, flags.cpu_experts, flags.json},
+        [] { return interrupted.load(); });
+  }
   ASSIGN_OR_RETURN(model::ModelSpec spec, model::ReadGgufSpec(flags.model));
   spec = AsTheEngineRuns(std::move(spec));
   if (flags.gpu) return ValidateOnGpu({flags.options, flags.model, flags.cpu_experts, flags.profile, flags.json}, spec);
@@ -239,7 +251,7 @@ Status Validate(const ValidateFlags& flags) {
 Action AddValidate(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<ValidateFlags>();
   flags->options.threads = 0;
-  app.add_option("model", flags->model, "GGUF file")->required()->check(CLI::ExistingFile);
+  app.add_option("model", flags->model, "GGUF file")->check(CLI::ExistingFile);
   app.add_option("--batches", flags->options.batches, "sequences of the decode passes (default: 1,2,4,8,16,32,64)")
       ->delimiter(',');
   app.add_option("--contexts", flags->options.contexts, "tokens in the cache before them (default: 64,512)")->delimiter(',');
@@ -256,6 +268,8 @@ Action AddValidate(CLI::App& app, const Invocation&) {
   app.add_flag("--profile", flags->profile, "bracket one execution of each decode pass for ncu --profile-from-start off")
       ->needs(gpu);
   app.add_flag("--json", flags->json, "print JSON");
+  AddCounterFlags(app, flags->counters);
+  AddDraftFlags(app, flags->drafts);
   app.footer(
       "Example:\n  moecap validate models/tiny-moe/tiny-moe-f16.gguf --batches 1,8 --contexts 64\n\nWhat counts: "
       "docs/validate.md");

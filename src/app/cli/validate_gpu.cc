@@ -32,16 +32,6 @@ struct GpuPass {
   double flops = 0;
 };
 
-Result<std::vector<std::string>> GpuNames(llamacpp::EngineLibrary& library, bool tries_first) {
-  std::vector<std::string> names;
-  for (const llamacpp::GpuDevice& gpu : library.UseGpus(tries_first)) names.push_back(gpu.name);
-  if (names.empty()) {
-    const std::string& failure = library.gpu_failure();
-    return BadInput(fmt::format("--gpu: no GPU can be used ({})", failure.empty() ? "the engine has no GPU backend" : failure));
-  }
-  return names;
-}
-
 Result<std::vector<GpuPass>> Measure(GpuPasses& request, const model::ModelSpec& spec) {
   const SteadyClock clock;
   ASSIGN_OR_RETURN(const auto library, llamacpp::EngineLibrary::Load());
@@ -154,6 +144,16 @@ void PrintTable(const std::vector<GpuPass>& passes) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> GpuNames(llamacpp::EngineLibrary& library, bool tries_first) {
+  std::vector<std::string> names;
+  for (const llamacpp::GpuDevice& gpu : library.UseGpus(tries_first)) names.push_back(gpu.name);
+  if (names.empty()) {
+    const std::string& failure = library.gpu_failure();
+    return BadInput(fmt::format("--gpu: no GPU can be used ({})", failure.empty() ? "the engine has no GPU backend" : failure));
+  }
+  return names;
+}
 
 Status ValidateOnGpu(GpuPasses request, const model::ModelSpec& spec) {
   ASSIGN_OR_RETURN(const std::vector<GpuPass> passes, Measure(request, spec));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "model/model_spec.h"
@@ -17,6 +18,10 @@ struct GpuPasses {
   bool profile = false;  // brackets around one execution of each decode pass
   bool json = false;
 };
+
+// Those that the engine can use, by name; each backend tried first where a failure costs nothing. Error: kBadInput with the
+// cause where there is none.
+Result<std::vector<std::string>> GpuNames(llamacpp::EngineLibrary& library, bool tries_first);
 
 // `spec` of the file, as the engine runs it. Errors: kBadInput where no GPU can be used, kFailed from the engine.
 Status ValidateOnGpu(GpuPasses request, const model::ModelSpec& spec);

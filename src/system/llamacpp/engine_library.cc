@@ -132,6 +132,18 @@ const std::vector<GpuDevice>& EngineLibrary::UseGpus(bool tries_first) {
   return *gpus_;
 }
 
+double EngineLibrary::FreeBytes(std::span<const std::string> gpus) {
+  double bytes = 0;
+  for (const std::string& name : gpus) {
+    ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+    if (device == nullptr) continue;
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    bytes += static_cast<double>(free);
+  }
+  return bytes;
+}
+
 void EngineLibrary::LeaveOut(const std::string& backend, const std::string& failure) {
   gpu_failure_ += fmt::format("{}{}: {}", gpu_failure_.empty() ? "" : "; ", backend, failure);
 }

@@ -67,6 +67,8 @@ class EngineLibrary {
   // child, which a profiler around this process does not survive; a backend that does not fit the driver then may end this
   // process.
   const std::vector<GpuDevice>& UseGpus(bool tries_first = true);
+  // Free memory of these GPUs together, as their driver tells; 0 for names that are none.
+  static double FreeBytes(std::span<const std::string> gpus);
   // Why GPU backends were left out, with the engine's own words; empty before UseGpus and when all of them work.
   const std::string& gpu_failure() const { return gpu_failure_; }
 

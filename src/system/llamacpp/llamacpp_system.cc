@@ -16,6 +16,7 @@
 #include "system/llamacpp/chat_template.h"
 #include "system/llamacpp/kv_type.h"
 #include "system/llamacpp/likelihood.h"
+#include "system/llamacpp/ngram_drafts.h"
 #include "system/llamacpp/routing_probe.h"
 #include "system/llamacpp/vocabulary.h"
 
@@ -29,6 +30,7 @@ struct Request {
   size_t prefilled = 0;         // prompt tokens in the KV cache
   llama_token last_token = -1;  // to be decoded next
   int64_t generated = 0;
+  std::vector<llama_token> history;  // prompt and output, from which drafts are made
   std::string text;
   std::optional<ContinuationScorer> scorer;  // of a request that generates nothing
 
@@ -38,11 +40,13 @@ struct Request {
   }
 };
 
+int RowsOfDecode(const EngineOptions& options) { return options.slots * (1 + options.drafts.length); }
+
 Result<llama_context_params> ContextParams(const EngineOptions& options, bool on_gpu) {
   ASSIGN_OR_RETURN(const int kv_type, FindKvType(options.kv_type));
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(options.context_tokens) * static_cast<uint32_t>(options.slots);
-  params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(options.batch_tokens, options.slots));
+  params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(options.batch_tokens, RowsOfDecode(options)));
   params.n_seq_max = static_cast<uint32_t>(options.slots);
   params.n_threads = params.n_threads_batch = options.threads;
   params.kv_unified = false;  // attention over a request's own cells only
@@ -57,11 +61,12 @@ Result<llama_context_params> ContextParams(const EngineOptions& options, bool on
 Result<EngineOptions> WithinBudget(EngineOptions options, const ExpertCache* experts) {
   const int64_t most = experts != nullptr ? experts->MostTokens() : 0;
   if (most == 0) return options;
-  if (options.slots > most) {
+  if (RowsOfDecode(options) > most) {
     return BadInput(
-        fmt::format("{} requests at once may use more experts of a layer than their budget holds, which is enough for {}; "
-                    "raise the budget, or use fewer clients",
-                    options.slots, most));
+        fmt::format("{} requests at once{} may use more experts of a layer than their budget holds, which is enough for {}{}; "
+                    "raise the budget, or use fewer clients{}",
+                    options.slots, options.drafts.length > 0 ? fmt::format(" with {} drafts each", options.drafts.length) : "",
+                    most, options.drafts.length > 0 ? " tokens" : "", options.drafts.length > 0 ? " or drafts" : ""));
   }
   options.batch_tokens = static_cast<int>(std::min<int64_t>(options.batch_tokens, most));
   return options;
@@ -85,7 +90,7 @@ struct LlamaCppSystem::Impl {
         options(engine_options),
         clock(steady_clock),
         threads(NewThreadPool(options.threads)),
-        batch(std::max(options.batch_tokens, options.slots)) {
+        batch(std::max(options.batch_tokens, RowsOfDecode(options))) {
     slots.resize(static_cast<size_t>(options.slots));
   }
 
@@ -147,9 +152,18 @@ struct LlamaCppSystem::Impl {
     return tokens;
   }
 
-  // One token of each request in the next run of neighbouring slots, so that each comes as often as the others: the engine
-  // computes sequences together whose numbers follow each other, and would split a batch with a gap into several passes behind
-  // our back.
+  std::vector<int32_t> Draft(const Request& request) const {
+    if (options.drafts.length == 0) return {};
+    NgramDrafts drafts = options.drafts;
+    const int64_t most =
+        std::min<int64_t>(request.spec.max_output_tokens - request.generated, options.context_tokens - request.position());
+    drafts.length = static_cast<int>(std::min<int64_t>(drafts.length, most - 1));
+    return DraftNgram(request.history, drafts);
+  }
+
+  // One token of each request in the next run of neighbouring slots with equally many drafts behind it, so that each comes as
+  // often as the others: the engine computes sequences together whose numbers follow each other and whose rows are as many, and
+  // would split another batch into several passes behind our back.
   std::vector<BatchToken> DecodeBatch() {
     const auto is_taken = [&](size_t i) { return i < slots.size() && slots[i].has_value(); };
     size_t i = next_decoded;
@@ -158,7 +172,14 @@ struct LlamaCppSystem::Impl {
       for (i = 0; i < slots.size() && !slots[i];) ++i;
     }
     std::vector<BatchToken> tokens;
-    for (; is_taken(i); ++i) tokens.push_back({slots[i]->last_token, slots[i]->position(), static_cast<int32_t>(i), true, -1});
+    for (size_t first_drafts = 0; is_taken(i); ++i) {
+      const std::vector<int32_t> draft = Draft(*slots[i]);
+      if (tokens.empty()) first_drafts = draft.size();
+      if (draft.size() != first_drafts) break;
+      int32_t position = slots[i]->position();
+      tokens.push_back({slots[i]->last_token, position, static_cast<int32_t>(i), true, -1});
+      for (const int32_t token : draft) tokens.push_back({token, ++position, static_cast<int32_t>(i), true, -1});
+    }
     next_decoded = i;
     return tokens;
   }
@@ -218,24 +239,44 @@ struct LlamaCppSystem::Impl {
     freed.push_back(static_cast<int32_t>(slot));
   }
 
-  // Takes one generated token; ends the request when it is complete.
-  void Accept(size_t slot, llama_token token, int64_t arrival_ns, load::Observer& observer) {
+  // Takes tokens that one pass generated, up to the one that completes the request, which then ends.
+  void Accept(size_t slot, std::span<const llama_token> tokens, int64_t arrival_ns, load::Observer& observer) {
     Request& request = *slots[slot];
-    request.last_token = token;
-    ++request.generated;
-    observer.OnChunk(request.ticket, {.arrival_ns = arrival_ns, .token_ids = {&token, 1}});
-    const bool ended = !request.spec.ignore_end_token && llama_vocab_is_eog(vocab, token);
-    if (!ended) request.text += Piece(vocab, token);
-    const bool stopped = CutAtStop(request);
-    const bool full = request.position() >= options.context_tokens;
-    if (!ended && !stopped && !full && request.generated < request.spec.max_output_tokens) return;
+    bool stopped = false, complete = false;
+    size_t taken = 0;
+    while (taken < tokens.size() && !complete) {
+      const llama_token token = request.last_token = tokens[taken++];
+      request.history.push_back(token);
+      ++request.generated;
+      const bool ended = !request.spec.ignore_end_token && llama_vocab_is_eog(vocab, token);
+      if (!ended) request.text += Piece(vocab, token);
+      stopped = CutAtStop(request) || ended;
+      const bool full = request.position() >= options.context_tokens;
+      complete = stopped || full || request.generated >= request.spec.max_output_tokens;
+    }
+    observer.OnChunk(request.ticket,
+                     {.arrival_ns = arrival_ns, .tokens = static_cast<int32_t>(taken), .token_ids = tokens.first(taken)});
+    if (!complete) return;
     load::Completion completion;
-    completion.finish = ended || stopped ? record::FinishReason::kStop : record::FinishReason::kLength;
+    completion.finish = stopped ? record::FinishReason::kStop : record::FinishReason::kLength;
     completion.input_tokens = static_cast<int64_t>(request.prompt.size());
     completion.text = std::move(request.text);
     const uint64_t ticket = request.ticket;
     FreeSlot(slot);
     observer.OnFinish(ticket, std::move(completion));
+  }
+
+  // Takes what a decode pass chose for a sequence: behind its last token, and behind each draft that came true. The cells of
+  // the others are forgotten.
+  void AcceptRows(const SequenceRows& sequence, int64_t arrival_ns, load::Observer& observer) {
+    std::vector<llama_token> chosen;
+    for (const BatchToken& row : sequence.rows.first(static_cast<size_t>(sequence.accepted) + 1))
+      chosen.push_back(row.next_token);
+    const auto slot = static_cast<size_t>(sequence.rows.front().slot);
+    Accept(slot, chosen, arrival_ns, observer);
+    if (!slots[slot] || chosen.size() == sequence.rows.size()) return;
+    // Create has refused models whose memory cannot be cut.
+    CHECK(llama_memory_seq_rm(llama_get_memory(context.get()), sequence.rows.front().slot, slots[slot]->position(), -1));
   }
 
   static bool CutAtStop(Request& request) {
@@ -265,47 +306,8 @@ struct LlamaCppSystem::Impl {
   std::optional<PassLog> log;
 };
 
-std::vector<std::string> HostTensorPatterns(int cpu_experts) {
-  constexpr const char* kExperts = "\\.ffn_(up|down|gate|gate_up)_(ch|)exps";  // weights and biases
-  if (cpu_experts < 0) return {kExperts};
-  std::vector<std::string> patterns;
-  for (int layer = 0; layer < cpu_experts; ++layer) patterns.push_back(fmt::format("^blk\\.{}{}", layer, kExperts));
-  return patterns;
-}
-
 LlamaCppSystem::LlamaCppSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LlamaCppSystem::~LlamaCppSystem() = default;
-
-Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary& library, const std::filesystem::path& gguf,
-                                                             const Placement& placement) {
-  std::vector<ggml_backend_dev_t> devices;
-  for (const std::string& name : placement.gpus) {
-    ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
-    if (device == nullptr) return BadInput(fmt::format("the engine has no device {}", name));
-    devices.push_back(device);
-  }
-  const bool on_gpu = !devices.empty();
-  devices.push_back(nullptr);
-  llama_model_params params = llama_model_default_params();
-  // Without a list the engine takes every GPU whose backend this process has loaded, for another system perhaps.
-  params.devices = devices.data();
-  params.n_gpu_layers = on_gpu ? placement.gpu_layers : 0;
-  params.use_extra_bufts = !placement.experts && !placement.plain_weights;
-  if (placement.experts) params.load_mode = LLAMA_LOAD_MODE_MMAP;
-  const std::vector<std::string> host_tensors = HostTensorPatterns(on_gpu ? placement.cpu_experts : 0);
-  std::vector<llama_model_tensor_buft_override> overrides;
-  for (const std::string& pattern : host_tensors) overrides.push_back({pattern.c_str(), ggml_backend_cpu_buffer_type()});
-  overrides.push_back({nullptr, nullptr});
-  params.tensor_buft_overrides = overrides.data();
-  ModelPtr model(llama_model_load_from_file(gguf.c_str(), params));
-  if (!model) return BadInput(fmt::format("the engine cannot load {}: {}", gguf.string(), library.LastComplaint()));
-  std::unique_ptr<ExpertCache> experts;
-  if (placement.experts) {
-    CHECK(!on_gpu);
-    ASSIGN_OR_RETURN(experts, ExpertCache::Create(library, model.get(), gguf, *placement.experts));
-  }
-  return std::shared_ptr<const LoadedModel>(new LoadedModel(std::move(model), gguf, on_gpu, std::move(experts)));
-}
 
 Result<std::unique_ptr<LlamaCppSystem>> LlamaCppSystem::Create(const EngineLibrary& library,
                                                                std::shared_ptr<const LoadedModel> model,
@@ -326,6 +328,11 @@ Result<std::unique_ptr<LlamaCppSystem>> LlamaCppSystem::Create(const EngineLibra
   if (!impl->context) {
     return BadInput(fmt::format("no context of {} x {} tokens for {}: {}; lower concurrency or context_tokens", options.slots,
                                 options.context_tokens, impl->model->path().string(), library.LastComplaint()));
+  }
+  if (options.drafts.length > 0 &&
+      (llama_model_is_recurrent(impl->model->get()) || llama_model_is_hybrid(impl->model->get()))) {
+    return BadInput(
+        fmt::format("{} keeps a state that cannot forget refused drafts; leave out speculation", impl->model->path().string()));
   }
   impl->vocab = llama_model_get_vocab(impl->model->get());
   impl->vocab_size = llama_vocab_n_tokens(impl->vocab);
@@ -365,7 +372,7 @@ Status LlamaCppSystem::Submit(const load::RequestSpec& request, uint64_t ticket)
   Request entry;
   entry.ticket = ticket;
   entry.spec = request;
-  entry.prompt = impl_->PromptTokens(request);
+  entry.prompt = entry.history = impl_->PromptTokens(request);
   if (!request.continuations.empty()) entry.scorer.emplace(impl_->WholeTokens(request), entry.prompt.size());
   impl_->waiting.push_back(std::move(entry));
   return {};
@@ -391,16 +398,15 @@ Status LlamaCppSystem::Advance(load::Observer& observer, int64_t until_ns) {
 
   std::vector<int32_t> freed_before = std::exchange(impl.freed, {});
   record::PassRecord pass;
-  if (prefilling != nullptr) {
-    pass.kind = record::PassKind::kPrefill;
-    pass.sequences = {{tokens.front().position, static_cast<int64_t>(tokens.size()), 1}};
-  } else {
-    pass.kind = record::PassKind::kDecode;
-    for (const BatchToken& token : tokens) pass.sequences.push_back({token.position, 1, 1});
-  }
+  pass.kind = prefilling != nullptr ? record::PassKind::kPrefill : record::PassKind::kDecode;
   int64_t start_ns = 0;
   ASSIGN_OR_RETURN(const int64_t end_ns, impl.Execute(impl.context.get(), tokens, &start_ns));
   pass.latency_s = static_cast<double>(end_ns - start_ns) * 1e-9;
+  const std::vector<SequenceRows> sequences = RowsBySequence(tokens);
+  for (const SequenceRows& sequence : sequences) {
+    pass.sequences.push_back({sequence.rows.front().position, std::ssize(sequence.rows), 1});
+    if (prefilling == nullptr && impl.options.drafts.length > 0) pass.accepted_drafts.push_back(sequence.accepted);
+  }
   ExpertCache::Pass experts;
   if (ExpertCache* cache = impl.model->experts()) {
     ASSIGN_OR_RETURN(experts, cache->EndPass());
@@ -412,9 +418,10 @@ Status LlamaCppSystem::Advance(load::Observer& observer, int64_t until_ns) {
     impl.AcceptScores(static_cast<size_t>(prefill_slot), step, end_ns, observer);
   } else if (prefilling != nullptr) {
     prefilling->prefilled += tokens.size();
-  }
-  for (const BatchToken& token : tokens) {
-    if (token.output && !scores) impl.Accept(static_cast<size_t>(token.slot), token.next_token, end_ns, observer);
+    const BatchToken& last = tokens.back();
+    if (last.output) impl.Accept(static_cast<size_t>(prefill_slot), {&last.next_token, 1}, end_ns, observer);
+  } else {
+    for (const SequenceRows& sequence : sequences) impl.AcceptRows(sequence, end_ns, observer);
   }
   if (impl.log) impl.log->push_back({std::move(freed_before), std::move(tokens), std::move(experts.expert_counts)});
   return {};

@@ -3,7 +3,9 @@
 // Scheduling: a prompt that waits goes first, alone, in chunks of at most `batch_tokens`; otherwise running requests decode one
 // token in one batch: all of them where their slots follow each other, else the runs of neighbouring slots in turn, because the
 // engine would split a batch with a gap. So each llama_decode is one pass of one kind, and which passes happen depends on the
-// requests alone, never on timing. Decoding is greedy. The latency of a pass spans llama_decode and the synchronisation,
+// requests alone, never on timing. Decoding is greedy. With drafts (EngineOptions::drafts) a decode pass holds each sequence's
+// drafts behind its token, and as many of them are accepted as are what the engine chooses itself; sequences with other numbers
+// of drafts are decoded in turn. The latency of a pass spans llama_decode and the synchronisation,
 // nothing else.
 #pragma once
 
@@ -19,6 +21,7 @@
 #include "load/system_under_test.h"
 #include "system/llamacpp/engine_library.h"
 #include "system/llamacpp/expert_cache.h"
+#include "system/llamacpp/ngram_drafts.h"
 #include "system/llamacpp/pass_log.h"
 
 namespace moecap::llamacpp {
@@ -68,7 +71,8 @@ struct EngineOptions {
   // Without flash attention, which rounds to 16 bits what it multiplies: with kv_type "f32" all of attention is in float32.
   // Slower.
   bool float32_attention = false;
-  bool chat = false;  // prompts are chats, written by the model's own template (chat_template.h)
+  NgramDrafts drafts;  // verified in the pass that decodes their sequence's next token
+  bool chat = false;   // prompts are chats, written by the model's own template (chat_template.h)
 };
 
 class LlamaCppSystem final : public load::SystemUnderTest {

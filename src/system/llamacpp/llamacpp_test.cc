@@ -1,9 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "base/testing/temp_dir.h"
 #include "load/closed_loop.h"
 #include "system/llamacpp/arg_max.h"
 #include "system/llamacpp/graph_run.h"
@@ -315,6 +321,31 @@ TEST_F(Engine, SaysWhereThereIsNoRoomForAQuantisedFile) {
               testing::AllOf(testing::HasSubstr("could not be written"), testing::HasSubstr("make room in " + cache.string())));
   EXPECT_TRUE(fs::is_empty(cache)) << "nothing half written stays";
   fs::remove_all(cache);
+}
+
+// The child's part of the next test: 0 as it should be, 77 where this process may not mount.
+int QuantiseOntoASmallDisk(const EngineLibrary& library, const fs::path& dir) {
+  constexpr int kMayNot = 77;
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return kMayNot;
+  if (::mount("tmpfs", dir.c_str(), "tmpfs", 0, "size=4m") != 0) return kMayNot;
+  const fs::path cache = dir / "quantized";
+  const auto file = EnsureQuantized(library, TinyMoe(), "Q8_0", cache);
+  const std::string message = file.ok() ? "it was written" : file.error().message;
+  std::fprintf(stderr, "%s\n", message.c_str());
+  const bool tells = message.find("could not be written (") != std::string::npos &&
+                     message.find("make room in " + cache.string()) != std::string::npos;
+  return tells && fs::is_empty(cache) ? 0 : 1;
+}
+
+TEST_F(Engine, SaysThatADiskIsFull) {
+  const TempDir dir;
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(QuantiseOntoASmallDisk(*library_, dir.path()));
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "this process may not mount a file system";
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "12 MB onto 4: its message is above";
 }
 
 TEST_F(Engine, KeepsItsCacheInTheTypeThatIsAskedFor) {

@@ -1,0 +1,77 @@
+// Speculative decoding by n-gram drafts on the embedded engine: what it gains, and what plain decoding tells of it beforehand.
+// Behind `moecap validate --drafts`; docs/validation.md has the results.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "load/system_under_test.h"
+#include "model/model_spec.h"
+#include "planner/speculation.h"
+#include "record/pass_record.h"
+#include "system/llamacpp/llamacpp_system.h"
+
+namespace moecap::app {
+
+// A request as plain decoding of one sequence at a time answered it.
+struct PlainSequence {
+  std::vector<int32_t> prompt, output;
+  // The experts of the pass that decoded output[i], [i][MoE layer]; one entry less than `output`, as its last token is decoded
+  // nowhere.
+  std::vector<std::vector<std::vector<int32_t>>> experts;
+};
+// From the passes of one slot.
+std::vector<PlainSequence> PlainSequencesOf(const llamacpp::PassLog& log, const llamacpp::ReplayedLog& routing);
+
+// What decoding of plain batches of 1, 2, ... sequences says of the machine: ceilings with which planner::VerifySeconds comes
+// closest to the mean latency at each batch (squares of relative errors). Requires passes with distinct experts.
+planner::PassCeilings FitCeilings(const model::ModelSpec& model, std::span<const record::PassRecord> passes);
+
+struct Speculated {
+  double acceptance = 0;       // accepted / drafted; 0 where nothing was drafted
+  double tokens_per_pass = 0;  // of decode passes
+  double distinct = 0;         // experts of a decode pass, mean over layers and passes
+  double speed_up = 0;         // plain seconds / seconds of the decode passes of the same answers
+};
+
+// What drafts of such lengths would do with these sequences: the drafts are made from the very tokens; a verify pass reads the
+// experts of as many consecutive tokens of the sequence as it has rows (those of refused drafts are not known).
+Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
+                              const llamacpp::NgramDrafts& drafts, const planner::PassCeilings& ceilings);
+
+struct SpeculationCell {
+  int length = 0;
+  Speculated measured, predicted;
+  int64_t differing = 0;  // requests whose answer is not the plain one
+
+  bool SameSign() const { return (measured.speed_up > 1) == (predicted.speed_up > 1); }
+  double Error() const { return predicted.speed_up / measured.speed_up - 1; }
+};
+
+struct SpeculationOptions {
+  std::vector<int> lengths = {1, 2, 3, 4, 5, 6, 7, 8};
+  int repeats = 5;
+  llamacpp::EngineOptions engine;  // slots and drafts are set for each run
+};
+
+struct SpeculationCheck {
+  planner::PassCeilings ceilings;
+  double plain_s = 0;  // decode seconds a token, plain
+  std::vector<SpeculationCell> cells;
+};
+
+// Answers the requests plainly and with drafts, in turn, `repeats` times; of each pass its least latency counts, as all
+// repetitions make the same ones. `model`: of the loaded file. Errors: the engine's; kInterrupted when `progress` returns
+// false.
+Result<SpeculationCheck> CheckSpeculation(const llamacpp::EngineLibrary& library,
+                                          const std::shared_ptr<const llamacpp::LoadedModel>& loaded,
+                                          const model::ModelSpec& model, std::span<const load::RequestSpec> requests,
+                                          const SpeculationOptions& options, const Clock& clock,
+                                          const std::function<bool(int done, int total)>& progress);
+
+}  // namespace moecap::app

@@ -1,0 +1,116 @@
+#include "app/speculation_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "app/graph_check.h"
+#include "model/gguf_spec.h"
+
+namespace moecap::app {
+namespace {
+using testing::ElementsAre;
+
+std::filesystem::path TinyMoe() { return std::filesystem::path(MOECAP_SOURCE_DIR) / "models/tiny-moe/tiny-moe-f16.gguf"; }
+
+llamacpp::LoggedPass Pass(std::vector<llamacpp::BatchToken> tokens) { return {{}, std::move(tokens), {}}; }
+
+TEST(PlainSequences, AreReadFromThePassesOfOneSlot) {
+  const llamacpp::PassLog log = {Pass({{5, 0, 0, false, -1}, {6, 1, 0, true, 7}}), Pass({{7, 2, 0, true, 8}}),
+                                 Pass({{8, 3, 0, true, 9}}), Pass({{4, 0, 0, false, -1}}), Pass({{3, 1, 0, true, 2}})};
+  llamacpp::ReplayedLog routing;
+  for (const auto& counts : {std::vector<int32_t>{2, 2, 0}, {1, 0, 1}, {0, 1, 1}, {1, 1, 0}, {1, 1, 0}})
+    routing.passes.push_back({{counts}});
+  const auto sequences = PlainSequencesOf(log, routing);
+  ASSERT_EQ(sequences.size(), 2u);
+  EXPECT_THAT(sequences[0].prompt, ElementsAre(5, 6));
+  EXPECT_THAT(sequences[0].output, ElementsAre(7, 8, 9));
+  ASSERT_EQ(sequences[0].experts.size(), 2u);
+  EXPECT_THAT(sequences[0].experts[0][0], ElementsAre(0, 2));
+  EXPECT_THAT(sequences[1].prompt, ElementsAre(4, 3)) << "a prompt in two passes";
+  EXPECT_THAT(sequences[1].output, ElementsAre(2));
+  EXPECT_TRUE(sequences[1].experts.empty());
+}
+
+class TinyMoeModel : public testing::Test {
+ protected:
+  model::ModelSpec model_ = AsTheEngineRuns(model::ReadGgufSpec(TinyMoe()).value());
+  size_t layers_ = static_cast<size_t>(model_.MoeLayers());
+
+  record::PassRecord Batch(int64_t sequences, double distinct, const planner::PassCeilings& machine) const {
+    record::PassRecord pass;
+    pass.sequences = {{100, 1, sequences}};
+    pass.distinct_experts.assign(layers_, distinct);
+    pass.latency_s = planner::VerifySeconds(model_, pass.distinct_experts, static_cast<int>(sequences), 100, 1, machine);
+    return pass;
+  }
+
+  // One output that repeats 1 2 3 4, of tokens that use the experts 2 i and 2 i + 1.
+  PlainSequence Loop(int tokens) const {
+    PlainSequence sequence;
+    sequence.prompt = {1, 2, 3, 4};
+    for (int i = 0; i < tokens; ++i) sequence.output.push_back(1 + i % 4);
+    for (int i = 0; i + 1 < tokens; ++i)
+      sequence.experts.push_back(std::vector<std::vector<int32_t>>(layers_, {i % 4 * 2, i % 4 * 2 + 1}));
+    return sequence;
+  }
+};
+
+TEST_F(TinyMoeModel, CeilingsAreFoundAgain) {
+  const planner::PassCeilings machine{30e9, 20e9, 40e-6};
+  const std::vector passes = {Batch(1, 2, machine), Batch(2, 3.5, machine), Batch(4, 6, machine), Batch(9, 9, machine)};
+  const auto found = FitCeilings(model_, passes);
+  for (const auto& pass : passes) {
+    const double seconds =
+        planner::VerifySeconds(model_, pass.distinct_experts, static_cast<int>(pass.SequenceCount()), 100, 1, found);
+    EXPECT_NEAR(seconds / pass.latency_s, 1, 0.02);
+  }
+}
+
+TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
+  const planner::PassCeilings machine{30e9, 20e9, 40e-6};
+  const std::vector sequences = {Loop(13)};
+  // Every draft comes true: twelve tokens are decoded in passes of 1 + 3.
+  const Speculated three = PredictSpeculation(model_, sequences, {.length = 3}, machine);
+  EXPECT_DOUBLE_EQ(three.acceptance, 1);
+  EXPECT_DOUBLE_EQ(three.tokens_per_pass, 4);
+  EXPECT_DOUBLE_EQ(three.distinct, 8);
+  const double plain_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 2), 1, 10, 1, machine);
+  const double verify_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 8), 1, 10, 4, machine);
+  EXPECT_NEAR(three.speed_up, 4 * plain_s / verify_s, 0.02);
+
+  PlainSequence novel = Loop(7);
+  novel.prompt = {91, 92};
+  novel.output = {11, 12, 13, 14, 15, 16, 17};
+  const Speculated none = PredictSpeculation(model_, std::vector{novel}, {.length = 3}, machine);
+  EXPECT_DOUBLE_EQ(none.acceptance, 0);
+  EXPECT_DOUBLE_EQ(none.tokens_per_pass, 1);
+  EXPECT_DOUBLE_EQ(none.speed_up, 1) << "nothing was drafted";
+}
+
+TEST_F(TinyMoeModel, TheDraftsForetoldAreThoseThatAreMade) {
+  const SteadyClock clock;
+  const auto library = llamacpp::EngineLibrary::Load().value();
+  const auto loaded = llamacpp::LoadedModel::Load(*library, TinyMoe()).value();
+  std::vector<load::RequestSpec> requests(2);
+  requests[0].prompt = "Question: Tom has 12 apples and buys 30 more. How many has he?\nAnswer:";
+  requests[1].prompt = "Question: Ann saves 25 dollars a week. How much has she after 8 weeks?\nAnswer:";
+  for (auto& request : requests) request.max_output_tokens = 32;
+  SpeculationOptions options;
+  options.lengths = {1, 4};
+  options.repeats = 1;
+  const auto check = CheckSpeculation(*library, loaded, model_, requests, options, clock, [](int, int) { return true; });
+  ASSERT_TRUE(check.ok()) << check.error().message;
+  ASSERT_EQ(check->cells.size(), 2u);
+  for (const SpeculationCell& cell : check->cells) {
+    if (cell.differing > 0) continue;  // a near-tie: other tokens, other drafts
+    EXPECT_DOUBLE_EQ(cell.predicted.acceptance, cell.measured.acceptance);
+    EXPECT_DOUBLE_EQ(cell.predicted.tokens_per_pass, cell.measured.tokens_per_pass);
+    EXPECT_NEAR(cell.predicted.distinct, cell.measured.distinct, 0.25 * cell.measured.distinct);
+    EXPECT_GT(cell.measured.speed_up, 0);
+  }
+}
+
+}  // namespace
+}  // namespace moecap::app

@@ -1,0 +1,52 @@
+// How well the named terms of pass_traffic.h predict what no counter of theirs has seen: their sizes are fitted on some counted
+// passes and tried on others.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "metrics/pass_traffic.h"
+
+namespace moecap::metrics {
+
+inline constexpr size_t kTrafficTerms = 7;
+// `is_counted`: what the engine's graph moves, by count, known without any counter; the others were found by looking at
+// counters.
+struct TrafficTerm {
+  std::string_view name;
+  bool is_counted;
+};
+inline constexpr std::array<TrafficTerm, kTrafficTerms> kTrafficTermList = {{{"KV padding", true},
+                                                                             {"outside windows", true},
+                                                                             {"experts again", false},
+                                                                             {"activations", true},
+                                                                             {"partials", false},
+                                                                             {"blocks", false},
+                                                                             {"logits", true}}};
+
+// A counted pass with its terms.
+struct CountedTraffic {
+  std::array<double, kTrafficTerms> terms{};  // bytes, in the order of kTrafficTermList
+  double formula_bytes = 0;                   // in the complete convention
+  double counted_bytes = 0;                   // > 0
+};
+CountedTraffic MakeCountedTraffic(const PassTraffic& traffic, double formula_bytes, double counted_bytes);
+
+// counted bytes = formula + sum of scale x term.
+struct TrafficScales {
+  std::array<double, kTrafficTerms> scale{};
+  // Whether a pass that was fitted has the term, in more than a thousandth of its bytes. One that none has keeps a scale of 1
+  // where it is a count, and of 0 where it is not.
+  std::array<bool, kTrafficTerms> fitted{};
+};
+
+// Least squares of the errors relative to the counted bytes, scales from 0. A weak tie to 1, as strong as one pass whose term
+// is a thousandth of its bytes, decides what the passes leave open.
+TrafficScales FitTraffic(std::span<const CountedTraffic> passes);
+
+// Relative error of the sum: predicted / counted - 1.
+double ErrorOf(const TrafficScales& scales, const CountedTraffic& pass);
+
+}  // namespace moecap::metrics

@@ -1,0 +1,49 @@
+#include <fmt/format.h>
+#include <llama.h>
+
+#include <utility>
+
+#include "system/llamacpp/llamacpp_system.h"
+
+namespace moecap::llamacpp {
+
+std::vector<std::string> HostTensorPatterns(int cpu_experts) {
+  constexpr const char* kExperts = "\\.ffn_(up|down|gate|gate_up)_(ch|)exps";  // weights and biases
+  if (cpu_experts < 0) return {kExperts};
+  std::vector<std::string> patterns;
+  for (int layer = 0; layer < cpu_experts; ++layer) patterns.push_back(fmt::format("^blk\\.{}{}", layer, kExperts));
+  return patterns;
+}
+
+Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary& library, const std::filesystem::path& gguf,
+                                                             const Placement& placement) {
+  std::vector<ggml_backend_dev_t> devices;
+  for (const std::string& name : placement.gpus) {
+    ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+    if (device == nullptr) return BadInput(fmt::format("the engine has no device {}", name));
+    devices.push_back(device);
+  }
+  const bool on_gpu = !devices.empty();
+  devices.push_back(nullptr);
+  llama_model_params params = llama_model_default_params();
+  // Without a list the engine takes every GPU whose backend this process has loaded, for another system perhaps.
+  params.devices = devices.data();
+  params.n_gpu_layers = on_gpu ? placement.gpu_layers : 0;
+  params.use_extra_bufts = !placement.experts && !placement.plain_weights;
+  if (placement.experts) params.load_mode = LLAMA_LOAD_MODE_MMAP;
+  const std::vector<std::string> host_tensors = HostTensorPatterns(on_gpu ? placement.cpu_experts : 0);
+  std::vector<llama_model_tensor_buft_override> overrides;
+  for (const std::string& pattern : host_tensors) overrides.push_back({pattern.c_str(), ggml_backend_cpu_buffer_type()});
+  overrides.push_back({nullptr, nullptr});
+  params.tensor_buft_overrides = overrides.data();
+  ModelPtr model(llama_model_load_from_file(gguf.c_str(), params));
+  if (!model) return BadInput(fmt::format("the engine cannot load {}: {}", gguf.string(), library.LastComplaint()));
+  std::unique_ptr<ExpertCache> experts;
+  if (placement.experts) {
+    CHECK(!on_gpu);
+    ASSIGN_OR_RETURN(experts, ExpertCache::Create(library, model.get(), gguf, *placement.experts));
+  }
+  return std::shared_ptr<const LoadedModel>(new LoadedModel(std::move(model), gguf, on_gpu, std::move(experts)));
+}
+
+}  // namespace moecap::llamacpp

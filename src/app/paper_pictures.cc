@@ -35,7 +35,9 @@ std::vector<Shown> SystemsOf(std::span<const cap::ExperimentSummary> runs) {
     for (const SystemSummary& system : run.systems) {
       if (shown.size() == kMostSystems) return shown;
       const bool is_taken = std::ranges::find(shown, system.name, &Shown::name) != shown.end();
-      shown.push_back({&system, is_taken ? fmt::format("{} ({})", system.name, run.name) : system.name});
+      shown.push_back(
+          {&system, is_taken ? fmt::format("{} ({})", system.name, system.model_id.substr(system.model_id.rfind('/') + 1))
+                             : system.name});
     }
   }
   return shown;

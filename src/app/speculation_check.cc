@@ -116,14 +116,15 @@ std::map<int64_t, BatchPasses> ByBatch(std::span<const record::PassRecord> passe
   return batches;
 }
 
+double Modelled(const model::ModelSpec& model, int64_t size, const BatchPasses& batch, const planner::PassCeilings& ceilings) {
+  return planner::VerifySeconds(model, batch.distinct, static_cast<int>(size), static_cast<int64_t>(std::lround(batch.context)),
+                                1, ceilings);
+}
+
 double SquaredErrors(const model::ModelSpec& model, const std::map<int64_t, BatchPasses>& batches,
                      const planner::PassCeilings& ceilings) {
   double sum = 0;
-  for (const auto& [size, batch] : batches) {
-    const double predicted = planner::VerifySeconds(model, batch.distinct, static_cast<int>(size),
-                                                    static_cast<int64_t>(std::lround(batch.context)), 1, ceilings);
-    sum += std::pow(predicted / batch.latency_s - 1, 2);
-  }
+  for (const auto& [size, batch] : batches) sum += std::pow(Modelled(model, size, batch, ceilings) / batch.latency_s - 1, 2);
   return sum;
 }
 
@@ -165,7 +166,13 @@ std::vector<PlainSequence> PlainSequencesOf(const llamacpp::PassLog& log, const 
   return sequences;
 }
 
-planner::PassCeilings FitCeilings(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
+double PlainBatches::Seconds(const model::ModelSpec& model, std::span<const double> distinct, int64_t context_tokens,
+                             int rows) const {
+  const auto nearest = std::ranges::min_element(by_rows, {}, [&](const auto& entry) { return std::abs(entry.first - rows); });
+  return planner::VerifySeconds(model, distinct, 1, context_tokens, rows, ceilings) * nearest->second;
+}
+
+PlainBatches FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
   const auto batches = ByBatch(passes);
   // Coordinates in turn, by factors that shrink: three parameters and a handful of batches.
   const double longest = batches.rbegin()->second.latency_s;
@@ -188,18 +195,21 @@ planner::PassCeilings FitCeilings(const model::ModelSpec& model, std::span<const
       }
     }
   }
-  return as_ceilings(best);
+  PlainBatches machine{as_ceilings(best), {}};
+  for (const auto& [size, batch] : batches)
+    machine.by_rows[size] = batch.latency_s / Modelled(model, size, batch, machine.ceilings);
+  return machine;
 }
 
 Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
-                              const llamacpp::NgramDrafts& drafts, const planner::PassCeilings& ceilings) {
+                              const llamacpp::NgramDrafts& drafts, const PlainBatches& machine) {
   double passes = 0, drafted = 0, accepted = 0, distinct = 0, seconds = 0, plain_s = 0;
   for (const PlainSequence& sequence : sequences) {
     std::vector<int32_t> text = sequence.prompt;
     text.insert(text.end(), sequence.output.begin(), sequence.output.end());
     const auto at = [&](size_t token) { return sequence.prompt.size() + token; };
     for (size_t i = 0; i < sequence.experts.size(); ++i)
-      plain_s += planner::VerifySeconds(model, DistinctOf(sequence, i, 1), 1, static_cast<int64_t>(at(i)), 1, ceilings);
+      plain_s += machine.Seconds(model, DistinctOf(sequence, i, 1), static_cast<int64_t>(at(i)), 1);
     // `i`: the token of the output that the next pass decodes.
     for (size_t i = 0; i < sequence.experts.size();) {
       llamacpp::NgramDrafts allowed = drafts;
@@ -208,8 +218,7 @@ Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const Pla
       size_t right = 0;
       while (right < draft.size() && draft[right] == text[at(i) + 1 + right]) ++right;
       const std::vector<double> experts = DistinctOf(sequence, i, draft.size() + 1);
-      seconds +=
-          planner::VerifySeconds(model, experts, 1, static_cast<int64_t>(at(i)), static_cast<int>(draft.size()) + 1, ceilings);
+      seconds += machine.Seconds(model, experts, static_cast<int64_t>(at(i)), static_cast<int>(draft.size()) + 1);
       passes += 1;
       drafted += static_cast<double>(draft.size());
       accepted += static_cast<double>(right);
@@ -247,14 +256,14 @@ Result<SpeculationCheck> CheckSpeculation(const llamacpp::EngineLibrary& library
   const std::vector<PlainSequence> sequences = PlainSequencesOf(plain.log, plain.routing);
   const double plain_s = DecodeSeconds(plain);
   SpeculationCheck check;
-  check.ceilings = FitCeilings(model, plain_passes);
+  check.machine = FitPlainBatches(model, plain_passes);
   check.plain_s =
       plain_s / static_cast<double>(std::ranges::count(plain.passes, record::PassKind::kDecode, &record::PassRecord::kind));
   for (size_t i = plain_ways; i < ways.size(); ++i) {
     SpeculationCell cell;
     cell.length = ways[i].drafts.length;
     cell.measured = Describe(ways[i], plain_s);
-    cell.predicted = PredictSpeculation(model, sequences, ways[i].drafts, check.ceilings);
+    cell.predicted = PredictSpeculation(model, sequences, ways[i].drafts, check.machine);
     for (size_t request = 0; request < requests.size(); ++request)
       cell.differing += ways[i].answers[request] != plain.answers[request];
     check.cells.push_back(cell);

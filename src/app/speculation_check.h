@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -28,9 +29,19 @@ struct PlainSequence {
 // From the passes of one slot.
 std::vector<PlainSequence> PlainSequencesOf(const llamacpp::PassLog& log, const llamacpp::ReplayedLog& routing);
 
-// What decoding of plain batches of 1, 2, ... sequences says of the machine: ceilings with which planner::VerifySeconds comes
-// closest to the mean latency at each batch (squares of relative errors). Requires passes with distinct experts.
-planner::PassCeilings FitCeilings(const model::ModelSpec& model, std::span<const record::PassRecord> passes);
+// What decoding of plain batches of 1, 2, ... sequences says of the machine.
+struct PlainBatches {
+  // With which planner::VerifySeconds comes closest to the mean latency at each batch (squares of relative errors).
+  planner::PassCeilings ceilings;
+  // Of a batch of so many rows: mean latency / what these ceilings say of it. How well kernels do depends on the number of
+  // rows.
+  std::map<int64_t, double> by_rows;
+
+  // Of a pass of one sequence: VerifySeconds times what the nearest number of rows takes more or less.
+  double Seconds(const model::ModelSpec& model, std::span<const double> distinct, int64_t context_tokens, int rows) const;
+};
+// Requires decode passes with distinct experts.
+PlainBatches FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes);
 
 struct Speculated {
   double acceptance = 0;       // accepted / drafted; 0 where nothing was drafted
@@ -42,7 +53,7 @@ struct Speculated {
 // What drafts of such lengths would do with these sequences: the drafts are made from the very tokens; a verify pass reads the
 // experts of as many consecutive tokens of the sequence as it has rows (those of refused drafts are not known).
 Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
-                              const llamacpp::NgramDrafts& drafts, const planner::PassCeilings& ceilings);
+                              const llamacpp::NgramDrafts& drafts, const PlainBatches& machine);
 
 struct SpeculationCell {
   int length = 0;
@@ -60,7 +71,7 @@ struct SpeculationOptions {
 };
 
 struct SpeculationCheck {
-  planner::PassCeilings ceilings;
+  PlainBatches machine;
   double plain_s = 0;  // decode seconds a token, plain
   std::vector<SpeculationCell> cells;
 };

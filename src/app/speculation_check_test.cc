@@ -60,24 +60,36 @@ class TinyMoeModel : public testing::Test {
 TEST_F(TinyMoeModel, CeilingsAreFoundAgain) {
   const planner::PassCeilings machine{30e9, 20e9, 40e-6};
   const std::vector passes = {Batch(1, 2, machine), Batch(2, 3.5, machine), Batch(4, 6, machine), Batch(9, 9, machine)};
-  const auto found = FitCeilings(model_, passes);
+  const PlainBatches found = FitPlainBatches(model_, passes);
   for (const auto& pass : passes) {
     const double seconds =
-        planner::VerifySeconds(model_, pass.distinct_experts, static_cast<int>(pass.SequenceCount()), 100, 1, found);
+        planner::VerifySeconds(model_, pass.distinct_experts, static_cast<int>(pass.SequenceCount()), 100, 1, found.ceilings);
     EXPECT_NEAR(seconds / pass.latency_s, 1, 0.02);
   }
+  // A kernel that is slow with 4 rows is so when it verifies, too.
+  std::vector slow = passes;
+  slow[2].latency_s *= 1.5;
+  const PlainBatches uneven = FitPlainBatches(model_, slow);
+  const std::vector<double> few(layers_, 4);
+  const double smooth = planner::VerifySeconds(model_, few, 1, 100, 4, uneven.ceilings);
+  EXPECT_NEAR(uneven.Seconds(model_, few, 100, 4), smooth * uneven.by_rows.at(4), 1e-9);
+  EXPECT_GT(uneven.by_rows.at(4), uneven.by_rows.at(2));
+  EXPECT_NEAR(uneven.Seconds(model_, few, 100, 7) / planner::VerifySeconds(model_, few, 1, 100, 7, uneven.ceilings),
+              uneven.by_rows.at(9), 1e-9)
+      << "the nearest that was measured";
 }
 
 TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
-  const planner::PassCeilings machine{30e9, 20e9, 40e-6};
+  const planner::PassCeilings ceilings{30e9, 20e9, 40e-6};
+  const PlainBatches machine{ceilings, {{1, 1.0}}};
   const std::vector sequences = {Loop(13)};
   // Every draft comes true: twelve tokens are decoded in passes of 1 + 3.
   const Speculated three = PredictSpeculation(model_, sequences, {.length = 3}, machine);
   EXPECT_DOUBLE_EQ(three.acceptance, 1);
   EXPECT_DOUBLE_EQ(three.tokens_per_pass, 4);
   EXPECT_DOUBLE_EQ(three.distinct, 8);
-  const double plain_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 2), 1, 10, 1, machine);
-  const double verify_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 8), 1, 10, 4, machine);
+  const double plain_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 2), 1, 10, 1, ceilings);
+  const double verify_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 8), 1, 10, 4, ceilings);
   EXPECT_NEAR(three.speed_up, 4 * plain_s / verify_s, 0.02);
 
   PlainSequence novel = Loop(7);

@@ -129,7 +129,9 @@ std::optional<PassTraffic> TrafficOf(const ModelSpec& model, const PassRecord& p
     if (!layer.ffn.moe()) continue;
     const double distinct = DistinctExperts(pass, moe_layer, model.MoeLayers()).value_or(0);
     const double expert_bytes = layer.weights[TensorClass::kRoutedExpert].bytes / layer.ffn.experts;
-    traffic.expert_rereads += expert_bytes * Rereads(layer, pass, moe_layer, distinct, kernels);
+    const bool quantised = IsQuantised(layer.weights[TensorClass::kRoutedExpert]);
+    (quantised ? traffic.quantised_rereads : traffic.expert_rereads) +=
+        expert_bytes * Rereads(layer, pass, moe_layer, distinct, kernels);
     ++moe_layer;
   }
   if (IsQuantised(model.Head()) && tokens > kernels.vector_tokens)

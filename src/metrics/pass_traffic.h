@@ -32,7 +32,8 @@ struct PassTraffic {
   PassTerms formula;
   double kv_padding = 0;           // cells up to the next whole group
   double kv_outside_windows = 0;   // cells that a window masks
-  double expert_rereads = 0;       // routed experts read more than once
+  double expert_rereads = 0;       // 16-bit routed experts of more tokens than a tile, read once a tile
+  double quantised_rereads = 0;    // quantised routed experts of few tokens, read for each
   double activations_written = 0;  // results of products, norms and activations
   double activations_read = 0;     // results of the experts' products: weights push them out of the cache before they are used
   double attention_partials = 0;   // of split latent attention
@@ -40,8 +41,8 @@ struct PassTraffic {
   double logits = 0;
 
   double Added() const {
-    return kv_padding + kv_outside_windows + expert_rereads + activations_written + activations_read + attention_partials +
-           block_overread + logits;
+    return kv_padding + kv_outside_windows + expert_rereads + quantised_rereads + activations_written + activations_read +
+           attention_partials + block_overread + logits;
   }
   double Sum() const { return formula.Sum() + Added(); }
 };

@@ -71,8 +71,8 @@ TEST(PassTraffic, ExpertsOfManyTokensAreReadOnceATile) {
 TEST(PassTraffic, QuantisedExpertsOfFewTokensAreReadForEach) {
   model::ModelSpec model = OneLayer();
   model.layers[0].weights[TensorClass::kRoutedExpert].bytes = 4 * 72 / 2.0;
-  EXPECT_NEAR(TrafficOf(model, DecodePass(1, 4, {3}))->expert_rereads, 36 * (4 - 3) / 3.0, 1e-9);
-  EXPECT_EQ(TrafficOf(model, DecodePass(1, 16, {3}))->expert_rereads, 0);
+  EXPECT_NEAR(TrafficOf(model, DecodePass(1, 4, {3}))->quantised_rereads, 36 * (4 - 3) / 3.0, 1e-9);
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 16, {3}))->quantised_rereads, 0);
   model.ends[TensorClass::kHead] = {100, 106, 100, 106};
   EXPECT_EQ(TrafficOf(model, DecodePass(1, 8, {3}))->block_overread, 0);
   EXPECT_NEAR(TrafficOf(model, DecodePass(1, 9, {3}))->block_overread, 0.08 * 106, 1e-9);

@@ -11,7 +11,7 @@ constexpr double kSmallTerm = 1e-3;  // of a pass's bytes
 }  // namespace
 
 CountedTraffic MakeCountedTraffic(const PassTraffic& traffic, double formula_bytes, double counted_bytes) {
-  return {{traffic.kv_padding, traffic.kv_outside_windows, traffic.expert_rereads,
+  return {{traffic.kv_padding, traffic.kv_outside_windows, traffic.expert_rereads, traffic.quantised_rereads,
            traffic.activations_written + traffic.activations_read, traffic.attention_partials, traffic.block_overread,
            traffic.logits},
           formula_bytes,

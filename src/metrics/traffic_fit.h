@@ -11,7 +11,7 @@
 
 namespace moecap::metrics {
 
-inline constexpr size_t kTrafficTerms = 7;
+inline constexpr size_t kTrafficTerms = 8;
 // `is_counted`: what the engine's graph moves, by count, known without any counter; the others were found by looking at
 // counters.
 struct TrafficTerm {
@@ -20,7 +20,8 @@ struct TrafficTerm {
 };
 inline constexpr std::array<TrafficTerm, kTrafficTerms> kTrafficTermList = {{{"KV padding", true},
                                                                              {"outside windows", true},
-                                                                             {"experts again", false},
+                                                                             {"tiles again", false},
+                                                                             {"quantised again", false},
                                                                              {"activations", true},
                                                                              {"partials", false},
                                                                              {"blocks", false},

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 CountedTraffic Pass(double again, double activations, double counted) {
-  return {{0, 0, again, activations, 0, 0, 0}, 100, counted};
+  return {{0, 0, again, 0, activations, 0, 0, 0}, 100, counted};
 }
 
 TEST(TrafficFit, FindsTheScalesThatMadeTheCounts) {
@@ -23,10 +23,10 @@ TEST(TrafficFit, FindsTheScalesThatMadeTheCounts) {
   const std::vector<CountedTraffic> passes = {Pass(40, 0, 120), Pass(0, 10, 120), Pass(20, 5, 120)};
   const TrafficScales scales = FitTraffic(passes);
   EXPECT_NEAR(scales.scale[2], 0.5, 1e-4);
-  EXPECT_NEAR(scales.scale[3], 2, 1e-3);
-  EXPECT_FALSE(scales.fitted[0] || scales.fitted[4]);
+  EXPECT_NEAR(scales.scale[4], 2, 1e-3);
+  EXPECT_FALSE(scales.fitted[0] || scales.fitted[5]);
   EXPECT_EQ(scales.scale[0], 1) << "padding is a count";
-  EXPECT_EQ(scales.scale[4], 0) << "partials were found by looking";
+  EXPECT_EQ(scales.scale[5], 0) << "partials were found by looking";
   EXPECT_NEAR(ErrorOf(scales, Pass(80, 0, 140)), 0, 1e-4);
   EXPECT_NEAR(ErrorOf(scales, Pass(80, 0, 280)), -0.5, 1e-4);
 }

@@ -99,7 +99,7 @@ TEST_F(Proof, CountersAreComparedWithTheFormulaAndWithTermsOfOtherShapes) {
   const std::string counters =
       "validate --counters " + root + "/results/reference/h200-counters --shapes " + root + "/tools/gpu/shapes";
   ASSERT_EQ(Call(counters + " --latencies " + root + "/results/reference/h200-passes --svg " + Path("pictures")), 0) << err_;
-  for (const char* words : {"mixtral-8x7b", "experts again", "held out", "gpt-oss-20b"}) EXPECT_THAT(out_, HasSubstr(words));
+  for (const char* words : {"mixtral-8x7b", "tiles again", "held out", "gpt-oss-20b"}) EXPECT_THAT(out_, HasSubstr(words));
   EXPECT_EQ(ReadFile(dir_ / "pictures/mixtral-8x7b-s-mbu.svg").value(),
             ReadFile(fs::path(root) / "docs/mixtral-8x7b-s-mbu.svg").value())
       << "the figure of docs/validation.md is another";

@@ -27,7 +27,7 @@ using metrics::CountedShape;
 using metrics::CountedTraffic;
 using metrics::TrafficScales;
 
-constexpr TrafficScales kAsModelled{{1, 1, 1, 1, 1, 1, 1}, {}};
+constexpr TrafficScales kAsModelled{{1, 1, 1, 1, 1, 1, 1, 1}, {}};
 constexpr int64_t kSmallBatch = 16;
 
 struct Shape {
@@ -161,8 +161,9 @@ Status DrawSMbu(const Shape& shape, double bytes_per_s, const fs::path& folder) 
       "Bytes of a decode pass over its latency, as a share of the peak bandwidth, by the complete formula, the paper's "
       "formula and the counted DRAM traffic, against batch size."};
   plot.x_label = "batch size";
-  plot.series = {
-      {0, "counted DRAM traffic", {}, false, ""}, {1, "formula", {}, false, ""}, {2, "formula of the paper", {}, true, ""}};
+  plot.series = {{0, "counted", {}, false, "counted DRAM traffic"},
+                 {1, "formula", {}, false, ""},
+                 {2, "paper", {}, true, "formula of the paper"}};
   for (const CountedPass& pass : shape.counted.passes) {
     if (!pass.latency_s || pass.pass.sequences[0].context_tokens != context) continue;
     const auto batch = static_cast<double>(pass.pass.SequenceCount());

@@ -72,6 +72,7 @@ Json AddedJson(const model::ModelSpec& spec, const record::PassRecord& record) {
   return {{"kv_padding", traffic->kv_padding},
           {"kv_outside_windows", traffic->kv_outside_windows},
           {"expert_rereads", traffic->expert_rereads},
+          {"quantised_rereads", traffic->quantised_rereads},
           {"activations_written", traffic->activations_written},
           {"activations_read", traffic->activations_read},
           {"attention_partials", traffic->attention_partials},

@@ -118,9 +118,9 @@ void PrintJson(const std::string& id, const SpeculationCheck& check) {
   const Quality quality = QualityOf(check);
   const std::string text = DumpJsonPretty({{"id", id},
                                            {"plain_s", check.plain_s},
-                                           {"bytes_per_s", check.ceilings.bytes_per_s},
-                                           {"flops_per_s", check.ceilings.flops_per_s},
-                                           {"pass_s", check.ceilings.pass_s},
+                                           {"bytes_per_s", check.machine.ceilings.bytes_per_s},
+                                           {"flops_per_s", check.machine.ceilings.flops_per_s},
+                                           {"pass_s", check.machine.ceilings.pass_s},
                                            {"same_sign_share", quality.same_sign},
                                            {"mean_error", quality.mean_error},
                                            {"cells", std::move(cells)}});
@@ -155,8 +155,8 @@ void PrintTable(const std::string& id, const SpeculationCheck& check) {
   PrintParagraph(fmt::format(
       "Faster or slower as predicted: {:.0f} % of the lengths; mean error of the speed-up {:.1f} %. The machine as plain "
       "batches say: {}, {}, and {} a pass.",
-      100 * quality.same_sign, 100 * quality.mean_error, FormatSi(check.ceilings.bytes_per_s, "B/s"),
-      FormatSi(check.ceilings.flops_per_s, "FLOP/s"), FormatSeconds(check.ceilings.pass_s)));
+      100 * quality.same_sign, 100 * quality.mean_error, FormatSi(check.machine.ceilings.bytes_per_s, "B/s"),
+      FormatSi(check.machine.ceilings.flops_per_s, "FLOP/s"), FormatSeconds(check.machine.ceilings.pass_s)));
 }
 
 }  // namespace

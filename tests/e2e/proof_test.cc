@@ -88,6 +88,7 @@ TEST_F(Proof, DraftsAreMeasuredBesideWhatPlainPassesForetell) {
   }
   ASSERT_EQ(Call(drafts + "--drafts 2"), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("speed-up"));
+  ASSERT_EQ(Call(drafts + "--drafts 2 --cpu-time"), 0) << err_;
   EXPECT_EQ(Call(drafts + "--drafts 0"), 2);
   EXPECT_EQ(Call(drafts + "--drafts 2 --problems " + Path("config.json")), 2);
   EXPECT_THAT(err_, HasSubstr("question"));

@@ -30,6 +30,12 @@ namespace {
 
 constexpr int kMostLength = 64;
 
+// What a thread computed, however often others interrupted it.
+class ThreadCpuClock final : public Clock {
+ public:
+  int64_t NowNs() const override { return ThreadCpuNs(); }
+};
+
 Result<std::vector<load::RequestSpec>> Requests(const DraftFlags& flags, const DraftRun& run, int64_t vocab) {
   std::vector<load::RequestSpec> requests(static_cast<size_t>(flags.requests));
   Rng rng(run.seed);
@@ -66,6 +72,7 @@ Result<std::vector<load::RequestSpec>> Requests(const DraftFlags& flags, const D
 Result<SpeculationCheck> Measure(const DraftFlags& flags, const DraftRun& run, const model::ModelSpec& spec,
                                  const std::function<bool()>& stop) {
   const SteadyClock clock;
+  const ThreadCpuClock cpu_clock;
   ASSIGN_OR_RETURN(const auto library, llamacpp::EngineLibrary::Load());
   llamacpp::Placement placement;
   if (run.gpu) {
@@ -80,10 +87,11 @@ Result<SpeculationCheck> Measure(const DraftFlags& flags, const DraftRun& run, c
   options.engine.threads = run.threads > 0 ? run.threads : hardware::DetectHost().UsableThreads();
   options.engine.context_tokens = std::max(512, flags.prompt_tokens + flags.output_tokens);
   Progress progress(clock, stderr, ::isatty(STDERR_FILENO) == 1, "runs");
-  return CheckSpeculation(*library, loaded, spec, requests, options, clock, [&](int done, int total) {
-    progress.Update(done, total, "");
-    return !stop();
-  });
+  return CheckSpeculation(*library, loaded, spec, requests, options,
+                          flags.cpu_time ? static_cast<const Clock&>(cpu_clock) : clock, [&](int done, int total) {
+                            progress.Update(done, total, "");
+                            return !stop();
+                          });
 }
 
 struct Quality {
@@ -173,10 +181,14 @@ void AddDraftFlags(CLI::App& app, DraftFlags& flags) {
   app.add_option("--prompt-tokens", flags.prompt_tokens, "of random prompts (default: 64)")
       ->check(CLI::Range(1, 1 << 20))
       ->needs(drafts);
+  app.add_flag("--cpu-time", flags.cpu_time, "time by the CPU time of one thread (--threads 1), where other programs run")
+      ->needs(drafts);
   app.add_option("--output-tokens", flags.output_tokens, "at most (default: 96)")->check(CLI::Range(2, 1 << 20))->needs(drafts);
 }
 
 Status ValidateSpeculation(const DraftFlags& flags, const DraftRun& run, const std::function<bool()>& stop) {
+  if (flags.cpu_time && (run.threads != 1 || run.gpu))
+    return BadInput("--cpu-time is that of one thread: add --threads 1, without --gpu");
   if (run.repeats < 1) return BadInput("--repeats must be 1 or more where drafts are timed");
   ASSIGN_OR_RETURN(model::ModelSpec spec, model::ReadGgufSpec(run.file));
   spec = AsTheEngineRuns(std::move(spec));

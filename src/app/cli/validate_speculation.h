@@ -20,6 +20,7 @@ struct DraftFlags {
   int requests = 16;
   int prompt_tokens = 64;  // of random prompts
   int output_tokens = 96;
+  bool cpu_time = false;  // of one engine thread instead of the time of day, where other programs use the processor
 };
 
 void AddDraftFlags(CLI::App& app, DraftFlags& flags);

@@ -119,6 +119,18 @@ Paragraph EnergySource(std::span<const ShownCell> cells) {
   return {{"Energy was metered in some of the cells, and is an estimate (~) in the others."}};
 }
 
+// Where a system drafts tokens.
+void AddDrafts(std::span<const ShownCell> cells, Section& section) {
+  const auto drafts = [](const ShownCell& shown) { return shown.cell->figures[FigureId::kTokensPerPass].has_value(); };
+  if (std::ranges::none_of(cells, drafts)) return;
+  const std::vector<FigureColumn> columns = {{FigureId::kDraftAcceptance, "drafts", "accepted"},
+                                             {FigureId::kTokensPerPass, "tokens", "a pass"},
+                                             {FigureId::kDistinctExperts},
+                                             {FigureId::kTpotMean},
+                                             {FigureId::kSpeculationSpeedUp}};
+  section.blocks.push_back(CellTable("Speculative decoding", cells, columns));
+}
+
 }  // namespace
 
 Section SystemSection(std::span<const SystemSummary* const> systems) {
@@ -177,18 +189,11 @@ Section UtilizationSection(std::span<const ShownCell> cells, std::vector<Figure>
                                           {FigureId::kDecodeDiskRate, "read from disk", "in decode"},
                                           {FigureId::kDecodeDiskSMbu, "S-MBU", "disk"},
                                           {FigureId::kDecodeSMbu, "S-MBU", "memory"}};
-  const std::vector<FigureColumn> drafts = {{FigureId::kDraftAcceptance, "drafts", "accepted"},
-                                            {FigureId::kTokensPerPass, "tokens", "a pass"},
-                                            {FigureId::kDistinctExperts},
-                                            {FigureId::kTpotMean},
-                                            {FigureId::kSpeculationSpeedUp}};
-  const bool any_drafts = std::ranges::any_of(
-      cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kTokensPerPass].has_value(); });
   const bool any_disk =
       std::ranges::any_of(cells, [](const ShownCell& shown) { return shown.cell->figures[FigureId::kExpertHits].has_value(); });
   Section section{.heading = "Utilisation", .blocks = {CellTable("Decode and prefill", cells, columns)}};
   if (any_disk) section.blocks.push_back(CellTable("Experts on disk", cells, disk));
-  if (any_drafts) section.blocks.push_back(CellTable("Speculative decoding", cells, drafts));
+  AddDrafts(cells, section);
   for (Figure& plot : plots) section.blocks.push_back(std::move(plot));
   Notes why;
   for (const ShownCell& shown : cells) {

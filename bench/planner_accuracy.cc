@@ -1,12 +1,15 @@
 // How well the planner's performance model predicts public measurements of models and devices that its multipliers were not
 // fitted on, and whether its choices would have been right.
 //
-//   planner_accuracy SAMPLE.csv [--runs FOLDER] [--write multipliers.json]
+//   planner_accuracy SAMPLE.csv [--fresh OTHER.csv] [--beside FILE] [--runs FOLDER] [--rows-to FILE] [--write multipliers.json]
 //
 // SAMPLE.csv: rows of aiconfigurator's silicon_sample.csv (Apache-2.0): measured TTFT and TPOT by model, system, backend and
-// load. It is not part of this repository. Exit code 1 when a required figure is missed. --write stores the multipliers fitted
-// on all rows into a copy of the built-in catalogue. --runs: a folder of our own stored runs, whose levels are predicted by the
-// built-in multipliers and never fitted on.
+// load. It is not part of this repository. Exit code 1 when a required figure is missed.
+//   --fresh    a file of the same form: its rows that SAMPLE.csv lacks are predicted by what was fitted on SAMPLE.csv
+//   --beside   another planner's predictions of such rows, CSV of id,ttft_ms,tpot_ms, to be printed beside ours
+//   --runs     a folder of our own stored runs: their levels are predicted by the built-in multipliers and never fitted on
+//   --rows-to  writes the predictions of an unseen model, row by row, as CSV
+//   --write    stores the multipliers fitted on all rows, and the bands, into a copy of the built-in catalogue
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,211 +26,26 @@
 #include "app/measured_levels.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "hardware/catalogue.h"
-#include "model/catalogue.h"
-#include "model/kv_format.h"
-#include "model/quantization.h"
-#include "model/weight_format.h"
 #include "planner/fit.h"
+#include "planner_errors.h"
+#include "planner_rows.h"
 
 namespace moecap {
 namespace {
 
-using model::TensorClass;
+using bench::Band;
+using bench::CrossCoverage;
+using bench::Errors;
+using bench::ErrorsOf;
+using bench::Held;
+using bench::KeyOf;
+using bench::Percent;
+using bench::Predictions;
+using bench::Quantile;
+using bench::SiliconSample;
 using planner::FitTarget;
 using planner::Observation;
-
-struct Family {
-  const char* mark;  // in the row's model_path
-  const char* id;    // in the model catalogue
-};
-// Models of one shape count as one: a fold leaves all of them out.
-constexpr Family kFamilies[] = {{"DeepSeek-R1", "deepseek-ai/DeepSeek-R1"}, {"DeepSeek-V3", "deepseek-ai/DeepSeek-R1"},
-                                {"MiniMax-M2", "MiniMaxAI/MiniMax-M2.5"},   {"gpt-oss-120b", "openai/gpt-oss-120b"},
-                                {"Kimi-K2.5", "moonshotai/Kimi-K2.5"},      {"Qwen3-235B", "Qwen/Qwen3-235B-A22B"},
-                                {"Qwen3.5-397B", "Qwen/Qwen3.5-397B-A17B"}, {"GLM-5", "zai-org/GLM-5"}};
-struct Gpu {
-  const char* name;  // in the rows
-  const char* id;    // in the device catalogue
-  double usd_per_h;  // three years' rental (InferenceX's constants, 2026): what the choices are judged with
-};
-constexpr Gpu kGpus[] = {{"h100_sxm", "h100-sxm", 1.30}, {"h200_sxm", "h200-sxm", 1.60}, {"b200_sxm", "b200-sxm", 2.90},
-                         {"b300_sxm", "b300-sxm", 3.48}, {"gb200", "gb200", 3.30},       {"gb300", "gb300", 3.96}};
-
-struct Row {
-  Observation observation;
-  std::string model, family, gpu, precision;
-  double usd_per_h = 0;  // of all its devices
-};
-
-struct Sample {
-  hardware::Catalogue devices;
-  model::ModelCatalogue models;
-  std::map<std::string, hardware::Device> gpus;
-  std::map<std::string, planner::ModelWork> works;
-  std::map<std::string, model::ModelSpec> specs;
-  std::vector<Row> rows;
-  std::vector<Row> wide;  // several replicas, most with data-parallel attention: predicted, never fitted
-  int left_out = 0;
-};
-
-std::vector<std::string> Split(const std::string& line, char separator) {
-  std::vector<std::string> cells(1);
-  for (const char c : line) {
-    if (c == separator) {
-      cells.emplace_back();
-    } else if (c != '\r') {
-      cells.back() += c;
-    }
-  }
-  return cells;
-}
-
-// What the named checkpoints store: NVFP4 ones quantise the routed experts and keep the rest in bf16. vLLM keeps the KV cache
-// in the model's type, TensorRT-LLM and SGLang were run with fp8.
-Result<model::ModelSpec> SpecOfRow(Sample& sample, const std::string& id, const std::string& precision,
-                                   const std::string& backend) {
-  ASSIGN_OR_RETURN(const model::CatalogueModel entry, sample.models.Find(id));
-  ASSIGN_OR_RETURN(model::ModelSpec spec, model::SpecOf(entry, id));
-  if (precision == "fp4" && spec.type_by_class[static_cast<size_t>(TensorClass::kRoutedExpert)] != "mxfp4") {
-    model::ApplyWeightChoice(spec, *model::WeightChoiceByName("bf16"));
-    model::SetWeightPrecision(spec, TensorClass::kRoutedExpert, "nvfp4", 4.5);
-  }
-  const double bits = spec.ByClass()[TensorClass::kRoutedExpert].BitsPerWeight();
-  if (precision == "fp8" && bits > 9) model::ApplyWeightChoice(spec, *model::WeightChoiceByName("fp8"));
-  if (precision == "int4" && bits > 5) model::SetWeightPrecision(spec, TensorClass::kRoutedExpert, "int4", 4.5);
-  RETURN_IF_ERROR(model::ApplyKvFormat(spec, backend == "vllm" ? "bf16" : "fp8"));
-  return spec;
-}
-
-int IntegerOf(const std::string& text) { return text.empty() ? 0 : std::atoi(text.c_str()); }
-
-class Reader {
- public:
-  Reader(Sample& sample, const std::vector<std::string>& header) : sample_(sample), header_(header) {}
-
-  // Aggregated serving of MoE models. Left out: work in progress, layouts that no server accepts, and tensor parallelism over
-  // more than 8 devices, where the column holds the number of GPUs of a cluster whose layout is not said.
-  Status Read(const std::vector<std::string>& cells) {
-    const auto at = [&](const char* name) { return cells[Column(name)]; };
-    const Family* const family = FamilyOf(at("model_path"));
-    const Gpu* const gpu = GpuOf(at("system"));
-    const std::string source = at("silicon_data_source");
-    const size_t clients_at = source.find("silicon_concurrency=");
-    if (!family || !gpu || at("mode") != "agg") return {};
-    if (IntegerOf(at("tp_size")) > 8 || source.find("wip=True") != std::string::npos || clients_at == std::string::npos ||
-        at("silicon_tpot_ms").empty()) {
-      ++sample_.left_out;
-      return {};
-    }
-    Row row;
-    row.model = at("model_path");
-    row.family = family->id;
-    row.gpu = gpu->name;
-    row.precision = at("precision");
-    Observation& o = row.observation;
-    o.system = at("backend");
-    o.deployment = {IntegerOf(at("tp_size")), std::max(1, IntegerOf(at("moe_ep_size"))), 1,
-                    std::max(1, IntegerOf(at("attention_dp_size")))};
-    o.load.clients = std::atof(source.c_str() + clients_at + 20);
-    o.load.input_tokens = std::atof(at("isl").c_str());
-    o.load.output_tokens = std::atof(at("osl").c_str());
-    o.ttft_s = std::atof(at("silicon_ttft_ms").c_str()) / 1e3;
-    o.tpot_s = std::atof(at("silicon_tpot_ms").c_str()) / 1e3;
-    row.usd_per_h = gpu->usd_per_h * static_cast<double>(o.deployment.Devices());
-    return Place(std::move(row), family->id, gpu->id);
-  }
-
- private:
-  Status Place(Row row, const std::string& id, const std::string& gpu) {
-    Observation& o = row.observation;
-    const std::string key = id + "|" + row.precision + "|" + o.system;
-    if (!sample_.works.count(key)) {
-      ASSIGN_OR_RETURN(model::ModelSpec spec, SpecOfRow(sample_, id, row.precision, o.system));
-      sample_.works.emplace(key, planner::MakeModelWork(spec));
-      sample_.specs.emplace(key, std::move(spec));
-    }
-    if (!sample_.gpus.count(gpu)) {
-      ASSIGN_OR_RETURN(hardware::Device device, sample_.devices.FindDevice(gpu));
-      sample_.gpus.emplace(gpu, std::move(device));
-    }
-    o.work = &sample_.works.at(key);
-    o.device = &sample_.gpus.at(gpu);
-    o.fabric = planner::FabricOf(*o.device, sample_.devices);
-    if (!Validate(o.deployment, sample_.specs.at(key)).ok()) {
-      ++sample_.left_out;
-      return {};
-    }
-    const auto memory = planner::PlanMemory(sample_.specs.at(key), o.deployment, static_cast<int64_t>(o.load.MeanContext()));
-    o.most_sequences = memory.MostSequences(planner::UsableMemory(*o.device));
-    (o.deployment.data == 1 ? sample_.rows : sample_.wide).push_back(std::move(row));
-    return {};
-  }
-
-  size_t Column(const std::string& name) const {
-    return static_cast<size_t>(std::find(header_.begin(), header_.end(), name) - header_.begin());
-  }
-  static const Family* FamilyOf(const std::string& path) {
-    for (const Family& family : kFamilies) {
-      if (path.find(family.mark) != std::string::npos) return &family;
-    }
-    return nullptr;
-  }
-  static const Gpu* GpuOf(const std::string& name) {
-    for (const Gpu& gpu : kGpus) {
-      if (name == gpu.name) return &gpu;
-    }
-    return nullptr;
-  }
-
-  Sample& sample_;
-  const std::vector<std::string>& header_;
-};
-
-Status ReadSample(const std::string& path, Sample& sample) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  const std::vector<std::string> lines = Split(text, '\n');
-  const std::vector<std::string> header = Split(lines.front(), ',');
-  Reader reader(sample, header);
-  for (size_t i = 1; i < lines.size(); ++i) {
-    const std::vector<std::string> cells = Split(lines[i], ',');
-    if (cells.size() == header.size()) RETURN_IF_ERROR(reader.Read(cells));
-  }
-  return sample.rows.empty() ? Status(BadInput(path + ": no rows of MoE models")) : Status();
-}
-
-double Quantile(std::vector<double> values, double share) {
-  if (values.empty()) return std::nan("");
-  std::sort(values.begin(), values.end());
-  return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
-}
-
-struct Errors {
-  std::vector<double> ratio;  // predicted / measured
-
-  double Absolute(double share) const {
-    std::vector<double> values;
-    for (const double r : ratio) values.push_back(std::abs(r - 1));
-    return Quantile(values, share);
-  }
-  double Mean() const {
-    double sum = 0;
-    for (const double r : ratio) sum += std::abs(r - 1);
-    return sum / static_cast<double>(ratio.size());
-  }
-  void Print(const std::string& name) const {
-    fmt::print("  {:<34} {:>5} {:>8.1f} {:>8.1f} {:>8.1f} {:>+8.1f}   {:.2f} to {:.2f}\n", name, ratio.size(),
-               100 * Absolute(.5), 100 * Mean(), 100 * Absolute(.9), 100 * (Quantile(ratio, .5) - 1), Quantile(ratio, .1),
-               Quantile(ratio, .9));
-  }
-};
-
-struct Predictions {
-  std::vector<double> tpot_at;                   // with the measured number of running requests
-  std::vector<double> tpot, ttft, tokens_per_s;  // with nothing but the question
-};
-
-using KeyOf = std::function<std::string(const Row&)>;
+using Row = bench::SiliconRow;
 
 planner::Multipliers FitBoth(const planner::Multipliers& prior, const std::vector<Observation>& rows) {
   planner::FitOptions options;
@@ -267,15 +85,6 @@ Predictions LeaveOut(const planner::Multipliers& prior, const std::vector<Row>& 
   return result;
 }
 
-Errors ErrorsOf(const std::vector<Row>& rows, const std::vector<double>& predicted,
-                std::optional<double> Observation::*measured, const std::function<bool(const Row&)>& take) {
-  Errors errors;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (take(rows[i])) errors.ratio.push_back(predicted[i] / *(rows[i].observation.*measured));
-  }
-  return errors;
-}
-
 double MeasuredTokensPerS(const Observation& o) {
   return *o.load.clients * o.load.output_tokens / (*o.ttft_s + o.load.output_tokens * *o.tpot_s);
 }
@@ -303,7 +112,9 @@ Ordering OrderPairs(const std::vector<Row>& rows, const Predictions& predictions
   const auto measured = [&](size_t i) {
     return seconds(i, *rows[i].observation.tpot_s, MeasuredTokensPerS(rows[i].observation));
   };
-  const auto predicted = [&](size_t i) { return seconds(i, predictions.tpot[i], predictions.tokens_per_s[i]); };
+  const auto predicted = [&](size_t i) {
+    return seconds(i, predictions.tpot[i], cost == TokenCost::kRequest ? predictions.tokens_per_s[i] : 0);
+  };
   Ordering ordering;
   for (const auto& [question, members] : questions) {
     for (size_t a = 0; a < members.size(); ++a) {
@@ -371,8 +182,6 @@ void Require(const char* what, double value, double limit, bool at_most) {
              met ? "met" : "MISSED");
 }
 
-double Percent(int part, int whole) { return 100.0 * part / std::max(1, whole); }
-
 void PrintErrors(const std::vector<Row>& rows, const char* title, const Predictions& predictions, const KeyOf& key) {
   const auto all = [](const Row&) { return true; };
   fmt::print("\n{}\n  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", title, "", "rows", "median", "mean", "P90", "bias",
@@ -390,8 +199,12 @@ void PrintErrors(const std::vector<Row>& rows, const char* title, const Predicti
   }
 }
 
-// What no fit has seen: replicas that share experts and step together (data-parallel attention), or stand side by side.
-void PrintWide(const std::vector<Row>& rows, const planner::Multipliers& fitted) {
+// The bands that a plan shows, from residuals of rows that the fit behind each had not seen.
+struct Bands {
+  Band calibrated, sibling, wide, ttft;
+};
+
+Predictions PredictAll(const std::vector<Row>& rows, const planner::Multipliers& fitted) {
   Predictions predictions;
   for (const Row& row : rows) {
     const Observation& o = row.observation;
@@ -400,7 +213,13 @@ void PrintWide(const std::vector<Row>& rows, const planner::Multipliers& fitted)
     predictions.tpot_at.push_back(PredictTpotAt(o, factors));
     predictions.tpot.push_back(serving.tpot_s);
     predictions.ttft.push_back(serving.ttft_s);
+    predictions.tokens_per_s.push_back(serving.output_tokens_per_s);
   }
+  return predictions;
+}
+
+// What no fit has seen: replicas that share experts and step together (data-parallel attention), or stand side by side.
+void PrintWide(const std::vector<Row>& rows, const Predictions& predictions) {
   PrintErrors(rows, "Several replicas, most with data-parallel attention, never fitted, %", predictions, [](const Row& row) {
     const metrics::Deployment& d = row.observation.deployment;
     return fmt::format("TP {} EP {} DP {}", d.tensor, d.expert, d.data);
@@ -438,14 +257,35 @@ Status PrintOwn(const std::string& folder, const planner::Multipliers& multiplie
   return {};
 }
 
+Status WriteRows(const std::string& path, const std::vector<Row>& rows, const Predictions& predictions) {
+  std::string text =
+      "id,family,gpu,system,precision,tensor,expert,input_tokens,output_tokens,clients,most_sequences,ttft_s,tpot_s,"
+      "predicted_ttft_s,predicted_tpot_s,predicted_tpot_at_measured_batch_s\n";
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Observation& o = rows[i].observation;
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{:.1f},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g}\n", rows[i].id, rows[i].family,
+                        rows[i].gpu, o.system, rows[i].precision, o.deployment.tensor, o.deployment.expert, o.load.input_tokens,
+                        o.load.output_tokens, *o.load.clients, o.most_sequences, *o.ttft_s, *o.tpot_s, predictions.ttft[i],
+                        predictions.tpot[i], predictions.tpot_at[i]);
+  }
+  return WriteFileAtomically(path, text);
+}
+
 void PrintMultipliers(const planner::Multipliers& multipliers) {
   fmt::print("\nMultipliers fitted on all rows\n");
   for (const planner::Multiplier& entry : multipliers.entries())
     fmt::print("  {:<26} {:>10.4g} {:<6} {:>6} rows  {}\n", entry.key, entry.value, entry.unit, entry.rows, entry.meaning);
 }
 
-Status WriteMultipliers(const std::string& path, const planner::Multipliers& fitted, size_t rows) {
+double Rounded(double value) { return std::strtod(fmt::format("{:.3g}", value).c_str(), nullptr); }
+
+Status WriteMultipliers(const std::string& path, const planner::Multipliers& fitted, const Bands& bands, size_t rows) {
   ASSIGN_OR_RETURN(Json document, ParseJson(planner::BuiltinMultipliersText()));
+  for (const auto& [name, band] : {std::pair("calibrated", bands.calibrated), std::pair("sibling", bands.sibling),
+                                   std::pair("wide", bands.wide), std::pair("ttft", bands.ttft)}) {
+    document["bands"][name]["low"] = Rounded(band.low);
+    document["bands"][name]["high"] = Rounded(band.high);
+  }
   std::string text = "{\n";
   text += fmt::format("  \"about\": {},\n  \"schema\": 1,\n  \"multipliers\": [\n", document["about"].dump());
   bool first = true;
@@ -473,13 +313,98 @@ Status WriteMultipliers(const std::string& path, const planner::Multipliers& fit
   return WriteFileAtomically(path, text);
 }
 
-Status Run(const std::string& path, const std::string& runs, const std::string& write_to) {
+void PrintBands(const Bands& bands, const std::vector<Row>& rows, const Predictions& unseen_model,
+                const Predictions& unseen_gpu) {
+  const KeyOf family = [](const Row& row) { return row.family; };
+  const KeyOf gpu = [](const Row& row) { return row.gpu; };
+  fmt::print("\n80 % bands of measured / predicted, and the share of rows inside bands made without their own group\n");
+  fmt::print("  TPOT of an unseen model      {:.3f} to {:.3f}   {:.1f} %\n", bands.calibrated.low, bands.calibrated.high,
+             CrossCoverage(rows, unseen_model.tpot, &Observation::tpot_s, family));
+  fmt::print("  TPOT on an unseen GPU type   {:.3f} to {:.3f}   {:.1f} %\n", bands.sibling.low, bands.sibling.high,
+             CrossCoverage(rows, unseen_gpu.tpot, &Observation::tpot_s, gpu));
+  fmt::print("  TPOT of several replicas     {:.3f} to {:.3f}   never fitted\n", bands.wide.low, bands.wide.high);
+  fmt::print("  TTFT of an unseen model      {:.3f} to {:.3f}   {:.1f} %\n", bands.ttft.low, bands.ttft.high,
+             CrossCoverage(rows, unseen_model.ttft, &Observation::ttft_s, family));
+}
+
+// Another planner's predictions by row.
+struct Other {
+  double ttft_s = 0, tpot_s = 0;
+};
+Result<std::map<std::string, Other>> ReadBeside(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  std::map<std::string, Other> others;
+  for (const std::string& line : bench::SplitCells(text, '\n')) {
+    const std::vector<std::string> cells = bench::SplitCells(line, ',');
+    if (cells.size() != 3 || cells[0] == "id") continue;
+    others[cells[0]] = {std::atof(cells[1].c_str()) / 1e3, std::atof(cells[2].c_str()) / 1e3};
+  }
+  return others;
+}
+
+// Both on the rows that the other one answered.
+void PrintBeside(const char* title, const std::vector<Row>& rows, const Predictions& predictions,
+                 const std::map<std::string, Other>& others) {
+  std::vector<Row> common;
+  Predictions ours, theirs;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto other = others.find(rows[i].id);
+    if (other == others.end() || !(other->second.tpot_s > 0)) continue;
+    common.push_back(rows[i]);
+    ours.tpot.push_back(predictions.tpot[i]);
+    ours.ttft.push_back(predictions.ttft[i]);
+    theirs.tpot.push_back(other->second.tpot_s);
+    theirs.ttft.push_back(other->second.ttft_s);
+  }
+  if (common.empty()) return;
+  const auto all = [](const Row&) { return true; };
+  fmt::print("\n{}, %\n  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", title, "", "rows", "median", "mean", "P90", "bias",
+             "predicted / measured, P10 to P90");
+  for (const auto& [name, each] : {std::pair("this planner", &ours), std::pair("the other", &theirs)}) {
+    ErrorsOf(common, each->tpot, &Observation::tpot_s, all).Print(fmt::format("TPOT, {}", name));
+    ErrorsOf(common, each->ttft, &Observation::ttft_s, all).Print(fmt::format("TTFT, {}", name));
+    const Ordering ordering = OrderPairs(common, *each, TokenCost::kDecode);
+    fmt::print("  {} pairs of GPU types, {}: {:.1f} % ordered correctly; of {} more than 20 % apart {:.1f} %\n", ordering.pairs,
+               name, Percent(ordering.right, ordering.pairs), ordering.far, Percent(ordering.far_right, ordering.far));
+  }
+}
+
+// What the command line names; "" = not asked for.
+struct Files {
+  std::string sample, fresh, beside, runs, rows_to, write;
+};
+
+// Rows of models that nobody tuned on, as the multipliers fitted on the sample predict them.
+Status PrintFresh(const Files& files, const planner::Multipliers& fitted, const Bands& bands) {
+  ASSIGN_OR_RETURN(const std::set<std::string> known, bench::IdsOfSiliconSample(files.sample));
+  ASSIGN_OR_RETURN(hardware::Catalogue devices, hardware::Catalogue::Builtin());
+  ASSIGN_OR_RETURN(model::ModelCatalogue models, model::ModelCatalogue::Builtin());
+  SiliconSample sample{std::move(devices), std::move(models)};
+  RETURN_IF_ERROR(ReadSiliconSample(files.fresh, known, sample));
+  const Predictions predictions = PredictAll(sample.rows, fitted);
+  PrintErrors(sample.rows, "Models that no multiplier was fitted on and no band was made of, %", predictions,
+              [](const Row& row) { return row.family; });
+  const auto every = [](const Row&) { return true; };
+  const int rows = static_cast<int>(sample.rows.size());
+  const Ordering ordering = OrderPairs(sample.rows, predictions, TokenCost::kDecode);
+  fmt::print("  {} pairs of GPU types: {:.1f} % ordered correctly; of {} more than 20 % apart {:.1f} %\n", ordering.pairs,
+             Percent(ordering.right, ordering.pairs), ordering.far, Percent(ordering.far_right, ordering.far));
+  const double tpot = Percent(Held(sample.rows, predictions.tpot, &Observation::tpot_s, bands.calibrated, every), rows);
+  const double ttft = Percent(Held(sample.rows, predictions.ttft, &Observation::ttft_s, bands.ttft, every), rows);
+  fmt::print("  inside the 80 % band: TPOT {:.1f} %, TTFT {:.1f} %; required 78 to 82 %\n", tpot, ttft);
+  if (files.beside.empty()) return {};
+  ASSIGN_OR_RETURN(const auto others, ReadBeside(files.beside));
+  PrintBeside("Beside another planner, models that we did not fit", sample.rows, predictions, others);
+  return {};
+}
+
+Status Run(const Files& files) {
   ASSIGN_OR_RETURN(hardware::Catalogue devices, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(model::ModelCatalogue models, model::ModelCatalogue::Builtin());
   ASSIGN_OR_RETURN(const planner::Multipliers builtin, planner::Multipliers::Builtin());
   const planner::Multipliers prior = builtin.AtPriors();
-  Sample sample{std::move(devices), std::move(models), {}, {}, {}, {}, {}, 0};
-  RETURN_IF_ERROR(ReadSample(path, sample));
+  SiliconSample sample{std::move(devices), std::move(models)};
+  RETURN_IF_ERROR(ReadSiliconSample(files.sample, {}, sample));
   const std::vector<Row>& rows = sample.rows;
   fmt::print("{} rows of MoE models; {} of several replicas, never fitted; {} left out (work in progress, layout not said)\n",
              rows.size(), sample.wide.size(), sample.left_out);
@@ -495,11 +420,22 @@ Status Run(const std::string& path, const std::string& runs, const std::string& 
   std::vector<Observation> all;
   for (const Row& row : rows) all.push_back(row.observation);
   const planner::Multipliers fitted = FitBoth(prior, all);
-  if (!sample.wide.empty()) PrintWide(sample.wide, fitted);
-  if (!runs.empty()) RETURN_IF_ERROR(PrintOwn(runs, builtin, sample.devices));
+  const Predictions wide = PredictAll(sample.wide, fitted);
+  if (!sample.wide.empty()) PrintWide(sample.wide, wide);
+  if (!files.runs.empty()) RETURN_IF_ERROR(PrintOwn(files.runs, builtin, sample.devices));
   PrintMultipliers(fitted);
 
   const auto every = [](const Row&) { return true; };
+  const Bands bands = {Band::Of(rows, unseen_model.tpot, &Observation::tpot_s, every),
+                       Band::Of(rows, unseen_gpu.tpot, &Observation::tpot_s, every),
+                       Band::Of(sample.wide, wide.tpot, &Observation::tpot_s, every),
+                       Band::Of(rows, unseen_model.ttft, &Observation::ttft_s, every)};
+  PrintBands(bands, rows, unseen_model, unseen_gpu);
+  if (!files.beside.empty()) {
+    ASSIGN_OR_RETURN(const auto others, ReadBeside(files.beside));
+    PrintBeside("Beside another planner, ours fitted without the tested model", rows, unseen_model, others);
+  }
+  if (!files.fresh.empty()) RETURN_IF_ERROR(PrintFresh(files, fitted, bands));
   const Errors by_model = ErrorsOf(rows, unseen_model.tpot_at, &Observation::tpot_s, every);
   const Errors by_gpu = ErrorsOf(rows, unseen_gpu.tpot_at, &Observation::tpot_s, every);
   const Ordering ordering = OrderPairs(rows, unseen_model, TokenCost::kDecode);
@@ -526,7 +462,8 @@ Status Run(const std::string& path, const std::string& runs, const std::string& 
         name, c->cases, Percent(c->right_gpu, c->cases), Quantile(c->regret, .5), Quantile(c->regret, .9),
         Percent(c->missed, c->cases));
   }
-  if (!write_to.empty()) RETURN_IF_ERROR(WriteMultipliers(write_to, fitted, rows.size()));
+  if (!files.rows_to.empty()) RETURN_IF_ERROR(WriteRows(files.rows_to, rows, unseen_model));
+  if (!files.write.empty()) RETURN_IF_ERROR(WriteMultipliers(files.write, fitted, bands, rows.size()));
   return {};
 }
 
@@ -534,18 +471,26 @@ Status Run(const std::string& path, const std::string& runs, const std::string& 
 }  // namespace moecap
 
 int main(int argc, char** argv) {
-  std::string runs, write_to;
+  moecap::Files files;
+  const std::map<std::string, std::string*> flags = {{"--fresh", &files.fresh},
+                                                     {"--beside", &files.beside},
+                                                     {"--runs", &files.runs},
+                                                     {"--rows-to", &files.rows_to},
+                                                     {"--write", &files.write}};
   bool understood = argc >= 2 && argc % 2 == 0;
-  for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i];
-    understood = understood && (flag == "--runs" || flag == "--write");
-    (flag == "--runs" ? runs : write_to) = argv[i + 1];
+  if (understood) files.sample = argv[1];
+  for (int i = 2; understood && i < argc; i += 2) {
+    const auto flag = flags.find(argv[i]);
+    understood = flag != flags.end();
+    if (understood) *flag->second = argv[i + 1];
   }
   if (!understood) {
-    std::fputs("usage: planner_accuracy SAMPLE.csv [--runs FOLDER] [--write multipliers.json]\n", stderr);
+    std::fputs(
+        "usage: planner_accuracy SAMPLE.csv [--fresh CSV] [--beside CSV] [--runs FOLDER] [--rows-to CSV] [--write JSON]\n",
+        stderr);
     return 2;
   }
-  const moecap::Status status = moecap::Run(argv[1], runs, write_to);
+  const moecap::Status status = moecap::Run(files);
   if (!status.ok()) {
     std::fprintf(stderr, "planner_accuracy: %s\n", status.error().message.c_str());
     return 2;

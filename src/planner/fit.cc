@@ -17,11 +17,13 @@ constexpr std::array<const char*, 13> kTpotKeys = {
     "expert_stream",     "weight_stream", "kv_stream",           "matrix_time",       "weight_only_time", "collective_time",
     "interference_time", "layer_s",       "layer_s_per_element", "expert_overhead_s", "quantise_layer_s", "sync_s",
     "sequence_s"};
-constexpr std::array<const char*, 5> kTtftKeys = {"prefill_time", "admission_s", "prefill_layer_s", "bunching",
-                                                  "waiting_steps"};
+constexpr std::array<const char*, 6> kTtftKeys = {
+    "prefill_time", "prefill_collective_time", "admission_s", "prefill_layer_s", "bunching", "waiting_steps"};
 
 ServingPoint PointOf(const Observation& row, const StepFactors& factors) {
-  return {*row.work, *row.device, row.deployment, row.fabric, factors};
+  ServingPoint point{*row.work, *row.device, row.deployment, row.fabric, factors};
+  point.poll_steps = row.poll_steps;
+  return point;
 }
 
 // Factors by system and device, so that rows share them.

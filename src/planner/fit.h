@@ -20,6 +20,7 @@ struct Observation {
   std::string system;         // "vllm"
   Load load;                  // closed loop
   double most_sequences = 0;  // that fit into a replica
+  double poll_steps = 1;      // ServingPoint::poll_steps
   std::optional<double> tpot_s, ttft_s;
 };
 

@@ -35,6 +35,7 @@ constexpr Field kFields[] = {
     {"link_stream", &StepFactors::link_stream},
     {"ssd_stream", &StepFactors::ssd_stream},
     {"prefill_time", &StepFactors::prefill_time},
+    {"prefill_collective_time", &StepFactors::prefill_collective_time},
     {"admission_s", &StepFactors::admission_s},
     {"prefill_layer_s", &StepFactors::prefill_layer_s},
     {"bunching", &StepFactors::bunching},

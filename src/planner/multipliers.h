@@ -38,29 +38,30 @@ struct ErrorBand {
 // What of the performance model does not depend on model or deployment, resolved for one system on one device. Factors multiply
 // the time that the hardware's peak would take: 1 = at peak.
 struct StepFactors {
-  double expert_stream = 1;        // bytes of routed experts
-  double weight_stream = 1;        // bytes of all other weights
-  double kv_stream = 1;            // bytes of the KV cache and recurrent state
-  double matrix_time = 1;          // FLOPs of a decode step
-  double weight_only_time = 1;     // routed experts whose type the device does not multiply: widened first
-  double collective_time = 1;      // bytes over the link between devices
-  double interference_time = 1;    // FLOPs of the prompts that share the steps of decoding requests
-  double expert_overhead_s = 0;    // of each expert that a device runs in a layer
-  double layer_s = 0;              // of each layer: its kernels, one behind the other
-  double layer_s_per_element = 0;  // ... for each element of the hidden width
-  double quantise_layer_s = 0;     // ... of 8-bit floating point, whose activations are quantised in each layer
-  double sync_s = 0;               // of each layer for each doubling of the tensor-parallel ranks
-  double sequence_s = 0;           // of each running sequence: sampling, scheduling
-  double host_stream = 1;          // bytes of experts that the processor reads from host memory
-  double host_matrix_time = 1;     // ... and their FLOPs
-  double link_stream = 1;          // bytes of experts copied over the host link
-  double ssd_stream = 1;           // bytes of experts read from an SSD
-  double prefill_time = 1;         // FLOPs of a prompt on its own
-  double admission_s = 0;          // of a request before its prompt is computed
-  double prefill_layer_s = 0;      // of each layer of a prompt's pass
-  double bunching = 0;             // prompts that arrive with a request's own, as a share of the clients
-  double waiting_steps = 0;        // decode steps that pass before and behind a prompt's own pass
-  double ttft_factor = 1;          // of the system, on all of it
+  double expert_stream = 1;            // bytes of routed experts
+  double weight_stream = 1;            // bytes of all other weights
+  double kv_stream = 1;                // bytes of the KV cache and recurrent state
+  double matrix_time = 1;              // FLOPs of a decode step
+  double weight_only_time = 1;         // routed experts whose type the device does not multiply: widened first
+  double collective_time = 1;          // bytes over the link between devices
+  double interference_time = 1;        // FLOPs of the prompts that share the steps of decoding requests
+  double expert_overhead_s = 0;        // of each expert that a device runs in a layer
+  double layer_s = 0;                  // of each layer: its kernels, one behind the other
+  double layer_s_per_element = 0;      // ... for each element of the hidden width
+  double quantise_layer_s = 0;         // ... of 8-bit floating point, whose activations are quantised in each layer
+  double sync_s = 0;                   // of each layer for each doubling of the tensor-parallel ranks
+  double sequence_s = 0;               // of each running sequence: sampling, scheduling
+  double host_stream = 1;              // bytes of experts that the processor reads from host memory
+  double host_matrix_time = 1;         // ... and their FLOPs
+  double link_stream = 1;              // bytes of experts copied over the host link
+  double ssd_stream = 1;               // bytes of experts read from an SSD
+  double prefill_time = 1;             // FLOPs of a prompt on its own
+  double prefill_collective_time = 1;  // bytes of its all-reduces over the link between devices
+  double admission_s = 0;              // of a request before its prompt is computed
+  double prefill_layer_s = 0;          // of each layer of a prompt's pass
+  double bunching = 0;                 // prompts that arrive with a request's own, as a share of the clients
+  double waiting_steps = 0;            // decode steps that pass before and behind a prompt's own pass
+  double ttft_factor = 1;              // of the system, on all of it
 };
 
 class Multipliers {

@@ -190,6 +190,15 @@ double HostPromptSeconds(const ServingPoint& point, double new_tokens) {
   return seconds;
 }
 
+double PromptCollectiveSeconds(const ServingPoint& point, double new_tokens) {
+  const double bytes = new_tokens * point.work.hidden * kActivationBytes;
+  double seconds = 0;
+  for (const double ranks : {static_cast<double>(point.deployment.tensor), Ranks(point)}) {
+    if (ranks > 1) seconds += point.work.layers * AllReduceBytes(bytes, ranks) / point.fabric.BytesPerS(ranks);
+  }
+  return seconds;
+}
+
 double PromptSeconds(const ServingPoint& point, double new_tokens, double cached_tokens) {
   const ModelWork& work = point.work;
   const double tensor = point.deployment.tensor;
@@ -210,12 +219,13 @@ double PrefillShare(const ServingPoint& point, double sequences, double new_toke
 
 double TimeToFirstToken(const ServingPoint& point, double clients, double new_tokens, double cached_tokens, double tpot_s) {
   const StepFactors& factors = point.factors;
-  const double prompt =
-      PromptSeconds(point, new_tokens, cached_tokens) * factors.prefill_time + HostPromptSeconds(point, new_tokens);
-  const double waiting = 1 + factors.bunching * std::max(0.0, clients - 1);
-  return (factors.admission_s + point.work.layers * factors.prefill_layer_s + prompt * waiting +
-          factors.waiting_steps * tpot_s) *
-         factors.ttft_factor;
+  const double prompt = PromptSeconds(point, new_tokens, cached_tokens) * factors.prefill_time +
+                        PromptCollectiveSeconds(point, new_tokens) * factors.prefill_collective_time +
+                        HostPromptSeconds(point, new_tokens);
+  const double bunched = 1 + factors.bunching * std::max(0.0, clients - 1);
+  const double steps = factors.waiting_steps + (point.poll_steps - 1) / 2;
+  const double latency = factors.admission_s + point.work.layers * factors.prefill_layer_s + steps * tpot_s;
+  return prompt * bunched + latency * factors.ttft_factor;
 }
 
 }  // namespace moecap::planner

@@ -33,6 +33,7 @@ struct ServingPoint {
   Fabric fabric;
   StepFactors factors;
   Offload offload = {};
+  double poll_steps = 1;  // decode steps between two looks for new requests (SGLang's --scheduler-recv-interval)
 };
 
 struct StepLoad {
@@ -74,6 +75,9 @@ StepTime DecodeStep(const ServingPoint& point, const StepLoad& load);
 double PromptSeconds(const ServingPoint& point, double new_tokens, double cached_tokens);
 // What offloaded experts add to it: copied or computed on the processor, whichever is faster for so many tokens.
 double HostPromptSeconds(const ServingPoint& point, double new_tokens);
+// What its ranks say to each other, at the links' peak: an all-reduce of all its tokens after attention, over the
+// tensor-parallel ranks, and one after the FFN, over all that share its experts. 0 for one rank.
+double PromptCollectiveSeconds(const ServingPoint& point, double new_tokens);
 // FLOPs of a prompt.
 double PromptFlops(const ModelWork& work, double new_tokens, double cached_tokens);
 
@@ -82,7 +86,9 @@ double PromptFlops(const ModelWork& work, double new_tokens, double cached_token
 double PrefillShare(const ServingPoint& point, double sequences, double new_tokens, double cached_tokens, double output_tokens);
 
 // From a request's arrival to its first token when `clients` of one replica are served, without waiting for a place:
-// admission + layers x latency + prompt x (1 + bunching (clients - 1)) + waiting steps x TPOT, times the system's factor.
+// (prompt + its collectives) x (1 + bunching (clients - 1)), which the devices do, + (admission + layers x latency + (waiting
+// steps
+// + half of the steps between two polls) x TPOT) x the system's factor.
 double TimeToFirstToken(const ServingPoint& point, double clients, double new_tokens, double cached_tokens, double tpot_s);
 
 }  // namespace moecap::planner

@@ -160,6 +160,27 @@ TEST(DecodeStep, MeasuredPopularityTakesThePlaceOfTheEstimator) {
   EXPECT_GT(DecodeStep(*f.point, {256, 1024, 1}).distinct_experts, 120);
 }
 
+// 48 layers of width 2048; 1024 tokens in bf16 are 4 MiB, of which two ranks send one whole in an all-reduce.
+TEST(TimeToFirstToken, ByHand) {
+  Fixture f("Qwen/Qwen3-30B-A3B");
+  ServingPoint point = *f.point;
+  EXPECT_DOUBLE_EQ(PromptCollectiveSeconds(point, 1024), 0);
+  point.deployment = {2, 1, 1, 1};
+  point.fabric.node_bytes_per_s = 100e9;
+  EXPECT_NEAR(PromptCollectiveSeconds(point, 1024), 2 * 48 * 1024 * 2048 * 2 / 100e9, 1e-12);
+  StepFactors& factors = point.factors = AtPeak();
+  factors.prefill_collective_time = 3;
+  factors.bunching = 0.1;
+  factors.admission_s = 0.002;
+  factors.prefill_layer_s = 1e-4;
+  factors.waiting_steps = 5;
+  factors.ttft_factor = 1.5;
+  const double prompt = PromptSeconds(point, 1024, 0) + 3 * PromptCollectiveSeconds(point, 1024);
+  EXPECT_NEAR(TimeToFirstToken(point, 11, 1024, 0, 0.01), 2 * prompt + 1.5 * (0.002 + 0.0048 + 0.05), 1e-12);
+  point.poll_steps = 21;  // ten more steps on average
+  EXPECT_NEAR(TimeToFirstToken(point, 11, 1024, 0, 0.01), 2 * prompt + 1.5 * (0.002 + 0.0048 + 0.15), 1e-12);
+}
+
 TEST(SpeculativeDecoding, ChecksDraftsForFewerBytesThanSteps) {
   Fixture f("Qwen/Qwen3-30B-A3B");
   Load load;

@@ -8,19 +8,21 @@ import sys
 import choices
 import graders
 import install
+import planner
 import score
 import serve
 import speed
 from systems import ROOT, Refused, System, system_named
 
 LM_EVAL = System("lm-eval", "0.4.13", command=lambda start: [], ready="", venv="lm-eval")
+AICONFIGURATOR = System("aiconfigurator", "0.12.0", command=lambda start: [], ready="", venv=planner.VENV)
 
 
 def parser():
     main = argparse.ArgumentParser(prog="tools/oracles", description="Other clients against the same server: docs/validation.md")
     main.add_argument("--moecap", type=pathlib.Path, default=ROOT / "build/release/moecap", help="the program (default: build/release/moecap)")
     verbs = main.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("install", help="lm-eval at its pinned version, in an environment of its own; twice is once")
+    verbs.add_parser("install", help="lm-eval and AIConfigurator at their pinned versions, in environments of their own; twice is once")
     verb = verbs.add_parser("score", help="lm-eval's answers and scores, item by item, beside those of `moecap run`")
     verb.add_argument("--problems", type=int, default=512)
     verb.add_argument("--clients", type=int, default=4)
@@ -38,12 +40,19 @@ def parser():
     verb.add_argument("--requests", type=int, default=32)
     verb.add_argument("--input-tokens", type=int, default=128)
     verb.add_argument("--output-tokens", type=int, default=64)
+    verb = verbs.add_parser("planner", help="AIConfigurator's predictions beside those of our planner, on the measured rows of its wheel")
+    verb.add_argument("--sample", type=pathlib.Path, default=ROOT.parent / "shared/data/silicon_sample.csv", help="the rows that our multipliers were fitted on")
+    verb.add_argument("--rows", type=int, default=200, help="about so many of models that were fitted, and half as many of others; three seconds a row")
     return main
 
 
 def run(options):
     if options.verb == "install":
-        return install.install(LM_EVAL)
+        install.install(LM_EVAL)
+        return install.install(AICONFIGURATOR)
+    if options.verb == "planner":
+        install.require_installed(AICONFIGURATOR)
+        return planner.compare(options)
     vllm = system_named("vllm")
     needed = {"score": [vllm, LM_EVAL], "choices": [vllm, LM_EVAL], "graders": [LM_EVAL], "speed": [vllm]}
     for system in needed[options.verb]:

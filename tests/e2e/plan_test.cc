@@ -179,5 +179,18 @@ TEST_F(PlanCli, SaysWhetherExpertsShouldMove) {
   EXPECT_EQ(Call(question + "--placement missing.json").exit_code, 2);
 }
 
+TEST_F(PlanCli, SaysWhetherPromptsGetDevicesOfTheirOwn) {
+  const std::string question = "apart --model openai/gpt-oss-120b --devices 16xh100-sxm ";
+  const Outcome ran = Call(question + "--input 8000 --output 300 --ttft 3s --tpot 20ms --json");
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const Json answer = *ParseJson(ran.out);
+  EXPECT_GT(answer["apart_requests_per_s"].get<double>(), 0);
+  EXPECT_GT(answer["kv_bytes"].get<double>(), 0);
+  const Outcome loose = Call(question + "--input 500 --output 2000 --ttft 3s --tpot 1s");
+  EXPECT_NE(loose.out.find("Not here, because"), std::string::npos) << loose.out;
+  EXPECT_EQ(Call("apart --model openai/gpt-oss-120b --devices 1xh100-sxm").exit_code, 2);
+  EXPECT_EQ(Call("apart --model openai/gpt-oss-120b --devices 8xh1000").exit_code, 2);
+}
+
 }  // namespace
 }  // namespace moecap::e2e

@@ -160,7 +160,7 @@ Action AddPlan(CLI::App& app, const Invocation&) {
       "  moecap plan --model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms\n"
       "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090\n"
       "  moecap plan --model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any");
-  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app), AddPlanDrafts(app)};
+  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app), AddPlanApart(app), AddPlanDrafts(app)};
   app.require_subcommand(0, 1);
   return [flags, verbs] {
     for (const PlanVerb& verb : verbs) {

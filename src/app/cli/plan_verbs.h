@@ -16,6 +16,7 @@ struct PlanVerb {
   Action run;
 };
 PlanVerb AddPlanDrafts(CLI::App& plan);
+PlanVerb AddPlanApart(CLI::App& plan);
 PlanVerb AddPlanRanks(CLI::App& plan);
 PlanVerb AddPlanExperts(CLI::App& plan);
 

@@ -192,5 +192,21 @@ TEST_F(PlanCli, SaysWhetherPromptsGetDevicesOfTheirOwn) {
   EXPECT_EQ(Call("apart --model openai/gpt-oss-120b --devices 8xh1000").exit_code, 2);
 }
 
+TEST_F(PlanCli, SaysWhatATokenCostsAtALoad) {
+  const std::string question = "load --model Qwen/Qwen3-30B-A3B --devices 1xh100-sxm --input 512 --output 256 ";
+  const Outcome ran = Call(question + "--tpot 30ms --usd-per-h 6.98 --rates 1,200 --write-to costs --json");
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const Json answer = *ParseJson(ran.out);
+  EXPECT_NEAR(answer["points"][0]["rent_usd_per_million_output_tokens"].get<double>(), 7.574, 0.001);
+  EXPECT_TRUE(answer["points"][1]["saturated"].get<bool>());
+  EXPECT_GT(answer["spread"].get<double>(), 17);
+  EXPECT_EQ(answer["breaks"], "TPOT");
+  EXPECT_NE(ReadFile(temp_.path() / "costs" / "report.html")->find("load-cost"), std::string::npos);
+  const Outcome both = Call(question + "--json");
+  EXPECT_FALSE((*ParseJson(both.out))["points"][0]["own_usd_per_million_output_tokens"].is_null()) << both.err;
+  EXPECT_EQ(Call(question + "--rates 0").exit_code, 2);
+  EXPECT_EQ(Call("load --model deepseek-ai/DeepSeek-V3 --devices 1xh100-sxm").exit_code, 2);
+}
+
 }  // namespace
 }  // namespace moecap::e2e

@@ -135,13 +135,11 @@ Action AddPlan(CLI::App& app, const Invocation&) {
   app.add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf; any = all of the catalogue");
   app.add_option("--precision", flags->model.precision, "weights as served, instead of those stored");
   app.add_option("--kv", flags->model.kv, "layout of the KV cache (default: as stored)");
+  std::vector<std::string_view> keys;
   for (const planner::QuestionKey& key : planner::QuestionKeys()) {
-    if (key.flag.empty()) continue;
-    app.add_option_function<std::string>(
-        "--" + std::string(key.flag),
-        [flags, name = std::string(key.name)](const std::string& value) { flags->question.Set(name, value); },
-        std::string(key.help));
+    if (!key.flag.empty()) keys.push_back(key.name);
   }
+  AddQuestionFlags(app, keys, flags->question);
   app.add_option("--sheet", flags->sheet, "activation sheet of this model (moecap trace), instead of the estimator");
   app.add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
   app.add_option("--prices", flags->prices, "your own price list, laid over the built-in one");
@@ -160,7 +158,8 @@ Action AddPlan(CLI::App& app, const Invocation&) {
       "  moecap plan --model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms\n"
       "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090\n"
       "  moecap plan --model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any");
-  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app), AddPlanApart(app), AddPlanDrafts(app)};
+  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app), AddPlanApart(app), AddPlanLoad(app),
+                                       AddPlanDrafts(app)};
   app.require_subcommand(0, 1);
   return [flags, verbs] {
     for (const PlanVerb& verb : verbs) {

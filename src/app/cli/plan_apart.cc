@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -11,7 +10,6 @@
 #include "app/cli/output.h"
 #include "app/cli/plan_verbs.h"
 #include "base/json.h"
-#include "planner/question_file.h"
 #include "report/apart_document.h"
 
 namespace moecap::app {
@@ -64,13 +62,7 @@ PlanVerb AddPlanApart(CLI::App& plan) {
   app->add_option("--system", flags->system, "whose multipliers are taken: vllm, sglang (default) or trtllm")
       ->check(CLI::IsMember({"vllm", "sglang", "trtllm"}));
   app->add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
-  for (const planner::QuestionKey& key : planner::QuestionKeys()) {
-    if (std::find(kApartKeys.begin(), kApartKeys.end(), key.name) == kApartKeys.end()) continue;
-    app->add_option_function<std::string>(
-        "--" + std::string(key.flag),
-        [flags, name = std::string(key.name)](const std::string& value) { flags->text.Set(name, value); },
-        std::string(key.help));
-  }
+  AddQuestionFlags(*app, kApartKeys, flags->text);
   app->add_flag("--all", flags->all, "everything, not only the first screen");
   app->add_flag("--json", flags->json, "print JSON");
   app->footer("Example:\n  moecap plan apart --model deepseek-ai/DeepSeek-V3 --devices 64xh200-sxm --scenario rag --tpot 30ms");

@@ -2,9 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
 #include "trace/recording.h"
 
 namespace moecap::app {
+
+void AddQuestionFlags(CLI::App& app, std::span<const std::string_view> keys, planner::QuestionText& text) {
+  for (const planner::QuestionKey& key : planner::QuestionKeys()) {
+    if (std::find(keys.begin(), keys.end(), key.name) == keys.end()) continue;
+    app.add_option_function<std::string>(
+        "--" + std::string(key.flag),
+        [&text, name = std::string(key.name)](const std::string& value) { text.Set(name, value); }, std::string(key.help));
+  }
+}
 
 Result<std::unique_ptr<trace::TraceSource>> OpenTraceOf(const std::string& path, const model::ModelSpec& spec) {
   if (spec.MoeLayers() == 0) return BadInput(fmt::format("{} has no experts", spec.id));

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "app/cli/cli.h"
 #include "model/model_spec.h"
+#include "planner/question_file.h"
 #include "trace/trace.h"
 
 namespace moecap::app {
@@ -16,9 +19,13 @@ struct PlanVerb {
   Action run;
 };
 PlanVerb AddPlanDrafts(CLI::App& plan);
+PlanVerb AddPlanLoad(CLI::App& plan);
 PlanVerb AddPlanApart(CLI::App& plan);
 PlanVerb AddPlanRanks(CLI::App& plan);
 PlanVerb AddPlanExperts(CLI::App& plan);
+
+// The flags of these keys of planner::QuestionKeys(), whose values are set in `text`, which must outlive the parsing.
+void AddQuestionFlags(CLI::App& app, std::span<const std::string_view> keys, planner::QuestionText& text);
 
 // A trace of this model: a recording's file or folder. Errors as of trace::OpenRecording; also where the trace has other layers
 // or experts than the model.

@@ -1,0 +1,94 @@
+#include "planner/load_cost.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "model/catalogue.h"
+
+namespace moecap::planner {
+namespace {
+
+using testing::HasSubstr;
+
+class LoadCostTest : public testing::Test {
+ protected:
+  Result<LoadCost> Ask(const LoadCostQuestion& question, const char* id = "Qwen/Qwen3-30B-A3B") const {
+    const auto models = *model::ModelCatalogue::Builtin();
+    return CostOfLoad(question, *model::SpecOf(*models.Find(id), id), {devices_, prices_, multipliers_});
+  }
+  static LoadCostQuestion OneH100() {
+    LoadCostQuestion question{.devices = {"h100-sxm", 1}};
+    question.load = {.input_tokens = 512, .output_tokens = 256};
+    return question;
+  }
+
+  hardware::Catalogue devices_ = *hardware::Catalogue::Builtin();
+  cost::PriceBook prices_ = *cost::PriceBook::Parse(cost::PriceBook::BuiltinText());
+  Multipliers multipliers_ = *Multipliers::Builtin();
+};
+
+// USD 6.98 an hour at one request of 256 tokens a second: 6.98 / 3600 / 256 x 1e6 = 7.574, as was published (7.60 at 0.997/s).
+TEST_F(LoadCostTest, APriceByHand) {
+  LoadCostQuestion question = OneH100();
+  question.usd_per_h = 6.98;
+  question.rates = {1, 1000};
+  const auto curve = Ask(question);
+  ASSERT_TRUE(curve.ok()) << curve.error().message;
+  EXPECT_NEAR(*curve->points[0].rent_usd, 7.574, 0.001);
+  EXPECT_FALSE(curve->points[0].own_usd) << "only what is paid is known";
+  const CostPoint& full = curve->points[1];
+  EXPECT_TRUE(full.saturated);
+  EXPECT_FALSE(full.keeps);
+  EXPECT_DOUBLE_EQ(full.utilisation, 1);
+  EXPECT_NEAR(full.served_per_s, curve->greatest_per_s, 1e-9);
+  EXPECT_NEAR(curve->spread, curve->greatest_per_s, 1e-9);
+  EXPECT_GT(curve->spread, 10) << "published: 20.9";
+}
+
+TEST_F(LoadCostTest, IdleTimeIsPaidForAndDrawsItsShare) {
+  LoadCostQuestion question = OneH100();
+  question.rates = {0.001, 0.01, 1, 5};
+  question.idle_power_share = 0;
+  const auto none = Ask(question);
+  question.idle_power_share = 1;
+  const auto all = Ask(question);
+  ASSERT_TRUE(none.ok() && all.ok());
+  EXPECT_GT(none->points[0].idle_share, 0.99);
+  EXPECT_LT(none->points[3].idle_share, 0.01);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_NEAR(*all->points[i].joules, *all->watts / (question.rates[i] * 256) * 1e6, 1e-3 * *all->points[i].joules);
+    EXPECT_LE(*none->points[i].joules, *all->points[i].joules);
+    if (i == 0) continue;
+    EXPECT_LT(*all->points[i].rent_usd, *all->points[i - 1].rent_usd);
+    EXPECT_LT(*all->points[i].own_usd, *all->points[i - 1].own_usd);
+  }
+  EXPECT_NEAR(*none->points[0].joules, *none->points[1].joules, 0.1 * *none->points[0].joules)
+      << "a request costs its own energy where nothing idles at a price";
+}
+
+TEST_F(LoadCostTest, MarksWhereATargetBreaks) {
+  LoadCostQuestion question = OneH100();
+  EXPECT_FALSE(Ask(question)->targets_until_per_s);
+  question.targets.tpot_s = 0.03;
+  const auto curve = Ask(question);
+  ASSERT_TRUE(curve->targets_until_per_s);
+  EXPECT_GT(*curve->targets_until_per_s, 0);
+  EXPECT_LT(*curve->targets_until_per_s, curve->greatest_per_s);
+  EXPECT_EQ(curve->breaks, "TPOT");
+  for (const CostPoint& point : curve->points) EXPECT_EQ(point.keeps, point.requests_per_s <= *curve->targets_until_per_s);
+  question.targets.tpot_s = 1e-6;
+  EXPECT_NEAR(*Ask(question)->targets_until_per_s, 0, 1e-6);
+}
+
+TEST_F(LoadCostTest, CostRefuses) {
+  LoadCostQuestion question = OneH100();
+  question.rates = {0};
+  EXPECT_THAT(Ask(question).error().message, HasSubstr("not possible"));
+  question.rates = {};
+  EXPECT_THAT(Ask(question, "deepseek-ai/DeepSeek-V3").error().message, HasSubstr("does not fit"));
+}
+
+}  // namespace
+}  // namespace moecap::planner

@@ -265,5 +265,45 @@ TEST_F(Shards, RefusesWhatDoesNotBelongTogether) {
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_ / "client/results"), {}), 1) << "nothing but the shards";
 }
 
+TEST_F(Shards, ASweepMakesEveryCellCollectsItAndGoesOn) {
+  StartMock("0.001");
+  const auto write = [&](const std::string& lengths) {
+    const std::string text = fmt::format(
+        "name: grid\nshards: 2\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 12, input_tokens: 8}}\n"
+        "  load: {{clients: 4}}\n  warmup_requests: 0\naxes:\n  length: {{{}}}\n",
+        url_, lengths);
+    ASSERT_TRUE(WriteFileAtomically(dir_ / "client/grid.yaml", text).ok());
+  };
+  const auto sweep = [&] { return CallProgram(dir_ / "client", {"sweep", "grid.yaml", "--json"}); };
+  write("short: {workload: {output_tokens: 2}}");
+  const Outcome first = sweep();
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.err, HasSubstr("done"));
+  write("short: {workload: {output_tokens: 2}}, long: {workload: {output_tokens: 9}}");
+  const Outcome both = sweep();
+  ASSERT_EQ(both.exit_code, 0) << both.err;
+  const Json cells = ParseJson(both.out).value().at("cells");
+  ASSERT_EQ(cells.size(), 2u);
+  EXPECT_EQ(cells.at(0), ParseJson(first.out).value().at("cells").at(0)) << "what was made is not made again";
+  const Outcome report = CallProgram(dir_ / "client", {"report", cells.at(1).at("run_id").get<std::string>(), "--json"});
+  const Json summary = ParseJson(report.out).value();
+  const Json& figures = CellOf(summary).at("figures");
+  EXPECT_EQ(figures.at("requests"), 12);
+  EXPECT_EQ(figures.at("output_tokens_mean"), 9);
+
+  write("short: {workload: {output_tokens: 3}}");
+  EXPECT_THAT(sweep().err, HasSubstr("the sweep was changed since it began"));
+}
+
+TEST_F(Shards, ASweepSaysWhichCellFailed) {
+  const std::string text =
+      "name: grid\nconfig:\n  server: {url: \"http://127.0.0.1:1\"}\n  workload: {requests: 2}\naxes:\n  a: {x: {}}\n";
+  ASSERT_TRUE(WriteFileAtomically(dir_ / "client/grid.yaml", text).ok());
+  const Outcome outcome = CallProgram(dir_ / "client", {"sweep", "grid.yaml"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("1 of 1 cells have no run"));
+  EXPECT_THAT(ReadFile(dir_ / "client/results/sweeps/grid/x/0.log").value(), HasSubstr("127.0.0.1:1"));
+}
+
 }  // namespace
 }  // namespace moecap::e2e

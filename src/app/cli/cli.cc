@@ -18,6 +18,7 @@ constexpr Verb kVerbs[] = {
     {"quick", "one verdict in a minute: a server that runs here, or the model that comes with the program", AddQuick},
     {"run", "benchmark systems on one workload: cost, accuracy and performance of each", AddRun},
     {"load", "how fast a server answers under a load: latencies, goodput, the highest load that meets objectives", AddLoad},
+    {"sweep", "many experiments from one file, on this machine or on Slurm: systems, models, precisions, shards", AddSweep},
     {"compare", "which system wins where: differences with intervals, CAP classes, Pareto front", AddCompare},
     {"report", "show or export a stored run again, computed from its recorded facts", AddReport},
     {"serve", "the stored runs as pages in a browser: leaderboard, reports, comparisons, live progress, planner", AddServe},

@@ -45,6 +45,7 @@ Action AddAudit(CLI::App& app, const Invocation& invocation);
 Action AddServe(CLI::App& app, const Invocation& invocation);
 Action AddMock(CLI::App& app, const Invocation& invocation);
 Action AddPlan(CLI::App& app, const Invocation& invocation);
+Action AddSweep(CLI::App& app, const Invocation& invocation);
 Action AddSystems(CLI::App& app, const Invocation& invocation);
 Action AddWatch(CLI::App& app, const Invocation& invocation);
 Action AddValidate(CLI::App& app, const Invocation& invocation);

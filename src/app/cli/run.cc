@@ -17,7 +17,8 @@ namespace {
 
 struct RunFlags {
   std::string config;
-  std::string sweep;  // empty = the configuration's own levels
+  std::string sweep;     // empty = the configuration's own levels
+  std::string base_dir;  // empty = the configuration's own folder
   ExperimentFlags experiment;
 };
 
@@ -34,7 +35,12 @@ Status Run(const RunFlags& flags, const Invocation& invocation) {
   std::optional<experiment::Config> config;
   if (flags.experiment.resume.empty() || !flags.config.empty()) {
     ASSIGN_OR_RETURN(const fs::path path, ConfigPath(flags.config));
-    ASSIGN_OR_RETURN(config, experiment::ReadConfig(path));
+    if (flags.base_dir.empty()) {
+      ASSIGN_OR_RETURN(config, experiment::ReadConfig(path));
+    } else {
+      ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+      ASSIGN_OR_RETURN(config, experiment::ParseConfig(text, path.string(), Absolute(flags.base_dir)));
+    }
     if (!flags.sweep.empty()) {
       ASSIGN_OR_RETURN(const experiment::Sweep sweep, experiment::ParseSweep(flags.sweep));
       ASSIGN_OR_RETURN(config, experiment::WithSweep(*config, sweep, path.string()));
@@ -52,6 +58,7 @@ Action AddRun(CLI::App& app, const Invocation& invocation) {
   app.add_option("--sweep", flags->sweep,
                  "levels instead of the configuration's, e.g. concurrency=1,2,4,...,128, rate=1,2,4 or users=8,16")
       ->excludes("--resume");
+  app.add_option("--base-dir", flags->base_dir, "that paths in the file are relative to (default: the file's own folder)");
   app.footer("Example:\n  moecap run examples/quickstart.yaml\n\nConfiguration keys: docs/config.md");
   return [flags, &invocation] { return Run(*flags, invocation); };
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "analysis/judge.h"
 #include "app/cli/output.h"
 #include "app/cli/stored_runs.h"
@@ -9,17 +11,38 @@
 
 namespace moecap::app {
 
-Status MergeRuns(const std::vector<std::string>& dirs, const std::filesystem::path& results_dir, bool json) {
-  ASSIGN_OR_RETURN(const experiment::Results results, experiment::MergeShards({dirs.begin(), dirs.end()}, results_dir));
-  ASSIGN_OR_RETURN(const cap::JudgedExperiment judged, analysis::JudgeStored(results, {}));
+namespace {
+
+struct Merged {
+  experiment::Results results;
+  cap::JudgedExperiment judged;
+};
+
+Result<Merged> Merge(const std::vector<std::filesystem::path>& dirs, const std::filesystem::path& results_dir) {
+  ASSIGN_OR_RETURN(experiment::Results results, experiment::MergeShards(dirs, results_dir));
+  ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results, {}));
   const bool complete = results.manifest().complete;
   RunIndex().Update(results, complete ? store::RunStatus::kComplete : store::RunStatus::kInterrupted, judged);
   RETURN_IF_ERROR(WriteReports(judged, results.dir()));
-  PrintReport(judged, json, false);
-  NameReports(results.dir());
-  if (complete) return {};
+  return Merged{std::move(results), std::move(judged)};
+}
+
+}  // namespace
+
+Result<experiment::Results> MergeAndIndex(const std::vector<std::filesystem::path>& dirs,
+                                          const std::filesystem::path& results_dir) {
+  ASSIGN_OR_RETURN(Merged merged, Merge(dirs, results_dir));
+  return std::move(merged.results);
+}
+
+Status MergeRuns(const std::vector<std::string>& dirs, const std::filesystem::path& results_dir, bool json) {
+  ASSIGN_OR_RETURN(const Merged merged, Merge({dirs.begin(), dirs.end()}, results_dir));
+  const experiment::Manifest& manifest = merged.results.manifest();
+  PrintReport(merged.judged, json, false);
+  NameReports(merged.results.dir());
+  if (manifest.complete) return {};
   std::string missing;
-  for (const std::string& note : results.manifest().notes) {
+  for (const std::string& note : manifest.notes) {
     if (note.starts_with("shard ")) missing += "\n  " + note;
   }
   return Failed(fmt::format("a part of the load is missing, so that the run is not complete:{}", missing));

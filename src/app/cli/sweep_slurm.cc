@@ -1,0 +1,146 @@
+// A sweep as an array job of Slurm.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <utility>
+
+#include "app/cli/sweep_place.h"
+#include "base/child_process.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/paths.h"
+#include "base/wall_clock.h"
+#include "base/words.h"
+
+namespace moecap::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kJobFile = "slurm_job";  // the id of the last array job
+constexpr int64_t kToolPollNs = 10'000'000;
+constexpr int kMostSilence = 30;  // answers of squeue in a row that tell nothing
+
+// What a program prints. Error: kFailed with that when it fails.
+Result<std::string> OutputOf(std::vector<std::string> words, const fs::path& scratch) {
+  std::error_code error;
+  fs::remove(scratch, error);
+  const std::string name = words.front();
+  ASSIGN_OR_RETURN(ChildProcess tool, ChildProcess::Start({.words = std::move(words), .output = scratch}));
+  const SteadyClock clock;
+  std::optional<ExitStatus> ended;
+  while (!(ended = tool.Ended())) SleepUntil(clock, clock.NowNs() + kToolPollNs, {});
+  ASSIGN_OR_RETURN(std::string text, ReadFile(scratch));
+  fs::remove(scratch, error);
+  if (ended->code == 0 && ended->signal == 0) return text;
+  return Failed(fmt::format("{}: {}: {}", name, InWords(*ended), text));
+}
+
+class OnSlurm final : public SweepPlace {
+ public:
+  explicit OnSlurm(const SweepFolder& folder) : folder_(folder), submission_(WallTimeCompact()) {}
+
+  Status Submit(const std::vector<size_t>& cells) override {
+    const auto& all = folder_.grid().cells;
+    std::string names;
+    for (const auto& cell : all) names += cell.name + "\n";
+    RETURN_IF_ERROR(WriteFileAtomically(folder_.dir() / "cells", names));
+    std::map<size_t, CellState> active;
+    if (const auto before = ReadFile(folder_.dir() / kJobFile); before.ok()) {
+      job_ = before->substr(0, before->find('\n'));
+      ASSIGN_OR_RETURN(active, Ask());
+    }
+    std::vector<size_t> missing;
+    for (const size_t cell : cells) {
+      cells_.push_back(cell);
+      if (!active.contains(cell)) missing.push_back(cell);
+    }
+    if (missing.empty()) return {};
+    if (!active.empty())
+      return BadInput(
+          fmt::format("job {} still runs cells of this sweep; wait for it, or end it with: scancel {}", job_, job_));
+    RETURN_IF_ERROR(WriteFileAtomically(folder_.dir() / "job.sh", Script()));
+    ASSIGN_OR_RETURN(
+        const std::string printed,
+        OutputOf({"sbatch", "--parsable", fmt::format("--array={}%{}", fmt::join(missing, ","), folder_.grid().at_once),
+                  (folder_.dir() / "job.sh").string()},
+                 folder_.dir() / "sbatch.out"));
+    job_ = printed.substr(0, printed.find_first_of(";\n"));
+    return WriteFileAtomically(folder_.dir() / kJobFile, job_ + "\n");
+  }
+
+  Result<std::map<size_t, CellState>> States() override {
+    auto active = Ask();
+    if (active.ok()) {
+      silence_ = 0;
+      last_ = *std::move(active);
+    } else if (++silence_ > kMostSilence) {
+      return active.error();
+    }
+    std::map<size_t, CellState> states;
+    for (const size_t cell : cells_) {
+      const auto found = last_.find(cell);
+      states[cell] = found == last_.end() ? CellState::kEnded : found->second;
+    }
+    return states;
+  }
+
+  std::string AfterInterrupt() const override {
+    return fmt::format("job {} goes on; the same command watches it again, and this ends it: scancel {}", job_, job_);
+  }
+  std::string LogOf(size_t cell) const override {
+    return (folder_.dir() / fmt::format("slurm-{}_{}.log", job_, cell)).string();
+  }
+
+ private:
+  // Cells that wait or run. A job that Slurm has forgotten has none.
+  Result<std::map<size_t, CellState>> Ask() {
+    const auto listed =
+        OutputOf({"squeue", "--noheader", "--array", "--jobs=" + job_, "--format=%K %T"}, folder_.dir() / "squeue.out");
+    std::map<size_t, CellState> active;
+    if (!listed.ok()) {
+      if (listed.error().message.find("Invalid job id") != std::string::npos) return active;
+      return listed.error();
+    }
+    std::string_view rest = *listed;
+    while (!rest.empty()) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      size_t cell = 0;
+      const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), cell);
+      if (error != std::errc()) continue;
+      active[cell] = line.find("PENDING") == std::string_view::npos ? CellState::kRunning : CellState::kWaiting;
+    }
+    return active;
+  }
+
+  std::string Script() const {
+    const experiment::Grid& grid = folder_.grid();
+    const auto& first = grid.cells.front();
+    std::string text = "#!/bin/sh\n";
+    text += fmt::format("#SBATCH --job-name=moecap-{}\n#SBATCH --ntasks={}\n#SBATCH --cpus-per-task={}\n", grid.name,
+                        grid.shards, grid.shards > 1 ? first.config.client_threads : 1);
+    text += fmt::format("#SBATCH --output={}/slurm-%A_%a.log\n", folder_.dir().string());
+    for (const std::string& option : grid.scheduler) text += "#SBATCH " + option + "\n";
+    text += "# A task of the array measures one cell of the sweep; a step's tasks are the shards of its load.\nset -eu\n";
+    text += "case $SLURM_ARRAY_TASK_ID in\n";
+    for (size_t i = 0; i < grid.cells.size(); ++i) {
+      text += fmt::format("  {}) exec srun --kill-on-bad-exit=0 {} ;;\n", i,
+                          ShellLine(folder_.Command(grid.cells[i], submission_, grid.shards > 1 ? "auto" : "")));
+    }
+    return text + "esac\n";
+  }
+
+  const SweepFolder& folder_;
+  std::string submission_, job_;
+  std::vector<size_t> cells_;
+  std::map<size_t, CellState> last_;
+  int silence_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<SweepPlace> PlaceOnSlurm(const SweepFolder& folder) { return std::make_unique<OnSlurm>(folder); }
+
+}  // namespace moecap::app

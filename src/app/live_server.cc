@@ -37,6 +37,7 @@ live::Look LiveServer::Look(int64_t limit_ns) {
   live::Look look;
   LookAtEngine(limit_ns, look);
   look.time_s = clock_->NowS();
+  ReadPasses(look);
   ReadEnergy(look);
   if (look.engine && (was_away_ || ++looks_ % kLooksPerQuestion == 0)) AskWhoItIs(limit_ns, look);
   was_away_ = !look.engine.has_value();
@@ -78,6 +79,28 @@ void LiveServer::AskWhoItIs(int64_t limit_ns, live::Look& look) {
   const std::string& name = connection_.options.profile.model;
   const bool is_there = identity->models.empty() || std::ranges::find(identity->models, name) != identity->models.end();
   look.model_name = is_there ? name : identity->models.front();
+}
+
+Status LiveServer::Subscribe(const std::string& address) {
+  ASSIGN_OR_RETURN(passes_, net::ZmtpSubscriber::Connect(address));
+  pass_address_ = address;
+  return {};
+}
+
+void LiveServer::ReadPasses(live::Look& look) {
+  if (pass_address_.empty()) return;
+  std::vector<net::ZmtpMessage> messages;
+  const bool goes_on = passes_ && passes_->Take(messages).ok();
+  for (const net::ZmtpMessage& message : messages) look.passes_lost |= !telemetry_.Add(message).ok();
+  live::PassTelemetry::Taken taken = telemetry_.Take();
+  look.passes_lost |= taken.lost || !goes_on;
+  if (was_subscribed_) look.passes = std::move(taken.passes);
+  was_subscribed_ = goes_on && passes_->subscribed();
+  if (goes_on) return;
+  // A server that was started anew publishes anew.
+  passes_.reset();
+  telemetry_ = live::PassTelemetry();
+  if (auto again = net::ZmtpSubscriber::Connect(pass_address_); again.ok()) passes_ = std::move(again).value();
 }
 
 void LiveServer::ReadEnergy(live::Look& look) {

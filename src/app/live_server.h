@@ -9,8 +9,10 @@
 #include "base/result.h"
 #include "experiment/energy_meter.h"
 #include "hardware/energy_reading.h"
+#include "live/pass_telemetry.h"
 #include "live/watcher.h"
 #include "net/http_client.h"
+#include "net/zmtp_subscriber.h"
 
 namespace moecap::app {
 
@@ -21,7 +23,10 @@ class LiveServer {
   static Result<LiveServer> Create(const ServerConnection& connection, std::unique_ptr<experiment::EnergyMeter> energy,
                                    std::string energy_missing, const hardware::UsedDevices& used, const Clock& clock);
 
-  // Blocks until the page is there, at most `limit_ns`. Passes and probes are left to the caller.
+  // From here on the looks hold the passes that the engine publishes at that address. Error as of net::ZmtpSubscriber::Connect.
+  Status Subscribe(const std::string& address);
+
+  // Blocks until the page is there, at most `limit_ns`. Probes are left to the caller.
   live::Look Look(int64_t limit_ns);
 
  private:
@@ -31,6 +36,8 @@ class LiveServer {
   // Asks who answers, and writes down what is another than at first.
   void AskWhoItIs(int64_t limit_ns, live::Look& look);
   void ReadEnergy(live::Look& look);
+  // After the page, so that passes and counters are of the same time but for what lies between the two.
+  void ReadPasses(live::Look& look);
 
   ServerConnection connection_;
   std::unique_ptr<net::HttpClient> client_;
@@ -38,6 +45,10 @@ class LiveServer {
   std::unique_ptr<experiment::EnergyMeter> energy_;
   std::string energy_missing_;
   hardware::UsedDevices used_;
+  std::string pass_address_;
+  std::optional<net::ZmtpSubscriber> passes_;
+  live::PassTelemetry telemetry_;
+  bool was_subscribed_ = false;  // at the last look
   int looks_ = 0;
   bool was_away_ = false;
 };

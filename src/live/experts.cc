@@ -162,6 +162,7 @@ double Experts::Rarefied(const Layer& layer, double tokens, int left_out) const 
   const auto low = static_cast<int64_t>(tokens);
   if (low + 1 <= all) {
     const double below = routing::DistinctExpertsRarefied(counts, all, low);
+    if (tokens == static_cast<double>(low)) return below;
     return below + (tokens - static_cast<double>(low)) * (routing::DistinctExpertsRarefied(counts, all, low + 1) - below);
   }
   // More tokens than the sample has: its popularity goes on, but for what it has seen already.

@@ -70,6 +70,11 @@ Sums& Sums::operator+=(const Sums& other) {
   return *this;
 }
 
+void Sums::ForgetExperts() {
+  bytes = experts = std::nullopt;
+  bytes_busy_s = bytes_passes = flops = std::nullopt;
+}
+
 void FillFigures(const Sums& sums, const metrics::Peaks& peaks, Reading& reading) {
   const std::optional<double> duration(sums.duration_s);
   reading.duration_s = sums.duration_s;

@@ -38,6 +38,8 @@ struct Sums {
   std::optional<double> energy_j, energy_tokens;
 
   Sums& operator+=(const Sums& other);
+  // Leaves out what rests on the experts, for which a better source was found.
+  void ForgetExperts();
 };
 
 // Null: not known; `missing` says why and what would switch it on.

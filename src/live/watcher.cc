@@ -162,7 +162,9 @@ Reading Watcher::Take(const Look& look) {
     reading.events.push_back(change);
     if (experts_) experts_->ForgetAnswers();
   }
-  if (look.passes_lost) reading.events.emplace_back("telemetry of passes was lost; this window is from counters");
+  if (look.passes_lost && !passes_were_lost_)
+    reading.events.emplace_back("telemetry of passes was lost; such windows are from counters");
+  passes_were_lost_ = look.passes_lost;
   const bool follows = last_ && change.empty() && look.time_s > last_->time_s;
   if (follows) {
     const double duration_s = look.time_s - last_->time_s;
@@ -172,6 +174,10 @@ Reading Watcher::Take(const Look& look) {
     passes_missing_ = window.missing;
     const Sums sums = SumsOf(window, look);
     if (total_.duration_s == 0) first_s_ = last_->time_s;
+    if (experts_ && experts_->source() != total_source_) {
+      total_.ForgetExperts();
+      total_source_ = experts_->source();
+    }
     total_ += sums;
     seen_tokens_ += window.generated_tokens.value_or(0) + window.prompt_tokens.value_or(0);
     FillFigures(sums, options_.peaks, reading);

@@ -48,7 +48,8 @@ class Watcher {
   // have no figures, only events and reasons. A restart or another model ends the sample of experts.
   Reading Take(const Look& look);
 
-  // Over all windows that had figures; S-MBU and the others are ratios of the sums.
+  // Over all windows that had figures; those that rest on the experts (S-MBU, S-MFU, distinct experts) over the windows since
+  // their source became what it is. Ratios of the sums.
   Reading Summary() const;
 
   // Where answers with experts go; null without a model that has any.
@@ -64,10 +65,11 @@ class Watcher {
   WatcherOptions options_;
   std::optional<Experts> experts_;
   std::optional<Look> last_;  // that brought something
-  bool was_away_ = false, model_changed_ = false;
+  bool was_away_ = false, model_changed_ = false, passes_were_lost_ = false;
   std::string model_name_;
   std::string passes_missing_;
   Sums total_;
+  ExpertSource total_source_ = ExpertSource::kNone;
   Reading newest_;
   double first_s_ = 0;
   double seen_tokens_ = 0;  // that the server computed

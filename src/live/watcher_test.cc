@@ -85,6 +85,23 @@ TEST(Watcher, TheSummaryIsOfSums) {
   EXPECT_DOUBLE_EQ(summary.s_mbu->value, 200 * 1040.0 / 5 / 200'000);
 }
 
+TEST(Watcher, TheSummaryOfBytesBeginsWithTheSample) {
+  Watcher watcher(Options());
+  watcher.Take(At(0, 0, 0));
+  watcher.Take(At(1, 200, 100));  // batches of 2: estimated
+  routing::RoutedExperts answer;
+  answer.rows = 1;
+  answer.layers = 1;
+  answer.top_k = 2;
+  answer.ids = {0, 1};
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(watcher.experts()->AddAnswer(answer).ok());
+  watcher.Take(At(2, 400, 200));
+  const Reading summary = watcher.Summary();
+  EXPECT_EQ(summary.tokens_per_s, 200);
+  EXPECT_DOUBLE_EQ(summary.distinct_experts->value, 2) << "all sampled tokens chose alike";
+  EXPECT_DOUBLE_EQ(summary.s_mbu->value, 100 * 1040.0 / 200'000) << "of the second alone";
+}
+
 TEST(Watcher, EnergyIsOfTheSameWindow) {
   Watcher watcher(Options());
   Look look = At(0, 0, 0);

@@ -20,16 +20,6 @@ double WithoutFirst(std::optional<double> generated, std::optional<double> first
   return std::max(0.0, generated.value_or(0) - first.value_or(0));
 }
 
-// Passes of more tokens than `tokens`, where the engine sorts them by their tokens and a bucket ends there or above.
-std::optional<double> PassesAbove(const EngineSnapshot& before, const EngineSnapshot& after, double tokens, double passes) {
-  if (before.pass_sizes.size() != after.pass_sizes.size()) return std::nullopt;
-  for (size_t i = 0; i < after.pass_sizes.size(); ++i) {
-    if (after.pass_sizes[i].up_to_tokens < tokens) continue;
-    return std::clamp(passes - (after.pass_sizes[i].passes - before.pass_sizes[i].passes), 0.0, passes);
-  }
-  return std::nullopt;
-}
-
 // Tokens in the KV cache of a request that decodes.
 std::optional<double> MeanContext(const EngineSnapshot& before, const EngineSnapshot& after) {
   const double running = before.running.value_or(0) + after.running.value_or(0);
@@ -42,6 +32,11 @@ std::optional<double> MeanContext(const EngineSnapshot& before, const EngineSnap
   return std::nullopt;
 }
 
+// Passes of `low` to `high` tokens.
+struct SizeClass {
+  double low = 0, high = 0, passes = 0;
+};
+
 // The sums from which the passes' shapes follow.
 struct Work {
   double passes = 0, decode_tokens = 0, prompt_tokens = 0;
@@ -49,6 +44,8 @@ struct Work {
   double prefill_passes = 0;  // likewise
   double context = 0, cached = 0;
   bool apart = false;
+  double largest = 0;              // requests that ran at a time
+  std::vector<SizeClass> classes;  // of passes without prompt tokens; empty = not told
 };
 
 int64_t Rounded(double value) { return static_cast<int64_t>(std::llround(value)); }
@@ -69,9 +66,20 @@ void AddDecoding(const Work& work, double passes, double batch, std::vector<Typi
   add(low + 1, passes * (batch - low));
 }
 
-void AddPrefill(const Work& work, double batch, std::vector<TypicalPass>& all) {
+double PromptsOfAPass(const Work& work) {
+  return work.prefill_passes > 0 ? std::max(1.0, std::round(work.prompts / work.prefill_passes)) : 0;
+}
+
+// Of a pass with prompts, the sequences that decode beside them.
+double DecodingBeside(const Work& work) {
+  if (work.apart || work.prefill_passes <= 0) return 0;
+  const double room = std::max(0.0, std::round(work.largest) - PromptsOfAPass(work));
+  return std::min(room, std::floor(work.decode_tokens / work.prefill_passes));
+}
+
+void AddPrefill(const Work& work, std::vector<TypicalPass>& all) {
   if (work.prompt_tokens <= 0 || work.prefill_passes <= 0) return;
-  const double each = std::max(1.0, std::round(work.prompts / work.prefill_passes));
+  const double each = PromptsOfAPass(work);
   TypicalPass typical;
   typical.count = work.prefill_passes;
   const double chunk = work.prompt_tokens / (work.prefill_passes * each);
@@ -79,21 +87,60 @@ void AddPrefill(const Work& work, double batch, std::vector<TypicalPass>& all) {
   const double whole = work.prompt_tokens / work.prompts;
   const double before = std::max(0.0, (whole - chunk) / 2) + work.cached / work.prompts;
   typical.pass.sequences = {{Rounded(before), std::max<int64_t>(1, Rounded(chunk)), Rounded(each)}};
-  const int64_t decoding = work.apart ? 0 : Rounded(batch);
+  const int64_t decoding = Rounded(DecodingBeside(work));
   typical.pass.kind = decoding > 0 ? record::PassKind::kMixed : record::PassKind::kPrefill;
   if (decoding > 0) typical.pass.sequences.push_back({Rounded(work.context), 1, decoding});
   all.push_back(std::move(typical));
 }
 
+// Passes sorted by their tokens: where in its bucket each lies is one number for all, from the sum of their tokens.
+void AddClasses(const Work& work, double tokens, std::vector<TypicalPass>& all) {
+  double least = 0, room = 0;
+  for (const SizeClass& size : work.classes) {
+    least += size.passes * size.low;
+    room += size.passes * (size.high - size.low);
+  }
+  const double place = room > 0 ? std::clamp((tokens - least) / room, 0.0, 1.0) : 0;
+  for (const SizeClass& size : work.classes) AddDecoding(work, size.passes, size.low + place * (size.high - size.low), all);
+}
+
 std::vector<TypicalPass> PassesOf(const Work& work) {
   std::vector<TypicalPass> all;
-  const double decoding = work.apart ? work.passes - work.prefill_passes : work.passes;
-  // Fewer tokens than passes: the others decoded nothing.
-  const double batch = decoding > 0 ? std::max(1.0, work.decode_tokens / decoding) : 0;
-  AddPrefill(work, work.decode_tokens > 0 ? batch : 0, all);
-  if (work.decode_tokens > 0)
-    AddDecoding(work, std::min(work.passes - work.prefill_passes, work.decode_tokens / batch), batch, all);
+  AddPrefill(work, all);
+  const double passes = work.passes - work.prefill_passes;
+  const double tokens = work.decode_tokens - work.prefill_passes * DecodingBeside(work);
+  if (tokens <= 0 || passes <= 0) return all;
+  if (!work.classes.empty()) {
+    AddClasses(work, tokens, all);
+  } else {
+    // Fewer tokens than passes: the others decoded nothing.
+    const double batch = std::max(1.0, tokens / passes);
+    AddDecoding(work, std::min(passes, tokens / batch), batch, all);
+  }
   return all;
+}
+
+// The passes of at most `most` tokens, where the engine sorts them and a bucket ends there or above; else none. Those that
+// decode alone have `largest` at most, or one more than the bucket below, where a request came and went between the looks.
+std::vector<SizeClass> ClassesUpTo(double most, double largest, const EngineSnapshot& before, const EngineSnapshot& after) {
+  std::vector<SizeClass> classes;
+  if (before.pass_sizes.size() != after.pass_sizes.size()) return classes;
+  double below = 0, first = 1;
+  for (size_t i = 0; i < after.pass_sizes.size(); ++i) {
+    const double bound = after.pass_sizes[i].up_to_tokens;
+    const double passes = after.pass_sizes[i].passes - before.pass_sizes[i].passes;
+    classes.push_back({first, std::max(first, std::min(bound, largest)), std::max(0.0, passes - below)});
+    if (bound >= most) return classes;
+    below = passes;
+    first = bound + 1;
+  }
+  return {};
+}
+
+double CountOf(const std::vector<SizeClass>& classes) {
+  double passes = 0;
+  for (const SizeClass& size : classes) passes += size.passes;
+  return passes;
 }
 
 // Passes and busy time, as far as counters tell.
@@ -180,11 +227,14 @@ Window WindowOf(const EngineSnapshot& before, const EngineSnapshot& after, doubl
   work.prompt_tokens = std::max(0.0, window.prompt_tokens.value_or(0) - work.cached);
   work.prompts = std::max(1.0, first.value_or(window.finished.value_or(1)));
   const double batch = work.passes > 0 ? work.decode_tokens / work.passes : 0;
-  const double largest = std::max({batch, before.running.value_or(0), after.running.value_or(0)});
+  work.largest = std::max({batch, before.running.value_or(0), after.running.value_or(0)});
+  // A pass with a whole prompt has more tokens than half of the mean prompt, whatever runs beside it.
+  const double most = std::max(work.largest, work.prompt_tokens / work.prompts / 2);
+  if (!work.apart) work.classes = ClassesUpTo(most, work.largest, before, after);
   const auto counted = Growth(before.prefill_passes, after.prefill_passes);
-  const auto above = PassesAbove(before, after, largest, work.passes);
+  const double larger = work.classes.empty() ? work.prompts : work.passes - CountOf(work.classes);
   if (work.prompt_tokens > 0)
-    work.prefill_passes = std::min(work.passes, std::max(1.0, counted.value_or(above.value_or(work.prompts))));
+    work.prefill_passes = std::clamp(counted.value_or(larger), std::min(1.0, work.passes), work.passes);
   const auto context = MeanContext(before, after);
   window.context_known = context.has_value();
   work.context = context.value_or(0);

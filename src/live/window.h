@@ -2,13 +2,14 @@
 //
 // Counters tell sums; the shape of the passes follows from them. With N passes, D tokens of decoding requests, P computed
 // prompt tokens of F prompts and N_p passes that held any of them:
-//   a decode pass has B = D / N sequences of one new token (D / (N - N_p) where prompts are computed apart), floor(B) of them
-//   in some passes and one more in the others, so that the mean is B; a pass with prompt tokens has P / N_p of them, of F / N_p
-//   prompts, besides the B sequences where the engine mixes. N_p is counted, or the passes above the bucket in which those of B
-//   tokens are, or F (each prompt in a pass of its own).
-// The bytes of a pass are concave in its sequences, so equal passes are a little dearer than unequal ones of the same sums:
-// none of this is exact as the telemetry of every pass is, and a window should be short beside the time in which the load
-// changes.
+//   - A decode pass has B = D / N sequences of one new token (D / (N - N_p) where prompts are computed apart), floor(B) of them
+//     in some passes and one more in the others, so that the mean is B.
+//   - A pass with prompt tokens has P / N_p of them, of F / N_p prompts, besides, where the engine mixes, the sequences that
+//     run then and decode. N_p is counted; or the passes above the bucket that holds the requests which ran, and half of the
+//     mean prompt; or F (each prompt in a pass of its own).
+// The bytes of a pass are concave in its sequences: passes taken as equal are dearer than unequal ones of the same sums. Where
+// the engine sorts its passes by their tokens, those of a bucket from l to h have l + t (h - l) sequences, with the one t for
+// all buckets that makes the sum D. None of this is as exact as telemetry of every pass.
 #pragma once
 
 #include <cstdint>

@@ -46,19 +46,38 @@ TEST(Window, PromptsAreComputedBesideDecoding) {
   EngineSnapshot before = Still();
   before.pass_sizes = {{1, 0}, {8, 290}, {64, 295}, {512, 300}};
   EngineSnapshot after = before;
-  after.counters.generated_tokens = 1204;
-  after.first_tokens = 24;             // so 200 were decoded, in 50 passes
+  after.counters.generated_tokens = 1205;
+  after.first_tokens = 24;             // so 201 were decoded, in 50 passes
   after.counters.prompt_tokens = 740;  // 240, of which
   after.counters.cached_tokens = 40;   // 200 were computed,
   after.passes = 350;
-  after.pass_sizes = {{1, 0}, {8, 338}, {64, 345}, {512, 350}};  // in the 2 passes of more than 8 tokens
+  // in the 2 passes of more than 64 tokens: half of a mean prompt is 25, and one of 9 to 64 decoded.
+  after.pass_sizes = {{1, 0}, {8, 337}, {64, 343}, {512, 350}};
   const Window window = WindowOf(before, after, 1);
-  ASSERT_EQ(window.passes.size(), 2u);
+  ASSERT_EQ(window.passes.size(), 3u);
   EXPECT_EQ(window.passes[0].count, 2);
   EXPECT_EQ(window.passes[0].pass.kind, PassKind::kMixed);
-  EXPECT_THAT(window.passes[0].pass.sequences, ElementsAre(SequenceSlice{10, 50, 2}, SequenceSlice{100, 1, 4}));
-  EXPECT_EQ(window.passes[1].count, 48);
+  EXPECT_THAT(window.passes[0].pass.sequences, ElementsAre(SequenceSlice{10, 50, 2}, SequenceSlice{100, 1, 2}))
+      << "of four that run two decode";
+  EXPECT_EQ(window.passes[1].count, 47);
   EXPECT_THAT(window.passes[1].pass.sequences, ElementsAre(SequenceSlice{100, 1, 4}));
+  EXPECT_EQ(window.passes[2].count, 1);
+  EXPECT_THAT(window.passes[2].pass.sequences, ElementsAre(SequenceSlice{100, 1, 9})) << "requests that the looks did not meet";
+}
+
+TEST(Window, PassesLieInTheirBuckets) {
+  EngineSnapshot before = Still();
+  before.running = 12;
+  before.pass_sizes = {{1, 0}, {8, 0}, {16, 0}, {32, 0}};
+  EngineSnapshot after = before;
+  after.passes = 340;  // 10 of one token, 10 of 2 to 8, 20 of 9 to 12, which is the most that ran
+  after.pass_sizes = {{1, 10}, {8, 20}, {16, 40}, {32, 40}};
+  after.counters.generated_tokens = 1270;  // 10 + 10 (2 + 6 t) + 20 (9 + 3 t) = 270: t = 1/2
+  const Window window = WindowOf(before, after, 1);
+  std::vector<std::pair<double, int64_t>> passes;
+  for (const TypicalPass& typical : window.passes) passes.emplace_back(typical.count, typical.pass.SequenceCount());
+  EXPECT_THAT(passes, ElementsAre(std::pair(10.0, int64_t{1}), std::pair(10.0, int64_t{5}), std::pair(10.0, int64_t{10}),
+                                  std::pair(10.0, int64_t{11})));
 }
 
 TEST(Window, PromptsApart) {

@@ -21,7 +21,7 @@
 #include "base/fs.h"
 #include "hardware/catalogue.h"
 #include "metrics/estimate.h"
-#include "model/open_model.h"
+#include "net/page_server.h"
 #include "system/openai/route_capture.h"
 
 namespace moecap::app {
@@ -31,7 +31,7 @@ struct WatchFlags {
   std::string url;
   experiment::ServerConfig server;
   ModelFlags model;
-  std::string device, sheet, prompts;
+  std::string device, sheet, prompts, listen, pass_metrics;
   std::optional<double> bandwidth, flops;
   int devices = 1;
   double interval_s = 1, for_s = 0, sample = 0, budget = 0.005;
@@ -119,6 +119,12 @@ Result<std::vector<std::string>> PromptsOf(const WatchFlags& flags) {
   return prompts;
 }
 
+// Telemetry of each pass: where the flag says, else where a server on this machine says itself; "" = none.
+std::string PassAddress(const WatchFlags& flags, const ServerConnection& connection) {
+  if (!flags.pass_metrics.empty()) return flags.pass_metrics == "none" ? "" : flags.pass_metrics;
+  return net::IsLoopback(connection.options.http.urls.front().host) ? connection.facts.pass_metrics_address : "";
+}
+
 // Null: no probes are sent.
 Result<std::unique_ptr<ExpertProber>> ProberFor(const WatchFlags& flags, const ServerConnection& connection,
                                                 const live::WatcherOptions& options, const Clock& clock) {
@@ -141,6 +147,7 @@ struct Watch {
   LiveServer server;
   live::Watcher watcher;
   std::unique_ptr<ExpertProber> prober;
+  std::unique_ptr<net::PageServer> page;  // null: not asked for
   WatchView view;
   double seen_requests = 0, seen_tokens = 0;
 };
@@ -167,6 +174,7 @@ void LookOnce(Watch& watch) {
   watch.seen_requests += reading.requests_per_s.value_or(0) * reading.duration_s;
   watch.seen_tokens += (reading.tokens_per_s.value_or(0) + reading.prompt_tokens_per_s.value_or(0)) * reading.duration_s;
   reading.events.insert(reading.events.end(), events.begin(), events.end());
+  if (watch.page) watch.page->SetPage(live::PrometheusPage(reading));
   watch.view.Show(reading);
 }
 
@@ -203,8 +211,19 @@ Status RunVerb(const WatchFlags& flags) {
   std::string energy_missing;
   auto meter = MeterFor(flags, connection, used, energy_missing);
   ASSIGN_OR_RETURN(LiveServer server, LiveServer::Create(connection, std::move(meter), energy_missing, used, clock));
+  if (const std::string address = PassAddress(flags, connection); !address.empty()) RETURN_IF_ERROR(server.Subscribe(address));
+  std::unique_ptr<net::PageServer> page;
+  if (!flags.listen.empty()) {
+    ASSIGN_OR_RETURN(page, net::PageServer::Listen(flags.listen));
+    fmt::print(stderr, "metrics: {}\n", page->url());
+  }
   const int experts = options.model ? options.model->Experts() : 0;
-  Watch watch{flags, std::move(server), live::Watcher(std::move(options)), std::move(prober), WatchView(flags.json, experts)};
+  Watch watch{flags,
+              std::move(server),
+              live::Watcher(std::move(options)),
+              std::move(prober),
+              std::move(page),
+              WatchView(flags.json, experts)};
   return RunWatch(watch, clock);
 }
 
@@ -249,6 +268,11 @@ Action AddWatch(CLI::App& app, const Invocation&) {
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   app.add_option("--probe-prompts", flags->prompts, "their prompts, one a line (default: 16 of many kinds)");
+  app.add_option(
+      "--pass-metrics", flags->pass_metrics,
+      "where the engine publishes its passes, ipc:///path.0 or tcp://address:port; none: do not read them (default: as "
+      "SGLang on this machine says)");
+  app.add_option("--listen", flags->listen, "serve the figures to Prometheus at [ADDRESS:]PORT, by itself on 127.0.0.1");
   app.add_option("--gpus", flags->gpus, "of this machine, those whose energy counts (default: all)")->delimiter(',');
   app.add_flag("--no-energy", flags->no_energy, "do not read this machine's energy counters");
   app.add_flag("--json", flags->json, "a line of JSON for each look (docs/formats/live.md)");

@@ -1,6 +1,7 @@
 #include "system/openai/engine_page.h"
 
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <string>
 
@@ -13,7 +14,7 @@ namespace {
 using load::EngineSnapshot;
 
 std::optional<double> Product(std::optional<double> a, std::optional<double> b) {
-  return a && b ? std::optional(*a * *b) : std::nullopt;
+  return a && b && std::isfinite(*a * *b) ? std::optional(*a * *b) : std::nullopt;
 }
 
 std::optional<double> NumberIn(const std::string& text) {

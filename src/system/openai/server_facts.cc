@@ -104,6 +104,9 @@ void TakeSglang(const Json& page, ServerFacts& facts) {
   Fill(facts.returns_experts, Flag(page, "enable_return_routed_experts"));
   Fill(facts.tells_cached_tokens, Flag(page, "enable_cache_report"));
   Fill(facts.has_pass_metrics, Flag(page, "enable_forward_pass_metrics"));
+  // The engine of each data-parallel rank has one of its own.
+  if (const std::string base = Text(page, "internal_states/0/forward_pass_metrics_ipc_name"); !base.empty())
+    facts.pass_metrics_address = base + ".0";
   if (page.contains("expert_distribution_recorder_mode")) facts.recorder_mode = Text(page, "expert_distribution_recorder_mode");
 }
 

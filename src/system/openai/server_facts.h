@@ -27,7 +27,8 @@ struct ServerFacts {
   std::optional<bool> has_metrics;          // /metrics
   std::optional<bool> tells_cached_tokens;  // in the usage of its answers
   std::optional<bool> returns_experts;      // in its answers
-  std::optional<bool> has_pass_metrics;     // a record of each forward pass, live
+  std::optional<bool> has_pass_metrics;     // a record of each forward pass, live ...
+  std::string pass_metrics_address;         // ... published there, "ipc:///tmp/fpm.0"
   // The mode of SGLang's recorder of experts: "stat", "per_pass", ...; "" = it is off. Its pages must not be asked then: the
   // server would end.
   std::optional<std::string> recorder_mode;

@@ -54,11 +54,13 @@ TEST(ServerFacts, SglangTellsItsResolvedSettings) {
         R"({"model_path":"/m/t","tp_size":2,"dp_size":1,"ep_size":2,"pp_size":1,"dtype":"float32","kv_cache_dtype":"auto",
             "quantization":null,"device":"cpu","chunked_prefill_size":2048,"max_running_requests":null,
             "enable_return_routed_experts":true,"enable_cache_report":false,"expert_distribution_recorder_mode":null,
-            "internal_states":[{"effective_max_running_requests_per_dp":32}]})"}});
+            "internal_states":[{"effective_max_running_requests_per_dp":32,
+                                "forward_pass_metrics_ipc_name":"ipc:///tmp/fpm"}]})"}});
   EXPECT_EQ(facts.model_path, "/m/t") << "not the name it is served under";
   EXPECT_EQ(facts.tensor_parallel, 2);
   EXPECT_EQ(facts.expert_parallel, 2);
   EXPECT_EQ(facts.max_running, 32);
+  EXPECT_EQ(facts.pass_metrics_address, "ipc:///tmp/fpm.0");
   EXPECT_EQ(facts.returns_experts, true);
   EXPECT_EQ(facts.tells_cached_tokens, false);
   EXPECT_EQ(facts.recorder_mode, "") << "it is off: its pages must not be asked";

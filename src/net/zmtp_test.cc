@@ -1,0 +1,108 @@
+#include "net/zmtp.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+
+#include "base/testing/temp_dir.h"
+#include "net/zmtp_subscriber.h"
+
+namespace moecap::net {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using namespace std::string_literals;
+
+// As libzmq 4.3 greets and announces a publisher.
+std::string PublisherHello() {
+  std::string greeting = ZmtpGreeting();
+  greeting[11] = 1;  // minor version
+  const std::string ready = "\x05READY\x0bSocket-Type\0\0\0\x03PUB"s;
+  return greeting + "\x04"s + static_cast<char>(ready.size()) + ready;
+}
+
+TEST(Zmtp, OurSideIsAsTheSpecificationHasIt) {
+  const std::string greeting = ZmtpGreeting();
+  ASSERT_EQ(greeting.size(), 64u);
+  EXPECT_EQ(greeting.substr(0, 10), "\xff\0\0\0\0\0\0\0\0\x7f"s);
+  EXPECT_EQ(greeting.substr(10, 7), "\x03\0NULL\0"s);
+  EXPECT_EQ(ZmtpSubscription(), "\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB\0\x01\x01"s);
+}
+
+TEST(Zmtp, MessagesComeWholeHoweverTheyAreCut) {
+  const std::string large(300, 'x');
+  const std::string bytes =
+      PublisherHello() + "\x01\x00\x01\x08"s + "12345678" + "\x02\0\0\0\0\0\0\x01\x2c"s + large + "\x00\x01z"s;
+  for (const size_t piece : {size_t{1}, size_t{7}, bytes.size()}) {
+    ZmtpReader reader;
+    std::vector<ZmtpMessage> messages;
+    for (size_t at = 0; at < bytes.size(); at += piece)
+      ASSERT_TRUE(reader.Feed(std::string_view(bytes).substr(at, piece), messages).ok());
+    EXPECT_TRUE(reader.greeted());
+    EXPECT_THAT(messages, ElementsAre(ElementsAre("", "12345678", large), ElementsAre("z")));
+  }
+}
+
+TEST(Zmtp, WhatIsNoPublisherIsRefused) {
+  std::vector<ZmtpMessage> messages;
+  EXPECT_THAT(ZmtpReader().Feed(std::string(64, 'H'), messages).error().message, HasSubstr("does not speak ZMTP"));
+  std::string curve = ZmtpGreeting();
+  curve.replace(12, 5, "CURVE");
+  EXPECT_THAT(ZmtpReader().Feed(curve, messages).error().message, HasSubstr("authentication"));
+  EXPECT_FALSE(ZmtpReader().Feed(PublisherHello() + "\x02\xff\0\0\0\0\0\0\0"s, messages).ok()) << "a frame of 2^63 bytes";
+  std::string endless = PublisherHello();
+  for (size_t i = 0; i <= ZmtpReader::kMostFrames; ++i) endless += "\x01\x00"s;
+  EXPECT_FALSE(ZmtpReader().Feed(endless, messages).ok());
+  EXPECT_TRUE(messages.empty());
+}
+
+TEST(ZmtpSubscriber, SubscribesWhenItIsGreeted) {
+  const TempDir temp;
+  const std::string path = (temp.path() / "pub.0").string();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  auto subscriber = ZmtpSubscriber::Connect("ipc://" + path);
+  ASSERT_TRUE(subscriber.ok()) << subscriber.error().message;
+  const int publisher = ::accept(listener, nullptr, nullptr);
+  const auto expect = [&](const std::string& bytes) {
+    std::string got(bytes.size(), '\0');
+    ASSERT_EQ(::recv(publisher, got.data(), got.size(), MSG_WAITALL), static_cast<ssize_t>(got.size()));
+    EXPECT_EQ(got, bytes);
+  };
+  const auto send = [&](const std::string& bytes) {
+    ASSERT_EQ(::send(publisher, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  };
+  expect(ZmtpGreeting());
+  std::vector<ZmtpMessage> messages;
+  ASSERT_TRUE(subscriber->Take(messages).ok()) << "nothing yet is no error";
+  send(PublisherHello());
+  ASSERT_TRUE(subscriber->Take(messages).ok());
+  expect(ZmtpSubscription());
+  send("\x00\x02hi"s);
+  ASSERT_TRUE(subscriber->Take(messages).ok());
+  EXPECT_THAT(messages, ElementsAre(ElementsAre("hi")));
+  ::close(publisher);
+  EXPECT_THAT(subscriber->Take(messages).error().message, HasSubstr("gone"));
+  ::close(listener);
+}
+
+TEST(ZmtpSubscriber, AddressesThatAreNone) {
+  EXPECT_THAT(ZmtpSubscriber::Connect("/run/fpm").error().message, HasSubstr("ipc:///run/fpm.0"));
+  EXPECT_THAT(ZmtpSubscriber::Connect("tcp://host.example:1").error().message, HasSubstr("numeric"));
+  EXPECT_THAT(ZmtpSubscriber::Connect("tcp://127.0.0.1").error().message, HasSubstr("tcp://ADDRESS:PORT"));
+  EXPECT_THAT(ZmtpSubscriber::Connect("ipc:///no/such/socket").error().message, HasSubstr("/no/such/socket"));
+}
+
+}  // namespace
+}  // namespace moecap::net

@@ -119,7 +119,7 @@ void Watcher::Finish(const Look& look, Reading& reading) const {
                                         ? "the model is known by its tensors alone, not by what it computes"
                                         : passes_missing_;
   const bool idle = reading.passes_per_s == 0.0;
-  const std::string none = idle ? "no pass ran" : without_model;
+  const std::string none = without_model.empty() && idle ? "no pass ran" : without_model;
   const auto needs = [&](const std::string& ceiling, bool has) {
     return none.empty() && !has ? fmt::format("no {} is known; name a --device, or give the flag", ceiling) : none;
   };

@@ -64,9 +64,9 @@ std::string WatchTable(const live::Reading& reading, int experts, size_t width) 
        fmt::format("{} /s generated, {} /s of prompts", Figure(reading.tokens_per_s), Figure(reading.prompt_tokens_per_s))},
       {"requests", fmt::format("{} run, {} wait, {} /s finish", Figure(reading.running), Figure(reading.waiting),
                                Figure(reading.requests_per_s, 2))},
-      {"passes", fmt::format("{} /s ({}), {} sequences each, {} of the time ({})", Figure(reading.passes_per_s),
-                             Name(reading.pass_origin), Figure(reading.mean_batch), Percent(reading.busy_share),
-                             Name(reading.busy_origin))},
+      {"passes",
+       fmt::format("{} /s ({}), {} sequences each, busy {} ({})", Figure(reading.passes_per_s), Name(reading.pass_origin),
+                   Figure(reading.mean_batch), Percent(reading.busy_share), Name(reading.busy_origin))},
       {"S-MBU", Banded(reading.s_mbu, 100, " %")},
       {"S-MFU", Percent(reading.s_mfu)},
       {"bandwidth", reading.bandwidth_bytes_per_s ? FormatBytes(*reading.bandwidth_bytes_per_s) + "/s" : "-"},
@@ -74,12 +74,11 @@ std::string WatchTable(const live::Reading& reading, int experts, size_t width) 
       {"energy", fmt::format("{} W, {} J a token", Figure(reading.power_w), Figure(reading.joules_per_token, 3))}};
   if (experts > 0) rows.insert(rows.begin() + 6, {"experts", ExpertsText(reading, experts)});
   if (reading.probes.sent > 0) rows.emplace_back("sample", SampleText(reading));
+  for (const auto& [figure, why] : reading.missing) rows.emplace_back("no " + figure, why);
+  size_t widest = 0;
+  for (const auto& [name, text] : rows) widest = std::max(widest, name.size());
   std::string table;
-  const auto add = [&](const std::string& name, const std::string& text) {
-    table += Shorten(fmt::format("{:<10} {}", name, PrintableText(text)), width, WantsUnicode()) + "\n";
-  };
-  for (const auto& [name, text] : rows) add(name, text);
-  for (const auto& [figure, why] : reading.missing) add("  -", fmt::format("{}: {}", figure, why));
+  for (const auto& [name, text] : rows) AppendLabelled(table, widest + 2, name, text, width);
   return table;
 }
 

@@ -151,6 +151,16 @@ double MemoryDistance(const Device& device, std::optional<double> memory_bytes) 
 
 }  // namespace
 
+std::string_view DeploymentClass(const Device& device) {
+  if (device.device_class == "datacenter") return "cloud";
+  if (device.laptop) return "laptop";
+  if (device.device_class == "phone") return "phone";
+  for (const std::string_view desk : {"workstation", "consumer", "unified"}) {
+    if (device.device_class == desk) return "workstation";
+  }
+  return "";
+}
+
 std::optional<double> DensePeak(const Device& device, std::string_view dtype) {
   constexpr std::pair<std::string_view, std::optional<double> DensePeaks::*> kPeaks[] = {
       {"fp32", &DensePeaks::fp32}, {"tf32", &DensePeaks::tf32}, {"bf16", &DensePeaks::bf16}, {"fp16", &DensePeaks::fp16},

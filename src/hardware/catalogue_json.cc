@@ -196,6 +196,7 @@ Result<Device> DeviceFromJson(const Json& json) {
   reader.Prices("price_usd", device.price_usd);
   reader.Prices("rent_usd_per_h", device.rent_usd_per_h);
   reader.Bool("unified_memory", device.unified_memory);
+  reader.Bool("laptop", device.laptop);
   reader.Text("host_link", device.host_link, false);
   reader.Text("scale_up_link", device.scale_up_link, false);
   reader.Integer("scale_up_devices", device.scale_up_devices);
@@ -245,6 +246,7 @@ Json ToJson(const Device& device) {
   json["price_usd"] = RangeToJson(device.price_usd);
   json["rent_usd_per_h"] = RangeToJson(device.rent_usd_per_h);
   json["unified_memory"] = device.unified_memory;
+  json["laptop"] = device.laptop;
   json["host_link"] = device.host_link.empty() ? Json(nullptr) : Json(device.host_link);
   json["scale_up_link"] = device.scale_up_link.empty() ? Json(nullptr) : Json(device.scale_up_link);
   PutOrNull(json, "scale_up_devices", device.scale_up_devices);

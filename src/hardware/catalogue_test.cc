@@ -301,5 +301,21 @@ TEST(ToJson, UsesSiUnits) {
   EXPECT_EQ(ToJson(*catalogue.FindLink("pcie5-x16"))["bytes_per_s"], 63e9);
 }
 
+TEST(Catalogue, EveryClassOfDeploymentHasAtLeastTenDevices) {
+  const auto catalogue = *Catalogue::Builtin();
+  for (const std::string_view wanted : kDeploymentClasses) {
+    int devices = 0, with_bandwidth = 0;
+    for (const Device& device : catalogue.devices()) {
+      devices += DeploymentClass(device) == wanted;
+      with_bandwidth += DeploymentClass(device) == wanted && device.bandwidth_bytes_per_s;
+    }
+    EXPECT_GE(devices, 10) << wanted;
+    EXPECT_EQ(devices, with_bandwidth) << wanted;
+  }
+  EXPECT_EQ(DeploymentClass(*catalogue.FindDevice("m4-max")), "laptop");
+  EXPECT_EQ(DeploymentClass(*catalogue.FindDevice("m3-ultra")), "workstation");
+  EXPECT_EQ(DeploymentClass(*catalogue.FindDevice("epyc-9755")), "");
+}
+
 }  // namespace
 }  // namespace moecap::hardware

@@ -29,7 +29,7 @@ struct Device {
   std::string id;                               // "h100-sxm"
   std::string vendor;                           // "NVIDIA"
   std::string name;                             // "H100 SXM5"
-  std::string device_class;                     // "datacenter", "workstation", "consumer", "unified", "edge", "cpu"
+  std::string device_class;                     // "datacenter", "workstation", "consumer", "unified", "edge", "phone", "cpu"
   std::vector<std::string> aliases;             // names that drivers and other tools report
   std::vector<std::string> pci_ids;             // "10de:2335", vendor and device; boards of one chip may share it
   int year = 0;                                 // of the first shipment
@@ -43,6 +43,7 @@ struct Device {
   PriceRange price_usd;                      // of the device; of the whole machine for unified memory
   PriceRange rent_usd_per_h;                 // of one device
   bool unified_memory = false;               // shares its memory with the host: there is no host link to cross
+  bool laptop = false;                       // sold in laptops
   std::string host_link;                     // id of a Link; empty = none or not known
   std::string scale_up_link;                 // id of the link between devices of a node or rack; empty = host link only
   std::optional<int> scale_up_devices;       // devices that this link joins at most
@@ -54,6 +55,11 @@ struct Device {
 // The dense peak for operands of type `dtype`: "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8". Null when the device has
 // no such rate: weights of that type are then widened before they are multiplied. Unknown names are null too.
 std::optional<double> DensePeak(const Device& device, std::string_view dtype);
+
+// Where such a device is deployed: "cloud", "workstation" (boards and desktop machines), "laptop", "phone"; "" for processors
+// and embedded boards.
+std::string_view DeploymentClass(const Device& device);
+inline constexpr std::string_view kDeploymentClasses[] = {"cloud", "workstation", "laptop", "phone"};
 
 struct Link {
   std::string id;          // "pcie5-x16"

@@ -1,6 +1,8 @@
 // moecap plan from the outside: answers, refusals, exit codes, files.
 #include <gtest/gtest.h>
+#include <pty.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -206,6 +208,42 @@ TEST_F(PlanCli, SaysWhatATokenCostsAtALoad) {
   EXPECT_FALSE((*ParseJson(both.out))["points"][0]["own_usd_per_million_output_tokens"].is_null()) << both.err;
   EXPECT_EQ(Call(question + "--rates 0").exit_code, 2);
   EXPECT_EQ(Call("load --model deepseek-ai/DeepSeek-V3 --devices 1xh100-sxm").exit_code, 2);
+}
+
+TEST_F(PlanCli, SaysWhichDevicesSuffice) {
+  const Outcome ran = Call("devices --model openai/gpt-oss-20b --tpot 100ms --batch 64,1 --write-to map --json");
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const Json answer = *ParseJson(ran.out);
+  ASSERT_EQ(answer["classes"].size(), 4u);
+  for (const Json& one : answer["classes"]) EXPECT_GE(one["devices"].get<int>(), 10) << one["class"];
+  EXPECT_EQ(answer["needs"][0]["batch"], 1);
+  EXPECT_LT(answer["needs"][0]["bandwidth_bytes_per_s"].get<double>(),
+            answer["needs"][1]["bandwidth_bytes_per_s"].get<double>());
+  EXPECT_NE(ReadFile(temp_.path() / "map" / "report.html")->find("hardware-map"), std::string::npos);
+  EXPECT_EQ(Call("devices --model openai/gpt-oss-20b --batch 0").exit_code, 2);
+}
+
+// On a terminal of its own, all answers typed ahead: one that cannot be is asked again.
+TEST_F(PlanCli, AsksOnATerminal) {
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::chdir(temp_.path().c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr) ::_exit(99);
+    ::execl(MOECAP_BINARY, MOECAP_BINARY, "plan", nullptr);
+    ::_exit(98);
+  }
+  const std::string typed = "openai/gpt-oss-20b\nsingle-user\n\nlease\nrent\n\n50ms\n";
+  ASSERT_EQ(::write(terminal, typed.data(), typed.size()), static_cast<ssize_t>(typed.size()));
+  std::string shown;
+  char buffer[4096];
+  for (ssize_t size = ::read(terminal, buffer, sizeof buffer); size > 0; size = ::read(terminal, buffer, sizeof buffer))
+    shown.append(buffer, static_cast<size_t>(size));
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ::close(terminal);
+  EXPECT_NE(shown.find("'lease' is neither buy nor rent"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("moecap plan --model openai/gpt-oss-20b --scenario single-user"), std::string::npos) << shown;
 }
 
 }  // namespace

@@ -199,7 +199,8 @@ void AddCommonFlags(CLI::App& app, HardwareFlags& flags) {
 void AddListFlags(CLI::App& app, HardwareFlags& flags) {
   app.add_option("--kind", flags.kind, "devices or links (host, scale-up, scale-out, memory channels, SSDs)")
       ->check(CLI::IsMember({"devices", "links"}));
-  app.add_option("--class", flags.device_class, "only this class: datacenter, workstation, consumer, unified, edge, cpu");
+  app.add_option("--class", flags.device_class,
+                 "only this class: datacenter, workstation, consumer, unified, edge, phone, cpu");
   app.add_option("--vendor", flags.vendor, "only this vendor");
   app.add_option("--sort", flags.sort, "id, year, memory, bandwidth, bf16, fp8, power or price; largest first");
 }

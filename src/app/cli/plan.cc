@@ -2,8 +2,10 @@
 #include "planner/plan.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -12,6 +14,7 @@
 #include "app/cli/model_flags.h"
 #include "app/cli/output.h"
 #include "app/cli/plan_calibrate.h"
+#include "app/cli/plan_dialogue.h"
 #include "app/cli/plan_verbs.h"
 #include "app/launch_lines.h"
 #include "base/fs.h"
@@ -87,6 +90,18 @@ Status PlanModels(const planner::Question& question, const planner::Ingredients&
   return {};
 }
 
+// Prompts go to stderr: stdout holds the answer alone.
+std::optional<std::string> AskTerminal(const std::string& prompt) {
+  fmt::print(stderr, "{}", prompt);
+  std::fflush(stderr);
+  std::string line;
+  for (int c = std::getchar(); c != '\n'; c = std::getchar()) {
+    if (c == EOF) return std::nullopt;
+    line += static_cast<char>(c);
+  }
+  return line;
+}
+
 Status RunPlan(const PlanFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue devices, OpenCatalogue(flags.catalogue));
   ASSIGN_OR_RETURN(cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
@@ -129,7 +144,7 @@ Status RunPlan(const PlanFlags& flags) {
 
 }  // namespace
 
-Action AddPlan(CLI::App& app, const Invocation&) {
+Action AddPlan(CLI::App& app, const Invocation& invocation) {
   auto flags = std::make_shared<PlanFlags>();
   app.add_option("file", flags->file, "question as YAML (docs/planner.md); flags go before what it says");
   app.add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf; any = all of the catalogue");
@@ -158,12 +173,17 @@ Action AddPlan(CLI::App& app, const Invocation&) {
       "  moecap plan --model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms\n"
       "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090\n"
       "  moecap plan --model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any");
-  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app), AddPlanApart(app), AddPlanLoad(app),
-                                       AddPlanDrafts(app)};
+  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app),   AddPlanApart(app),
+                                       AddPlanLoad(app),    AddPlanDevices(app), AddPlanDrafts(app)};
   app.require_subcommand(0, 1);
-  return [flags, verbs] {
+  const bool asked = invocation.command.size() == 2;  // "moecap plan" alone
+  return [flags, verbs, asked]() -> Status {
     for (const PlanVerb& verb : verbs) {
       if (verb.app->parsed()) return verb.run();
+    }
+    if (asked && ::isatty(STDIN_FILENO)) {
+      ASSIGN_OR_RETURN(flags->question, AskQuestion(AskTerminal));
+      fmt::print(stderr, "{}\n", CommandOf(flags->question));
     }
     return RunPlan(*flags);
   };

@@ -18,6 +18,7 @@ struct PlanVerb {
   CLI::App* app = nullptr;
   Action run;
 };
+PlanVerb AddPlanDevices(CLI::App& plan);
 PlanVerb AddPlanDrafts(CLI::App& plan);
 PlanVerb AddPlanLoad(CLI::App& plan);
 PlanVerb AddPlanApart(CLI::App& plan);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "base/units.h"
 #include "cost/tokens.h"
@@ -104,6 +105,23 @@ std::vector<std::string> SystemsOf(const hardware::Device& device, Residence res
       return board ? std::vector<std::string>{"llama-server"} : std::vector<std::string>{};
   }
   return {};
+}
+
+bool Serves(const std::string& system, std::string_view model_type) {
+  constexpr std::string_view kKTransformers[] = {
+      "deepseek2", "deepseekv2", "deepseekv3", "deepseekv4", "kimik2",    "kimik25",      "qwen2moe", "qwen3moe", "qwen3next",
+      "qwen35moe", "glm4moe",    "glmmoedsa",  "minimaxm2",  "minimaxm3", "smallthinker", "mixtral",  "llama4"};
+  constexpr std::string_view kMoeInfinity[] = {"deepseek2", "deepseekv2", "deepseekv3", "nllbmoe", "mixtral", "qwen3moe",
+                                               "arctic",    "dbrx",       "grok1",      "jamba",   "olmoe"};
+  std::string plain;  // as either source writes it
+  for (const char c : model_type) {
+    if (c != '_' && c != '-') plain += c;
+  }
+  const auto named = [&](std::span<const std::string_view> types) {
+    return std::find(types.begin(), types.end(), plain) != types.end();
+  };
+  if (system == "ktransformers") return named(kKTransformers);
+  return system != "moe-infinity" || named(kMoeInfinity);
 }
 
 bool Loads(const std::string& system, std::string_view type) {

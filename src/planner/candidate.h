@@ -23,6 +23,11 @@ std::vector<metrics::Deployment> DeploymentsOf(const hardware::Device& device, i
 // Systems that serve on such a device with experts in that place, by the names of `moecap systems`.
 std::vector<std::string> SystemsOf(const hardware::Device& device, Residence residence);
 
+// Whether the system serves models of this type (config.json's model_type, or GGUF's architecture): ktransformers and
+// moe-infinity those that their own documentation names (github.com/kvcache-ai/ktransformers,
+// github.com/EfficientMoE/MoE-Infinity, 2026-11). The others follow new models within weeks and are taken to serve all of them.
+bool Serves(const std::string& system, std::string_view model_type);
+
 // Whether the system loads weights converted to `type`; as a checkpoint stores them every system is taken to.
 bool Loads(const std::string& system, std::string_view type);
 

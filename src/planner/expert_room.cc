@@ -184,7 +184,9 @@ Result<ExpertRoom> FindRoom(const RoomQuestion& question, const model::ModelSpec
   room.dram_bytes = room.n_cpu_moe * layer_bytes;
   room.lacking_dram_bytes = std::max(0.0, room.dram_bytes - host->dram_bytes * kHostShareOfExperts);
   const ServingPoint point{work, device, deployment, FabricOf(device, ingredients.devices), {}, {.host = *host}};
-  for (const Way& way : WaysOf(room, hits)) room.ways.push_back(PredictWay(way, point, question, room, ingredients));
+  for (const Way& way : WaysOf(room, hits)) {
+    if (Serves(way.system, spec.model_type)) room.ways.push_back(PredictWay(way, point, question, room, ingredients));
+  }
   std::stable_sort(room.ways.begin(), room.ways.end(), [](const RoomWay& a, const RoomWay& b) { return a.step_s < b.step_s; });
   JudgeCache(hits, room);
   return room;

@@ -11,6 +11,16 @@
 namespace moecap::planner {
 namespace {
 
+TEST(Serves, WhatTheDocumentationOfASystemNames) {
+  EXPECT_TRUE(Serves("ktransformers", "qwen3_moe"));
+  EXPECT_TRUE(Serves("ktransformers", "qwen3moe")) << "as GGUF calls it";
+  EXPECT_TRUE(Serves("moe-infinity", "nllb-moe"));
+  EXPECT_FALSE(Serves("ktransformers", "arctic"));
+  EXPECT_TRUE(Serves("moe-infinity", "arctic"));
+  EXPECT_FALSE(Serves("moe-infinity", "gpt_oss"));
+  EXPECT_TRUE(Serves("vllm", "what_comes_next_year"));
+}
+
 class PlanTest : public testing::Test {
  protected:
   PlanTest()

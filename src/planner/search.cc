@@ -115,6 +115,7 @@ class Searcher {
       // llama.cpp-class engines split a model by layers, and share no experts.
       if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
       if (!variant.original && !Loads(system, variant.label)) continue;
+      if (!Serves(system, variant.spec.model_type)) continue;
       candidate.system = system;
       candidate.offload.overlapped = system == "ktransformers" || system == "moe-infinity";
       const ServingPoint point{

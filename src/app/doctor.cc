@@ -13,6 +13,7 @@
 #include "base/paths.h"
 #include "base/real_time_priority.h"
 #include "base/units.h"
+#include "hardware/probe/clock_probe.h"
 #include "hardware/probe/energy.h"
 #include "hardware/probe/machine_watch.h"
 #include "hardware/probe/probe.h"
@@ -72,12 +73,11 @@ Finding EnergyCounters() {
 
 Finding Clocks(const Clock& clock) {
   const hardware::ClockState state = hardware::ReadClockState(clock);
+  const auto error_s = hardware::WallClockErrorS();
   const std::string found =
       fmt::format("{}, {} a reading; the wall clock is {}; frequency governor: {}",
                   state.source.empty() ? "clock source not told" : state.source, FormatSeconds(state.read_s),
-                  !state.synchronised   ? "not told to be synchronised or not"
-                  : *state.synchronised ? "synchronised"
-                                        : "not synchronised",
+                  error_s ? "right within " + FormatSeconds(*error_s) : "not synchronised",
                   state.governor.empty() ? "not told" : state.governor);
   constexpr double kSlowReadS = 1e-6;  // two stamps an event at 100,000 events a second: a fifth of a CPU
   if (state.read_s > kSlowReadS)
@@ -85,7 +85,7 @@ Finding Clocks(const Clock& clock) {
             "reading the time is slow: use the clock source tsc or kvm-clock, not hpet or acpi_pm"};
   if (state.governor == "powersave" || state.governor == "ondemand")
     return {"clocks", Health::kLimited, found, "figures vary with the frequency: cpupower frequency-set -g performance"};
-  if (state.synchronised == false)
+  if (!error_s)
     return {"clocks", Health::kLimited, found,
             "runs carry the wrong date, and shards on several machines need it: start chrony or systemd-timesyncd"};
   return {"clocks", Health::kOk, found, ""};

@@ -44,13 +44,18 @@ std::optional<Stamp> StampOf(const std::filesystem::path& file) {
 
 }  // namespace
 
+std::optional<double> WallClockErrorS() {
+  timex kernel{};
+  const int state = ::adjtimex(&kernel);
+  if (state < 0 || state == TIME_ERROR || (kernel.status & STA_UNSYNC) != 0) return std::nullopt;
+  return static_cast<double>(kernel.maxerror) * 1e-6;
+}
+
 ClockReading ReadClock(const std::filesystem::path& folder, const std::string& name) {
   ClockReading reading;
   if (const auto boot = ReadLines("/proc/sys/kernel/random/boot_id"); boot.ok() && !boot->empty())
     reading.boot_id = boot->front();
-  timex kernel{};
-  if (const int state = ::adjtimex(&kernel); state >= 0 && state != TIME_ERROR && (kernel.status & STA_UNSYNC) == 0)
-    reading.max_error_s = static_cast<double>(kernel.maxerror) * 1e-6;
+  reading.max_error_s = WallClockErrorS();
   for (int i = 0; i < kStamps; ++i) {
     const auto stamp = StampOf(folder / name);
     if (!stamp) break;

@@ -1,7 +1,6 @@
 #include "hardware/probe/process_state.h"
 
 #include <sys/resource.h>
-#include <sys/timex.h>
 
 #include <algorithm>
 
@@ -34,8 +33,6 @@ ClockState ReadClockState(const Clock& clock, const fs::path& root) {
   int64_t end_ns = begin_ns;
   for (int i = 0; i < kReadings; ++i) end_ns = clock.NowNs();
   state.read_s = static_cast<double>(end_ns - begin_ns) * 1e-9 / kReadings;
-  timex query{};
-  if (const int answer = ::adjtimex(&query); answer >= 0) state.synchronised = (query.status & STA_UNSYNC) == 0;
   return state;
 }
 

@@ -11,12 +11,10 @@
 
 namespace moecap::hardware {
 
-// Null = the system does not tell.
 struct ClockState {
-  std::string source;                // what the kernel counts time with: "tsc", "kvm-clock", "hpet"; empty = not told
-  double read_s = 0;                 // one reading of the given clock, mean over many
-  std::optional<bool> synchronised;  // the wall clock, by NTP or the like
-  std::string governor;              // of the first processor's frequency: "performance", "powersave"; empty = not told
+  std::string source;    // what the kernel counts time with: "tsc", "kvm-clock", "hpet"; empty = not told
+  double read_s = 0;     // one reading of the given clock, mean over many
+  std::string governor;  // of the first processor's frequency: "performance", "powersave"; empty = not told
 };
 
 // Reads below `root`, and `clock` about ten thousand times (a millisecond). Never fails.

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs/schemas"
 MODEL = str(ROOT / "models/tiny-moe/tiny-moe-f16.gguf")
 EXAMPLES = ROOT / "examples"
+TRACE = str(ROOT / "results/reference/h200-transformers-qwen3-30b-a3b-recorded/measurements/transformers-clients-{}-0/routing.moetrace")
 
 # Schema, arguments. What they name is made by `prepare` or by the lines above.
 CASES = [
@@ -39,6 +40,9 @@ CASES = [
     ("dataset", ["datasets", "show", "gsm8k"]),
     ("dataset-check", ["datasets", "check", "tinymath"]),
     ("plan", ["plan", str(EXAMPLES / "plan/200_users.yaml")]),
+    ("plan-drafts", ["plan", "drafts", TRACE.format(1), "--model", "Qwen/Qwen3-30B-A3B", "--acceptance", "0.5"]),
+    ("plan-experts", ["plan", "experts", TRACE.format(4), "--model", "Qwen/Qwen3-30B-A3B", "--own", "1xrtx-4090", "--dram", "64GB"]),
+    ("plan-ranks", ["plan", "ranks", TRACE.format(4), "--model", "Qwen/Qwen3-30B-A3B", "--ep", "8", "--redundant", "0,8"]),
     ("audit", ["audit", str(EXAMPLES / "paper/table1_models.yaml")]),
     ("synth", ["synth", "Qwen/Qwen3-30B-A3B", "--dry-run", "-o", "x.gguf"]),
     ("score-list", ["score", "--list"]),
@@ -49,6 +53,7 @@ CASES = [
     ("systems-url", ["systems", "{url}"]),
     ("experiment", ["load", "{url}", "--clients", "1,2", "--requests", "4", "--warmup", "1", "--input-tokens", "32",
                     "--output-tokens", "8", "--repeats", "2", "--ttft", "1"]),
+    ("watch", ["watch", "{url}", "--for", "1"]),
     ("experiment", ["quick", "{url}", "--seconds", "1"]),
     ("experiment", ["report", "latest"]),
     ("comparison", ["compare", "latest"]),
@@ -66,7 +71,8 @@ ENGINE_CASES = [
     ("validate", ["validate", MODEL, "--repeats", "0", "--batches", "1", "--contexts", "16"]),
 ]
 # What a machine has differs, so what is described may be more or less than one test sees; ceilings take seconds to measure.
-OPEN = {"machine"}
+OPEN = {"machine", "watch"}
+LINES = {"watch"}  # one object a line
 NOT_RUN = {"ceilings"}
 
 
@@ -111,7 +117,8 @@ def check(binary, room, url, name, arguments):
     schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema if name in OPEN else closed(schema))
-    errors = list(validator.iter_errors(json.loads(done.stdout)))
+    documents = done.stdout.splitlines() if name in LINES else [done.stdout]
+    errors = [error for document in documents for error in validator.iter_errors(json.loads(document))]
     if not errors:
         return None
     first = min(errors, key=lambda error: len(error.absolute_path))
@@ -124,8 +131,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         room = pathlib.Path(folder)
         prepare(room)
-        has_engine = subprocess.run([binary, "run", "tiny.yaml", "--results-dir", "tried"], cwd=room, capture_output=True,
-                                    text=True).returncode != 2
+        report = json.loads(subprocess.run([binary, "doctor", "--json"], cwd=room, capture_output=True, text=True).stdout)
+        has_engine = any(f["what"] == "engine" and f["health"] != "absent" for f in report["findings"])
         server, url = start_server(binary, room)
         try:
             for name, arguments in CASES + (ENGINE_CASES if has_engine else []):

@@ -222,16 +222,24 @@ const Measurement* Results::Find(const std::string& system, const record::Level&
   return found != manifest_.measurements.end() ? &*found : nullptr;
 }
 
-Result<std::string> Results::Begin(Measurement measurement, const std::vector<PlanEntry>& plan) {
+Result<std::string> Results::MakeFolder(const Measurement& measurement, const std::vector<PlanEntry>& plan) const {
   const std::string name =
       fmt::format("{}-{}-{}", SafeName(measurement.system), FileName(measurement.level), measurement.repeat);
   ASSIGN_OR_RETURN(const fs::path folder, MakeNumberedDir(dir_ / "measurements", name));
-  measurement.name = folder.filename().string();
   std::string text;
   for (const PlanEntry& entry : plan) text += DumpJson(ToJson(entry)) + "\n";
   RETURN_IF_ERROR(WriteFileAtomically(folder / kPlanFile, text));
+  return folder.filename().string();
+}
+
+Status Results::List(const Measurement& measurement) {
   manifest_.measurements.push_back(measurement);
-  RETURN_IF_ERROR(WriteManifest());
+  return WriteManifest();
+}
+
+Result<std::string> Results::Begin(Measurement measurement, const std::vector<PlanEntry>& plan) {
+  ASSIGN_OR_RETURN(measurement.name, MakeFolder(measurement, plan));
+  RETURN_IF_ERROR(List(measurement));
   return measurement.name;
 }
 

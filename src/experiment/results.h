@@ -162,7 +162,12 @@ class Results {
 
   // Null for one that is not complete.
   const Measurement* Find(const std::string& system, const record::Level& level, int repeat) const;
-  // Lists a measurement that begins, under a name that is not taken, and makes its folder with the plan. Returns the name.
+  // Makes the folder of a measurement that begins, with the plan, under a name that is not taken, which it returns. Nothing is
+  // listed yet.
+  Result<std::string> MakeFolder(const Measurement& measurement, const std::vector<PlanEntry>& plan) const;
+  // Lists it. Its event logs are there by then: whoever is killed next leaves a run that can be read.
+  Status List(const Measurement& measurement);
+  // Both.
   Result<std::string> Begin(Measurement measurement, const std::vector<PlanEntry>& plan);
   // Stores answers (where there are texts, ids or scores), passes and the tokens per expert of these beside the events, which
   // must be closed; then replaces the entry of the same name.

@@ -32,6 +32,22 @@ TEST_F(ExperimentTest, ASecondRunOfTheSameIdGetsAFolderOfItsOwn) {
   EXPECT_EQ(second.dir(), dir_ / "results" / "run-2");
 }
 
+// A process that is killed in between leaves a run whose listed measurements can all be read.
+TEST_F(ExperimentTest, AMeasurementIsListedOnlyWhenItsFilesAreThere) {
+  const Config config = Parse(kEngines);
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  Measurement measurement;
+  measurement.system = results.manifest().systems.at(0).description.name;
+  measurement.name = results.MakeFolder(measurement, {}).value();
+  EXPECT_TRUE(fs::exists(results.PlanFile(measurement.name)));
+  EXPECT_THAT(Results::Open(results.dir())->manifest().measurements, testing::IsEmpty());
+  ASSERT_TRUE(results.List(measurement).ok());
+  EXPECT_EQ(Results::Open(results.dir())->manifest().measurements.at(0).name, measurement.name);
+  // And a run leaves the folder alone: the next one gets another name.
+  EXPECT_NE(results.MakeFolder(measurement, {}).value(), measurement.name);
+}
+
 TEST_F(ExperimentTest, NamesADamagedFolder) {
   const Config config = Parse(kEngines);
   Experiment experiment = Prepare(config);

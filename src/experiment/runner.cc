@@ -235,7 +235,7 @@ class Experiment::Session {
     ASSIGN_OR_RETURN(const auto sources,
                      plan.MakeSources(config_, measurement.level, measurement.threads, unit.driver.TakesMessages()));
     ASSIGN_OR_RETURN(const int64_t origin_ns, Origin(plan, unit));
-    ASSIGN_OR_RETURN(measurement.name, results_.Begin(measurement, plan.entries()));
+    ASSIGN_OR_RETURN(measurement.name, results_.MakeFolder(measurement, plan.entries()));
     const load::LoadOptions options = OptionsFor(plan, unit, origin_ns);
     const load::EventLogHeader header{options.cell, *options.origin_ns, measurement.started_at};
     std::vector<load::EventLogWriter> logs;
@@ -244,6 +244,7 @@ class Experiment::Session {
                        load::EventLogWriter::Create(results_.EventLogFile(measurement.name, thread), header, clock_));
       logs.push_back(std::move(log));
     }
+    RETURN_IF_ERROR(results_.List(measurement));
     std::vector<load::LoadShard> shards;
     for (size_t i = 0; i < systems.size(); ++i) shards.push_back({systems[i], sources[i].get(), &logs[i]});
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;

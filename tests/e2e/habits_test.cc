@@ -122,6 +122,34 @@ TEST_F(HabitsTest, QuickFindsAServerAndStoresNothing) {
   FinishProgram(mock, server);
 }
 
+TEST_F(HabitsTest, QuickLeavesNothingWhenItIsInterrupted) {
+  const fs::path mock = dir_ / "mock";
+  fs::create_directories(mock);
+  const pid_t server =
+      StartProgram(mock, {"mock", "--ttft-s", "0.01", "--tpot-s", "0.002", "--port", "0", "--ready-file", "ready"});
+  while (!fs::exists(mock / "ready") && ::waitpid(server, nullptr, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::string url = ReadFile(mock / "ready").value();
+  url.resize(url.find('\n'));
+  const pid_t quick = StartProgram(dir_, {"quick", url, "--seconds", "3000"}, [&] {
+    ::setenv("TMPDIR", (dir_ / "tmp").c_str(), 1);
+    ::setenv("XDG_CACHE_HOME", (dir_ / "cache").c_str(), 1);
+  });
+  // Then its folder is there, and its handler of the interrupt.
+  const auto measures = [this] {
+    const auto said = ReadFile(dir_ / "err");
+    return said.ok() && said->find("requests") != std::string::npos;
+  };
+  while (!measures()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ::kill(quick, SIGINT);
+  const Outcome outcome = FinishProgram(dir_, quick);
+  EXPECT_EQ(outcome.exit_code, 130);
+  EXPECT_THAT(outcome.err, HasSubstr("nothing is kept"));
+  EXPECT_THAT(Left(), IsEmpty());
+  ::kill(server, SIGTERM);
+  FinishProgram(mock, server);
+}
+
 TEST_F(HabitsTest, QuickSaysWhatToNameWhenThereIsNothing) {
   const Outcome refused = Call("quick http://127.0.0.1:1");
   EXPECT_EQ(refused.exit_code, 1);

@@ -346,7 +346,9 @@ Result<cap::JudgedExperiment> MeasureInScratch(Config config, const fs::path& sc
   ASSIGN_OR_RETURN(Results results, Create(std::move(manifest), config.results_dir, scratch, clock));
   const std::optional<ShardRun> alone;
   const Status executed = Measure(experiment, results, nullptr, {energy.get(), {}, alone}, clock);
-  if (!executed.ok()) return executed.error();
+  if (!executed.ok() && executed.error().kind == ErrorKind::kInterrupted)
+    return Error{ErrorKind::kInterrupted, "interrupted; nothing is kept"};
+  RETURN_IF_ERROR(executed);
   ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results, {}));
   RETURN_IF_ERROR(CheckAnswered(judged.summary, ""));
   return judged;

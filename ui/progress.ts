@@ -1,5 +1,5 @@
 // Runs that are being measured, asked each second while somebody looks.
-import { all } from "./dom";
+import { all, one, PartLoader } from "./dom";
 
 interface Progress {
   running: boolean;
@@ -22,5 +22,14 @@ async function follow(box: HTMLElement): Promise<void> {
 }
 
 export function startProgress(): void {
+  if (one("#watches")) return startWatches();
   for (const box of all<HTMLElement>("[data-progress]")) void follow(box);
+}
+
+/** The page of what is live is asked for as a whole; what the reader has opened stays open until something new is there. */
+function startWatches(): void {
+  const loader = new PartLoader("#watches", () => {});
+  window.setInterval(() => {
+    if (!document.hidden && !one("#watches details[open]")) void loader.show(location.pathname);
+  }, 2000);
 }

@@ -94,6 +94,32 @@ TEST(HttpServer, WhatIsNoRequest) {
   EXPECT_EQ(world.Say(""), "") << "a connection that says nothing";
 }
 
+TEST(HttpServer, ClientsThatSayNothingFurtherAreLetGo) {
+  Echo echo;
+  const auto server = HttpServer::Start({.port = 0, .idle_s = 1}, echo).value();
+  std::vector<std::unique_ptr<RawConnection>> slow;
+  for (const char* part : {"", "GET / HT", "PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"}) {
+    slow.push_back(std::make_unique<RawConnection>(server->port()));
+    slow.back()->Send(part);
+  }
+  for (const auto& connection : slow) EXPECT_EQ(connection->ReadAll(), "");
+}
+
+TEST(HttpServer, ConnectionsBeyondTheirLimitAreClosed) {
+  Echo echo;
+  const auto server = HttpServer::Start({.port = 0, .most_connections = 1}, echo).value();
+  {
+    const RawConnection first(server->port());
+    first.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(first.ReadUntil("[]"), HasSubstr("200 OK"));
+    const RawConnection second(server->port());
+    EXPECT_EQ(second.ReadAll(), "");
+  }
+  // The place of the first is free again as soon as the server has seen it go.
+  while (RawExchange(server->port(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").empty()) {
+  }
+}
+
 TEST(HttpServer, AddressesThatCannotBeListenedOn) {
   Echo echo;
   const World world;

@@ -27,7 +27,8 @@ std::string Navigation(const PageFrame& frame) {
   struct Entry {
     const char *path, *name;
   };
-  std::vector<Entry> entries = {{"/", "Leaderboard"}, {"/runs", "Runs"}, {"/compare", "Compare"}, {"/plan", "Plan"}};
+  std::vector<Entry> entries = {
+      {"/", "Leaderboard"}, {"/runs", "Runs"}, {"/live", "Live"}, {"/compare", "Compare"}, {"/plan", "Plan"}};
   if (frame.writable) entries.push_back({"/import", "Import"});
   std::string out =
       "<a class=\"skip\" href=\"#main\">Skip to the content</a>\n<div class=\"bar\"><div class=\"inner\"><a class=\"brand\" "

@@ -10,6 +10,7 @@
 #include "web/progress.h"
 #include "web/run_pages.h"
 #include "web/uploads.h"
+#include "web/watches.h"
 
 namespace moecap::web {
 namespace {
@@ -58,6 +59,7 @@ class Site final : public Service {
     if (Begins(path, {"runs"}, 1)) return RunPage(library_, path[1], writable());
     if (Begins(path, {"runs"}, 2)) return RunExport(library_, path[1], path[2]);
     if (Is(path, {"compare"})) return ComparisonPage(library_, query, writable());
+    if (Is(path, {"live"})) return LivePage(library_, writable());
     if (Is(path, {"plan"})) return PlanPage(query, options_.launch, writable());
     if (Is(path, {"import"}) && writable()) return ImportPage();
     if (Begins(path, {"assets"}, 1)) return AssetResponse(path[1]);
@@ -71,6 +73,7 @@ class Site final : public Service {
     if (Begins(path, {"api", "runs"}, 1)) return RunJson(library_, path[2]);
     if (Begins(path, {"api", "runs"}, 2) && path[3] == "progress") return ProgressJson(library_, path[2]);
     if (Is(path, {"api", "compare"})) return ComparisonJson(library_, query);
+    if (Is(path, {"api", "live"})) return LiveJson(library_);
     if (Is(path, {"api", "plan"})) return PlanJson(query, options_.launch);
     return JsonError(BadInput("there is no such address"));
   }

@@ -34,21 +34,28 @@ Result<analysis::DerivedFigures> FiguresOf(const experiment::Results& results) {
 
 class SiteTest : public testing::Test {
  protected:
-  SiteTest() {
+  // Written once, since each file is synced to the disk; every test has a copy.
+  static void SetUpTestSuite() {
+    prepared_ = std::make_unique<analysis::RunTestFolder>();
     analysis::TestRun run;
     run.run_id = "20260131-120000-first";
     run.load = "concurrency: [1, 4]";
     run.systems = {{.name = "fast", .tpot_s = 0.01, .scores = {1, 0, 1}, .machine = "8 x h100-sxm", .usd_per_h = 8},
                    {.name = "slow", .tpot_s = 0.02, .scores = {1, 1, 1}, .machine = "8 x h100-sxm", .usd_per_h = 4}};
-    files_.Write(run);
+    prepared_->Write(run);
     run.run_id = "20260201-120000-second";
     run.started_at = "2026-02-01T12:00:00Z";
-    files_.Write(run);
+    prepared_->Write(run);
     run.run_id = kHostile;
     run.systems = {{.name = kHostile, .model = kHostile}};
     run.load = "concurrency: [1]";
-    files_.Write(run);
-    EXPECT_TRUE(analysis::RebuildIndex(results(), FiguresOf).ok());
+    prepared_->Write(run);
+    EXPECT_TRUE(analysis::RebuildIndex(*prepared_ / "results", FiguresOf).ok());
+  }
+  static void TearDownTestSuite() { prepared_.reset(); }
+
+  SiteTest() {
+    fs::copy(*prepared_ / "results", results(), fs::copy_options::recursive);
     Start({});
   }
 
@@ -71,10 +78,13 @@ class SiteTest : public testing::Test {
     return json.ok() ? *json : Json();
   }
 
+  static std::unique_ptr<analysis::RunTestFolder> prepared_;
   analysis::RunTestFolder files_;
   std::unique_ptr<Service> site_;
   std::unique_ptr<HttpServer> server_;
 };
+
+std::unique_ptr<analysis::RunTestFolder> SiteTest::prepared_;
 
 TEST_F(SiteTest, LeaderboardFindsAndSortsCells) {
   Json json = GetJson("/api/cells?sort=tpot_mean_s&all=1");
@@ -169,6 +179,25 @@ TEST_F(SiteTest, ShowsARunThatIsBeingMeasured) {
   EXPECT_EQ(json["measurements_planned"], 1);
   EXPECT_THAT(Get("/").body, HasSubstr("data-progress=\"/api/runs/running/progress\""));
   EXPECT_THAT(Get("/runs/running").body, AllOf(HasSubstr("measuring"), HasSubstr("id=\"figures\"")));
+}
+
+TEST_F(SiteTest, ShowsServersThatAreWatched) {
+  EXPECT_THAT(Get("/live").body, HasSubstr("Nothing is being measured here now"));
+  fs::create_directories(results() / "watch");
+  std::string lines = "n\":1}\n";  // the end of a line
+  for (int i = 0; i < 3; ++i)
+    lines +=
+        fmt::format(R"({{"start_s":{},"server":"<script>","tokens_per_s":{},"s_mbu":{{"value":0.5,"low":0.4,"high":0.6}}}})", i,
+                    100 + i) +
+        "\n";
+  ASSERT_TRUE(WriteFileAtomically(results() / "watch" / "mine.jsonl", lines + "{\"start_s\":3,").ok());
+  fs::create_symlink(files_ / "results" / "watch" / "mine.jsonl", results() / "watch" / "link.jsonl");
+  const Json json = GetJson("/api/live");
+  ASSERT_EQ(json["watches"].size(), 1u);
+  EXPECT_EQ(json["watches"][0]["name"], "mine");
+  EXPECT_EQ(json["watches"][0]["reading"]["tokens_per_s"], 102);
+  EXPECT_THAT(Get("/live").body, AllOf(HasSubstr("102 tokens/s"), HasSubstr("50.0 %"), HasSubstr("watch-0-tokens_per_s"),
+                                       HasSubstr("&lt;script&gt;"), Not(HasSubstr("<script>"))));
 }
 
 TEST_F(SiteTest, OnlyReadsUnlessItIsToldOtherwise) {

@@ -75,6 +75,7 @@ const pages = {
   runs: ["/runs", 0],
   run: [`/runs/${run}`, 4],
   compare: [`/compare?cell=${run}&cell=${other}&by=model&force=1`, 4],
+  live: ["/live", 4],
   nothing: ["/compare", 0],
   plan: ["/plan", 1],
   import: ["/import", 0],

@@ -9,29 +9,54 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace moecap::web {
 
+class RawConnection {
+ public:
+  explicit RawConnection(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  RawConnection(const RawConnection&) = delete;
+  RawConnection& operator=(const RawConnection&) = delete;
+  ~RawConnection() { ::close(fd_); }
+
+  // A server that closed after its answer need not take all.
+  void Send(std::string_view bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t took = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (took <= 0) return;
+      bytes.remove_prefix(static_cast<size_t>(took));
+    }
+  }
+  void EndSending() const { ::shutdown(fd_, SHUT_WR); }
+  // Everything that the server says until `end` has come, or, without it, until it closes.
+  std::string ReadUntil(std::string_view end) const {
+    std::string said;
+    std::array<char, 65536> buffer;
+    for (ssize_t got = 0; (got = ::recv(fd_, buffer.data(), buffer.size(), 0)) > 0;) {
+      said.append(buffer.data(), static_cast<size_t>(got));
+      if (!end.empty() && said.find(end) != std::string::npos) break;
+    }
+    return said;
+  }
+  std::string ReadAll() const { return ReadUntil(""); }
+
+ private:
+  int fd_;
+};
+
 // Everything that the server says until it closes, after `bytes` and the end of what this side sends.
 inline std::string RawExchange(uint16_t port, const std::string& bytes) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  for (size_t sent = 0; sent < bytes.size();) {
-    const ssize_t took = ::send(fd, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (took <= 0) break;  // it closed after its answer
-    sent += static_cast<size_t>(took);
-  }
-  ::shutdown(fd, SHUT_WR);
-  std::string said;
-  std::array<char, 65536> buffer;
-  for (ssize_t got = 0; (got = ::recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
-    said.append(buffer.data(), static_cast<size_t>(got));
-  ::close(fd);
-  return said;
+  const RawConnection connection(port);
+  connection.Send(bytes);
+  connection.EndSending();
+  return connection.ReadAll();
 }
 
 struct RawAnswer {

@@ -1,0 +1,154 @@
+#include "web/watches.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "report/format.h"
+#include "web/curves.h"
+#include "web/page.h"
+#include "web/progress.h"
+
+namespace moecap::web {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kWatchFolder = "watch";
+constexpr size_t kMostWatches = 16;
+constexpr size_t kMostReadings = 180;             // of a picture
+constexpr std::streamoff kTailBytes = 512 << 10;  // enough for them
+constexpr auto kFresh = std::chrono::seconds(15);
+
+struct Watch {
+  std::string name;
+  bool fresh = false;  // it was written a moment ago
+  std::vector<Json> readings;
+};
+
+std::vector<Json> LastReadings(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  const std::streamoff size = in.tellg();
+  in.seekg(std::max<std::streamoff>(0, size - kTailBytes));
+  std::vector<Json> readings;
+  for (std::string line; std::getline(in, line);) {
+    // The first line may have lost its beginning, and the last one is perhaps being written.
+    auto reading = ParseJson(line);
+    if (reading.ok() && reading->is_object()) readings.push_back(*std::move(reading));
+  }
+  if (readings.size() > kMostReadings) readings.erase(readings.begin(), readings.end() - kMostReadings);
+  return readings;
+}
+
+std::vector<Watch> Watches(const fs::path& results_dir) {
+  std::vector<std::pair<fs::file_time_type, fs::path>> files;
+  std::error_code code;
+  for (auto entry = fs::directory_iterator(results_dir / kWatchFolder, code); !code && entry != fs::directory_iterator();
+       entry.increment(code)) {
+    if (entry->is_symlink(code) || !entry->is_regular_file(code) || entry->path().extension() != ".jsonl") continue;
+    files.emplace_back(entry->last_write_time(code), entry->path());
+  }
+  std::ranges::sort(files, std::greater());
+  if (files.size() > kMostWatches) files.resize(kMostWatches);
+  std::vector<Watch> watches;
+  for (const auto& [written, file] : files) {
+    Watch watch{file.stem().string(), fs::file_time_type::clock::now() - written < kFresh, LastReadings(file)};
+    if (!watch.readings.empty()) watches.push_back(std::move(watch));
+  }
+  return watches;
+}
+
+// A number, or the value of one with a band.
+std::optional<double> NumberOf(const Json& reading, const char* key) {
+  const auto found = reading.find(key);
+  if (found == reading.end()) return std::nullopt;
+  if (found->is_number()) return found->get<double>();
+  const auto value = found->is_object() ? found->find("value") : found->end();
+  return value != found->end() && value->is_number() ? std::optional(value->get<double>()) : std::nullopt;
+}
+
+std::string WordOf(const Json& reading, const char* key) {
+  const auto found = reading.find(key);
+  return found != reading.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+struct Curve {
+  const char *key, *title, *unit;
+  double size;
+};
+constexpr Curve kCurves[] = {{"tokens_per_s", "Output", "tokens/s", 1},
+                             {"s_mbu", "S-MBU", "% of the peak bandwidth", 0.01},
+                             {"running_requests", "Requests that run", "requests", 1},
+                             {"kv_used_share", "KV cache in use", "%", 0.01}};
+
+std::vector<report::Figure> CurvesOf(const Watch& watch, size_t index) {
+  std::vector<report::Figure> figures;
+  for (const Curve& curve : kCurves) {
+    report::StepPlot plot;
+    plot.frame = {fmt::format("watch-{}-{}", index, curve.key), curve.title, "",
+                  fmt::format("{} of {} over time.", curve.title, watch.name)};
+    plot.x_label = "time, s";
+    plot.y_label = curve.unit;
+    report::StepSeries series{index, watch.name, {}, {}};
+    const double first_s = NumberOf(watch.readings.front(), "start_s").value_or(0);
+    for (const Json& reading : watch.readings) {
+      const auto at = NumberOf(reading, "start_s");
+      const auto value = NumberOf(reading, curve.key);
+      if (!at || !value || (!series.at.empty() && *at - first_s <= series.at.back())) continue;
+      series.at.push_back(*at - first_s);
+      series.value.push_back(*value / curve.size);
+    }
+    if (series.at.size() < 2) continue;
+    plot.series.push_back(std::move(series));
+    figures.push_back({std::move(plot), "", report::PlotWidth::kHalf});
+  }
+  return figures;
+}
+
+std::string WatchBox(const Watch& watch, size_t index) {
+  const Json& last = watch.readings.back();
+  const char* state = watch.fresh ? "measuring" : "ended";
+  std::string out = fmt::format(
+      "<section class=\"live\" aria-label=\"Watch {0}\">\n<p><span class=\"pulse {1}\"></span><strong>{0}"
+      "</strong> <span class=\"tag\">{2}</span> {3}, {4}</p>\n<dl class=\"figures\">",
+      Escape(watch.name), state, watch.fresh ? "watched" : "ended", Escape(WordOf(last, "server")),
+      Escape(WordOf(last, "model")));
+  const auto figure = [&](const char* name, const std::string& value) {
+    if (!value.empty()) out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", name, Escape(value));
+  };
+  figure("output", report::RateText(NumberOf(last, "tokens_per_s"), "tokens/s"));
+  figure("S-MBU", report::ShareText(NumberOf(last, "s_mbu")));
+  figure("S-MFU", report::ShareText(NumberOf(last, "s_mfu")));
+  figure("distinct experts", report::NumberText(NumberOf(last, "distinct_experts")));
+  figure("running", report::NumberText(NumberOf(last, "running_requests")));
+  figure("waiting", report::NumberText(NumberOf(last, "waiting_requests")));
+  figure("KV cache", report::ShareText(NumberOf(last, "kv_used_share")));
+  figure("J/token", report::NumberText(NumberOf(last, "joules_per_token")));
+  return out + "</dl>\n" + FiguresHtml(CurvesOf(watch, index), "") + "</section>\n";
+}
+
+}  // namespace
+
+Response LivePage(const Library& library, bool writable) {
+  std::string body = RunningStrip(library);
+  const std::vector<Watch> watches = Watches(library.results_dir());
+  for (size_t i = 0; i < watches.size(); ++i) body += WatchBox(watches[i], i);
+  if (body.empty())
+    body =
+        "<p class=\"empty\">Nothing is being measured here now. Runs show themselves; a server that is watched does with "
+        "<code>moecap watch URL --json &gt; results/watch/NAME.jsonl</code>.</p>\n";
+  return Page({"Live", "/live", writable},
+              "<main id=\"main\" class=\"wideview\"><h1>Live</h1>\n<div id=\"watches\">\n" + body + "</div></main>\n");
+}
+
+Response LiveJson(const Library& library) {
+  Json watches = Json::array();
+  for (const Watch& watch : Watches(library.results_dir()))
+    watches.push_back({{"name", watch.name}, {"watched", watch.fresh}, {"reading", watch.readings.back()}});
+  return {200, kJsonType, DumpJson({{"schema", 1}, {"watches", std::move(watches)}}), {}};
+}
+
+}  // namespace moecap::web

@@ -184,13 +184,15 @@ TEST_F(SiteTest, ShowsARunThatIsBeingMeasured) {
 TEST_F(SiteTest, ShowsServersThatAreWatched) {
   EXPECT_THAT(Get("/live").body, HasSubstr("Nothing is being measured here now"));
   fs::create_directories(results() / "watch");
-  std::string lines = "n\":1}\n";  // the end of a line
+  std::string lines = "n\":1}\n{\"start_s\":-1,\"tokens_per_s\":1e300}\n";  // the end of a line, and what nobody can draw
   for (int i = 0; i < 3; ++i)
     lines +=
         fmt::format(R"({{"start_s":{},"server":"<script>","tokens_per_s":{},"s_mbu":{{"value":0.5,"low":0.4,"high":0.6}}}})", i,
                     100 + i) +
         "\n";
-  ASSERT_TRUE(WriteFileAtomically(results() / "watch" / "mine.jsonl", lines + "{\"start_s\":3,").ok());
+  ASSERT_TRUE(WriteFileAtomically(results() / "watch" / "mine.jsonl",
+                                  lines + "{\"kind\":\"summary\",\"tokens_per_s\":1}\n{\"start_s\":3,")
+                  .ok());
   fs::create_symlink(files_ / "results" / "watch" / "mine.jsonl", results() / "watch" / "link.jsonl");
   const Json json = GetJson("/api/live");
   ASSERT_EQ(json["watches"].size(), 1u);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -21,6 +22,7 @@ constexpr const char* kWatchFolder = "watch";
 constexpr size_t kMostWatches = 16;
 constexpr size_t kMostReadings = 180;             // of a picture
 constexpr std::streamoff kTailBytes = 512 << 10;  // enough for them
+constexpr double kLargest = 1e14;
 constexpr auto kFresh = std::chrono::seconds(15);
 
 struct Watch {
@@ -28,6 +30,11 @@ struct Watch {
   bool fresh = false;  // it was written a moment ago
   std::vector<Json> readings;
 };
+
+std::string WordOf(const Json& reading, const char* key) {
+  const auto found = reading.find(key);
+  return found != reading.end() && found->is_string() ? found->get<std::string>() : "";
+}
 
 std::vector<Json> LastReadings(const fs::path& file) {
   std::ifstream in(file, std::ios::binary | std::ios::ate);
@@ -37,7 +44,8 @@ std::vector<Json> LastReadings(const fs::path& file) {
   for (std::string line; std::getline(in, line);) {
     // The first line may have lost its beginning, and the last one is perhaps being written.
     auto reading = ParseJson(line);
-    if (reading.ok() && reading->is_object()) readings.push_back(*std::move(reading));
+    // What ends a watch sums it up: it is of no moment.
+    if (reading.ok() && reading->is_object() && WordOf(*reading, "kind") != "summary") readings.push_back(*std::move(reading));
   }
   if (readings.size() > kMostReadings) readings.erase(readings.begin(), readings.end() - kMostReadings);
   return readings;
@@ -61,18 +69,13 @@ std::vector<Watch> Watches(const fs::path& results_dir) {
   return watches;
 }
 
-// A number, or the value of one with a band.
+// A number that a picture can draw, or the value of one with a band.
 std::optional<double> NumberOf(const Json& reading, const char* key) {
   const auto found = reading.find(key);
   if (found == reading.end()) return std::nullopt;
-  if (found->is_number()) return found->get<double>();
-  const auto value = found->is_object() ? found->find("value") : found->end();
-  return value != found->end() && value->is_number() ? std::optional(value->get<double>()) : std::nullopt;
-}
-
-std::string WordOf(const Json& reading, const char* key) {
-  const auto found = reading.find(key);
-  return found != reading.end() && found->is_string() ? found->get<std::string>() : "";
+  const Json& figure = found->is_object() && found->contains("value") ? (*found)["value"] : *found;
+  const auto number = figure.is_number() ? std::optional(figure.get<double>()) : std::nullopt;
+  return number && std::abs(*number) < kLargest ? number : std::nullopt;
 }
 
 struct Curve {

@@ -69,6 +69,7 @@ CASES = [
 ENGINE_CASES = [
     ("experiment", ["run", "tiny.yaml"]),
     ("validate", ["validate", MODEL, "--repeats", "0", "--batches", "1", "--contexts", "16"]),
+    ("validate-drafts", ["validate", MODEL, "--drafts", "2", "--repeats", "1", "--requests", "1", "--output-tokens", "8", "--threads", "1"]),
 ]
 # What a machine has differs, so what is described may be more or less than one test sees; ceilings take seconds to measure.
 OPEN = {"machine", "watch"}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -95,10 +96,13 @@ struct BatchPasses {
   double passes = 0, latency_s = 0, context = 0;
   std::vector<double> distinct;
 };
-std::map<int64_t, BatchPasses> ByBatch(std::span<const record::PassRecord> passes) {
+// Of those whose shape is that of the pass before, or (`changed`) is not.
+std::map<int64_t, BatchPasses> ByBatch(std::span<const record::PassRecord> passes, bool changed) {
   std::map<int64_t, BatchPasses> batches;
+  int64_t rows_before = 0;
   for (const record::PassRecord& pass : passes) {
-    if (pass.kind != record::PassKind::kDecode) continue;
+    const bool is_changed = std::exchange(rows_before, pass.NewTokens()) != pass.NewTokens();
+    if (pass.kind != record::PassKind::kDecode || is_changed != changed) continue;
     BatchPasses& batch = batches[pass.SequenceCount()];
     batch.passes += 1;
     batch.latency_s += pass.latency_s;
@@ -114,6 +118,18 @@ std::map<int64_t, BatchPasses> ByBatch(std::span<const record::PassRecord> passe
     for (double& distinct : batch.distinct) distinct /= batch.passes;
   }
   return batches;
+}
+
+// Mean over the passes of a new shape; 0 where none is there to compare.
+double NewShapeSeconds(const std::map<int64_t, BatchPasses>& alike, const std::map<int64_t, BatchPasses>& changed) {
+  double passes = 0, seconds = 0;
+  for (const auto& [size, batch] : changed) {
+    const auto same = alike.find(size);
+    if (same == alike.end()) continue;
+    passes += batch.passes;
+    seconds += batch.passes * (batch.latency_s - same->second.latency_s);
+  }
+  return passes > 0 ? std::max(0.0, seconds / passes) : 0;
 }
 
 double Modelled(const model::ModelSpec& model, int64_t size, const BatchPasses& batch, const planner::PassCeilings& ceilings) {
@@ -173,7 +189,7 @@ double PlainBatches::Seconds(const model::ModelSpec& model, std::span<const doub
 }
 
 PlainBatches FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
-  const auto batches = ByBatch(passes);
+  const auto batches = ByBatch(passes, /*changed=*/false);
   // Coordinates in turn, by factors that shrink: three parameters and a handful of batches.
   const double longest = batches.rbegin()->second.latency_s;
   std::array<double, 3> best = {1e10, 1e10, longest / 10};
@@ -195,7 +211,7 @@ PlainBatches FitPlainBatches(const model::ModelSpec& model, std::span<const reco
       }
     }
   }
-  PlainBatches machine{as_ceilings(best), {}};
+  PlainBatches machine{as_ceilings(best), {}, NewShapeSeconds(batches, ByBatch(passes, /*changed=*/true))};
   for (const auto& [size, batch] : batches)
     machine.by_rows[size] = batch.latency_s / Modelled(model, size, batch, machine.ceilings);
   return machine;
@@ -208,8 +224,11 @@ Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const Pla
     std::vector<int32_t> text = sequence.prompt;
     text.insert(text.end(), sequence.output.begin(), sequence.output.end());
     const auto at = [&](size_t token) { return sequence.prompt.size() + token; };
+    // The first pass follows a prompt's.
+    plain_s += sequence.experts.empty() ? 0 : machine.new_shape_s;
     for (size_t i = 0; i < sequence.experts.size(); ++i)
       plain_s += machine.Seconds(model, DistinctOf(sequence, i, 1), static_cast<int64_t>(at(i)), 1);
+    size_t drafted_before = SIZE_MAX;
     // `i`: the token of the output that the next pass decodes.
     for (size_t i = 0; i < sequence.experts.size();) {
       llamacpp::NgramDrafts allowed = drafts;
@@ -219,6 +238,7 @@ Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const Pla
       while (right < draft.size() && draft[right] == text[at(i) + 1 + right]) ++right;
       const std::vector<double> experts = DistinctOf(sequence, i, draft.size() + 1);
       seconds += machine.Seconds(model, experts, static_cast<int64_t>(at(i)), static_cast<int>(draft.size()) + 1);
+      if (std::exchange(drafted_before, draft.size()) != draft.size()) seconds += machine.new_shape_s;
       passes += 1;
       drafted += static_cast<double>(draft.size());
       accepted += static_cast<double>(right);

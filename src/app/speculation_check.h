@@ -36,11 +36,14 @@ struct PlainBatches {
   // Of a batch of so many rows: mean latency / what these ceilings say of it. How well kernels do depends on the number of
   // rows.
   std::map<int64_t, double> by_rows;
+  // What a pass takes longer whose number of rows is not that of the pass before: the engine builds its graph anew.
+  double new_shape_s = 0;
 
   // Of a pass of one sequence: VerifySeconds times what the nearest number of rows takes more or less.
   double Seconds(const model::ModelSpec& model, std::span<const double> distinct, int64_t context_tokens, int rows) const;
 };
-// Requires decode passes with distinct experts.
+// `passes`: in the order in which they were made. Requires decode passes with distinct experts, some of them behind passes
+// alike.
 PlainBatches FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes);
 
 struct Speculated {

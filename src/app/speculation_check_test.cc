@@ -59,16 +59,22 @@ class TinyMoeModel : public testing::Test {
 
 TEST_F(TinyMoeModel, CeilingsAreFoundAgain) {
   const planner::PassCeilings machine{30e9, 20e9, 40e-6};
-  const std::vector passes = {Batch(1, 2, machine), Batch(2, 3.5, machine), Batch(4, 6, machine), Batch(9, 9, machine)};
+  std::vector<record::PassRecord> passes;
+  for (const auto& pass : {Batch(1, 2, machine), Batch(2, 3.5, machine), Batch(4, 6, machine), Batch(9, 9, machine)}) {
+    passes.insert(passes.end(), 2, pass);
+    passes[passes.size() - 2].latency_s += 20e-6;  // its graph is built anew
+  }
   const PlainBatches found = FitPlainBatches(model_, passes);
-  for (const auto& pass : passes) {
+  EXPECT_NEAR(found.new_shape_s, 20e-6, 1e-9);
+  for (size_t i = 1; i < passes.size(); i += 2) {
+    const auto& pass = passes[i];
     const double seconds =
         planner::VerifySeconds(model_, pass.distinct_experts, static_cast<int>(pass.SequenceCount()), 100, 1, found.ceilings);
     EXPECT_NEAR(seconds / pass.latency_s, 1, 0.02);
   }
   // A kernel that is slow with 4 rows is so when it verifies, too.
   std::vector slow = passes;
-  slow[2].latency_s *= 1.5;
+  slow[5].latency_s *= 1.5;
   const PlainBatches uneven = FitPlainBatches(model_, slow);
   const std::vector<double> few(layers_, 4);
   const double smooth = planner::VerifySeconds(model_, few, 1, 100, 4, uneven.ceilings);
@@ -81,7 +87,7 @@ TEST_F(TinyMoeModel, CeilingsAreFoundAgain) {
 
 TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
   const planner::PassCeilings ceilings{30e9, 20e9, 40e-6};
-  const PlainBatches machine{ceilings, {{1, 1.0}}};
+  const PlainBatches machine{ceilings, {{1, 1.0}}, 0};
   const std::vector sequences = {Loop(13)};
   // Every draft comes true: twelve tokens are decoded in passes of 1 + 3.
   const Speculated three = PredictSpeculation(model_, sequences, {.length = 3}, machine);
@@ -91,6 +97,12 @@ TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
   const double plain_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 2), 1, 10, 1, ceilings);
   const double verify_s = planner::VerifySeconds(model_, std::vector<double>(layers_, 8), 1, 10, 4, ceilings);
   EXPECT_NEAR(three.speed_up, 4 * plain_s / verify_s, 0.02);
+
+  PlainBatches rebuilds = machine;
+  rebuilds.new_shape_s = plain_s;
+  // Three passes of 1 + 3 rows are of one shape, as are the twelve plain ones.
+  EXPECT_NEAR(PredictSpeculation(model_, sequences, {.length = 3}, rebuilds).speed_up, 13 * plain_s / (3 * verify_s + plain_s),
+              0.03);
 
   PlainSequence novel = Loop(7);
   novel.prompt = {91, 92};

@@ -161,9 +161,9 @@ struct LlamaCppSystem::Impl {
     return DraftNgram(request.history, drafts);
   }
 
-  // One token of each request in the next run of neighbouring slots with equally many drafts behind it, so that each comes as
-  // often as the others: the engine computes sequences together whose numbers follow each other and whose rows are as many, and
-  // would split another batch into several passes behind our back.
+  // One token of each request in the next run of neighbouring slots, so that each comes as often as the others, and behind it
+  // as many drafts as the request has that has the fewest: the engine computes sequences together whose numbers follow each
+  // other and whose rows are as many, and would split another batch into several passes behind our back.
   std::vector<BatchToken> DecodeBatch() {
     const auto is_taken = [&](size_t i) { return i < slots.size() && slots[i].has_value(); };
     size_t i = next_decoded;
@@ -171,16 +171,21 @@ struct LlamaCppSystem::Impl {
     if (i == slots.size()) {
       for (i = 0; i < slots.size() && !slots[i];) ++i;
     }
-    std::vector<BatchToken> tokens;
-    for (size_t first_drafts = 0; is_taken(i); ++i) {
-      const std::vector<int32_t> draft = Draft(*slots[i]);
-      if (tokens.empty()) first_drafts = draft.size();
-      if (draft.size() != first_drafts) break;
-      int32_t position = slots[i]->position();
-      tokens.push_back({slots[i]->last_token, position, static_cast<int32_t>(i), true, -1});
-      for (const int32_t token : draft) tokens.push_back({token, ++position, static_cast<int32_t>(i), true, -1});
+    const size_t begin = i;
+    auto fewest = static_cast<size_t>(options.drafts.length);
+    std::vector<std::vector<int32_t>> drafts;
+    for (; is_taken(i); ++i) {
+      drafts.push_back(Draft(*slots[i]));
+      fewest = std::min(fewest, drafts.back().size());
     }
     next_decoded = i;
+    std::vector<BatchToken> tokens;
+    for (i = begin; i < next_decoded; ++i) {
+      int32_t position = slots[i]->position();
+      tokens.push_back({slots[i]->last_token, position, static_cast<int32_t>(i), true, -1});
+      for (size_t draft = 0; draft < fewest; ++draft)
+        tokens.push_back({drafts[i - begin][draft], ++position, static_cast<int32_t>(i), true, -1});
+    }
     return tokens;
   }
 

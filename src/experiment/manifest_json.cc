@@ -28,6 +28,14 @@ void Fields(auto& archive, JsonFieldsOf<ServerCounters> auto& counters) {
 
 }  // namespace moecap::load
 
+namespace moecap::metrics {
+
+constexpr auto JsonNames(PrefillBatching) {
+  return std::array{std::pair{PrefillBatching::kMixed, "mixed"}, std::pair{PrefillBatching::kAlone, "alone"}};
+}
+
+}  // namespace moecap::metrics
+
 namespace moecap::cost {
 
 constexpr auto JsonNames(Pay) { return std::array{std::pair{Pay::kBuy, "buy"}, std::pair{Pay::kRent, "rent"}}; }
@@ -81,6 +89,7 @@ void Fields(auto& archive, JsonFieldsOf<ServerPassFacts> auto& facts) {
   archive("recorded_missing", facts.recorded_missing);
   archive("most_tokens", facts.most_tokens);
   archive("most_tokens_source", facts.most_tokens_source);
+  archive("prefill", facts.prefill);
   archive("experts_missing", facts.experts_missing);
   archive("told", facts.told);
   archive("same_tokens", facts.same_tokens);

@@ -146,6 +146,7 @@ class MergedMeasurement {
     whole_.cpu_s = joined.cpu_s;
     whole_.loop_s = joined.loop_s;
     whole_.ran_ahead = joined.ran_ahead;
+    if (whole_.complete) RETURN_IF_ERROR(AddPasses(*results.manifest().FindSystem(whole_.system), joined));
     ASSIGN_OR_RETURN(whole_.name, results.Begin(whole_, plan_));
     for (size_t i = 0; i < logs_.size(); ++i) {
       ASSIGN_OR_RETURN(const std::string events, ReadFile(logs_[i]));
@@ -214,9 +215,32 @@ class MergedMeasurement {
     return {};
   }
 
+  // All requests together show what the server computed. No shard asked for experts, so they are estimated.
+  Status AddPasses(const PricedSystem& system, load::LoadResult& joined) {
+    if (!whole_.server_passes) return {};
+    ServerPassFacts& facts = *whole_.server_passes;
+    metrics::PassReconstruction passes;
+    if (facts.prefill) {
+      passes = metrics::ReconstructPasses(joined.requests, {*facts.prefill, facts.most_tokens});
+    } else {
+      passes.missing = "how this server forms its passes is not known";
+    }
+    facts.missing = passes.missing;
+    if (!facts.missing.empty()) return {};
+    facts.fit = passes.fit;
+    if (system.description.model.MoeLayers() > 0) facts.experts_missing = "shards do not ask for them";
+    const std::vector<const ToldExperts*> told(joined.requests.size());
+    RETURN_IF_ERROR(
+        AddExperts(system.description.model, system.sheet ? &*system.sheet : nullptr, joined.requests, told, passes, facts));
+    for (record::PassRecord& pass : passes.passes) pass.cell = {whole_.system, record::ClientsOf(whole_.level), whole_.repeat};
+    joined.passes = std::move(passes.passes);
+    return {};
+  }
+
   // Every shard read the server's counters before the common start; who read them last saw the requests of all.
   void AddServerView(const Measurement& measurement) {
     if (whole_.server_change.empty()) whole_.server_change = measurement.server_change;
+    if (!whole_.server_passes) whole_.server_passes = measurement.server_passes;
     const auto finished = [](const Measurement& m) {
       return m.server_counters ? m.server_counters->generated_tokens : std::nullopt;
     };

@@ -350,18 +350,22 @@ class Experiment::Session {
     if (system.in_process || system.model.layers.empty()) return {};
     const ServerPassFacts timed = unit.measurement.server_passes.value_or(ServerPassFacts());  // where experts were due
     ServerPassFacts& facts = unit.measurement.server_passes.emplace();
-    if (results_.manifest().shard) {
-      facts.missing = "one shard sees its own requests only";
-      return {};
-    }
     facts.logged = timed.logged;
     facts.logged_alike = timed.logged_alike;
     facts.recorded_missing = capture ? timed.recorded_missing : unit.own.missing;
     const std::vector<record::RequestRecord>& requests = unit.records.requests;
     metrics::PassReconstruction passes;
-    if (const auto known = unit.driver.PassesOf()) {
+    const auto known = unit.driver.PassesOf();
+    if (known) {
+      facts.prefill = known->rule.prefill;
       facts.most_tokens = known->rule.most_tokens;
       facts.most_tokens_source = known->limit_is_assumed ? "assumed: " + known->limit_source : known->limit_source;
+    }
+    if (results_.manifest().shard) {
+      facts.missing = "one shard sees its own requests only";
+      return {};
+    }
+    if (known) {
       passes = metrics::ReconstructPasses(requests, known->rule);
     } else {
       passes.missing = "how this server forms its passes is not known";

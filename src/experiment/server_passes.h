@@ -27,10 +27,11 @@ struct ToldExperts {
 
 // How far the passes of a server are known; kept in the manifest. Shares are 0..1.
 struct ServerPassFacts {
-  std::string missing;                 // why there are no passes; empty = there are
-  std::optional<double> fit;           // metrics::PassReconstruction::fit; null without passes
-  std::optional<int64_t> most_tokens;  // metrics::PassRule::most_tokens
-  std::string most_tokens_source;      // in words, with "assumed" where it was not told
+  std::string missing;                              // why there are no passes; empty = there are
+  std::optional<double> fit;                        // metrics::PassReconstruction::fit; null without passes
+  std::optional<int64_t> most_tokens;               // metrics::PassRule::most_tokens
+  std::optional<metrics::PrefillBatching> prefill;  // metrics::PassRule::prefill; null = not known
+  std::string most_tokens_source;                   // in words, with "assumed" where it was not told
   // Passes in the server's own log, and those of them that were reconstructed with as many requests and tokens; null = no log.
   std::optional<int64_t> logged, logged_alike;
   // The same of the passes that the server wrote down itself: then these are the measurement's. Null = none were.

@@ -135,6 +135,23 @@ std::optional<std::string> Statement::OptionalText(int column) const {
   return Text(column);
 }
 
+int Statement::Columns() const { return sqlite3_column_count(statement_.get()); }
+
+std::string Statement::ColumnName(int column) const { return sqlite3_column_name(statement_.get(), column); }
+
+Statement::Kind Statement::KindOf(int column) const {
+  switch (sqlite3_column_type(statement_.get(), column)) {
+    case SQLITE_NULL:
+      return Kind::kNull;
+    case SQLITE_INTEGER:
+      return Kind::kInteger;
+    case SQLITE_FLOAT:
+      return Kind::kReal;
+    default:
+      return Kind::kText;
+  }
+}
+
 void Database::Closer::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
 Result<Database> Database::Open(const fs::path& path, OpenMode mode) {
@@ -158,6 +175,20 @@ Result<Statement> Database::Prepare(std::string_view sql) const {
   const int code = sqlite3_prepare_v2(handle_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
   if (code != SQLITE_OK) return SqliteError(handle_.get(), code, path_.string());
   return Statement(statement);
+}
+
+Result<Statement> Database::PrepareReading(std::string_view sql) const {
+  sqlite3_stmt* handle = nullptr;
+  const char* rest = nullptr;
+  const int code = sqlite3_prepare_v2(handle_.get(), sql.data(), static_cast<int>(sql.size()), &handle, &rest);
+  if (code != SQLITE_OK) return BadInput(sqlite3_errmsg(handle_.get()));
+  Statement statement(handle);
+  const std::string_view behind(rest, static_cast<size_t>(sql.data() + sql.size() - rest));
+  if (handle == nullptr) return BadInput("there is no SQL statement in that");
+  if (behind.find_first_not_of(" \t\r\n;") != std::string_view::npos) return BadInput("one statement at a time");
+  if (sqlite3_stmt_readonly(handle) == 0 || sqlite3_column_count(handle) == 0)
+    return BadInput("the index is only read; use SELECT");
+  return statement;
 }
 
 Status Database::Execute(const std::string& sql) const {

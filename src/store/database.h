@@ -52,6 +52,11 @@ class Statement {
   std::optional<double> Real(int column) const;
   std::optional<std::string> OptionalText(int column) const;
 
+  int Columns() const;
+  std::string ColumnName(int column) const;
+  enum class Kind : uint8_t { kNull, kInteger, kReal, kText };  // bytes count as text
+  Kind KindOf(int column) const;
+
  private:
   friend class Database;
   explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
@@ -90,6 +95,8 @@ class Database {
 
   // Requires valid SQL: an unknown table or a syntax error is an Error all the same, because the file is foreign.
   Result<Statement> Prepare(std::string_view sql) const;
+  // The same of a user's SQL. Error also for text that holds none or several statements, or one that writes.
+  Result<Statement> PrepareReading(std::string_view sql) const;
   // One or more statements without parameters.
   Status Execute(const std::string& sql) const;
   // The first column of the first row; requires one.

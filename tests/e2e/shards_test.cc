@@ -184,6 +184,17 @@ TEST_F(Shards, MergeIntoWhatTheirUnionGivesBitForBit) {
   EXPECT_EQ(Gate(CellOf(own), "shards of the load").at("state"), "tripped");
 }
 
+TEST_F(Shards, TogetherShowWhatTheServerComputed) {
+  StartMock("0.005");
+  std::vector<std::string> args = LoadArgs();
+  args.insert(args.end(), {"--serves", "Qwen/Qwen3-30B-A3B", "--machine", "h100-sxm"});
+  Finish(StartAll(args));
+  const Json own = ParseJson(CallProgram(dir_ / "client", {"report", ResultOf(1).string(), "--json"}).out).value();
+  EXPECT_TRUE(CellOf(own).at("figures").at("decode_s_mbu").is_null()) << "a shard sees a part of each pass";
+  const Json merged = ParseJson(Merge({GroupDir().string()}).out).value();
+  EXPECT_GT(CellOf(merged).at("figures").at("decode_s_mbu"), 0) << merged.at("notes").dump();
+}
+
 TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
   StartMock("0.05");
   std::vector<pid_t> shards = StartAll(LoadArgs());

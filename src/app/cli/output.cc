@@ -18,6 +18,7 @@
 #include "report/experiment_csv.h"
 #include "report/experiment_document.h"
 #include "report/experiment_json.h"
+#include "report/metrics_export.h"
 #include "report/render.h"
 
 namespace moecap::app {
@@ -26,7 +27,8 @@ namespace {
 constexpr std::pair<ReportFormat, const char*> kFormats[] = {
     {ReportFormat::kTerminal, "terminal"}, {ReportFormat::kHtml, "html"}, {ReportFormat::kMarkdown, "markdown"},
     {ReportFormat::kCsv, "csv"},           {ReportFormat::kJson, "json"}, {ReportFormat::kSvg, "svg"},
-    {ReportFormat::kUpstream, "upstream"}, {ReportFormat::kVllm, "vllm"}};
+    {ReportFormat::kUpstream, "upstream"}, {ReportFormat::kVllm, "vllm"}, {ReportFormat::kPrometheus, "prometheus"},
+    {ReportFormat::kOtlp, "otlp"}};
 
 }  // namespace
 
@@ -122,6 +124,8 @@ void PrintReport(const cap::JudgedExperiment& experiment, bool json, bool all) {
 std::vector<report::NamedText> ReportFiles(const cap::JudgedExperiment& experiment, ReportFormat format) {
   if (format == ReportFormat::kCsv) return {{"report.csv", report::ExperimentsToCsv(std::span(&experiment, 1))}};
   if (format == ReportFormat::kJson) return {{experiment::kSummaryName, DumpJsonPretty(report::ExperimentToJson(experiment))}};
+  if (format == ReportFormat::kPrometheus) return {{"metrics.prom", report::ToPrometheus(std::span(&experiment, 1))}};
+  if (format == ReportFormat::kOtlp) return {{"metrics.otlp.json", report::ToOtlpJson(std::span(&experiment, 1))}};
   return ReportFiles(report::ExperimentDocument(experiment), format, {.all = true});
 }
 
@@ -143,6 +147,8 @@ std::vector<report::NamedText> ReportFiles(const report::Document& document, Rep
     case ReportFormat::kJson:
     case ReportFormat::kUpstream:
     case ReportFormat::kVllm:
+    case ReportFormat::kPrometheus:
+    case ReportFormat::kOtlp:
       break;
   }
   return files;

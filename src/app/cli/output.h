@@ -15,7 +15,7 @@
 namespace moecap::app {
 
 // What a report can be rendered to, by the names of --format.
-enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstream, kVllm };
+enum class ReportFormat { kTerminal, kHtml, kMarkdown, kCsv, kJson, kSvg, kUpstream, kVllm, kPrometheus, kOtlp };
 // Error: kBadInput with the nearest name.
 Result<ReportFormat> FindReportFormat(const std::string& name);
 // "terminal, html, ..." for help texts.

@@ -18,6 +18,7 @@
 #include "report/experiment_csv.h"
 #include "report/experiment_document.h"
 #include "report/experiment_json.h"
+#include "report/metrics_export.h"
 #include "report/render.h"
 
 namespace moecap::app {
@@ -62,6 +63,12 @@ Result<std::vector<std::filesystem::path>> FoldersOf(const std::vector<std::stri
   return dirs;
 }
 
+std::vector<cap::JudgedExperiment> JudgedOf(const std::vector<Stored>& all) {
+  std::vector<cap::JudgedExperiment> experiments;
+  for (const Stored& stored : all) experiments.push_back(stored.judged);
+  return experiments;
+}
+
 // One format on stdout, all experiments.
 Result<std::string> Text(const std::vector<Stored>& all, ReportFormat format, const ReportFlags& flags) {
   std::string text;
@@ -73,11 +80,12 @@ Result<std::string> Text(const std::vector<Stored>& all, ReportFormat format, co
       for (const Stored& stored : all)
         text += (text.empty() ? "" : "\n") + report::RenderMarkdown(report::ExperimentDocument(stored.judged));
       return text;
-    case ReportFormat::kCsv: {
-      std::vector<cap::JudgedExperiment> experiments;
-      for (const Stored& stored : all) experiments.push_back(stored.judged);
-      return report::ExperimentsToCsv(experiments);
-    }
+    case ReportFormat::kCsv:
+      return report::ExperimentsToCsv(JudgedOf(all));
+    case ReportFormat::kPrometheus:
+      return report::ToPrometheus(JudgedOf(all));
+    case ReportFormat::kOtlp:
+      return report::ToOtlpJson(JudgedOf(all));
     case ReportFormat::kJson: {
       if (all.size() == 1) return DumpJsonPretty(report::ExperimentToJson(all.front().judged));
       Json list = Json::array();

@@ -19,6 +19,8 @@
 #include "app/cli/stored_runs.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/table.h"
+#include "store/sql_query.h"
 
 namespace moecap::app {
 namespace fs = std::filesystem;
@@ -28,6 +30,7 @@ using store::Access;
 using store::RunStore;
 
 constexpr int kSchema = 2;  // of the JSON output
+constexpr int64_t kMostSqlRows = 1000;
 
 struct RunsFlags {
   std::string results_dir = kResultsDir;
@@ -284,6 +287,52 @@ Status Rebuild(const RunsFlags& flags) {
   return {};
 }
 
+std::string SqlText(const store::SqlValue& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  if (const auto* whole = std::get_if<int64_t>(&value)) return std::to_string(*whole);
+  if (const auto* real = std::get_if<double>(&value)) return fmt::format("{:.6g}", *real);
+  return "-";
+}
+
+Json SqlJson(const store::SqlValue& value) {
+  return std::visit(
+      [](const auto& known) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(known)>, std::monostate>) {
+          return Json(nullptr);
+        } else {
+          return Json(known);
+        }
+      },
+      value);
+}
+
+Status Sql(const RunsFlags& flags) {
+  if (!RunStore::Exists(flags.results_dir)) RETURN_IF_ERROR(OpenIndex(flags, Access::kRead));
+  const auto most = static_cast<size_t>(flags.limit.value_or(kMostSqlRows));
+  ASSIGN_OR_RETURN(const store::SqlTable found, store::QueryIndex(flags.results_dir, flags.run, most));
+  if (flags.json) {
+    Json rows = Json::array();
+    for (const auto& row : found.rows) {
+      Json entry = Json::object();
+      for (size_t i = 0; i < row.size(); ++i) entry[found.columns[i]] = SqlJson(row[i]);
+      rows.push_back(std::move(entry));
+    }
+    Print(DumpJsonPretty(
+        {{"schema", kSchema}, {"columns", found.columns}, {"rows", std::move(rows)}, {"cut_off", found.cut_off}}));
+    return {};
+  }
+  std::vector<TableColumn> columns;
+  for (const std::string& name : found.columns) columns.push_back({"", PrintableText(name), Align::kLeft, columns.empty()});
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& row : found.rows) {
+    std::vector<std::string>& texts = rows.emplace_back();
+    for (const store::SqlValue& value : row) texts.push_back(PrintableText(SqlText(value)));
+  }
+  Print(RenderTable(columns, rows, TerminalTable()));
+  if (found.cut_off) fmt::print(stderr, "there are more than {} rows; see them with --limit\n", most);
+  return {};
+}
+
 constexpr const char* kFooter = R"(Filters, all of which must hold: model=TEXT, system=TEXT, dataset=TEXT
 (part of the name), tag=TAG, status=running|complete|interrupted,
 since=2026-01-31. RUN is an id, the beginning of one, or "latest".
@@ -295,7 +344,8 @@ Examples:
   moecap runs export latest --to quickstart-run
   moecap runs import quickstart-run --results-dir elsewhere
   moecap runs import openai-infqps-concurrency8-*.json
-  moecap runs merge results/shards/monday)";
+  moecap runs merge results/shards/monday
+  moecap runs sql "SELECT run_id, system, level, value FROM figures WHERE key = 'tpot_p99_s' ORDER BY value LIMIT 10")";
 
 using Function = Status (*)(const RunsFlags& flags);
 
@@ -357,6 +407,9 @@ Action AddRuns(CLI::App& app, const Invocation&) {
   take->add_option("--to", flags->to, "the folder to make")->required();
   take->add_flag("--compact", flags->compact,
                  "leave out requests, events and passes: what report and compare need, and no more");
+  subs.Add("sql", "ask the index in SQL: tables runs, systems, cells, figures, cost_inputs, tags, files", Sql)
+      ->add_option("query", flags->run, "one SELECT; --limit N rows at most (default: 1000)")
+      ->required();
   subs.Add("verify", "check that the files behind every row are there and unchanged", Verify);
   subs.Add("rebuild", "make the index anew from the run folders", Rebuild);
   return [flags, all = std::move(subs.all)] {

@@ -50,7 +50,7 @@ TEST_F(SqlQuery, OnlyReads) {
   EXPECT_FALSE(fs::exists(dir_.path() / "new.db"));
   EXPECT_THAT(ErrorOf("SELECT 1; DELETE FROM runs"), HasSubstr("one statement"));
   EXPECT_THAT(ErrorOf(" -- nothing"), HasSubstr("no SQL statement"));
-  EXPECT_THAT(ErrorOf("SELECT nothing FROM runs"), HasSubstr("no such column"));
+  EXPECT_THAT(ErrorOf("SELECT absent FROM runs"), HasSubstr("no such column"));
   EXPECT_EQ(ReadFile(dir_.path() / "moecap.db").value(), before);
 }
 

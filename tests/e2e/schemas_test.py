@@ -64,6 +64,10 @@ CASES = [
     ("runs-rebuild", ["runs", "rebuild"]),
     ("runs-export", ["runs", "export", "latest", "--to", "copy"]),
     ("runs-import", ["runs", "import", "copy", "--results-dir", "elsewhere"]),
+    ("runs-sql", ["runs", "sql", "SELECT run_id, problems, NULL AS nothing FROM runs"]),
+    ("shard", ["load", "{url}", "--requests", "2", "--warmup", "0", "--shard", "0/1", "--shard-group", "g", "--start-lead", "0.5"]),
+    ("experiment", ["runs", "merge", "results/shards/g"]),
+    ("sweep", ["sweep", "grid.yaml"]),
 ]
 # Of a build with the embedded engine.
 ENGINE_CASES = [
@@ -135,6 +139,7 @@ def main():
         report = json.loads(subprocess.run([binary, "doctor", "--json"], cwd=room, capture_output=True, text=True).stdout)
         has_engine = any(f["what"] == "engine" and f["health"] != "absent" for f in report["findings"])
         server, url = start_server(binary, room)
+        (room / "grid.yaml").write_text(f"config: {{server: {{url: '{url}'}}, workload: {{requests: 2}}, warmup_requests: 0}}\n")
         try:
             for name, arguments in CASES + (ENGINE_CASES if has_engine else []):
                 fault = check(binary, room, url, name, arguments)

@@ -15,12 +15,6 @@ constexpr int64_t kGuessedPromptTokens = 32;  // until an answer says how many t
 
 }  // namespace
 
-bool MayProbe(const ProbeBudget& budget, const live::Probes& so_far, int64_t next_tokens, double seen_requests,
-              double seen_tokens) {
-  return static_cast<double>(so_far.sent + 1) <= budget.requests_share * seen_requests &&
-         static_cast<double>(so_far.tokens + next_tokens) <= budget.tokens_share * seen_tokens;
-}
-
 ExpertProber::ExpertProber(const ServerConnection& connection, std::vector<std::string> prompts, int64_t answer_tokens,
                            const routing::RoutedShape& shape, const Clock& clock)
     : connection_(connection),

@@ -16,16 +16,6 @@
 
 namespace moecap::app {
 
-// What probes may cost. Both hold: of the requests that the server finished, and of the tokens that it computed.
-struct ProbeBudget {
-  double requests_share = 0;
-  double tokens_share = 0;
-};
-
-// Whether one more probe of about `next_tokens` stays within the budget when the server has seen so much since the watch began.
-bool MayProbe(const ProbeBudget& budget, const live::Probes& so_far, int64_t next_tokens, double seen_requests,
-              double seen_tokens);
-
 // Sends one request at a time, on a thread of its own.
 class ExpertProber {
  public:

@@ -179,6 +179,7 @@ Reading Watcher::Take(const Look& look) {
       total_source_ = experts_->source();
     }
     total_ += sums;
+    seen_requests_ += window.finished.value_or(0);
     seen_tokens_ += window.generated_tokens.value_or(0) + window.prompt_tokens.value_or(0);
     FillFigures(sums, options_.peaks, reading);
     reading.pass_origin = window.pass_origin;

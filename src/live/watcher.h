@@ -54,6 +54,9 @@ class Watcher {
 
   // Where answers with experts go; null without a model that has any.
   Experts* experts() { return experts_ ? &*experts_ : nullptr; }
+  // What the server has done since the watch began: finished requests, tokens of prompts and answers.
+  double seen_requests() const { return seen_requests_; }
+  double seen_tokens() const { return seen_tokens_; }
   bool model_changed() const { return model_changed_; }
 
  private:
@@ -72,7 +75,7 @@ class Watcher {
   ExpertSource total_source_ = ExpertSource::kNone;
   Reading newest_;
   double first_s_ = 0;
-  double seen_tokens_ = 0;  // that the server computed
+  double seen_requests_ = 0, seen_tokens_ = 0;
 };
 
 }  // namespace moecap::live

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "metrics/pass_cost.h"
+#include "live/probe_budget.h"
 
 namespace moecap::live {
 namespace {
@@ -187,6 +187,15 @@ TEST(Watcher, WhatIsMissingSaysWhy) {
   const Reading bytes = unrated.Take(At(1, 10, 10));
   EXPECT_TRUE(bytes.bandwidth_bytes_per_s.has_value());
   EXPECT_THAT(bytes.missing.at("s_mbu"), HasSubstr("--bandwidth-bytes-per-s"));
+}
+
+TEST(ProbeBudget, BothSharesHold) {
+  const ProbeBudget budget{0.01, 0.005};
+  EXPECT_FALSE(MayProbe(budget, {}, 50, 99, 1e6)) << "one of fewer than a hundred";
+  EXPECT_TRUE(MayProbe(budget, {}, 50, 100, 10'000));
+  EXPECT_FALSE(MayProbe(budget, {}, 51, 100, 10'000)) << "50 tokens are 0.5 %";
+  EXPECT_FALSE(MayProbe(budget, {.sent = 1, .answered = 1, .tokens = 50}, 50, 199, 1e6));
+  EXPECT_FALSE(MayProbe({0, 1}, {}, 1, 1e9, 1e9)) << "none asked for";
 }
 
 TEST(Watcher, RecordedPassesGoBeforeCounters) {

@@ -20,6 +20,7 @@
 #include "app/live_server.h"
 #include "base/fs.h"
 #include "hardware/catalogue.h"
+#include "live/probe_budget.h"
 #include "metrics/estimate.h"
 #include "net/page_server.h"
 #include "system/openai/route_capture.h"
@@ -149,7 +150,6 @@ struct Watch {
   std::unique_ptr<ExpertProber> prober;
   std::unique_ptr<net::PageServer> page;  // null: not asked for
   WatchView view;
-  double seen_requests = 0, seen_tokens = 0;
 };
 
 // Hands what the probes brought to the watcher, and sends another one when the budget allows it.
@@ -161,8 +161,9 @@ void Probe(Watch& watch, live::Look& look, std::vector<std::string>& events) {
   for (const routing::RoutedExperts& answer : progress.answers) {
     if (const Status added = watch.watcher.experts()->AddAnswer(answer); !added.ok()) events.push_back(added.error().message);
   }
-  const ProbeBudget budget{watch.flags.sample, watch.flags.budget};
-  const bool may = MayProbe(budget, progress.probes, watch.prober->tokens_of_next(), watch.seen_requests, watch.seen_tokens);
+  const live::ProbeBudget budget{watch.flags.sample, watch.flags.budget};
+  const bool may = live::MayProbe(budget, progress.probes, watch.prober->tokens_of_next(), watch.watcher.seen_requests(),
+                                  watch.watcher.seen_tokens());
   if (look.engine && may && !watch.watcher.model_changed()) watch.prober->Send();
 }
 
@@ -171,8 +172,6 @@ void LookOnce(Watch& watch) {
   std::vector<std::string> events;
   Probe(watch, look, events);
   live::Reading reading = watch.watcher.Take(look);
-  watch.seen_requests += reading.requests_per_s.value_or(0) * reading.duration_s;
-  watch.seen_tokens += (reading.tokens_per_s.value_or(0) + reading.prompt_tokens_per_s.value_or(0)) * reading.duration_s;
   reading.events.insert(reading.events.end(), events.begin(), events.end());
   if (watch.page) watch.page->SetPage(live::PrometheusPage(reading));
   watch.view.Show(reading);

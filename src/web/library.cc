@@ -89,10 +89,20 @@ Result<std::vector<std::string>> Library::NotIndexed() const {
 }
 
 std::vector<experiment::Results> Library::Running() const {
+  // A run says in the index that it has begun; where that failed it is in none. All others need not be looked at.
+  std::vector<std::string> folders;
+  if (auto missing = NotIndexed(); missing.ok()) folders = *std::move(missing);
+  const auto index = Index();
+  const auto begun = index.ok() && *index ? (*index)->List({.status = store::RunStatus::kRunning})
+                                          : Result<std::vector<store::RunListing>>(std::vector<store::RunListing>{});
+  if (begun.ok()) {
+    for (const store::RunListing& run : *begun) folders.push_back(run.info.path);
+  }
   std::vector<experiment::Results> running;
-  for (const fs::path& folder : analysis::RunFolders(results_dir_)) {
-    if (!IsFolderLocked(folder)) continue;
-    auto results = experiment::Results::Open(folder);
+  for (const std::string& name : folders) {
+    const auto folder = store::FolderBelow(results_dir_, name);
+    if (!folder.ok() || !IsFolderLocked(*folder)) continue;
+    auto results = experiment::Results::Open(*folder);
     if (results.ok() && !results->manifest().complete) running.push_back(*std::move(results));
   }
   return running;

@@ -129,6 +129,8 @@ void Watcher::Finish(const Look& look, Reading& reading) const {
              needs("peak of the compute type (--flops-per-s)", options_.peaks.flops_per_s.has_value()));
   const bool dense = experts_ && experts_->source() == ExpertSource::kNone;
   SayMissing(reading, "distinct_experts", !reading.distinct_experts, dense ? "the model has no experts" : none);
+  SayMissing(reading, "kv_bytes", reading.s_mbu && !context_known_,
+             "the context of requests is not told: bytes and S-MBU are without reads of the KV cache");
   SayMissing(reading, "bandwidth_bytes_per_s", !reading.bandwidth_bytes_per_s, none);
   SayMissing(reading, "passes_per_s", !reading.passes_per_s, passes_missing_);
   SayMissing(reading, "mean_batch", !reading.mean_batch, idle ? "no pass ran" : passes_missing_);
@@ -172,6 +174,7 @@ Reading Watcher::Take(const Look& look) {
     const Window window = recorded ? WindowOf(*last_->engine, *look.engine, duration_s, *look.passes)
                                    : WindowOf(*last_->engine, *look.engine, duration_s);
     passes_missing_ = window.missing;
+    context_known_ = window.context_known;
     const Sums sums = SumsOf(window, look);
     if (total_.duration_s == 0) first_s_ = last_->time_s;
     if (experts_ && experts_->source() != total_source_) {
@@ -185,8 +188,6 @@ Reading Watcher::Take(const Look& look) {
     reading.pass_origin = window.pass_origin;
     reading.busy_origin = window.busy_origin;
     Finish(look, reading);
-    if (!window.context_known)
-      reading.missing.emplace("kv_bytes", "the context of requests is not told: S-MBU is without KV reads");
   } else {
     Finish(look, reading);
     reading.missing = {{"all", last_ ? "the server changed since the last look" : "the first look"}};

@@ -71,6 +71,7 @@ class Watcher {
   bool was_away_ = false, model_changed_ = false, passes_were_lost_ = false;
   std::string model_name_;
   std::string passes_missing_;
+  bool context_known_ = true;
   Sums total_;
   ExpertSource total_source_ = ExpertSource::kNone;
   Reading newest_;

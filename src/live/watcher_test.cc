@@ -74,6 +74,17 @@ TEST(Watcher, SMbuByHand) {
   EXPECT_EQ(reading.expert_source, ExpertSource::kEstimated);
 }
 
+TEST(Watcher, BytesWithoutContextsSaySo) {
+  Watcher watcher(Options());
+  Look look = At(0, 0, 0);
+  look.engine->counters.finished.reset();
+  watcher.Take(look);
+  look = At(1, 10, 10);
+  look.engine->counters.finished.reset();
+  EXPECT_THAT(watcher.Take(look).missing.at("kv_bytes"), HasSubstr("without reads of the KV cache"));
+  EXPECT_EQ(watcher.Summary().missing.count("kv_bytes"), 1u);
+}
+
 TEST(Watcher, TheSummaryIsOfSums) {
   Watcher watcher(Options());
   watcher.Take(At(0, 0, 0));

@@ -64,7 +64,7 @@ CASES = [
     ("runs-rebuild", ["runs", "rebuild"]),
     ("runs-export", ["runs", "export", "latest", "--to", "copy"]),
     ("runs-import", ["runs", "import", "copy", "--results-dir", "elsewhere"]),
-    ("runs-sql", ["runs", "sql", "SELECT run_id, problems, NULL AS nothing FROM runs"]),
+    ("runs-sql", ["runs", "sql", "SELECT run_id, problems, NULL AS empty FROM runs"]),
     ("shard", ["load", "{url}", "--requests", "2", "--warmup", "0", "--shard", "0/1", "--shard-group", "g", "--start-lead", "0.5"]),
     ("experiment", ["runs", "merge", "results/shards/g"]),
     ("sweep", ["sweep", "grid.yaml"]),

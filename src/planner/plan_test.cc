@@ -157,7 +157,9 @@ TEST(ParseDevices, CountsAndNames) {
   EXPECT_EQ(ParseDevices("8 x h100-sxm")->id, "h100-sxm");
   EXPECT_EQ(ParseDevices("xeon-6980p")->id, "xeon-6980p");
   EXPECT_EQ(ParseDevices("xeon-6980p")->count, 1);
+  EXPECT_EQ(ParseDevices("2048xh800-sxm")->count, 2048);
   EXPECT_FALSE(ParseDevices("0xh100-sxm").ok());
+  EXPECT_FALSE(ParseDevices("1000000xh100-sxm").ok());
   EXPECT_FALSE(ParseDevices("").ok());
 }
 

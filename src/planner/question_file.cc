@@ -191,7 +191,7 @@ Result<cost::MachinePart> ParseDevices(const std::string& text) {
     part.count = static_cast<int64_t>(ParseNumber(text.substr(0, digits)).value_or(0));
     part.id = text.substr(std::min(text.find_first_not_of(' ', at + 1), text.size()));
   }
-  if (part.id.empty() || part.count < 1 || part.count > 1024)
+  if (part.id.empty() || part.count < 1 || part.count > 65536)
     return BadInput(fmt::format("'{}' names no devices; write how many of which, e.g. 2xrtx-4090", text));
   return part;
 }

@@ -94,6 +94,22 @@ TEST_F(PlanCli, CalibratesToStoredRuns) {
   EXPECT_EQ(Call(question + runs + "/h200-transformers-qwen3-30b-a3b-graphs").exit_code, 2) << "a system that is not planned";
 }
 
+// A step of the shipped model's own training: models/tiny-moe/learning_curve.csv, 65,536 tokens in 26.01 ms on an H200.
+TEST_F(PlanCli, TrainingTellsWhatAMeasuredStepReached) {
+  const std::string question = "training --model '" MOECAP_SOURCE_DIR
+                               "/models/tiny-moe/tiny-moe-f16.gguf' --on 1xh200-sxm --sequence 512 --tokens-per-step 65536 "
+                               "--micro-batch 65536 --usd-per-h 3.6 --json";
+  const Outcome measured = Call(question + " --step-s 0.02601");
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const Json json = *ParseJson(measured.out);
+  EXPECT_NEAR(json["s_mfu_low"].get<double>(), 0.063, 0.001);
+  EXPECT_NEAR(json["usd_per_million_tokens_low"].get<double>(), 3.6 / 3600 * 0.02601 / 65536 * 1e6, 1e-9);
+  const Outcome predicted = Call(question);
+  ASSERT_EQ(predicted.exit_code, 0) << predicted.err;
+  EXPECT_LT((*ParseJson(predicted.out))["step_high_s"].get<double>(), 0.02601);
+  EXPECT_EQ(Call(question + " --device-hours 10").exit_code, 2) << "for how many tokens?";
+}
+
 TEST_F(PlanCli, WritesItsFiles) {
   const std::filesystem::path dir = temp_.path() / "plan";
   const Outcome ran = Call("--model openai/gpt-oss-120b --scenario chat --no-changes --write-to " + dir.string());

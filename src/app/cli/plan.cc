@@ -173,8 +173,8 @@ Action AddPlan(CLI::App& app, const Invocation& invocation) {
       "  moecap plan --model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms\n"
       "  moecap plan --model openai/gpt-oss-120b --scenario coding-agent --why-not rtx-5090\n"
       "  moecap plan --model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any");
-  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app),   AddPlanApart(app),
-                                       AddPlanLoad(app),    AddPlanDevices(app), AddPlanDrafts(app)};
+  const std::vector<PlanVerb> verbs = {AddPlanExperts(app), AddPlanRanks(app),  AddPlanApart(app),   AddPlanLoad(app),
+                                       AddPlanDevices(app), AddPlanDrafts(app), AddPlanTraining(app)};
   app.require_subcommand(0, 1);
   const bool asked = invocation.command.size() == 2;  // "moecap plan" alone
   return [flags, verbs, asked]() -> Status {

@@ -24,6 +24,7 @@ PlanVerb AddPlanLoad(CLI::App& plan);
 PlanVerb AddPlanApart(CLI::App& plan);
 PlanVerb AddPlanRanks(CLI::App& plan);
 PlanVerb AddPlanExperts(CLI::App& plan);
+PlanVerb AddPlanTraining(CLI::App& plan);
 
 // The flags of these keys of planner::QuestionKeys(), whose values are set in `text`, which must outlive the parsing.
 void AddQuestionFlags(CLI::App& app, std::span<const std::string_view> keys, planner::QuestionText& text);

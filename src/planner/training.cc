@@ -1,0 +1,163 @@
+#include "planner/training.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "metrics/pass_cost.h"
+
+namespace moecap::planner {
+namespace {
+
+using model::LayerSpec;
+using model::ModelSpec;
+using model::TensorClass;
+
+constexpr double kActivationBytes = 2;    // of an element that devices keep and exchange
+constexpr double kGradientBytes = 4;      // of a sum over micro-batches
+constexpr double kSentGradientBytes = 2;  // of one that replicas exchange
+constexpr double kBackward = 2;           // FLOPs over the forward pass's: gradients of inputs and of weights
+
+double Count(int64_t value) { return static_cast<double>(value); }
+
+double WeightBytesOf(const TrainingSetup& setup) { return setup.matrix_type == "fp8" ? 1 : 2; }
+
+double Params(const ModelSpec& model) { return Count(model.TotalParams() + model.mtp.Params()); }
+double RoutedParams(const ModelSpec& model) {
+  return Count(model.ByClass()[TensorClass::kRoutedExpert].params + model.mtp[TensorClass::kRoutedExpert].params);
+}
+
+// FLOPs of the forward pass of one sequence, its head computed for every token.
+double ForwardFlops(const ModelSpec& model, double tokens) {
+  const auto count = static_cast<int64_t>(tokens);
+  record::PassRecord pass;
+  pass.kind = record::PassKind::kPrefill;
+  pass.sequences = {{0, count, 1}};
+  return metrics::PassFlops(model, pass, metrics::Convention::kComplete, count);
+}
+
+// ... of the multi-token-prediction layers, each a layer like the last with the head again.
+double MtpFlops(const ModelSpec& model, double tokens) {
+  if (model.mtp_layers == 0 || model.layers.empty()) return 0;
+  const LayerSpec& last = model.layers.back();
+  double params = 0, attention = 0;
+  for (const TensorClass c : model::kTensorClasses) {
+    const double share = c == TensorClass::kRoutedExpert && last.ffn.moe() ? last.ffn.ActiveExperts() / last.ffn.experts : 1;
+    params += Count(model.mtp[c].matrix_params) * share;
+  }
+  for (const model::KvCacheSpec& cache : last.attention.caches)
+    attention += Count(cache.flops_per_entry) * cache.Pairs(0, static_cast<int64_t>(tokens));
+  const double head = 2 * tokens * Count(model.vocab) * Count(model.hidden);
+  return 2 * tokens * params + model.mtp_layers * (attention + head);
+}
+
+// Scores and values, which stay in bf16.
+double ScoreFlops(const ModelSpec& model, double tokens) {
+  double flops = 0;
+  for (const LayerSpec& layer : model.layers) {
+    for (const model::KvCacheSpec& cache : layer.attention.caches)
+      flops += Count(cache.flops_per_entry) * cache.Pairs(0, static_cast<int64_t>(tokens));
+  }
+  return flops;
+}
+
+// Copies of the dense and of the routed weights that gradients are summed over.
+double DenseCopies(const TrainingSetup& setup) { return setup.deployment.data; }
+double RoutedCopies(const TrainingSetup& setup) {
+  const metrics::Deployment& d = setup.deployment;
+  return std::max(1.0, static_cast<double>(d.data) / d.StepReplicas());
+}
+
+double MicroBatches(const TrainingSetup& setup) {
+  return std::max(1.0, setup.tokens_per_step / setup.deployment.data / setup.tokens_per_micro_batch);
+}
+
+}  // namespace
+
+double ActivationBytesPerToken(const ModelSpec& model) {
+  const double hidden = Count(model.hidden);
+  double elements = 0;
+  for (const LayerSpec& layer : model.layers) {
+    const model::AttentionSpec& attention = layer.attention;
+    const double heads = attention.query_heads, key_heads = attention.kv_heads > 0 ? attention.kv_heads : heads;
+    elements += 4 * hidden + heads * (attention.key_dim + attention.value_dim) +
+                key_heads * (attention.key_dim + attention.value_dim) +
+                Count(attention.state_elements > 0 ? 2 * model.hidden : 0);
+    const model::FfnSpec& ffn = layer.ffn;
+    elements += 3 * Count(ffn.dense_width + ffn.shared_width);
+    if (ffn.moe()) elements += ffn.ActiveExperts() * (3 * Count(ffn.expert_width) + hidden);
+  }
+  return kActivationBytes * elements;
+}
+
+TrainingWork WorkOfTraining(const ModelSpec& model, const TrainingSetup& setup) {
+  const double sequences = setup.tokens_per_step / setup.sequence_tokens;
+  const double forward = sequences * (ForwardFlops(model, setup.sequence_tokens) + MtpFlops(model, setup.sequence_tokens));
+  TrainingWork work;
+  work.flops = (1 + kBackward) * forward;
+  work.executed_flops = work.flops + setup.recomputed * forward;
+  work.matrix_flops = work.flops - (1 + kBackward) * sequences * ScoreFlops(model, setup.sequence_tokens);
+
+  const double params = Params(model), routed = RoutedParams(model), dense = params - routed;
+  const double rounds = MicroBatches(setup);
+  // A micro-batch of thousands of tokens reads every expert.
+  const double resident = dense * DenseCopies(setup) + routed * RoutedCopies(setup);
+  const double read = rounds * (2 + setup.recomputed) * WeightBytesOf(setup) * resident;
+  const double summed = rounds * 2 * kGradientBytes * resident;
+  const double updated = params * (kGradientBytes + 2 * setup.state_bytes + WeightBytesOf(setup));
+  const double kept = 2 * (1 - setup.recomputed) * setup.tokens_per_step * ActivationBytesPerToken(model);
+  work.bytes = read + summed + updated + kept;
+
+  const metrics::Deployment& d = setup.deployment;
+  for (const LayerSpec& layer : model.layers) {
+    if (!layer.ffn.moe() || d.expert <= 1) continue;
+    const double tokens = setup.tokens_per_step;
+    work.expert_link_bytes +=
+        2 * AllToAllBytes(tokens, layer.ffn.ActiveExperts(), Count(model.hidden) * kActivationBytes, d.expert);
+  }
+  work.gradient_link_bytes = AllReduceBytes(dense * kSentGradientBytes, DenseCopies(setup)) * DenseCopies(setup) +
+                             AllReduceBytes(routed * kSentGradientBytes, RoutedCopies(setup)) * RoutedCopies(setup);
+  return work;
+}
+
+TrainingMemory MemoryOfTraining(const ModelSpec& model, const TrainingSetup& setup) {
+  const metrics::Deployment& d = setup.deployment;
+  const double params = Params(model), routed = RoutedParams(model), dense = params - routed;
+  const double own = dense / d.tensor / d.pipeline + routed / std::max(d.tensor, d.expert) / d.pipeline;
+  TrainingMemory memory;
+  memory.weights = own * WeightBytesOf(setup);
+  memory.gradients = own * kGradientBytes;
+  memory.optimiser = params * setup.state_bytes / static_cast<double>(d.Devices());
+  // A stage keeps the activations of as many micro-batches as there are stages, each of its share of the layers.
+  memory.activations = (1 - setup.recomputed) * setup.tokens_per_micro_batch * ActivationBytesPerToken(model) / d.tensor;
+  return memory;
+}
+
+TrainingTime TimeOfTraining(const ModelSpec& model, const TrainingSetup& setup, const hardware::Device& device,
+                            const Fabric& fabric, double matrix_time) {
+  const metrics::Deployment& d = setup.deployment;
+  const TrainingWork work = WorkOfTraining(model, setup);
+  const auto devices = static_cast<double>(d.Devices());
+  const double repeated = work.executed_flops / work.flops;
+  const double matrix_rate = RateOf(device, setup.matrix_type).flops_per_s, score_rate = RateOf(device, "bf16").flops_per_s;
+  const double busy_s =
+      repeated * matrix_time / devices * (work.matrix_flops / matrix_rate + (work.flops - work.matrix_flops) / score_rate);
+  TrainingTime time;
+  const double rounds = MicroBatches(setup);
+  time.compute_s = busy_s * (rounds + d.pipeline - 1) / rounds;
+  time.memory_s = work.bytes / devices / *device.bandwidth_bytes_per_s;
+  const auto over_link = [&](double bytes, double ranks) {
+    const double rate = fabric.BytesPerS(ranks);
+    return bytes > 0 && rate > 0 ? bytes / devices / rate : 0;
+  };
+  time.link_s = over_link(work.expert_link_bytes, d.expert) + over_link(work.gradient_link_bytes, devices);
+  time.hidden_s = std::max({time.compute_s, time.memory_s, time.link_s});
+  time.serial_s = std::max(time.compute_s, time.memory_s) + time.link_s;
+  return time;
+}
+
+TrainingUtilization UtilizationOf(const TrainingWork& work, const hardware::Device& device, double devices, double step_s) {
+  return {work.flops / step_s / devices / RateOf(device, "bf16").flops_per_s,
+          work.bytes / step_s / devices / device.bandwidth_bytes_per_s.value_or(1)};
+}
+
+}  // namespace moecap::planner

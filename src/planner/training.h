@@ -1,0 +1,64 @@
+// One step of training a model: what it computes, moves, exchanges and has to hold, and between which bounds it can take.
+// Counted from the same layers as serving; no fitted constant but the share of peak that matrix kernels reach. docs/planner.md,
+// "Training", has the formulas, the two published reports and the measured run that they were checked against.
+#pragma once
+
+#include <string>
+
+#include "planner/step_time.h"
+
+namespace moecap::planner {
+
+struct TrainingSetup {
+  metrics::Deployment deployment;
+  double sequence_tokens = 4096;
+  double tokens_per_step = 4096 * 256;   // of all replicas
+  double tokens_per_micro_batch = 4096;  // of one replica, between two rounds of its pipeline
+  double recomputed = 0;                 // share of the forward pass that the backward pass repeats to keep fewer activations
+  std::string matrix_type = "bf16";      // of weights and products: "bf16", "fp8"; attention scores stay in bf16
+  double state_bytes = 12;  // of the optimiser for a parameter: Adam's two moments and master weights, 4 bytes each
+};
+
+// Sums over all devices, of one step.
+struct TrainingWork {
+  double flops = 0;                // of the model: forward, and twice that backward, multi-token prediction included
+  double executed_flops = 0;       // with what is recomputed
+  double matrix_flops = 0;         // of `flops`, products with weights
+  double bytes = 0;                // of the devices' memories: weights, gradients, optimiser, activations
+  double expert_link_bytes = 0;    // that ranks send in the all-to-all, there and back, forward and backward
+  double gradient_link_bytes = 0;  // ... to sum gradients over replicas and to share the new weights
+};
+
+// Bytes of the fullest device, if layers and experts are spread evenly.
+struct TrainingMemory {
+  double weights = 0, gradients = 0, optimiser = 0, activations = 0;
+
+  double Total() const { return weights + gradients + optimiser + activations; }
+};
+
+// Seconds. `hidden`: communication behind computation; `serial`: one after the other.
+struct TrainingTime {
+  double compute_s = 0;  // at the share of peak that kernels reach, the pipeline's bubble included
+  double memory_s = 0;   // bytes at peak: part of what compute hides
+  double link_s = 0;     // both exchanges at the links' peak
+  double hidden_s = 0, serial_s = 0;
+};
+
+// Activations that the backward pass needs, bytes of a token in all layers, 16-bit: inputs of the norms and products, queries,
+// keys, values, gates and outputs of the chosen experts; attention recomputes its scores (FlashAttention).
+double ActivationBytesPerToken(const model::ModelSpec& model);
+
+// Requires a deployment that Validate accepts and positive sizes.
+TrainingWork WorkOfTraining(const model::ModelSpec& model, const TrainingSetup& setup);
+TrainingMemory MemoryOfTraining(const model::ModelSpec& model, const TrainingSetup& setup);
+// `matrix_time`: time of the FLOPs of matrix products over that at peak. Requires a device with bandwidth and a peak.
+TrainingTime TimeOfTraining(const model::ModelSpec& model, const TrainingSetup& setup, const hardware::Device& device,
+                            const Fabric& fabric, double matrix_time);
+
+// S-MFU and S-MBU of a step that takes `step_s`: model FLOPs and bytes over the peaks of all devices; the FLOPs against bf16.
+struct TrainingUtilization {
+  double s_mfu = 0, s_mbu = 0;
+};
+TrainingUtilization UtilizationOf(const TrainingWork& work, const hardware::Device& device, double devices, double step_s);
+
+}  // namespace moecap::planner

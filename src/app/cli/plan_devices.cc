@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "app/cli/catalogue_file.h"
 #include "app/cli/model_flags.h"

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "app/cli/catalogue_file.h"
 #include "app/cli/model_flags.h"

@@ -23,6 +23,9 @@ class DisaggregationTest : public testing::Test {
     return question;
   }
 
+  // A prompt costs the same alone and among answers, so that the targets alone speak for two pools.
+  DisaggregationTest() { multipliers_.Set("prefill_time", multipliers_.Find("interference_time")->value, 0, "test"); }
+
   hardware::Catalogue devices_ = *hardware::Catalogue::Builtin();
   cost::PriceBook prices_ = *cost::PriceBook::Parse(cost::PriceBook::BuiltinText());
   Multipliers multipliers_ = *Multipliers::Builtin();

@@ -349,7 +349,7 @@ Document ModelsDocument(std::span<const Plan> plans, const planner::Question& qu
   }
   const size_t outside = plans.size() - table.rows.size();
   document.headline.push_back(fmt::format("{} of {} models keep the targets{}.", kept, plans.size(),
-                                          outside > 0 ? fmt::format("; {} of them fit nowhere", outside) : ""));
+                                          outside > 0 ? fmt::format("; {} fit nowhere", outside) : ""));
   for (const Plan* plan : order) {
     if (plan->Answered()) {
       document.headline.push_back(

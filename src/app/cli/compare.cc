@@ -145,7 +145,7 @@ Action AddCompare(CLI::App& app, const Invocation&) {
   app.add_flag("--force", flags->options.force, "compare runs that differ all the same, with a warning in every output");
   app.add_flag("--include-invalid", flags->options.judge.include_invalid, "judge cells in which a gate tripped, too");
   app.add_flag("--price-by-memory", flags->options.judge.price_by_memory,
-               "price each system on the cheapest machine that holds its weights and KV cache");
+               "price each system on the cheapest machine that holds what it needs");
   app.add_option("--limit-ttft-s", flags->limit_ttft_s, "for goodput: a request must keep it")->check(CLI::PositiveNumber);
   app.add_option("--limit-tpot-s", flags->limit_tpot_s, "for goodput")->check(CLI::PositiveNumber);
   app.add_option("--limit-e2e-s", flags->limit_e2e_s, "for goodput")->check(CLI::PositiveNumber);

@@ -58,7 +58,7 @@ function(moecap_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   moecap_options(${name})
   # Optimised more, the tests would take longer to compile than to run, and gcc 12 warns of strings it believes uninitialised.
-  target_compile_options(${name} PRIVATE ${moecap_cold_options})
+  target_compile_options(${name} PRIVATE ${moecap_test_options})
   moecap_use_precompiled(${name} test)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()

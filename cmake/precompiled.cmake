@@ -12,6 +12,11 @@ set(moecap_pch_options $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
 # past the end in std::string's own moves.
 set(moecap_hot_options $<$<CONFIG:Release>:-O2>)
 set(moecap_cold_options "$<$<CONFIG:Release>:-O1;-Wno-array-bounds;-Wno-stringop-overflow>")
+# Under a sanitizer tests compile in a third less time without; what they test keeps its own.
+set(moecap_test_options ${moecap_cold_options})
+if(MOECAP_SANITIZE)
+  list(APPEND moecap_test_options -O0)
+endif()
 
 # moecap_precompiled(KIND HEADERS header... [LIBS library...] OPTIONS option...): the headers as every target of that kind reads them.
 function(moecap_precompiled kind)
@@ -42,5 +47,5 @@ moecap_precompiled(cold HEADERS ${moecap_common_headers} OPTIONS ${moecap_cold_o
 moecap_precompiled(app HEADERS ${moecap_common_headers} <nlohmann/json.hpp> <CLI/CLI.hpp> LIBS CLI11::CLI11 nlohmann_json::nlohmann_json
                    OPTIONS ${moecap_cold_options})
 if(BUILD_TESTING)
-  moecap_precompiled(test HEADERS ${moecap_common_headers} <gmock/gmock.h> <gtest/gtest.h> LIBS GTest::gmock OPTIONS ${moecap_cold_options})
+  moecap_precompiled(test HEADERS ${moecap_common_headers} <gmock/gmock.h> <gtest/gtest.h> LIBS GTest::gmock OPTIONS ${moecap_test_options})
 endif()

@@ -188,8 +188,10 @@ double PlainBatches::Seconds(const model::ModelSpec& model, std::span<const doub
   return planner::VerifySeconds(model, distinct, 1, context_tokens, rows, ceilings) * nearest->second;
 }
 
-PlainBatches FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
+Result<PlainBatches> FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
   const auto batches = ByBatch(passes, /*changed=*/false);
+  if (batches.empty())
+    return BadInput("the answers are too short: no decode pass follows one of as many tokens (--output-tokens)");
   // Coordinates in turn, by factors that shrink: three parameters and a handful of batches.
   const double longest = batches.rbegin()->second.latency_s;
   std::array<double, 3> best = {1e10, 1e10, longest / 10};
@@ -276,7 +278,7 @@ Result<SpeculationCheck> CheckSpeculation(const llamacpp::EngineLibrary& library
   const std::vector<PlainSequence> sequences = PlainSequencesOf(plain.log, plain.routing);
   const double plain_s = DecodeSeconds(plain);
   SpeculationCheck check;
-  check.machine = FitPlainBatches(model, plain_passes);
+  ASSIGN_OR_RETURN(check.machine, FitPlainBatches(model, plain_passes));
   check.plain_s =
       plain_s / static_cast<double>(std::ranges::count(plain.passes, record::PassKind::kDecode, &record::PassRecord::kind));
   for (size_t i = plain_ways; i < ways.size(); ++i) {

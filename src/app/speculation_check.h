@@ -42,9 +42,9 @@ struct PlainBatches {
   // Of a pass of one sequence: VerifySeconds times what the nearest number of rows takes more or less.
   double Seconds(const model::ModelSpec& model, std::span<const double> distinct, int64_t context_tokens, int rows) const;
 };
-// `passes`: in the order in which they were made. Requires decode passes with distinct experts, some of them behind passes
-// alike.
-PlainBatches FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes);
+// `passes`: in the order in which they were made. Error: kBadInput without decode passes with distinct experts behind
+// passes alike.
+Result<PlainBatches> FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes);
 
 struct Speculated {
   double acceptance = 0;       // accepted / drafted; 0 where nothing was drafted

@@ -64,7 +64,7 @@ TEST_F(TinyMoeModel, CeilingsAreFoundAgain) {
     passes.insert(passes.end(), 2, pass);
     passes[passes.size() - 2].latency_s += 20e-6;  // its graph is built anew
   }
-  const PlainBatches found = FitPlainBatches(model_, passes);
+  const PlainBatches found = FitPlainBatches(model_, passes).value();
   EXPECT_NEAR(found.new_shape_s, 20e-6, 1e-9);
   for (size_t i = 1; i < passes.size(); i += 2) {
     const auto& pass = passes[i];
@@ -75,7 +75,8 @@ TEST_F(TinyMoeModel, CeilingsAreFoundAgain) {
   // A kernel that is slow with 4 rows is so when it verifies, too.
   std::vector slow = passes;
   slow[5].latency_s *= 1.5;
-  const PlainBatches uneven = FitPlainBatches(model_, slow);
+  const PlainBatches uneven = FitPlainBatches(model_, slow).value();
+  EXPECT_FALSE(FitPlainBatches(model_, {}).ok());
   const std::vector<double> few(layers_, 4);
   const double smooth = planner::VerifySeconds(model_, few, 1, 100, 4, uneven.ceilings);
   EXPECT_NEAR(uneven.Seconds(model_, few, 100, 4), smooth * uneven.by_rows.at(4), 1e-9);

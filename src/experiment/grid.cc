@@ -50,6 +50,10 @@ void CombineAxis(YamlMap& axes, const YamlNode& axis, std::vector<Combination>& 
     axes.Complain(axis.key, fmt::format("the axis \"{}\" must be a mapping from names to keys of a configuration", axis.key));
     return;
   }
+  if (cells.size() * axis.items.size() > kMostCells) {
+    axes.Complain(axis.key, fmt::format("more than {} combinations", kMostCells));
+    return;
+  }
   std::vector<Combination> combined;
   for (const Combination& cell : cells) {
     for (const YamlNode& value : axis.items) {
@@ -63,7 +67,6 @@ void CombineAxis(YamlMap& axes, const YamlNode& axis, std::vector<Combination>& 
     }
   }
   cells = std::move(combined);
-  if (cells.size() > kMostCells) axes.Complain(axis.key, fmt::format("more than {} combinations", kMostCells));
 }
 
 // What all cells share, and the folder that its paths are relative to.

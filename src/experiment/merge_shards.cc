@@ -39,6 +39,8 @@ Result<std::vector<fs::path>> ShardFolders(const std::vector<fs::path>& dirs) {
 }
 
 // Sorted by index. Error: kBadInput as of MergeShards, but for plans.
+constexpr int kMostShards = 100'000;
+
 Result<std::vector<Results>> OpenShards(const std::vector<fs::path>& dirs) {
   ASSIGN_OR_RETURN(const std::vector<fs::path> folders, ShardFolders(dirs));
   std::vector<Results> shards;
@@ -48,6 +50,8 @@ Result<std::vector<Results>> OpenShards(const std::vector<fs::path>& dirs) {
       return BadInput(fmt::format("{} is a whole run, no shard of a load; shards are made with: moecap load ... --shard I/N",
                                   folder.string()));
     }
+    if (const Shard& own = shard.manifest().shard->shard; own.index < 0 || own.index >= own.count || own.count > kMostShards)
+      return BadInput(fmt::format("{}: its manifest says shard {} of {}", folder.string(), own.index, own.count));
     shards.push_back(std::move(shard));
   }
   if (shards.empty()) return BadInput("give the folders of the shards");

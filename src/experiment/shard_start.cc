@@ -134,4 +134,9 @@ void GiveUp(const ShardStartOptions& options, const std::string& why) {
                             fmt::format("{}: {}", InWords(options.shard), why));
 }
 
+void ComeAfterAll(const ShardStartOptions& options) {
+  std::error_code error;
+  fs::remove(MeetingFolder(options) / (kGaveUp + std::to_string(options.shard.index)), error);
+}
+
 }  // namespace moecap::experiment

@@ -35,5 +35,7 @@ Result<SharedStart> MeetForStart(const ShardStartOptions& options, int number, c
 
 // Tells shards that wait for this one why it will not come.
 void GiveUp(const ShardStartOptions& options, const std::string& why);
+// Takes back what an earlier start of this shard told them.
+void ComeAfterAll(const ShardStartOptions& options);
 
 }  // namespace moecap::experiment

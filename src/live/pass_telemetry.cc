@@ -12,6 +12,7 @@ using Message = nlohmann::json;
 
 constexpr double kMostCount = 1e12;
 constexpr size_t kNumberBytes = 8;
+constexpr size_t kMostBytes = 4096;  // of a message; nesting is read by recursion
 
 // A member of a map, or the value at its place in a list; null when there is none.
 const Message* At(const Message& message, const char* key, size_t place) {
@@ -41,6 +42,7 @@ void AddShares(int64_t count, int64_t tokens, int64_t context, std::vector<recor
 }  // namespace
 
 Result<std::optional<record::PassRecord>> ReadForwardPass(std::string_view msgpack) {
+  if (msgpack.size() > kMostBytes) return BadInput("a message that is too large for forward-pass metrics");
   const Message message = Message::from_msgpack(msgpack.begin(), msgpack.end(), true, false);
   // Early builds have no version and no counter.
   const size_t skipped = message.is_array() && message.size() < 7 ? 2 : 0;

@@ -14,11 +14,14 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace moecap::net {
 namespace {
 
-constexpr int kPollMs = 100;           // between two looks at whether to stop
-constexpr timeval kPatience = {2, 0};  // with a client that sends or takes nothing
+constexpr int kPollMs = 100;                // between two looks at whether to stop
+constexpr timeval kPatience = {2, 0};       // with a client that sends or takes nothing
+constexpr int64_t kMostNs = 4'000'000'000;  // of a whole exchange: one that trickles keeps nobody waiting
 constexpr size_t kMostHead = 8 << 10;
 
 Result<sockaddr_in> ParseListenAddress(const std::string& text) {
@@ -37,8 +40,8 @@ Result<sockaddr_in> ParseListenAddress(const std::string& text) {
   return address;
 }
 
-void SendAll(int connection, std::string_view bytes) {
-  while (!bytes.empty()) {
+void SendAll(int connection, std::string_view bytes, int64_t end_ns) {
+  while (!bytes.empty() && SteadyClock().NowNs() < end_ns) {
     const ssize_t sent = ::send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0) return;
     bytes.remove_prefix(static_cast<size_t>(sent));
@@ -46,12 +49,12 @@ void SendAll(int connection, std::string_view bytes) {
 }
 
 // The request's first line; "" when none comes.
-std::string ReadRequestLine(int connection) {
+std::string ReadRequestLine(int connection, int64_t end_ns) {
   std::string head;
   std::array<char, 2048> buffer;
   while (head.size() < kMostHead && head.find("\r\n\r\n") == std::string::npos) {
     const ssize_t size = ::recv(connection, buffer.data(), buffer.size(), 0);
-    if (size <= 0) return "";
+    if (size <= 0 || SteadyClock().NowNs() > end_ns) return "";
     head.append(buffer.data(), static_cast<size_t>(size));
   }
   return head.substr(0, head.find("\r\n"));
@@ -105,7 +108,8 @@ void PageServer::Run() {
 }
 
 void PageServer::Answer(int connection) {
-  const std::string line = ReadRequestLine(connection);
+  const int64_t end_ns = SteadyClock().NowNs() + kMostNs;
+  const std::string line = ReadRequestLine(connection, end_ns);
   if (line.empty()) return;
   std::string status = "404 Not Found", body = "the page is at /metrics\n";
   if (line.starts_with("GET /metrics ") || line.starts_with("GET /metrics?")) {
@@ -116,9 +120,11 @@ void PageServer::Answer(int connection) {
     status = "405 Method Not Allowed";
     body = "only GET is answered\n";
   }
-  SendAll(connection, fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-                                  "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
-                                  status, body.size(), body));
+  SendAll(connection,
+          fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                      "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+                      status, body.size(), body),
+          end_ns);
 }
 
 }  // namespace moecap::net

@@ -107,6 +107,11 @@ std::vector<std::string> SystemsOf(const hardware::Device& device, Residence res
   return {};
 }
 
+Allocator AllocatorOf(const hardware::Device& device) {
+  const bool alone = SystemsOf(device, Residence::kDevice) == std::vector<std::string>{"llama-server"};
+  return alone ? Allocator::kLlamaCpp : Allocator::kServer;
+}
+
 bool Serves(const std::string& system, std::string_view model_type) {
   constexpr std::string_view kKTransformers[] = {
       "deepseek2", "deepseekv2", "deepseekv3", "deepseekv4", "kimik2",    "kimik25",      "qwen2moe", "qwen3moe", "qwen3next",

@@ -22,6 +22,8 @@ std::vector<metrics::Deployment> DeploymentsOf(const hardware::Device& device, i
 
 // Systems that serve on such a device with experts in that place, by the names of `moecap systems`.
 std::vector<std::string> SystemsOf(const hardware::Device& device, Residence residence);
+// llama.cpp's on devices that it alone serves.
+Allocator AllocatorOf(const hardware::Device& device);
 
 // Whether the system serves models of this type (config.json's model_type, or GGUF's architecture): ktransformers and
 // moe-infinity those that their own documentation names (github.com/kvcache-ai/ktransformers,

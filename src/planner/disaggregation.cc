@@ -26,15 +26,15 @@ struct Setting {
   double off = 1;  // predicted times are really so many times as long
 };
 
-double PromptServiceSeconds(const ServingPoint& point, const Load& load) {
-  return PromptSeconds(point, load.NewTokens(), load.CachedTokens()) * point.factors.prefill_time +
-         point.work.layers * point.factors.prefill_layer_s;
+// Of a prompt, launches included.
+double ServiceSeconds(const ServingPoint& point, const Load& load) {
+  return PromptServiceSeconds(point, load.NewTokens(), load.CachedTokens()) + point.work.layers * point.factors.prefill_layer_s;
 }
 
 double PromptsAlone(const Setting& setting, const ServingPoint& point) {
   const Load& load = setting.question.load;
   const double link = setting.link_bytes_per_s * point.deployment.tensor;
-  const double service_s = PromptServiceSeconds(point, load) * setting.off;
+  const double service_s = ServiceSeconds(point, load) * setting.off;
   double rate = kMostRho / service_s;
   if (const auto& target = setting.question.targets.ttft_s) {
     const double least_s =
@@ -79,7 +79,7 @@ Serving ServeTogether(const Setting& setting, const ServingPoint& point, double 
 
 double Together(const Setting& setting, const ServingPoint& point, double room) {
   const Targets& targets = setting.question.targets;
-  const double most = 1 / (PromptServiceSeconds(point, setting.question.load) * setting.off);
+  const double most = 1 / (ServiceSeconds(point, setting.question.load) * setting.off);
   return Largest(most, [&](double rate) {
     if (rate <= 0) return true;
     const Serving serving = ServeTogether(setting, point, rate, room);
@@ -97,7 +97,8 @@ std::vector<PoolRates> PoolsOf(const Setting& setting) {
     if (count > 1 && fabric.node_bytes_per_s <= 0) break;
     for (const metrics::Deployment& deployment : DeploymentsOf(setting.device, count, setting.spec)) {
       if (deployment.data > 1 || deployment.pipeline > 1) continue;
-      const MemoryPlan memory = PlanMemory(setting.spec, deployment, static_cast<int64_t>(load.MeanContext()));
+      const MemoryPlan memory =
+          PlanMemory(setting.spec, deployment, static_cast<int64_t>(load.MeanContext()), AllocatorOf(setting.device));
       const double room = memory.MostSequences(UsableMemory(setting.device));
       if (room < 1) continue;
       const ServingPoint point{setting.work, setting.device, deployment, fabric,
@@ -205,7 +206,8 @@ Result<Apart> JudgeApart(const ApartQuestion& question, const model::ModelSpec& 
   if (apart.together_per_s > 0) {
     const double replicas = static_cast<double>(question.devices.count / apart.together.Devices());
     const ServingPoint point{work, device, apart.together, fabric, ingredients.multipliers.FactorsOf(question.system, device)};
-    const MemoryPlan memory = PlanMemory(spec, apart.together, static_cast<int64_t>(question.load.MeanContext()));
+    const MemoryPlan memory =
+        PlanMemory(spec, apart.together, static_cast<int64_t>(question.load.MeanContext()), AllocatorOf(device));
     apart.prefill_share =
         ServeTogether(setting, point, apart.together_per_s / replicas, memory.MostSequences(UsableMemory(device)))
             .prefill_share;

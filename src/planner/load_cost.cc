@@ -107,7 +107,8 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   double room = 0;
   for (const metrics::Deployment& deployment : DeploymentsOf(device, question.devices.count, spec)) {
     if (deployment.data > 1 || (question.devices.count > 1 && fabric.node_bytes_per_s <= 0)) continue;
-    const MemoryPlan memory = PlanMemory(spec, deployment, static_cast<int64_t>(question.load.MeanContext()));
+    const MemoryPlan memory =
+        PlanMemory(spec, deployment, static_cast<int64_t>(question.load.MeanContext()), AllocatorOf(device));
     const double sequences = memory.MostSequences(UsableMemory(device));
     if (sequences < 1) continue;
     const double rate = GreatestRate({work, device, deployment, fabric, factors}, question.load, sequences);

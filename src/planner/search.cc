@@ -43,8 +43,7 @@ class Searcher {
     const int64_t nodes = std::max<int64_t>(1, count / 8);
     const Fabric fabric = FabricOf(device, ingredients_.devices);
     if (count > 1 && fabric.node_bytes_per_s <= 0) return;
-    const bool engine_alone = SystemsOf(device, Residence::kDevice) == std::vector<std::string>{"llama-server"};
-    const Allocator allocator = engine_alone ? Allocator::kLlamaCpp : Allocator::kServer;
+    const Allocator allocator = AllocatorOf(device);
     for (size_t v = 0; v < result_.variants.size(); ++v) {
       for (const metrics::Deployment& deployment : DeploymentsOf(device, count, result_.variants[v].spec)) {
         if (Idle(deployment)) continue;

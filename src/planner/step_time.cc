@@ -217,11 +217,15 @@ double PrefillShare(const ServingPoint& point, double sequences, double new_toke
           HostPromptSeconds(point, new_tokens));
 }
 
+double PromptServiceSeconds(const ServingPoint& point, double new_tokens, double cached_tokens) {
+  return PromptSeconds(point, new_tokens, cached_tokens) * point.factors.prefill_time +
+         PromptCollectiveSeconds(point, new_tokens) * point.factors.prefill_collective_time +
+         HostPromptSeconds(point, new_tokens);
+}
+
 double TimeToFirstToken(const ServingPoint& point, double clients, double new_tokens, double cached_tokens, double tpot_s) {
   const StepFactors& factors = point.factors;
-  const double prompt = PromptSeconds(point, new_tokens, cached_tokens) * factors.prefill_time +
-                        PromptCollectiveSeconds(point, new_tokens) * factors.prefill_collective_time +
-                        HostPromptSeconds(point, new_tokens);
+  const double prompt = PromptServiceSeconds(point, new_tokens, cached_tokens);
   const double bunched = 1 + factors.bunching * std::max(0.0, clients - 1);
   const double steps = factors.waiting_steps + (point.poll_steps - 1) / 2;
   const double latency = factors.admission_s + point.work.layers * factors.prefill_layer_s + steps * tpot_s;

@@ -73,6 +73,8 @@ StepTime DecodeStep(const ServingPoint& point, const StepLoad& load);
 // FLOP time of a prompt's `new_tokens` behind `cached_tokens` of its prefix at the peaks of the replica's tensor-parallel
 // devices; interference_time or prefill_time makes it real.
 double PromptSeconds(const ServingPoint& point, double new_tokens, double cached_tokens);
+// What a prompt takes on the devices of a replica as they are: FLOPs, all-reduces and offloaded experts, each made real.
+double PromptServiceSeconds(const ServingPoint& point, double new_tokens, double cached_tokens);
 // What offloaded experts add to it: copied or computed on the processor, whichever is faster for so many tokens.
 double HostPromptSeconds(const ServingPoint& point, double new_tokens);
 // What its ranks say to each other, at the links' peak: an all-reduce of all its tokens after attention, over the

@@ -196,7 +196,7 @@ TEST_F(Shards, TogetherShowWhatTheServerComputed) {
 }
 
 TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
-  StartMock("0.05");
+  StartMock("0.1");
   std::vector<pid_t> shards = StartAll(LoadArgs());
   WaitForEvents(2);
   ::kill(shards[2], SIGKILL);
@@ -221,7 +221,7 @@ TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
 }
 
 TEST_F(Shards, APausedOneTripsAGate) {
-  StartMock("0.05");
+  StartMock("0.1");
   std::vector<pid_t> shards = StartAll(LoadArgs());
   WaitForEvents(1);
   ::kill(shards[1], SIGSTOP);

@@ -241,8 +241,9 @@ Result<Results> CreateShard(Manifest manifest, const ShardRun& run, const Clock&
   return Create(std::move(manifest), run.start.folder, CacheDir(), clock);
 }
 
+// `is_ours`: whether this process is that shard; one that was started twice is not.
 Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
-                const Clock& clock) {
+                const Clock& clock, bool& is_ours) {
   RETURN_IF_ERROR(experiment::CheckShards(config, run.shard.shard));
   LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested, [](const std::string&) {});
   accuracy::ProgramRunner run_code;
@@ -251,7 +252,10 @@ Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags
   }
   ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
   ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, nullptr));
+  is_ours = false;
   ASSIGN_OR_RETURN(Results results, CreateShard(std::move(manifest), run, clock));
+  is_ours = true;
+  experiment::ComeAfterAll(run.start);
   ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Acquire(results.dir()));
   const std::optional<ShardRun> shard = run;
   const Status executed = Measure(experiment, results, nullptr, {nullptr, std::move(run_code), shard}, clock);
@@ -261,8 +265,9 @@ Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags
 // Shards that wait for this one learn that it failed.
 Status RunOneOfSeveral(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
                        const Clock& clock) {
-  const Status status = RunShard(config, run, flags, invocation, clock);
-  if (!status.ok()) experiment::GiveUp(run.start, status.error().message);
+  bool is_ours = true;
+  const Status status = RunShard(config, run, flags, invocation, clock, is_ours);
+  if (!status.ok() && is_ours) experiment::GiveUp(run.start, status.error().message);
   return status;
 }
 

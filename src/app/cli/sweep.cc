@@ -24,8 +24,6 @@
 namespace moecap::app {
 namespace {
 
-constexpr int64_t kWatchNs = 300'000'000;
-
 struct SweepFlags {
   std::string file, on = "local", results_dir = kResultsDir;
   bool json = false;
@@ -131,7 +129,7 @@ class SweepRun {
       Show();
       if (std::ranges::all_of(rows_, &Row::is_settled)) return {};
       if (InterruptRequested()) return Error{ErrorKind::kInterrupted, "interrupted; " + place_.AfterInterrupt()};
-      SleepUntil(clock, clock.NowNs() + kWatchNs, InterruptRequested);
+      SleepUntil(clock, clock.NowNs() + place_.PollNs(), InterruptRequested);
     }
   }
 

@@ -21,6 +21,7 @@ class SweepPlace {
   virtual Status Submit(const std::vector<size_t>& cells) = 0;
   // Of the cells that were submitted. Error: kFailed when nothing can be learnt any more.
   virtual Result<std::map<size_t, CellState>> States() = 0;
+  virtual int64_t PollNs() const { return 300'000'000; }  // between two looks at the states
   // What the user reads after an interrupt, and where a cell's own words are.
   virtual std::string AfterInterrupt() const = 0;
   virtual std::string LogOf(size_t cell) const = 0;

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kJobFile = "slurm_job";  // the id of the last array job
 constexpr int64_t kToolPollNs = 10'000'000;
-constexpr int kMostSilence = 30;  // answers of squeue in a row that tell nothing
+constexpr int64_t kAskNs = 5'000'000'000;  // a scheduler serves others, too
+constexpr int kMostSilence = 30;           // answers of squeue in a row that tell nothing
 
 // What a program prints. Error: kFailed with that when it fails.
 Result<std::string> OutputOf(std::vector<std::string> words, const fs::path& scratch) {
@@ -35,6 +36,19 @@ Result<std::string> OutputOf(std::vector<std::string> words, const fs::path& scr
   fs::remove(scratch, error);
   if (ended->code == 0 && ended->signal == 0) return text;
   return Failed(fmt::format("{}: {}: {}", name, InWords(*ended), text));
+}
+
+// "1234" or "1234;cluster", the last line that begins so: plugins of sbatch may say something before.
+Result<std::string> JobIn(const std::string& printed) {
+  std::string job;
+  for (size_t begin = 0; begin < printed.size();) {
+    const size_t end = std::min(printed.find('\n', begin), printed.size());
+    if (printed[begin] >= '0' && printed[begin] <= '9')
+      job = printed.substr(begin, std::min(printed.find(';', begin), end) - begin);
+    begin = end + 1;
+  }
+  if (job.empty()) return Failed(fmt::format("sbatch told no job: {}", printed));
+  return job;
 }
 
 class OnSlurm final : public SweepPlace {
@@ -56,6 +70,7 @@ class OnSlurm final : public SweepPlace {
       cells_.push_back(cell);
       if (!active.contains(cell)) missing.push_back(cell);
     }
+    last_ = active;
     if (missing.empty()) return {};
     if (!active.empty())
       return BadInput(
@@ -66,7 +81,8 @@ class OnSlurm final : public SweepPlace {
         OutputOf({"sbatch", "--parsable", fmt::format("--array={}%{}", fmt::join(missing, ","), folder_.grid().at_once),
                   (folder_.dir() / "job.sh").string()},
                  folder_.dir() / "sbatch.out"));
-    job_ = printed.substr(0, printed.find_first_of(";\n"));
+    ASSIGN_OR_RETURN(job_, JobIn(printed));
+    for (const size_t cell : missing) last_[cell] = CellState::kWaiting;
     return WriteFileAtomically(folder_.dir() / kJobFile, job_ + "\n");
   }
 
@@ -86,6 +102,7 @@ class OnSlurm final : public SweepPlace {
     return states;
   }
 
+  int64_t PollNs() const override { return kAskNs; }
   std::string AfterInterrupt() const override {
     return fmt::format("job {} goes on; the same command watches it again, and this ends it: scancel {}", job_, job_);
   }

@@ -182,14 +182,16 @@ Status RunWatch(Watch& watch, const Clock& clock) {
   const int64_t begin_ns = clock.NowNs();
   const int64_t end_ns = watch.flags.for_s > 0 ? begin_ns + static_cast<int64_t>(watch.flags.for_s * 1e9) : INT64_MAX;
   InstallInterruptHandler();
+  int looks = 0;
   // On a fixed grid: a late look does not move those after it.
   for (int64_t next_ns = begin_ns; !InterruptRequested(); next_ns += interval_ns) {
     while (clock.NowNs() < next_ns && !InterruptRequested())
       std::this_thread::sleep_for(std::chrono::nanoseconds(std::clamp<int64_t>(next_ns - clock.NowNs(), 0, 50'000'000)));
     if (InterruptRequested()) break;
     LookOnce(watch);
-    if (clock.NowNs() >= end_ns || next_ns + interval_ns > end_ns) break;
-    next_ns = std::max(next_ns, clock.NowNs() - interval_ns);
+    // Two looks make the first figures, however long they take.
+    if (++looks >= 2 && (clock.NowNs() >= end_ns || next_ns + interval_ns > end_ns)) break;
+    while (next_ns + interval_ns < clock.NowNs()) next_ns += interval_ns;
   }
   const live::Reading summary = watch.watcher.Summary();
   watch.view.End(summary);

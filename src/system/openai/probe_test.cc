@@ -219,7 +219,8 @@ TEST(AskForContext, TheRefusalOfALongPromptTellsIt) {
 TEST(AskForContext, AServerThatNamesNoNumberIsAskedForShorterPrompts) {
   std::atomic<int> asked = 0;
   ScriptedServer server([&](ScriptedConnection& connection, int) {
-    for (std::string request; !(request = connection.ReadRequest()).empty(); ++asked) {
+    for (std::string request; !(request = connection.ReadRequest()).empty();) {
+      ++asked;
       const Json body = ParseJson(request.substr(request.find("\r\n\r\n") + 4)).value();
       const auto tokens = 3 * std::ranges::count(body["messages"][0]["content"].get<std::string>(), ' ');
       connection.Send(tokens > 511

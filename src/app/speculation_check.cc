@@ -219,8 +219,8 @@ Result<PlainBatches> FitPlainBatches(const model::ModelSpec& model, std::span<co
   return machine;
 }
 
-Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
-                              const llamacpp::NgramDrafts& drafts, const PlainBatches& machine) {
+Speculated PredictDrafts(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
+                         const llamacpp::NgramDrafts& drafts, const PlainBatches& machine) {
   double passes = 0, drafted = 0, accepted = 0, distinct = 0, seconds = 0, plain_s = 0;
   for (const PlainSequence& sequence : sequences) {
     std::vector<int32_t> text = sequence.prompt;
@@ -285,7 +285,7 @@ Result<SpeculationCheck> CheckSpeculation(const llamacpp::EngineLibrary& library
     SpeculationCell cell;
     cell.length = ways[i].drafts.length;
     cell.measured = Describe(ways[i], plain_s);
-    cell.predicted = PredictSpeculation(model, sequences, ways[i].drafts, check.machine);
+    cell.predicted = PredictDrafts(model, sequences, ways[i].drafts, check.machine);
     for (size_t request = 0; request < requests.size(); ++request)
       cell.differing += ways[i].answers[request] != plain.answers[request];
     check.cells.push_back(cell);

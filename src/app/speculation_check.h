@@ -55,8 +55,8 @@ struct Speculated {
 
 // What drafts of such lengths would do with these sequences: the drafts are made from the very tokens; a verify pass reads the
 // experts of as many consecutive tokens of the sequence as it has rows (those of refused drafts are not known).
-Speculated PredictSpeculation(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
-                              const llamacpp::NgramDrafts& drafts, const PlainBatches& machine);
+Speculated PredictDrafts(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
+                         const llamacpp::NgramDrafts& drafts, const PlainBatches& machine);
 
 struct SpeculationCell {
   int length = 0;

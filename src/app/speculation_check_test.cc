@@ -91,7 +91,7 @@ TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
   const PlainBatches machine{ceilings, {{1, 1.0}}, 0};
   const std::vector sequences = {Loop(13)};
   // Every draft comes true: twelve tokens are decoded in passes of 1 + 3.
-  const Speculated three = PredictSpeculation(model_, sequences, {.length = 3}, machine);
+  const Speculated three = PredictDrafts(model_, sequences, {.length = 3}, machine);
   EXPECT_DOUBLE_EQ(three.acceptance, 1);
   EXPECT_DOUBLE_EQ(three.tokens_per_pass, 4);
   EXPECT_DOUBLE_EQ(three.distinct, 8);
@@ -102,13 +102,13 @@ TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
   PlainBatches rebuilds = machine;
   rebuilds.new_shape_s = plain_s;
   // Three passes of 1 + 3 rows are of one shape, as are the twelve plain ones.
-  EXPECT_NEAR(PredictSpeculation(model_, sequences, {.length = 3}, rebuilds).speed_up, 13 * plain_s / (3 * verify_s + plain_s),
+  EXPECT_NEAR(PredictDrafts(model_, sequences, {.length = 3}, rebuilds).speed_up, 13 * plain_s / (3 * verify_s + plain_s),
               0.03);
 
   PlainSequence novel = Loop(7);
   novel.prompt = {91, 92};
   novel.output = {11, 12, 13, 14, 15, 16, 17};
-  const Speculated none = PredictSpeculation(model_, std::vector{novel}, {.length = 3}, machine);
+  const Speculated none = PredictDrafts(model_, std::vector{novel}, {.length = 3}, machine);
   EXPECT_DOUBLE_EQ(none.acceptance, 0);
   EXPECT_DOUBLE_EQ(none.tokens_per_pass, 1);
   EXPECT_DOUBLE_EQ(none.speed_up, 1) << "nothing was drafted";

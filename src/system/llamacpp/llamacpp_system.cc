@@ -72,16 +72,6 @@ Result<EngineOptions> WithinBudget(EngineOptions options, const ExpertCache* exp
   return options;
 }
 
-// What the timed passes saw themselves.
-ReplayedLog RoutingOf(const PassLog& log) {
-  ReplayedLog routing;
-  for (const LoggedPass& pass : log) {
-    routing.passes.push_back({pass.expert_counts});
-    routing.choices += std::ranges::count_if(pass.tokens, &BatchToken::output);
-  }
-  return routing;
-}
-
 }  // namespace
 
 struct LlamaCppSystem::Impl {

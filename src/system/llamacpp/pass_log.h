@@ -37,4 +37,7 @@ struct ReplayedLog {
   int64_t differing = 0;            // of them those that came out otherwise
 };
 
+// What the timed passes saw themselves, of an engine that had to look (LoggedPass::expert_counts).
+ReplayedLog RoutingOf(const PassLog& log);
+
 }  // namespace moecap::llamacpp

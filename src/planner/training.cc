@@ -71,22 +71,88 @@ double MicroBatches(const TrainingSetup& setup) {
   return std::max(1.0, setup.tokens_per_step / setup.deployment.data / setup.tokens_per_micro_batch);
 }
 
-}  // namespace
+// The cache of MLA's latents; null for other attention.
+const model::KvCacheSpec* LatentsOf(const model::AttentionSpec& attention) {
+  for (const model::KvCacheSpec& cache : attention.caches) {
+    if (attention.kind == model::AttentionKind::kMla && cache.absorbed_flops_per_entry > 0) return &cache;
+  }
+  return nullptr;
+}
 
-double ActivationBytesPerToken(const ModelSpec& model) {
+// Width of the latent that MLA's queries are made of, from the matrices that are left when those of keys, values and output are
+// taken off: hidden x rank + rank x heads x key width. 0 = none, or matrices besides that do not let it be told.
+int64_t QueryRank(const LayerSpec& layer, int64_t hidden) {
+  const model::AttentionSpec& attention = layer.attention;
+  const model::KvCacheSpec* const latents = LatentsOf(attention);
+  if (latents == nullptr) return 0;
+  const int64_t heads = attention.query_heads, rank = latents->elements - latents->rope_elements;
+  const int64_t others = hidden * latents->elements + hidden * heads * attention.value_dim +
+                         rank * heads * (attention.key_dim - latents->rope_elements + attention.value_dim);
+  const int64_t left = layer.weights[TensorClass::kAttention].matrix_params - others;
+  const int64_t of_one = hidden + heads * attention.key_dim;
+  return left > 0 && left % of_one == 0 ? left / of_one : 0;
+}
+
+// MLA's up-projections of one token in one layer; 0 for other attention.
+double UpProjectionFlops(const LayerSpec& layer, int64_t hidden) {
+  const model::AttentionSpec& attention = layer.attention;
+  const model::KvCacheSpec* const latents = LatentsOf(attention);
+  if (latents == nullptr) return 0;
+  const double rank = Count(latents->elements - latents->rope_elements);
+  return 2 * Count(attention.query_heads) *
+         (Count(QueryRank(layer, hidden)) * attention.key_dim +
+          rank * Count(attention.key_dim - latents->rope_elements + attention.value_dim));
+}
+
+// Queries, keys, values and the attention's output that are kept of a token, elements; `again`: of MLA, whose up-projections
+// are computed again, latents instead of all but the output.
+double AttentionElements(const LayerSpec& layer, int64_t hidden, bool again) {
+  const model::AttentionSpec& attention = layer.attention;
+  const double heads = attention.query_heads, key_heads = attention.kv_heads > 0 ? attention.kv_heads : heads;
+  const double output = heads * attention.value_dim;
+  const model::KvCacheSpec* const latents = LatentsOf(attention);
+  if (!again || latents == nullptr)
+    return output + heads * attention.key_dim + key_heads * (attention.key_dim + attention.value_dim);
+  const int64_t rank = QueryRank(layer, hidden);
+  return output + (rank > 0 ? Count(rank) : heads * attention.key_dim) + Count(latents->elements);
+}
+
+// Elements that kernels without products read and write for a token in the forward pass: two norms (in, out), two residual
+// additions (two in, one out), the rotation of queries and keys, SwiGLU (two in, one out), tokens to their experts and back.
+double ElementwiseElements(const ModelSpec& model) {
   const double hidden = Count(model.hidden);
   double elements = 0;
   for (const LayerSpec& layer : model.layers) {
     const model::AttentionSpec& attention = layer.attention;
-    const double heads = attention.query_heads, key_heads = attention.kv_heads > 0 ? attention.kv_heads : heads;
-    elements += 4 * hidden + heads * (attention.key_dim + attention.value_dim) +
-                key_heads * (attention.key_dim + attention.value_dim) +
-                Count(attention.state_elements > 0 ? 2 * model.hidden : 0);
+    elements += 10 * hidden + 2.0 * attention.key_dim * (attention.query_heads + attention.kv_heads);
     const model::FfnSpec& ffn = layer.ffn;
     elements += 3 * Count(ffn.dense_width + ffn.shared_width);
-    if (ffn.moe()) elements += ffn.ActiveExperts() * (3 * Count(ffn.expert_width) + hidden);
+    if (ffn.moe()) elements += ffn.ActiveExperts() * 3 * Count(ffn.expert_width) + 2 * (ffn.ActiveExperts() + 1) * hidden;
   }
-  return kActivationBytes * elements;
+  return elements;
+}
+
+double ActivationsOf(const ModelSpec& model, const TrainingSetup& setup) {
+  return ActivationBytesPerToken(model, setup.recompute, setup.expert_activation_bytes);
+}
+
+}  // namespace
+
+double ActivationBytesPerToken(const ModelSpec& model, const SelectiveRecompute& recompute, double expert_bytes) {
+  const double hidden = Count(model.hidden);
+  const double gates = recompute.moe_act ? 2 : 3;  // gate, up and their product
+  double bytes = 0;
+  for (const LayerSpec& layer : model.layers) {
+    const model::FfnSpec& ffn = layer.ffn;
+    const double elements =
+        (recompute.layernorm ? 2 : 4) * hidden + AttentionElements(layer, model.hidden, recompute.mla_up_proj) +
+        Count(layer.attention.state_elements > 0 ? 2 * model.hidden : 0) + gates * Count(ffn.dense_width + ffn.shared_width);
+    bytes += kActivationBytes * elements;
+    if (!ffn.moe()) continue;
+    const double kept = expert_bytes * (hidden + 2 * Count(ffn.expert_width));
+    bytes += ffn.ActiveExperts() * (kept + (recompute.moe_act ? 0 : kActivationBytes * Count(ffn.expert_width)));
+  }
+  return bytes;
 }
 
 TrainingWork WorkOfTraining(const ModelSpec& model, const TrainingSetup& setup) {
@@ -95,6 +161,12 @@ TrainingWork WorkOfTraining(const ModelSpec& model, const TrainingSetup& setup) 
   TrainingWork work;
   work.flops = (1 + kBackward) * forward;
   work.executed_flops = work.flops + setup.recomputed * forward;
+  if (setup.recompute.mla_up_proj) {
+    for (const LayerSpec& layer : model.layers)
+      work.executed_flops += (1 - setup.recomputed) * setup.tokens_per_step * UpProjectionFlops(layer, model.hidden);
+  }
+  work.elementwise_bytes =
+      (1 + kBackward + setup.recomputed) * setup.tokens_per_step * kActivationBytes * ElementwiseElements(model);
   work.matrix_flops = work.flops - (1 + kBackward) * sequences * ScoreFlops(model, setup.sequence_tokens);
 
   const double params = Params(model), routed = RoutedParams(model), dense = params - routed;
@@ -104,7 +176,7 @@ TrainingWork WorkOfTraining(const ModelSpec& model, const TrainingSetup& setup) 
   const double read = rounds * (2 + setup.recomputed) * WeightBytesOf(setup) * resident;
   const double summed = rounds * 2 * kGradientBytes * resident;
   const double updated = params * (kGradientBytes + 2 * setup.state_bytes + WeightBytesOf(setup));
-  const double kept = 2 * (1 - setup.recomputed) * setup.tokens_per_step * ActivationBytesPerToken(model);
+  const double kept = 2 * (1 - setup.recomputed) * setup.tokens_per_step * ActivationsOf(model, setup);
   work.bytes = read + summed + updated + kept;
 
   const metrics::Deployment& d = setup.deployment;
@@ -128,7 +200,7 @@ TrainingMemory MemoryOfTraining(const ModelSpec& model, const TrainingSetup& set
   memory.gradients = own * kGradientBytes;
   memory.optimiser = params * setup.state_bytes / static_cast<double>(d.Devices());
   // A stage keeps the activations of as many micro-batches as there are stages, each of its share of the layers.
-  memory.activations = (1 - setup.recomputed) * setup.tokens_per_micro_batch * ActivationBytesPerToken(model) / d.tensor;
+  memory.activations = (1 - setup.recomputed) * setup.tokens_per_micro_batch * ActivationsOf(model, setup) / d.tensor;
   return memory;
 }
 
@@ -143,15 +215,19 @@ TrainingTime TimeOfTraining(const ModelSpec& model, const TrainingSetup& setup, 
       repeated * matrix_time / devices * (work.matrix_flops / matrix_rate + (work.flops - work.matrix_flops) / score_rate);
   TrainingTime time;
   const double rounds = MicroBatches(setup);
-  time.compute_s = busy_s * (rounds + d.pipeline - 1) / rounds;
+  // Interleaved parts of the pipeline shorten its filling and draining (Narayanan et al., arXiv 2104.04473, 2.2.2).
+  const double bubble = 1 + (d.pipeline - 1.0) / setup.virtual_stages / rounds;
+  time.compute_s = busy_s * bubble;
+  time.elementwise_s = bubble * work.elementwise_bytes / devices / *device.bandwidth_bytes_per_s;
   time.memory_s = work.bytes / devices / *device.bandwidth_bytes_per_s;
   const auto over_link = [&](double bytes, double ranks) {
     const double rate = fabric.BytesPerS(ranks);
     return bytes > 0 && rate > 0 ? bytes / devices / rate : 0;
   };
   time.link_s = over_link(work.expert_link_bytes, d.expert) + over_link(work.gradient_link_bytes, devices);
-  time.hidden_s = std::max({time.compute_s, time.memory_s, time.link_s});
-  time.serial_s = std::max(time.compute_s, time.memory_s) + time.link_s;
+  const double own_s = std::max(time.compute_s + time.elementwise_s, time.memory_s);
+  time.hidden_s = std::max(own_s, time.link_s);
+  time.serial_s = own_s + time.link_s;
   return time;
 }
 

@@ -76,6 +76,7 @@ Document TrainingDocument(const TrainingAnswer& answer) {
                            {"gradients and weights", BytesText(work.gradient_link_bytes)}}};
   if (answer.time) {
     step.items.emplace_back("computing", SecondsText(answer.time->compute_s));
+    step.items.emplace_back("element by element", SecondsText(answer.time->elementwise_s));
     step.items.emplace_back("memory at peak", SecondsText(answer.time->memory_s));
     step.items.emplace_back("links at peak", SecondsText(answer.time->link_s));
   }

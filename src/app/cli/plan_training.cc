@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +20,7 @@ namespace {
 struct TrainingFlags {
   ModelFlags model;
   std::string on, catalogue;
+  std::vector<std::string> modules;  // that are computed again
   planner::TrainingSetup setup;
   double step_s = 0, device_hours = 0, tokens = 0, usd_per_h = 0;  // 0 = not given
   bool json = false, all = false;
@@ -44,6 +46,11 @@ Result<std::optional<double>> MeasuredStep(const TrainingFlags& flags, double de
   return std::optional(flags.device_hours * 3600 / devices / flags.tokens * flags.setup.tokens_per_step);
 }
 
+planner::SelectiveRecompute RecomputeOf(const std::vector<std::string>& modules) {
+  const auto has = [&](const char* name) { return std::find(modules.begin(), modules.end(), name) != modules.end(); };
+  return {has("layernorm"), has("mla_up_proj"), has("moe_act")};
+}
+
 Status RunTraining(const TrainingFlags& flags) {
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model));
   if (!spec.computes) return BadInput(fmt::format("{}: only its weights are known, not what they compute", spec.id));
@@ -55,6 +62,7 @@ Status RunTraining(const TrainingFlags& flags) {
     return BadInput(fmt::format("{}: bandwidth, memory or bf16 rate are not in the catalogue", device.name));
   report::TrainingAnswer answer{.model = spec.id, .devices = fmt::format("{} x {}", part.count, device.name)};
   answer.setup = flags.setup;
+  answer.setup.recompute = RecomputeOf(flags.modules);
   metrics::Deployment& d = answer.setup.deployment;
   const int64_t replica = static_cast<int64_t>(d.tensor) * d.pipeline;
   if (part.count % replica != 0)
@@ -101,6 +109,15 @@ PlanVerb AddPlanTraining(CLI::App& plan) {
       ->check(positive);
   app->add_option("--recomputed", setup.recomputed, "share of the forward pass that is computed again (default: 0)")
       ->check(CLI::Range(0.0, 1.0));
+  app->add_option("--vp", setup.virtual_stages, "interleaved parts of the pipeline on each device (default: 1)")
+      ->check(CLI::Range(1, 1024));
+  app->add_option("--recompute", flags->modules,
+                  "what is computed again, comma-separated: layernorm, mla_up_proj, moe_act (Megatron's --recompute-modules)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"layernorm", "mla_up_proj", "moe_act"}));
+  app->add_option("--expert-activation-bytes", setup.expert_activation_bytes,
+                  "of an element that experts receive, as kept (default: 2; fp8: 1)")
+      ->check(CLI::Range(0.5, 4.0));
   app->add_option("--products", setup.matrix_type, "type of weights and products: bf16 (default) or fp8")
       ->check(CLI::IsMember({"bf16", "fp8"}));
   app->add_option("--state-bytes", setup.state_bytes, "of the optimiser for a parameter (default: 12, Adam in fp32)")

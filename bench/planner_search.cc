@@ -16,9 +16,10 @@ int main(int argc, char** argv) {
   const auto models = model::ModelCatalogue::Builtin();
   const auto prices = cost::PriceBook::Parse(cost::PriceBook::BuiltinText());
   const auto multipliers = planner::Multipliers::Builtin();
+  const auto systems = planner::SystemSupport::Builtin();
   const auto entry =
       models.ok() ? models->Find(argc > 1 ? argv[1] : "Qwen/Qwen3-235B-A22B") : Result<model::CatalogueModel>(models.error());
-  if (!devices.ok() || !prices.ok() || !multipliers.ok() || !entry.ok()) {
+  if (!devices.ok() || !prices.ok() || !multipliers.ok() || !systems.ok() || !entry.ok()) {
     std::fputs("planner_search: no such model\n", stderr);
     return 2;
   }
@@ -31,7 +32,7 @@ int main(int argc, char** argv) {
   int64_t points = 0;
   for (int round = 0; round < 5; ++round) {
     const std::clock_t start = std::clock();
-    const auto result = planner::Search(question, *spec, {*devices, *prices, *multipliers});
+    const auto result = planner::Search(question, *spec, {*devices, *prices, *multipliers, *systems});
     best_s = std::min(best_s, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
     points = result.ok() ? result->points : 0;
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "base/units.h"
 #include "cost/tokens.h"
@@ -33,8 +32,9 @@ void JudgeTime(const char* name, double predicted_s, double margin, const std::o
 void JudgeAmount(const char* name, const std::optional<double>& amount, const std::optional<double>& limit,
                  Candidate& candidate) {
   if (!limit) return;
+  constexpr double kUnknown = 1e6;  // behind every amount that is known to be over
   if (!amount) {
-    Miss(candidate, fmt::format("its {} is not known", name), 2);
+    Miss(candidate, fmt::format("its {} is not known", name), kUnknown);
   } else if (*amount > *limit) {
     Miss(candidate, fmt::format("{} {:.0f} is over {:.0f}", name, *amount, *limit), *amount / *limit);
   }
@@ -112,28 +112,6 @@ Allocator AllocatorOf(const hardware::Device& device) {
   return alone ? Allocator::kLlamaCpp : Allocator::kServer;
 }
 
-bool Serves(const std::string& system, std::string_view model_type) {
-  constexpr std::string_view kKTransformers[] = {
-      "deepseek2", "deepseekv2", "deepseekv3", "deepseekv4", "kimik2",    "kimik25",      "qwen2moe", "qwen3moe", "qwen3next",
-      "qwen35moe", "glm4moe",    "glmmoedsa",  "minimaxm2",  "minimaxm3", "smallthinker", "mixtral",  "llama4"};
-  constexpr std::string_view kMoeInfinity[] = {"deepseek2", "deepseekv2", "deepseekv3", "nllbmoe", "mixtral", "qwen3moe",
-                                               "arctic",    "dbrx",       "grok1",      "jamba",   "olmoe"};
-  std::string plain;  // as either source writes it
-  for (const char c : model_type) {
-    if (c != '_' && c != '-') plain += c;
-  }
-  const auto named = [&](std::span<const std::string_view> types) {
-    return std::find(types.begin(), types.end(), plain) != types.end();
-  };
-  if (system == "ktransformers") return named(kKTransformers);
-  return system != "moe-infinity" || named(kMoeInfinity);
-}
-
-bool Loads(const std::string& system, std::string_view type) {
-  if (system == "llama-server") return type == "q8_0" || type == "int4";
-  return type != "q8_0";
-}
-
 std::string UsualHost(const hardware::Device& device) {
   if (IsDatacenter(device)) return "epyc-9755";
   return device.device_class == "workstation" ? "threadripper-7995wx" : "ryzen-9950x";
@@ -209,10 +187,14 @@ void Judge(const Question& question, Candidate& candidate) {
   const Serving& serving = candidate.serving;
   candidate.misses.clear();
   candidate.worst_miss = 1;
-  if (serving.over_capacity) {
-    const double asked = question.load.clients.value_or(serving.most_running * 2);
+  if (serving.over_capacity && question.load.clients) {
     Miss(candidate, fmt::format("the KV cache has room for {:.0f} requests at once: the others wait", serving.most_running),
-         std::max(1.01, asked / serving.most_running));
+         std::max(1.01, *question.load.clients / serving.most_running));
+  } else if (serving.over_capacity) {
+    constexpr double kEndless = 1e3;  // a queue that grows is behind every time that is kept, and the more the less is served
+    const double served = serving.requests_per_s;
+    Miss(candidate, fmt::format("it serves {:.{}f} requests/s, and the queue of the others grows", served, served < 10 ? 2 : 0),
+         kEndless * std::max(1.01, *question.load.requests_per_s / serving.requests_per_s));
   }
   JudgeTime("TPOT", serving.tpot_s, candidate.margin, question.targets.tpot_s, candidate);
   if (!serving.over_capacity) {

@@ -25,14 +25,6 @@ std::vector<std::string> SystemsOf(const hardware::Device& device, Residence res
 // llama.cpp's on devices that it alone serves.
 Allocator AllocatorOf(const hardware::Device& device);
 
-// Whether the system serves models of this type (config.json's model_type, or GGUF's architecture): ktransformers and
-// moe-infinity those that their own documentation names (github.com/kvcache-ai/ktransformers,
-// github.com/EfficientMoE/MoE-Infinity, 2026-11). The others follow new models within weeks and are taken to serve all of them.
-bool Serves(const std::string& system, std::string_view model_type);
-
-// Whether the system loads weights converted to `type`; as a checkpoint stores them every system is taken to.
-bool Loads(const std::string& system, std::string_view type);
-
 // The processor that usually stands beside such a device: its id.
 std::string UsualHost(const hardware::Device& device);
 

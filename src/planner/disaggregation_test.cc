@@ -14,7 +14,7 @@ class DisaggregationTest : public testing::Test {
  protected:
   Result<Apart> Ask(const char* id, const ApartQuestion& question) const {
     const auto models = *model::ModelCatalogue::Builtin();
-    return JudgeApart(question, *model::SpecOf(*models.Find(id), id), {devices_, prices_, multipliers_});
+    return JudgeApart(question, *model::SpecOf(*models.Find(id), id), {devices_, prices_, multipliers_, systems_});
   }
   static ApartQuestion LongPrompts() {
     ApartQuestion question{.devices = {"h100-sxm", 16}};
@@ -29,6 +29,7 @@ class DisaggregationTest : public testing::Test {
   hardware::Catalogue devices_ = *hardware::Catalogue::Builtin();
   cost::PriceBook prices_ = *cost::PriceBook::Parse(cost::PriceBook::BuiltinText());
   Multipliers multipliers_ = *Multipliers::Builtin();
+  SystemSupport systems_ = *SystemSupport::Builtin();
 };
 
 // s = 0.1 and a wait of 0.05: rho = 0.5, for 0.5 x 0.1 / (2 x 0.5) = 0.05; so 5 a second.

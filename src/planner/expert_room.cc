@@ -54,8 +54,10 @@ std::vector<Way> WaysOf(const ExpertRoom& room, const ExpertHits* hits) {
   const auto hit = [&](const std::vector<double> ExpertHits::*curve, metrics::Placement placement) {
     return measured ? (hits->*curve)[c] : metrics::HitRate(placement, by_expert);
   };
-  std::vector<Way> ways = {{fmt::format("--n-cpu-moe {}", room.n_cpu_moe), "llama-server", there, by_layer, by_layer, true}};
-  if (room.AllFit()) return ways;
+  std::vector<Way> ways;
+  if (room.engine_other_bytes <= room.usable_bytes)
+    ways.push_back({fmt::format("--n-cpu-moe {}", room.n_cpu_moe), "llama-server", there, by_layer, by_layer, true});
+  if (room.AllFit() || room.other_bytes > room.usable_bytes) return ways;
   ways.push_back({fmt::format("{} hot experts a layer pinned, others computed on the processor", c), "ktransformers", there,
                   by_expert, hit(&ExpertHits::pinned, metrics::Placement::kStatic), measured});
   if (room.lacking_dram_bytes <= 0) {
@@ -86,6 +88,44 @@ RoomWay PredictWay(const Way& way, ServingPoint point, const RoomQuestion& quest
           ingredients.multipliers.BandOf(point.device, !room.AllFit())};
 }
 
+// What experts leave of a device's memory, and take of it.
+struct DeviceRoom {
+  double other = 0, experts = 0, routed = 0;  // of one device
+};
+DeviceRoom RoomOf(const RoomQuestion& question, const model::ModelSpec& spec, const metrics::Deployment& deployment,
+                  double usable, Allocator allocator) {
+  const MemoryPlan memory = PlanMemory(spec, deployment, static_cast<int64_t>(question.context_tokens), allocator);
+  DeviceRoom room;
+  room.other = memory.weights_bytes - memory.routed_bytes + memory.other_bytes + memory.sequence_bytes * question.sequences;
+  room.routed = memory.routed_bytes;
+  room.experts = std::clamp(usable - room.other, 0.0, room.routed);
+  return room;
+}
+
+// Error: kBadInput where neither kind of system holds what is beside the experts.
+Status SetRoom(const RoomQuestion& question, const model::ModelSpec& spec, const hardware::Device& device,
+               const metrics::Deployment& deployment, ExpertRoom& room) {
+  const DeviceRoom server = RoomOf(question, spec, deployment, room.usable_bytes, Allocator::kServer);
+  const DeviceRoom engine = RoomOf(question, spec, deployment, room.usable_bytes, Allocator::kLlamaCpp);
+  if (const double least = std::min(server.other, engine.other); least > room.usable_bytes) {
+    return BadInput(fmt::format("{}: beside its experts it needs {} on a device, and {} gives out {}: {} are missing", spec.id,
+                                FormatBytes(least), device.name, FormatBytes(room.usable_bytes),
+                                FormatBytes(least - room.usable_bytes)));
+  }
+  constexpr double kWhole = 1 + 1e-9;  // a layer that fits exactly
+  const auto count = static_cast<double>(question.devices.count);
+  room.other_bytes = server.other;
+  room.room_bytes = std::min(server.experts * count, room.routed_bytes);
+  room.cached_experts = static_cast<int>(room.room_bytes / room.routed_bytes * room.experts * kWhole);
+  room.engine_other_bytes = engine.other;
+  room.engine_room_bytes = std::min(engine.experts * count, room.routed_bytes);
+  const double of_device = std::floor(engine.experts / (room.routed_bytes / room.layers) * kWhole);
+  room.layers_on_devices = std::min(room.layers, static_cast<int>(count * of_device));
+  if (engine.experts >= engine.routed) room.layers_on_devices = room.layers;
+  room.n_cpu_moe = room.layers - room.layers_on_devices;
+  return {};
+}
+
 void JudgeCache(const ExpertHits* hits, ExpertRoom& room) {
   if (room.AllFit()) {
     room.why = "all experts fit on the devices: there is nothing to cache";
@@ -99,7 +139,7 @@ void JudgeCache(const ExpertHits* hits, ExpertRoom& room) {
   const double share = static_cast<double>(c) / room.experts;
   const double best = hits->Best(c), optimal = hits->optimal[static_cast<size_t>(c)];
   const bool hit = (1 - share) >= kCacheGain * (1 - best);
-  const bool faster = !room.ways.front().name.starts_with("--n-cpu-moe");
+  const bool faster = !room.ways.empty() && room.ways.front().system != "llama-server";
   room.cache_helps = hit && faster;
   if (!hit) {
     room.why = fmt::format(
@@ -156,37 +196,32 @@ Result<ExpertRoom> FindRoom(const RoomQuestion& question, const model::ModelSpec
   const auto host = HostOf(device, processor, question.dram_bytes, ingredients.devices);
   if (!host)
     return BadInput(fmt::format("{} has no host memory behind it, or the catalogue does not know {}", device.name, processor));
-  const double count = static_cast<double>(question.devices.count);
   const metrics::Deployment deployment{1, 1, static_cast<int>(question.devices.count), 1};
   RETURN_IF_ERROR(Validate(deployment, spec));
-  const MemoryPlan memory = PlanMemory(spec, deployment, static_cast<int64_t>(question.context_tokens));
   const ModelWork work = MakeModelWork(spec);
   ExpertRoom room;
   room.usable_bytes = UsableMemory(device);
-  room.other_bytes =
-      memory.weights_bytes - memory.routed_bytes + memory.other_bytes + memory.sequence_bytes * question.sequences;
   room.routed_bytes = work.RoutedBytes();
-  if (room.other_bytes > room.usable_bytes) {
-    return BadInput(fmt::format("{}: beside its experts it needs {} on a device, and {} gives out {}: {} are missing", spec.id,
-                                FormatBytes(room.other_bytes), device.name, FormatBytes(room.usable_bytes),
-                                FormatBytes(room.other_bytes - room.usable_bytes)));
-  }
-  const double of_device = std::min(room.usable_bytes - room.other_bytes, memory.routed_bytes);
-  room.room_bytes = std::min(of_device * count, room.routed_bytes);
   room.layers = spec.MoeLayers();
   room.experts = spec.Experts();
-  const double layer_bytes = room.routed_bytes / room.layers;
-  constexpr double kWhole = 1 + 1e-9;  // a layer that fits exactly
-  room.layers_on_devices = std::min(room.layers, static_cast<int>(count * std::floor(of_device / layer_bytes * kWhole)));
-  if (of_device >= memory.routed_bytes) room.layers_on_devices = room.layers;
-  room.n_cpu_moe = room.layers - room.layers_on_devices;
-  room.cached_experts = static_cast<int>(room.room_bytes / room.routed_bytes * room.experts * kWhole);
-  room.dram_bytes = room.n_cpu_moe * layer_bytes;
+  RETURN_IF_ERROR(SetRoom(question, spec, device, deployment, room));
+  room.dram_bytes = room.n_cpu_moe * room.routed_bytes / room.layers;
   room.lacking_dram_bytes = std::max(0.0, room.dram_bytes - host->dram_bytes * kHostShareOfExperts);
   const ServingPoint point{work, device, deployment, FabricOf(device, ingredients.devices), {}, {.host = *host}};
+  std::string refused;
   for (const Way& way : WaysOf(room, hits)) {
-    if (Serves(way.system, spec.model_type)) room.ways.push_back(PredictWay(way, point, question, room, ingredients));
+    const SystemSupport& systems = ingredients.systems;
+    const bool has = systems.Serves(way.system, spec) != Served::kNo;
+    if (has && systems.Loads(way.system, spec.weight_type, device)) {
+      room.ways.push_back(PredictWay(way, point, question, room, ingredients));
+    } else {
+      refused += (refused.empty() ? "" : "; ") +
+                 (has ? systems.WhyNotType(way.system, spec.weight_type, device) : systems.WhyNotModel(way.system, spec));
+    }
   }
+  if (room.ways.empty())
+    return BadInput(
+        fmt::format("{}: no system keeps its experts apart: {}; --precision names weights as served", spec.id, refused));
   std::stable_sort(room.ways.begin(), room.ways.end(), [](const RoomWay& a, const RoomWay& b) { return a.step_s < b.step_s; });
   JudgeCache(hits, room);
   return room;

@@ -50,14 +50,16 @@ struct RoomWay {
 };
 
 struct ExpertRoom {
-  double usable_bytes = 0;          // of the fullest device
-  double other_bytes = 0;           // on it: other weights, activations, workspace, KV cache
-  double routed_bytes = 0;          // all routed experts
-  double room_bytes = 0;            // for experts, all devices together
+  double usable_bytes = 0;  // of the fullest device
+  double routed_bytes = 0;  // all routed experts
+  // On the fullest device: other weights, activations, workspace, KV cache; and for experts, all devices together. Of servers,
+  // which keep experts one by one, and of llama.cpp, which allocates as metrics/engine_memory.h says and keeps whole layers.
+  double other_bytes = 0, room_bytes = 0;
+  double engine_other_bytes = 0, engine_room_bytes = 0;
   int layers = 0, experts = 0;      // with experts; of a layer
-  int layers_on_devices = 0;        // whole
-  int n_cpu_moe = 0;                // llama.cpp: the others, from the first
-  int cached_experts = 0;           // of each layer, where they are kept by expert
+  int layers_on_devices = 0;        // llama.cpp: whole
+  int n_cpu_moe = 0;                // ... the others, from the first
+  int cached_experts = 0;           // servers: of each layer, where they are kept by expert
   double dram_bytes = 0;            // that the rest takes
   double lacking_dram_bytes = 0;    // beyond nine tenths of the host memory: it comes from an SSD
   std::vector<RoomWay> ways;        // the fastest first

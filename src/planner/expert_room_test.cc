@@ -15,7 +15,7 @@ class ExpertRoomTest : public testing::Test {
  protected:
   Result<ExpertRoom> Find(const char* id, const RoomQuestion& question, const ExpertHits* hits = nullptr) const {
     const auto models = *model::ModelCatalogue::Builtin();
-    return FindRoom(question, *model::SpecOf(*models.Find(id), id), {devices_, prices_, multipliers_}, hits);
+    return FindRoom(question, *model::SpecOf(*models.Find(id), id), {devices_, prices_, multipliers_, systems_}, hits);
   }
   // Caches that serve `share` x capacity of the reads: 1 = as any choice does.
   static ExpertHits Flat(double times) {
@@ -30,6 +30,7 @@ class ExpertRoomTest : public testing::Test {
   hardware::Catalogue devices_ = *hardware::Catalogue::Builtin();
   cost::PriceBook prices_ = *cost::PriceBook::Parse(cost::PriceBook::BuiltinText());
   Multipliers multipliers_ = *Multipliers::Builtin();
+  SystemSupport systems_ = *SystemSupport::Builtin();
 };
 
 // First half 0 1 0 1, second half 0 1 2 0.
@@ -49,7 +50,9 @@ TEST_F(ExpertRoomTest, LayersAndExpertsThatFitByHand) {
   ASSERT_TRUE(room.ok()) << room.error().message;
   EXPECT_NEAR(room->routed_bytes, 48.0 * 128 * 3 * 2048 * 768 * 2, 1);
   const double free_bytes = room->usable_bytes - room->other_bytes;
-  EXPECT_EQ(room->layers_on_devices, static_cast<int>(free_bytes / (128.0 * 3 * 2048 * 768 * 2)));
+  const double engine_free = room->usable_bytes - room->engine_other_bytes;
+  EXPECT_EQ(room->layers_on_devices, static_cast<int>(engine_free / (128.0 * 3 * 2048 * 768 * 2)));
+  EXPECT_LT(room->engine_other_bytes, room->other_bytes) << "llama.cpp has no workspace of gigabytes";
   EXPECT_EQ(room->n_cpu_moe, 48 - room->layers_on_devices);
   EXPECT_EQ(room->cached_experts, static_cast<int>(free_bytes / (48.0 * 3 * 2048 * 768 * 2)));
   EXPECT_NEAR(room->dram_bytes, room->n_cpu_moe * 128.0 * 3 * 2048 * 768 * 2, 1);

@@ -16,7 +16,7 @@ class LoadCostTest : public testing::Test {
  protected:
   Result<LoadCost> Ask(const LoadCostQuestion& question, const char* id = "Qwen/Qwen3-30B-A3B") const {
     const auto models = *model::ModelCatalogue::Builtin();
-    return CostOfLoad(question, *model::SpecOf(*models.Find(id), id), {devices_, prices_, multipliers_});
+    return CostOfLoad(question, *model::SpecOf(*models.Find(id), id), {devices_, prices_, multipliers_, systems_});
   }
   static LoadCostQuestion OneH100() {
     LoadCostQuestion question{.devices = {"h100-sxm", 1}};
@@ -27,6 +27,7 @@ class LoadCostTest : public testing::Test {
   hardware::Catalogue devices_ = *hardware::Catalogue::Builtin();
   cost::PriceBook prices_ = *cost::PriceBook::Parse(cost::PriceBook::BuiltinText());
   Multipliers multipliers_ = *Multipliers::Builtin();
+  SystemSupport systems_ = *SystemSupport::Builtin();
 };
 
 // USD 6.98 an hour at one request of 256 tokens a second: 6.98 / 3600 / 256 x 1e6 = 7.574, as was published (7.60 at 0.997/s).

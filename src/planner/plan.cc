@@ -1,6 +1,7 @@
 #include "planner/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>
@@ -77,6 +78,7 @@ Result<std::vector<Change>> Changes(const Plan& plan, const model::ModelSpec& sp
       change.same = plan.Answered() && best.device->id == plan.Best()->device->id && best.count == plan.Best()->count;
       if (best.money.usd_per_h) change.usd_per_month = best.UsdPerMonth();
       change.tpot_s = best.serving.tpot_s;
+      change.band = best.band;
     }
     changes.push_back(std::move(change));
   }
@@ -101,8 +103,37 @@ std::string Reason(const Plan& plan, const Candidate& candidate) {
   return fmt::format("{} keeps the targets, but its price is not known.", label);
 }
 
+// Each reason of a refusal once, joined; "" = none.
+std::string Refused(const SearchResult& search, std::function<bool(const Refusal&)> counts) {
+  std::vector<std::string> reasons;
+  for (const Refusal& refusal : search.refusals) {
+    if (counts(refusal) && std::find(reasons.begin(), reasons.end(), refusal.reason) == reasons.end())
+      reasons.push_back(refusal.reason);
+  }
+  std::string text;
+  for (const std::string& reason : reasons) text += (text.empty() ? "" : "; ") + reason;
+  return text;
+}
+
+WhyNot ExplainSystem(const SystemRelease& system, const Plan& plan, const model::ModelSpec& spec,
+                     const Ingredients& ingredients) {
+  const std::string name = fmt::format("{} {}", system.name, system.version);
+  if (ingredients.systems.Serves(system.name, spec) == Served::kNo)
+    return {name, fmt::format("it does not have this model: {} (read on {}: {}).",
+                              ingredients.systems.WhyNotModel(system.name, spec), system.date, system.source)};
+  const auto& candidates = plan.search.candidates;
+  const auto found =
+      std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& c) { return c.system == system.name; });
+  if (found != candidates.end()) return {name, Reason(plan, *found)};
+  const std::string refused = Refused(plan.search, [&](const Refusal& one) { return one.system == system.name; });
+  if (!refused.empty()) return {name, refused + "."};
+  return {name, "nothing that the limits allow and that holds the model runs it, or the planner does not propose it."};
+}
+
 Result<WhyNot> Explain(const std::string& name, const Plan& plan, const model::ModelSpec& spec, const Ingredients& ingredients,
                        const PlanOptions& options) {
+  if (const SystemRelease* const system = ingredients.systems.Find(name))
+    return ExplainSystem(*system, plan, spec, ingredients);
   ASSIGN_OR_RETURN(const hardware::Device device, ingredients.devices.FindDevice(name));
   const auto on_device = [&](const Candidate& c) { return c.device->id == device.id; };
   const auto& candidates = plan.search.candidates;
@@ -114,6 +145,9 @@ Result<WhyNot> Explain(const std::string& name, const Plan& plan, const model::M
   question.limits.devices = {device.id};
   const Result<SearchResult> search = Search(question, spec, ingredients, options.sheet);
   if (!search.ok()) return WhyNot{device.name, "its bandwidth, memory or peak rate are not in the catalogue."};
+  if (const std::string refused = Refused(*search, [](const Refusal&) { return true; });
+      search->candidates.empty() && !refused.empty())
+    return WhyNot{device.name, refused + "."};
   if (search->candidates.empty()) {
     return WhyNot{device.name, fmt::format("the model does not fit: the fullest device of {} lacks {}.",
                                            search->largest ? search->largest->count : 1, FormatBytes(search->lacking_bytes))};
@@ -123,6 +157,11 @@ Result<WhyNot> Explain(const std::string& name, const Plan& plan, const model::M
 
 void AddNotes(const model::ModelSpec& spec, Plan& plan) {
   plan.notes = spec.notes;
+  if (const std::string refused = Refused(plan.search, [](const Refusal& one) { return one.model; }); !refused.empty())
+    plan.notes.push_back(fmt::format("Left out: {}.", refused));
+  if (!plan.search.not_checked.empty())
+    plan.notes.push_back(fmt::format("Whether {} take this model is not in the catalogue: look before you rely on it.",
+                                     fmt::join(plan.search.not_checked, ", ")));
   if (const Candidate* best = plan.Best()) {
     if (best->offload.residence != Residence::kDevice)
       plan.notes.emplace_back(

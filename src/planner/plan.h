@@ -16,10 +16,11 @@ struct Change {
   std::string best;   // Label() of it; "" = nothing keeps the targets
   bool same = false;  // the same devices and count as the plan's own
   std::optional<double> usd_per_month, tpot_s;
+  ErrorBand band;  // of the time
 };
 
 struct WhyNot {
-  std::string device;  // name
+  std::string device;  // name; or a system with its version
   std::string reason;  // a sentence
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "model/catalogue.h"
@@ -11,22 +12,13 @@
 namespace moecap::planner {
 namespace {
 
-TEST(Serves, WhatTheDocumentationOfASystemNames) {
-  EXPECT_TRUE(Serves("ktransformers", "qwen3_moe"));
-  EXPECT_TRUE(Serves("ktransformers", "qwen3moe")) << "as GGUF calls it";
-  EXPECT_TRUE(Serves("moe-infinity", "nllb-moe"));
-  EXPECT_FALSE(Serves("ktransformers", "arctic"));
-  EXPECT_TRUE(Serves("moe-infinity", "arctic"));
-  EXPECT_FALSE(Serves("moe-infinity", "gpt_oss"));
-  EXPECT_TRUE(Serves("vllm", "what_comes_next_year"));
-}
-
 class PlanTest : public testing::Test {
  protected:
   PlanTest()
       : devices_(*hardware::Catalogue::Builtin()),
         prices_(*cost::PriceBook::Parse(cost::PriceBook::BuiltinText())),
-        multipliers_(*Multipliers::Builtin()) {}
+        multipliers_(*Multipliers::Builtin()),
+        systems_(*SystemSupport::Builtin()) {}
 
   static model::ModelSpec Model(const char* id) {
     static const model::ModelCatalogue kModels = *model::ModelCatalogue::Builtin();
@@ -46,7 +38,7 @@ class PlanTest : public testing::Test {
     return question.ok() ? "" : question.error().message;
   }
   Plan Answer(const Question& question, const char* model, bool changes = false) const {
-    auto plan = MakePlan(question, Model(model), {devices_, prices_, multipliers_}, {.changes = changes});
+    auto plan = MakePlan(question, Model(model), {devices_, prices_, multipliers_, systems_}, {.changes = changes});
     EXPECT_TRUE(plan.ok()) << plan.error().message;
     return *std::move(plan);
   }
@@ -54,6 +46,7 @@ class PlanTest : public testing::Test {
   hardware::Catalogue devices_;
   cost::PriceBook prices_;
   Multipliers multipliers_;
+  SystemSupport systems_;
 };
 
 TEST_F(PlanTest, AnswersKeepTargetsAndMemory) {
@@ -131,6 +124,13 @@ TEST_F(PlanTest, NamesContradictions) {
   EXPECT_NE(Refusal({{"accepted_tokens", "4"}, {"drafted_tokens", "2"}}).find("accepted"), std::string::npos);
   EXPECT_NE(Refusal({{"scenario", "chess"}}).find("chat"), std::string::npos);
   EXPECT_NE(Refusal({{"dram", "64GB"}}).find("own"), std::string::npos);
+  EXPECT_NE(Refusal({{"own", "rtx-4090"}, {"dram", "64"}}).find("64GB"), std::string::npos);
+  EXPECT_NE(Refusal({{"own", "rtx-4090"}, {"dram", "lots"}}).find("TiB"), std::string::npos);
+  EXPECT_NE(Refusal({{"own", "rtx4090x2"}}).find("2xrtx4090"), std::string::npos);
+  EXPECT_NE(Refusal({{"tpot", "50"}}).find("50ms"), std::string::npos);
+  EXPECT_NE(Refusal({{"clients", "1000M"}}).find("at most 1,000,000"), std::string::npos);
+  EXPECT_NE(Refusal({{"device_classes", "phone"}}).find("plan devices"), std::string::npos);
+  EXPECT_EQ(Refusal({{"device_classes", "laptop"}}), "");
 }
 
 TEST_F(PlanTest, TriesWhatServersAcceptAndMachinesHold) {
@@ -147,8 +147,50 @@ TEST_F(PlanTest, TriesWhatServersAcceptAndMachinesHold) {
       EXPECT_TRUE(Validate(d, spec).ok());
     }
   }
-  EXPECT_FALSE(Loads("llama-server", "fp8"));
-  EXPECT_TRUE(Loads("vllm", "fp8"));
+}
+
+// Switch Transformers are an encoder and a decoder that llama.cpp does not have: what is left says why.
+TEST_F(PlanTest, LeavesOutSystemsWithoutTheModel) {
+  const auto question = Ask({{"scenario", "single-user"}, {"own", "2xrtx-4090"}, {"dram", "4TB"}, {"why_not", "llama-server"}});
+  const Plan plan = Answer(question, "google/switch-c-2048");
+  ASSERT_TRUE(plan.best);
+  for (const Candidate& c : plan.search.candidates) EXPECT_EQ(c.system, "moe-infinity");
+  ASSERT_EQ(plan.why_not.size(), 1);
+  EXPECT_EQ(plan.why_not[0].device, "llama-server v0.5.0");
+  EXPECT_NE(plan.why_not[0].reason.find("has no switch_transformers"), std::string::npos);
+  EXPECT_TRUE(std::any_of(plan.notes.begin(), plan.notes.end(),
+                          [](const std::string& note) { return note.starts_with("Left out: ktransformers (0.7.0) has no"); }));
+}
+
+TEST_F(PlanTest, AModelThatNoSystemTakesSaysSo) {
+  const Plan plan = Answer(Ask({{"clients", "1"}, {"devices", "h200-sxm"}}), "jetmoe/jetmoe-8b");
+  EXPECT_FALSE(plan.best);
+  ASSERT_FALSE(plan.search.refusals.empty());
+  EXPECT_NE(plan.search.refusals.front().reason.find("jetmoe"), std::string::npos);
+}
+
+// GGUF has no fp8: llama.cpp gets the nearest type that it has, where that is near enough.
+TEST_F(PlanTest, LlamaCppTakesAnFp8CheckpointAsQ8) {
+  const Plan near = Answer(Ask({{"clients", "1"}, {"own", "m3-ultra"}}), "MiniMaxAI/MiniMax-M2.5");
+  ASSERT_TRUE(near.best);
+  for (const Candidate& c : near.search.candidates) EXPECT_EQ(near.search.variants[c.variant].label, "q8_0");
+  const Plan stored = Answer(Ask({{"clients", "1"}, {"own", "m3-ultra"}, {"fidelity", "original"}}), "MiniMaxAI/MiniMax-M2.5");
+  EXPECT_FALSE(stored.best);
+  EXPECT_NE(stored.search.refusals.front().reason.find("fp8"), std::string::npos);
+}
+
+TEST_F(PlanTest, AnOpenLoopThatNothingHoldsNamesTheNearestByWhatItServes) {
+  const Plan plan = Answer(Ask({{"requests_per_s", "100k"}, {"devices", "h100-sxm, l4"}}), "openai/gpt-oss-120b");
+  ASSERT_TRUE(plan.best);
+  EXPECT_NE(plan.Best()->misses.front().find("requests/s"), std::string::npos);
+  for (const Candidate& c : plan.search.candidates)
+    EXPECT_LE(c.serving.requests_per_s, plan.Best()->serving.requests_per_s * (1 + 1e-9));
+}
+
+TEST_F(PlanTest, UnknownPricesAreBehindThoseThatAreOver) {
+  const Plan plan = Answer(Ask({{"clients", "8"}, {"budget_usd", "100"}}), "openai/gpt-oss-120b");
+  ASSERT_TRUE(plan.best);
+  EXPECT_TRUE(plan.Best()->money.purchase_usd) << plan.Best()->misses.front();
 }
 
 TEST(ParseDevices, CountsAndNames) {

@@ -34,7 +34,9 @@ Status CheckLoad(const Load& load) {
   if (load.clients.has_value() == load.requests_per_s.has_value())
     return BadInput("give either the clients or the requests per second, not both and not neither");
   const double amount = load.clients.value_or(load.requests_per_s.value_or(0));
-  if (!(amount > 0 && amount <= 1e6)) return BadInput(fmt::format("a load of {:g} is not possible; use more than 0", amount));
+  if (!(amount > 0 && amount <= 1e6))
+    return BadInput(fmt::format("a load of {:g} {} is not possible; use more than 0 and at most 1,000,000", amount,
+                                load.clients ? "clients" : "requests a second"));
   if (!(load.input_tokens >= 1 && load.input_tokens <= 1e7 && load.output_tokens >= 1 && load.output_tokens <= 1e7))
     return BadInput("input and output have 1 to 10,000,000 tokens");
   if (!(load.prefix_hit >= 0 && load.prefix_hit < 1)) return BadInput("the prefix hits are a share from 0 to below 1");
@@ -51,6 +53,10 @@ Status CheckTargets(const Question& question) {
   for (const std::optional<double>& target : {targets.tpot_s, targets.ttft_s, targets.e2e_s}) {
     if (target && !(*target > 0)) return BadInput("a target is a time above 0");
   }
+  constexpr double kSlowest = 10;
+  if (targets.tpot_s && *targets.tpot_s > kSlowest)
+    return BadInput(fmt::format("a TPOT of {:g} s is no target that a user waits for; write {:g}ms for milliseconds",
+                                *targets.tpot_s, *targets.tpot_s));
   if (targets.e2e_s && targets.ttft_s && *targets.ttft_s >= *targets.e2e_s) {
     return BadInput(fmt::format("the targets contradict each other: a first token after {} leaves nothing of {} for the answer",
                                 FormatSeconds(*targets.ttft_s), FormatSeconds(*targets.e2e_s)));

@@ -69,7 +69,7 @@ struct Question {
   // Predicted times x margin must keep the targets: of devices that the multipliers were fitted on. Where predictions are less
   // certain the margin is wider, by the root of the ratio of the bands; 1 = none anywhere.
   double margin = 1.15;
-  std::vector<std::string> why_not;  // devices to explain
+  std::vector<std::string> why_not;  // devices and systems to explain
 };
 
 // Errors: kBadInput naming what is out of range or what contradicts what: no load or two, targets that no length allows.

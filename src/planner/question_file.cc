@@ -1,6 +1,7 @@
 #include "planner/question_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -38,7 +39,7 @@ constexpr std::array kKeys = {
     QuestionKey{"fidelity", "fidelity", "of the weights: original, near (8 bits or more, the default) or any"},
     QuestionKey{"offload", "offload", "yes (default) or no: experts outside the devices' memory"},
     QuestionKey{"margin", "margin", "predicted times x this must keep the targets (default: 1.15)"},
-    QuestionKey{"why_not", "why-not", "devices to explain, comma-separated"}};
+    QuestionKey{"why_not", "why-not", "devices and systems to explain, comma-separated"}};
 
 struct Unit {
   std::string_view name;
@@ -80,7 +81,11 @@ class Values {
     value.resize(value.size() - longest);
     value.erase(value.find_last_not_of(' ') + 1);
     const auto number = ParseNumber(value);
-    if (!number) Complain(BadInput(fmt::format("{}: '{}' is no number", key, text_.Get(key))));
+    if (!number) {
+      std::string hint;
+      for (const Unit& unit : units) hint += fmt::format("{}{}", hint.empty() ? "; it may end in " : ", ", unit.name);
+      Complain(BadInput(fmt::format("{}: '{}' is no number{}", key, text_.Get(key), hint)));
+    }
     return number ? std::optional(*number * factor) : std::nullopt;
   }
   std::vector<std::string> List(const char* key) const { return ListOf(text_.Get(key)); }
@@ -135,10 +140,13 @@ void ReadLimits(Values& values, Limits& limits) {
   limits.watts = values.Number("power_w", kAmounts);
   limits.device_classes = values.List("device_classes");
   for (const std::string& name : limits.device_classes) {
-    const std::vector<std::string> known = {"datacenter", "workstation", "consumer", "unified", "edge", "cpu"};
+    const std::vector<std::string> known = {"datacenter", "workstation", "consumer", "unified", "edge", "cpu", "laptop"};
+    if (name == "phone")
+      values.Complain(
+          BadInput("device_classes: no peak rates of phones are known, so no time can be predicted; `moecap plan "
+                   "devices` says which have the bandwidth and the memory"));
     if (std::find(known.begin(), known.end(), name) == known.end())
-      values.Complain(BadInput(fmt::format(
-          "device_classes: '{}' is no class; there are datacenter, workstation, consumer, unified, edge, cpu", name)));
+      values.Complain(BadInput(fmt::format("device_classes: '{}' is no class; there are {}", name, fmt::join(known, ", "))));
   }
   limits.devices = values.List("devices");
   if (const auto most = values.Number("most_devices", {})) limits.most_devices = static_cast<int>(std::clamp(*most, 0.0, 1e6));
@@ -147,6 +155,9 @@ void ReadLimits(Values& values, Limits& limits) {
 // "2xrtx-4090, h100-sxm"
 void ReadOwned(Values& values, std::optional<Owned>& owned) {
   const auto dram = values.Number("dram", kMemories);
+  constexpr double kLeastDram = 1e8;
+  if (dram && *dram < kLeastDram)
+    values.Complain(BadInput(fmt::format("dram: {:g} bytes is less than any host has; write 64GB for 64 gigabytes", *dram)));
   for (const std::string& word : values.List("own")) {
     cost::MachinePart part;
     values.Take(ParseDevices(word), part);
@@ -191,6 +202,9 @@ Result<cost::MachinePart> ParseDevices(const std::string& text) {
     part.count = static_cast<int64_t>(ParseNumber(text.substr(0, digits)).value_or(0));
     part.id = text.substr(std::min(text.find_first_not_of(' ', at + 1), text.size()));
   }
+  if (const size_t x = text.find_last_of('x'); digits == 0 && x != std::string::npos && x > 0 && x + 1 < text.size() &&
+                                               text.find_first_not_of("0123456789", x + 1) == std::string::npos)
+    return BadInput(fmt::format("'{}': how many goes first; write {}x{}", text, text.substr(x + 1), text.substr(0, x)));
   if (part.id.empty() || part.count < 1 || part.count > 65536)
     return BadInput(fmt::format("'{}' names no devices; write how many of which, e.g. 2xrtx-4090", text));
   return part;

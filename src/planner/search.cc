@@ -110,11 +110,9 @@ class Searcher {
                    candidate.device->device_class == "cpu" ? candidate.memory.weights_bytes * 1.2 : candidate.host_dram_bytes);
     candidate.room = candidate.offload.residence == Residence::kDevice ? candidate.memory.MostSequences(candidate.usable_bytes)
                                                                        : SequencesBesideExperts();
-    for (const std::string& system : SystemsOf(*candidate.device, candidate.offload.residence)) {
+    for (const std::string& system : SystemsFor(*candidate.device, candidate.offload.residence, candidate.variant)) {
       // llama.cpp-class engines split a model by layers, and share no experts.
       if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
-      if (!variant.original && !Loads(system, variant.label)) continue;
-      if (!Serves(system, variant.spec.model_type)) continue;
       candidate.system = system;
       candidate.offload.overlapped = system == "ktransformers" || system == "moe-infinity";
       const ServingPoint point{
@@ -127,6 +125,36 @@ class Searcher {
       ++result_.points;
       Keep(candidate);
     }
+  }
+
+  // That run on the device with experts in that place and take the model and its weights.
+  const std::vector<std::string>& SystemsFor(const hardware::Device& device, Residence residence, size_t v) {
+    const auto [at, added] = systems_.try_emplace(std::tuple(&device, residence, v));
+    if (!added) return at->second;
+    const Variant& variant = result_.variants[v];
+    const std::string& type = variant.original ? variant.spec.weight_type : variant.label;
+    const SystemSupport& support = ingredients_.systems;
+    for (const std::string& system : SystemsOf(device, residence)) {
+      const Served served = support.Serves(system, variant.spec);
+      if (served == Served::kUnknown) AddOnce(result_.not_checked, system);
+      if (served == Served::kNo) {
+        Refuse({system, device.id, true, support.WhyNotModel(system, variant.spec)});
+      } else if (!support.Loads(system, type, device)) {
+        Refuse({system, device.id, false, support.WhyNotType(system, type, device)});
+      } else {
+        at->second.push_back(system);
+      }
+    }
+    return at->second;
+  }
+
+  static void AddOnce(std::vector<std::string>& list, const std::string& value) {
+    if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
+  }
+
+  void Refuse(Refusal refusal) {
+    const auto same = [&](const Refusal& one) { return one.device == refusal.device && one.reason == refusal.reason; };
+    if (std::none_of(result_.refusals.begin(), result_.refusals.end(), same)) result_.refusals.push_back(std::move(refusal));
   }
 
   double MarginOf(const ErrorBand& band) const {
@@ -197,6 +225,7 @@ class Searcher {
   Pricer pricer_;
   std::map<std::tuple<size_t, Allocator, int, int, int, int>, MemoryPlan> memory_;
   std::map<std::pair<std::string, std::string>, StepFactors> factors_;
+  std::map<std::tuple<const hardware::Device*, Residence, size_t>, std::vector<std::string>> systems_;
   std::map<std::tuple<std::string, int64_t, size_t, Residence, std::string>, Candidate> best_;
 };
 
@@ -204,6 +233,23 @@ bool CanCompute(const hardware::Device& device) {
   const hardware::DensePeaks& peaks = device.peaks;
   return device.bandwidth_bytes_per_s && device.memory_bytes &&
          (peaks.bf16 || peaks.fp16 || peaks.fp8 || peaks.fp32 || peaks.fp4);
+}
+
+// What the catalogue lacks of a device that no time can be predicted of.
+std::string Lacking(const hardware::Device& device) {
+  std::string lacking;
+  const auto add = [&](const char* what) { lacking += (lacking.empty() ? "" : ", ") + std::string(what); };
+  if (!device.bandwidth_bytes_per_s) add("bandwidth");
+  if (!device.memory_bytes) add("memory");
+  const hardware::DensePeaks& peaks = device.peaks;
+  if (!(peaks.bf16 || peaks.fp16 || peaks.fp8 || peaks.fp32 || peaks.fp4)) add("peak rate");
+  return lacking;
+}
+
+bool InClasses(const std::vector<std::string>& classes, const hardware::Device& device) {
+  return classes.empty() || std::any_of(classes.begin(), classes.end(), [&](const std::string& name) {
+           return name == device.device_class || (name == "laptop" && device.laptop);
+         });
 }
 
 bool Contains(const std::vector<std::string>& list, const std::string& value) {
@@ -218,7 +264,9 @@ Result<std::vector<std::pair<hardware::Device, int64_t>>> AllowedDevices(const Q
     for (const cost::MachinePart& part : question.owned->devices) {
       ASSIGN_OR_RETURN(hardware::Device device, catalogue.FindDevice(part.id));
       if (!CanCompute(device))
-        return BadInput(fmt::format("{}: bandwidth, memory or peak rate are not in the catalogue", device.name));
+        return BadInput(fmt::format(
+            "{}: the catalogue has no {} of it; a file of yours (--catalogue) may add what is missing{}", device.name,
+            Lacking(device), device.device_class == "phone" ? ", and `moecap plan devices` compares bandwidths" : ""));
       allowed.emplace_back(std::move(device), part.count);
     }
     return allowed;
@@ -226,10 +274,14 @@ Result<std::vector<std::pair<hardware::Device, int64_t>>> AllowedDevices(const Q
   std::vector<std::string> ids;
   for (const std::string& name : question.limits.devices) {
     ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(name));
+    if (!InClasses(question.limits.device_classes, device))
+      return BadInput(fmt::format("the limits contradict each other: {} is of class {}, which is not among those allowed",
+                                  device.name, device.device_class));
+    if (!CanCompute(device)) return BadInput(fmt::format("{}: the catalogue has no {} of it", device.name, Lacking(device)));
     ids.push_back(device.id);
   }
   for (const hardware::Device& device : catalogue.devices()) {
-    if (CanCompute(device) && Contains(question.limits.device_classes, device.device_class) && Contains(ids, device.id))
+    if (CanCompute(device) && InClasses(question.limits.device_classes, device) && Contains(ids, device.id))
       allowed.emplace_back(device, question.limits.most_devices);
   }
   return allowed;
@@ -241,10 +293,10 @@ std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelit
   const double bits = ExpertBits(spec);
   std::vector<Variant> variants;
   variants.push_back({fmt::format("as stored ({})", spec.weight_type), spec, MakeModelWork(spec, sheet), true});
-  if (fidelity != Fidelity::kOriginal && bits > 9) {
-    variants.push_back(MakeVariant(spec, "fp8", sheet));
+  if (fidelity != Fidelity::kOriginal && bits > 9) variants.push_back(MakeVariant(spec, "fp8", sheet));
+  // GGUF has no fp8: llama.cpp takes such checkpoints as the nearest type that it has.
+  if (fidelity != Fidelity::kOriginal && (bits > 9 || WeightKind(spec.weight_type) == "fp8"))
     variants.push_back(MakeVariant(spec, "q8_0", sheet));
-  }
   if (fidelity == Fidelity::kAny && bits > 5) {
     variants.push_back(MakeVariant(spec, "nvfp4", sheet));
     variants.push_back(MakeVariant(spec, "int4", sheet));

@@ -10,6 +10,7 @@
 #include "cost/machine.h"
 #include "hardware/catalogue.h"
 #include "planner/question.h"
+#include "planner/system_support.h"
 
 namespace moecap::planner {
 
@@ -67,6 +68,15 @@ struct Ingredients {
   const hardware::Catalogue& devices;
   const cost::PriceBook& prices;
   const Multipliers& multipliers;
+  const SystemSupport& systems;
+};
+
+// A system that would run on a device that the model fits, and takes the model or its weights not.
+struct Refusal {
+  std::string system;
+  std::string device;  // id
+  bool model = true;   // false: the type of the weights
+  std::string reason;
 };
 
 struct SearchResult {
@@ -77,6 +87,8 @@ struct SearchResult {
   // The way that comes nearest to fitting when none does, and how many bytes of a device it lacks.
   std::optional<Candidate> largest;
   double lacking_bytes = 0;
+  std::vector<Refusal> refusals;         // each system, device and reason once
+  std::vector<std::string> not_checked;  // systems of which the catalogue does not know whether they have the model
 };
 
 // Requires CheckQuestion. Error kBadInput: a device that the catalogue does not know.

@@ -13,7 +13,7 @@ using planner::BalanceVerdict;
 using planner::BalanceWay;
 
 std::string GainText(const BalanceWay& way) {
-  return fmt::format("{:.3f} ({:.3f} to {:.3f})", way.gain, way.gain_low, way.gain_high);
+  return fmt::format("{:.3f} ({:.3f} to {:.3f} by the trace's sampling)", way.gain, way.gain_low, way.gain_high);
 }
 
 std::vector<std::string> BalanceHeadline(const BalanceAnswer& answer) {
@@ -69,7 +69,9 @@ Table WaysOfBalance(const BalanceAnswer& answer) {
   }
   table.notes.emplace_back(
       "Gains are of the experts' time alone, max(bytes, FLOPs of whole tiles) of the slowest rank; what a rank waits for the "
-      "all-to-all grows with its tokens, too.");
+      "all-to-all grows with its tokens, too. The interval is of the trace's sampling alone: no rank's time was measured "
+      "against "
+      "this model.");
   return table;
 }
 

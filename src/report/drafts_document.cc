@@ -31,8 +31,11 @@ std::vector<std::string> DraftsHeadline(const DraftsAnswer& answer) {
   const SpeculationPrediction& best = Fastest(answer);
   const SpeculationPrediction* const easiest = Easiest(answer);
   if (best.drafted > 0) {
-    lines.push_back(fmt::format("It pays at an acceptance of {:g}: drafts of {} make {:.2f} times the tokens a second.",
-                                answer.setting.acceptance, CountText(best.drafted, "token", "tokens"), best.speed_up));
+    lines.push_back(
+        fmt::format("It pays at an acceptance of {:g}: drafts of {} make {:.2f} ({:.2f} to {:.2f}) times the tokens a second. "
+                    "The band: {}.",
+                    answer.setting.acceptance, CountText(best.drafted, "token", "tokens"), best.speed_up,
+                    best.speed_up * planner::kSpeedUpLow, best.speed_up * planner::kSpeedUpHigh, planner::kSpeedUpBasis));
   } else {
     lines.push_back(fmt::format("It does not pay at an acceptance of {:g}: every pass with drafts costs more than it yields.",
                                 answer.setting.acceptance));
@@ -105,6 +108,8 @@ Json DraftsToJson(const DraftsAnswer& answer) {
                     {"cost_passes", row.cost},
                     {"tokens_per_pass", row.tokens_per_pass},
                     {"speed_up", row.speed_up},
+                    {"speed_up_low", row.speed_up * (row.drafted > 0 ? planner::kSpeedUpLow : 1)},
+                    {"speed_up_high", row.speed_up * (row.drafted > 0 ? planner::kSpeedUpHigh : 1)},
                     {"break_even_acceptance", row.break_even ? Json(*row.break_even) : Json(nullptr)},
                     {"windows", answer.windows.empty() ? Json(nullptr) : Json(answer.windows[i])}});
   }

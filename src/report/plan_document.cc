@@ -1,8 +1,10 @@
 #include "report/plan_document.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "base/units.h"
@@ -23,6 +25,7 @@ std::string MonthText(const Candidate& candidate) {
 }
 
 std::string BandText(double seconds, const planner::ErrorBand& band) {
+  if (!std::isfinite(seconds)) return "without end: the queue grows";
   return fmt::format("{} ({} to {})", SecondsText(seconds), SecondsText(seconds * band.low), SecondsText(seconds * band.high));
 }
 
@@ -76,6 +79,15 @@ std::string LimitsText(const planner::Question& question) {
 }
 
 std::vector<std::string> NowhereHeadline(const Plan& plan) {
+  if (const auto& refusals = plan.search.refusals; !refusals.empty()) {
+    std::vector<std::string> reasons;
+    for (const planner::Refusal& refusal : refusals) {
+      if (std::find(reasons.begin(), reasons.end(), refusal.reason) == reasons.end()) reasons.push_back(refusal.reason);
+    }
+    constexpr size_t kMostReasons = 4;
+    if (reasons.size() > kMostReasons) reasons.resize(kMostReasons);
+    return {fmt::format("No system takes {} where it fits: {}.", plan.model, fmt::join(reasons, "; "))};
+  }
   const auto& largest = plan.search.largest;
   if (!largest) return {"No device that the limits allow can serve this model."};
   return {fmt::format("{} does not fit: of {} x {} ({}) the fullest device has {} for a model that needs {}: {} are missing.",
@@ -123,7 +135,8 @@ std::vector<std::string> Headline(const Plan& plan) {
     const Candidate& other = plan.search.candidates[*plan.runner_up];
     const bool near = best.money.usd_per_h && other.money.usd_per_h && other.Answers() &&
                       *other.money.usd_per_h < kNearCost * *best.money.usd_per_h;
-    lines.push_back(fmt::format("Runner-up: {} at {}{}.", Label(other, plan.search.variants), MonthText(other),
+    lines.push_back(fmt::format("Runner-up: {} at {}, TPOT {}{}.", Label(other, plan.search.variants), MonthText(other),
+                                BandText(other.serving.tpot_s, other.band),
                                 near ? ", too near to tell them apart by prediction: measure both" : ""));
   }
   return lines;
@@ -137,6 +150,8 @@ Table WaysTable(const Plan& plan) {
                    {.header = "layout", .kind = ColumnKind::kWord},
                    {.header = "class", .group = "CAP", .kind = ColumnKind::kWord},
                    {.header = "TPOT", .unit = "ms"},
+                   {.header = "from", .group = "its band", .unit = "ms"},
+                   {.header = "to", .group = "its band", .unit = "ms"},
                    {.header = "TTFT", .unit = "ms"},
                    {.header = "output", .unit = "tokens/s"},
                    {.header = "a month", .unit = "USD"},
@@ -153,7 +168,8 @@ Table WaysTable(const Plan& plan) {
     const auto month = c.money.usd_per_h ? std::optional(c.UsdPerMonth()) : std::nullopt;
     Row row{{devices, c.system, variant.label + (Offloaded(c) ? fmt::format(", {}", planner::Name(c.offload.residence)) : ""),
              DeploymentText(c.deployment), std::string(planner::CapClass(Offloaded(c), variant.original)),
-             Estimate(NumberText(c.serving.tpot_s, kMilli)),
+             Estimate(NumberText(c.serving.tpot_s, kMilli)), NumberText(c.serving.tpot_s * c.band.low, kMilli),
+             NumberText(c.serving.tpot_s * c.band.high, kMilli),
              Estimate(c.serving.over_capacity ? "" : NumberText(c.serving.ttft_s, kMilli)),
              Estimate(NumberText(c.serving.output_tokens_per_s)), NumberText(month), NumberText(c.usd_per_million_input),
              NumberText(c.usd_per_million_output), NumberText(c.money.watts), std::string(planner::Name(c.serving.bound))}};
@@ -204,11 +220,15 @@ Table ChangesTable(const Plan& plan) {
   table.columns = {{.header = "with", .kind = ColumnKind::kKey},
                    {.header = "the best is", .kind = ColumnKind::kText},
                    {.header = "a month", .unit = "USD"},
-                   {.header = "TPOT", .unit = "ms"}};
+                   {.header = "TPOT", .unit = "ms"},
+                   {.header = "from", .group = "its band", .unit = "ms"},
+                   {.header = "to", .group = "its band", .unit = "ms"}};
   for (const planner::Change& change : plan.changes) {
     table.rows.push_back({change.what,
                           change.best.empty() ? "nothing keeps the targets" : (change.same ? "" : "→ ") + change.best,
-                          NumberText(change.usd_per_month), Estimate(NumberText(change.tpot_s, kMilli))});
+                          NumberText(change.usd_per_month), Estimate(NumberText(change.tpot_s, kMilli)),
+                          change.tpot_s ? NumberText(*change.tpot_s * change.band.low, kMilli) : "",
+                          change.tpot_s ? NumberText(*change.tpot_s * change.band.high, kMilli) : ""});
   }
   table.notes.emplace_back("→ other devices than those of the answer");
   return table;
@@ -228,6 +248,8 @@ Table CurveTable(const Plan& plan) {
                           Estimate(NumberText(at.serving.ttft_s, kMilli)), Estimate(NumberText(at.serving.output_tokens_per_s)),
                           NumberText(at.usd_per_million_tokens), at.keeps ? "kept" : "missed"});
   }
+  const planner::ErrorBand& band = plan.Best()->band;
+  table.notes.push_back(fmt::format("Times are {:g} to {:g} times as long: {}.", band.low, band.high, band.basis));
   table.notes.emplace_back("The price is the whole bill of an hour, idle time included, on all tokens of that hour.");
   return table;
 }
@@ -326,6 +348,8 @@ Document ModelsDocument(std::span<const Plan> plans, const planner::Question& qu
                    {.header = "weights", .kind = ColumnKind::kWord},
                    {.header = "experts on devices", .unit = "%"},
                    {.header = "TPOT", .unit = "ms"},
+                   {.header = "from", .group = "its band", .unit = "ms"},
+                   {.header = "to", .group = "its band", .unit = "ms"},
                    {.header = "speed", .unit = "tokens/s"},
                    {.header = "TTFT", .unit = "ms"},
                    {.header = "targets", .kind = ColumnKind::kWord}};
@@ -341,15 +365,19 @@ Document ModelsDocument(std::span<const Plan> plans, const planner::Question& qu
     const Candidate* const best = plan->Best();
     if (!best) continue;
     kept += plan->Answered();
-    table.rows.push_back({plan->model, FormatParams(params(plan)), fmt::format("{} x {}", best->count, best->device->name),
-                          best->system, plan->search.variants[best->variant].label,
-                          NumberText(best->offload.device_share, kPercent), Estimate(NumberText(best->serving.tpot_s, kMilli)),
-                          Estimate(NumberText(1 / best->serving.tpot_s)), Estimate(NumberText(best->serving.ttft_s, kMilli)),
-                          plan->Answered() ? "kept" : "missed"});
+    table.rows.push_back(
+        {plan->model, FormatParams(params(plan)), fmt::format("{} x {}", best->count, best->device->name), best->system,
+         plan->search.variants[best->variant].label, NumberText(best->offload.device_share, kPercent),
+         Estimate(NumberText(best->serving.tpot_s, kMilli)), NumberText(best->serving.tpot_s * best->band.low, kMilli),
+         NumberText(best->serving.tpot_s * best->band.high, kMilli), Estimate(NumberText(1 / best->serving.tpot_s)),
+         Estimate(NumberText(best->serving.ttft_s, kMilli)), plan->Answered() ? "kept" : "missed"});
   }
-  const size_t outside = plans.size() - table.rows.size();
-  document.headline.push_back(fmt::format("{} of {} models keep the targets{}.", kept, plans.size(),
-                                          outside > 0 ? fmt::format("; {} fit nowhere", outside) : ""));
+  const auto refused =
+      std::count_if(plans.begin(), plans.end(), [](const Plan& plan) { return !plan.best && !plan.search.refusals.empty(); });
+  const auto outside = static_cast<int64_t>(plans.size() - table.rows.size()) - refused;
+  document.headline.push_back(fmt::format("{} of {} models keep the targets{}{}.", kept, plans.size(),
+                                          outside > 0 ? fmt::format("; {} fit nowhere", outside) : "",
+                                          refused > 0 ? fmt::format("; {} fit, but no system there takes them", refused) : ""));
   for (const Plan* plan : order) {
     if (plan->Answered()) {
       document.headline.push_back(

@@ -91,9 +91,11 @@ Document RoomDocument(const RoomAnswer& answer) {
   ways.blocks.emplace_back(KeyValues{
       "Memory",
       {{"a device gives out", BytesText(room.usable_bytes)},
-       {"beside experts", BytesText(room.other_bytes)},
+       {"beside experts, a server", BytesText(room.other_bytes)},
+       {"beside experts, llama.cpp", BytesText(room.engine_other_bytes)},
        {"routed experts", BytesText(room.routed_bytes)},
-       {"room for experts", BytesText(room.room_bytes)},
+       {"room for experts, a server", BytesText(room.room_bytes)},
+       {"room for experts, llama.cpp", BytesText(room.engine_room_bytes)},
        {"in host memory", BytesText(room.dram_bytes)},
        {"experts of a pass", answer.traced_distinct ? fmt::format("{:.1f} in the trace", *answer.traced_distinct) : ""}}});
   document.sections.push_back(std::move(ways));
@@ -125,8 +127,10 @@ Json RoomToJson(const RoomAnswer& answer) {
           {"devices", answer.devices},
           {"usable_bytes", room.usable_bytes},
           {"other_bytes", room.other_bytes},
+          {"engine_other_bytes", room.engine_other_bytes},
           {"routed_bytes", room.routed_bytes},
           {"room_bytes", room.room_bytes},
+          {"engine_room_bytes", room.engine_room_bytes},
           {"moe_layers", room.layers},
           {"experts", room.experts},
           {"layers_on_devices", room.layers_on_devices},

@@ -23,6 +23,7 @@ struct Catalogues {
   hardware::Catalogue devices;
   cost::PriceBook prices;
   planner::Multipliers multipliers;
+  planner::SystemSupport systems;
   model::ModelCatalogue models;
 };
 
@@ -30,8 +31,9 @@ Result<Catalogues> ReadCatalogues() {
   ASSIGN_OR_RETURN(hardware::Catalogue devices, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
   ASSIGN_OR_RETURN(planner::Multipliers multipliers, planner::Multipliers::Builtin());
+  ASSIGN_OR_RETURN(planner::SystemSupport systems, planner::SystemSupport::Builtin());
   ASSIGN_OR_RETURN(model::ModelCatalogue models, model::ModelCatalogue::Builtin());
-  return Catalogues{std::move(devices), std::move(prices), std::move(multipliers), std::move(models)};
+  return Catalogues{std::move(devices), std::move(prices), std::move(multipliers), std::move(systems), std::move(models)};
 }
 
 const Result<Catalogues>& Builtin() {
@@ -137,7 +139,8 @@ Result<planner::Plan> PlanOf(const Query& query, bool changes) {
   ASSIGN_OR_RETURN(const model::CatalogueModel entry, known.models.Find(name));
   ASSIGN_OR_RETURN(const model::ModelSpec spec, model::SpecOf(entry, entry.id));
   ASSIGN_OR_RETURN(const planner::Question question, planner::MakeQuestion(text));
-  return planner::MakePlan(question, spec, {known.devices, known.prices, known.multipliers}, {.changes = changes});
+  return planner::MakePlan(question, spec, {known.devices, known.prices, known.multipliers, known.systems},
+                           {.changes = changes});
 }
 
 Response PlanPage(const Query& query, const LaunchLine& launch, bool writable) {

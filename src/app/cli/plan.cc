@@ -52,8 +52,9 @@ Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
     PrintDocument(document, flags.all);
   }
   if (plan.Answered()) return {};
-  return Error{ErrorKind::kTargetMissed, plan.best ? "no way keeps every target and limit; the nearest is shown"
-                                                   : "the model fits nowhere that the limits allow"};
+  if (plan.best) return Error{ErrorKind::kTargetMissed, "no way keeps every target and limit; the nearest is shown"};
+  return Error{ErrorKind::kTargetMissed, plan.search.refusals.empty() ? "the model fits nowhere that the limits allow"
+                                                                      : "no system that runs where the model fits takes it"};
 }
 
 // What is of one model has no meaning for all of them.
@@ -110,6 +111,7 @@ Status RunPlan(const PlanFlags& flags) {
     ASSIGN_OR_RETURN(prices, prices.With(text, devices));
   }
   ASSIGN_OR_RETURN(planner::Multipliers multipliers, planner::Multipliers::Builtin());
+  ASSIGN_OR_RETURN(const planner::SystemSupport systems, planner::SystemSupport::Builtin());
   planner::QuestionText text;
   if (!flags.file.empty()) {
     ASSIGN_OR_RETURN(const std::string yaml, ReadFile(flags.file));
@@ -120,7 +122,7 @@ Status RunPlan(const PlanFlags& flags) {
   if (model.name.empty()) model.name = text.Get("model");
   if (model.name.empty()) return BadInput("no model is named; give --model, e.g. --model Qwen/Qwen3-235B-A22B");
   ASSIGN_OR_RETURN(const planner::Question question, planner::MakeQuestion(text));
-  const planner::Ingredients ingredients{devices, prices, multipliers};
+  const planner::Ingredients ingredients{devices, prices, multipliers, systems};
   if (model.name == "any") return PlanModels(question, ingredients, flags);
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(model));
   std::vector<std::string> notes;

@@ -31,6 +31,7 @@ Status RunApart(const ApartFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue devices, OpenCatalogue(flags.catalogue));
   ASSIGN_OR_RETURN(const cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
   ASSIGN_OR_RETURN(const planner::Multipliers multipliers, planner::Multipliers::Builtin());
+  ASSIGN_OR_RETURN(const planner::SystemSupport systems, planner::SystemSupport::Builtin());
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model));
   ASSIGN_OR_RETURN(const planner::Question question, planner::MakeQuestion(flags.text));
   report::ApartAnswer answer{.model = spec.id};
@@ -42,7 +43,7 @@ Status RunApart(const ApartFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Device device, devices.FindDevice(answer.question.devices.id));
   answer.devices = fmt::format("{} x {}", answer.question.devices.count, device.name);
   answer.band = multipliers.BandOf(device, false);
-  ASSIGN_OR_RETURN(answer.apart, planner::JudgeApart(answer.question, spec, {devices, prices, multipliers}));
+  ASSIGN_OR_RETURN(answer.apart, planner::JudgeApart(answer.question, spec, {devices, prices, multipliers, systems}));
   if (flags.json) {
     PrintText(DumpJsonPretty(report::ApartToJson(answer)));
   } else {

@@ -42,6 +42,7 @@ Status RunExperts(const ExpertsFlags& flags) {
   ASSIGN_OR_RETURN(const hardware::Catalogue devices, OpenCatalogue(flags.catalogue));
   ASSIGN_OR_RETURN(const cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
   ASSIGN_OR_RETURN(const planner::Multipliers multipliers, planner::Multipliers::Builtin());
+  ASSIGN_OR_RETURN(const planner::SystemSupport systems, planner::SystemSupport::Builtin());
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model));
   report::RoomAnswer answer{.model = spec.id};
   ASSIGN_OR_RETURN(answer.question, RoomQuestionOf(flags));
@@ -53,7 +54,7 @@ Status RunExperts(const ExpertsFlags& flags) {
     answer.hits = planner::HitsOf(uses.uses, spec.Experts());
     answer.traced_distinct = uses.distinct;
   }
-  ASSIGN_OR_RETURN(answer.room, planner::FindRoom(answer.question, spec, {devices, prices, multipliers},
+  ASSIGN_OR_RETURN(answer.room, planner::FindRoom(answer.question, spec, {devices, prices, multipliers, systems},
                                                   answer.hits ? &*answer.hits : nullptr));
   if (flags.json) {
     PrintText(DumpJsonPretty(report::RoomToJson(answer)));

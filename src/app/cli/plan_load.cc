@@ -33,6 +33,7 @@ Status RunLoadCost(const LoadCostFlags& flags) {
     ASSIGN_OR_RETURN(prices, prices.With(text, devices));
   }
   ASSIGN_OR_RETURN(const planner::Multipliers multipliers, planner::Multipliers::Builtin());
+  ASSIGN_OR_RETURN(const planner::SystemSupport systems, planner::SystemSupport::Builtin());
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(flags.model));
   ASSIGN_OR_RETURN(const planner::Question question, planner::MakeQuestion(flags.text));
   report::LoadCostAnswer answer{.model = spec.id, .question = flags.question};
@@ -42,7 +43,7 @@ Status RunLoadCost(const LoadCostFlags& flags) {
   answer.question.margin = question.margin;
   ASSIGN_OR_RETURN(const hardware::Device device, devices.FindDevice(answer.question.devices.id));
   answer.devices = fmt::format("{} x {}", answer.question.devices.count, device.name);
-  ASSIGN_OR_RETURN(answer.cost, planner::CostOfLoad(answer.question, spec, {devices, prices, multipliers}));
+  ASSIGN_OR_RETURN(answer.cost, planner::CostOfLoad(answer.question, spec, {devices, prices, multipliers, systems}));
   const report::Document document = report::LoadCostDocument(answer);
   if (!flags.write_to.empty())
     RETURN_IF_ERROR(WriteFiles(ReportFiles(document, ReportFormat::kHtml, {.all = true}), flags.write_to));

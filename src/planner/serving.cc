@@ -110,8 +110,9 @@ MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& 
 }
 
 double UsableMemory(const hardware::Device& device) {
-  constexpr double kDevice = 0.9, kUnified = 0.75;
-  return device.memory_bytes.value_or(0) * (device.unified_memory || device.device_class == "cpu" ? kUnified : kDevice);
+  constexpr double kDevice = 0.9, kUnified = 0.75, kPhone = 0.5;
+  const bool unified = device.unified_memory || device.device_class == "cpu";
+  return device.memory_bytes.value_or(0) * (device.device_class == "phone" ? kPhone : unified ? kUnified : kDevice);
 }
 
 std::string_view Name(Bound bound) {

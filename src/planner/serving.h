@@ -46,7 +46,9 @@ enum class Allocator { kServer, kLlamaCpp };
 MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& deployment, int64_t context_tokens,
                       Allocator allocator = Allocator::kServer);
 
-// The share of a device's memory that servers give out: 0.9; of unified memory, which the host uses too, 0.75.
+// The share of a device's memory that servers give out: 0.9; of unified memory, which the host uses too, 0.75; of a phone's,
+// whose system ends an app that takes too much, 0.5: between the 75 % and the 37.5 % of 8 GB that one app got under iPadOS
+// 26.0 and 26.4 (developer.apple.com/forums/thread/826325).
 double UsableMemory(const hardware::Device& device);
 
 enum class Bound : uint8_t { kExpertBytes, kExpertFlops, kHost, kWeights, kKvCache, kLink, kLatency, kPrefill, kCapacity };

@@ -162,15 +162,26 @@ struct BoardRow {
   std::optional<Printed> s_mbu, s_mfu;  // where the board prints them
 };
 
+// A row of a table of advice: on this hardware, at these batches, by these goals, take that way of serving.
+struct DecisionRow {
+  Name model, device;
+  int64_t most_devices = 1;
+  std::vector<int64_t> batches;      // ends of the row's range, ascending
+  std::vector<std::string> goals;    // first and second: "latency", "throughput", "cost", "power", "accuracy"
+  std::vector<std::string> systems;  // that the row names, as `moecap systems` calls them
+  std::string weights;               // "original", "8-bit", "quantised"
+  bool offload = false;              // experts outside the devices
+};
+
 // A claim whose inputs were not published.
 struct NotComputable {
   std::string published;             // in words
   std::vector<std::string> missing;  // at least one
 };
 
-using Inputs =
-    std::variant<ModelParameters, ActivatedShare, RequiredBandwidth, BatchLimit, CapRadar, ErrorTable, Utilisation,
-                 VanillaOverestimate, ProfilingOverhead, ServerCost, Ratio, DevicePower, PrefillTable, BoardRow, NotComputable>;
+using Inputs = std::variant<ModelParameters, ActivatedShare, RequiredBandwidth, BatchLimit, CapRadar, ErrorTable, Utilisation,
+                            VanillaOverestimate, ProfilingOverhead, ServerCost, Ratio, DevicePower, PrefillTable, BoardRow,
+                            DecisionRow, NotComputable>;
 
 struct Claim {
   std::string id;        // unique in its file

@@ -1,6 +1,7 @@
 #include "audit/claim_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -255,6 +256,28 @@ Inputs ReadBoardRow(ClaimMap& map) {
   return inputs;
 }
 
+std::string OneOf(ClaimMap& map, const char* key, std::string value, std::initializer_list<const char*> words) {
+  if (std::find(words.begin(), words.end(), value) == words.end())
+    map.Complain(map.line(), fmt::format("\"{}\" must be one of {}, not \"{}\"", key, fmt::join(words, ", "), value));
+  return value;
+}
+
+Inputs ReadDecisionRow(ClaimMap& map) {
+  DecisionRow inputs;
+  inputs.model = map.NameOf("model");
+  inputs.device = map.NameOf("device");
+  inputs.most_devices = map.Integer("most_devices", 1, 1);
+  inputs.batches = Batches(map);
+  for (const std::string& goal : map.Texts("goals"))
+    inputs.goals.push_back(OneOf(map, "goals", goal, {"latency", "throughput", "cost", "power", "accuracy"}));
+  ClaimMap published = map.Map("published");
+  inputs.systems = published.Texts("systems");
+  inputs.weights = OneOf(published, "weights", published.Text("weights"), {"original", "8-bit", "quantised"});
+  inputs.offload = OneOf(published, "experts", published.Text("experts"), {"devices", "offloaded"}) == "offloaded";
+  published.RefuseUnknownKeys();
+  return inputs;
+}
+
 Inputs ReadNotComputable(ClaimMap& map) { return NotComputable{map.Text("published"), map.Texts("missing")}; }
 
 struct Kind {
@@ -265,6 +288,7 @@ constexpr Kind kKinds[] = {{"activated_share", ReadActivatedShare},
                            {"batch_limit", ReadBatchLimit},
                            {"board_row", ReadBoardRow},
                            {"cap_radar", ReadCapRadar},
+                           {"decision_row", ReadDecisionRow},
                            {"device_power", ReadDevicePower},
                            {"model_parameters", ReadModelParameters},
                            {"not_computable", ReadNotComputable},

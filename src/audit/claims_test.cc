@@ -50,6 +50,31 @@ const Figure& Find(const ClaimReport& report, const std::string& quantity) {
   return report.figures.at(0);
 }
 
+// Qwen3-30B-A3B has 61 GB in bf16, 17 GB in 4 bits; an RTX A5000 gives out 0.9 x 24 GiB = 23 GB. By cost one board with the
+// experts on it is the best where any weights will do; where none but the original do, three more boards cost less than a host
+// for them.
+TEST_F(Claims, DecisionRows) {
+  const auto row = [&](const char* goals, const char* published) {
+    return Evaluated("decision_row", fmt::format("    model: Qwen/Qwen3-30B-A3B\n    device: rtx-a5000\n    most_devices: 4\n"
+                                                 "    batches: [1]\n    goals: {}\n    published: {}\n",
+                                                 goals, published));
+  };
+  const ClaimReport fits = row("[cost, latency]", "{systems: [ktransformers], weights: quantised, experts: offloaded}");
+  EXPECT_EQ(fits.Overall(), Verdict::kDiffers);
+  EXPECT_EQ(fits.figures.at(0).computed_text, "vllm, quantised");
+  EXPECT_THAT(fits.reasons.at(0), HasSubstr("1 x RTX A5000"));
+  const ClaimReport held = row("[accuracy, cost]", "{systems: [moe-infinity], weights: original, experts: offloaded}");
+  EXPECT_EQ(held.Overall(), Verdict::kDiffers) << held.reasons.at(0);
+  EXPECT_EQ(held.figures.at(0).computed_text, "vllm, original");
+  const ClaimReport fast = row("[latency, accuracy]", "{systems: [vllm, sglang], weights: original, experts: devices}");
+  EXPECT_EQ(fast.Overall(), Verdict::kAgrees) << fast.reasons.at(0);
+  EXPECT_FALSE(TryEvaluate("decision_row",
+                           "    model: Qwen/Qwen3-30B-A3B\n    device: rtx-a5000\n    most_devices: 4\n"
+                           "    batches: [1]\n    goals: [beauty]\n"
+                           "    published: {systems: [vllm], weights: original, experts: devices}\n")
+                   .ok());
+}
+
 TEST_F(Claims, ModelParameters) {
   const ClaimReport report = Evaluated("model_parameters",
                                        "    model: mistralai/Mixtral-8x22B-v0.1\n"

@@ -31,6 +31,8 @@ Status Fill(const ProfilingOverhead& inputs, const Claim& claim, const Sources& 
 Status Fill(const PrefillTable& inputs, const Claim& claim, const Sources& sources, ClaimReport& report);
 // claims_board.cc
 Status Fill(const BoardRow& inputs, const Claim& claim, const Sources& sources, ClaimReport& report);
+// claims_matrix.cc
+Status Fill(const DecisionRow& inputs, const Claim& claim, const Sources& sources, ClaimReport& report);
 // claims_cap.cc
 Status Fill(const CapRadar& inputs, const Claim& claim, const Sources& sources, ClaimReport& report);
 Status Fill(const ServerCost& inputs, const Claim& claim, const Sources& sources, ClaimReport& report);

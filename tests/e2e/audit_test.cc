@@ -135,7 +135,16 @@ void ExpectRadarAndTables(Verdicts& expected) {
   expected["utilisation/multi-node"] = expected["utilisation/azure-burst"] = "not computable";
   expected["overhead_cost/profiling-overhead"] = Verdict((24 - 20.) / 20 <= 0.027);
   expected["overhead_cost/prefill-throughput"] = expected["overhead_cost/lighter-server"] = "not computable";
-  expected["overhead_cost/decision-matrix"] = "not computable";
+  // Table 7 by weights, prices and watts alone: four boards of 24 GiB hold 30.5 billion parameters in 16 bits, one holds them
+  // in 4; three more boards cost less than the processor that would stand behind one; one board with its host takes less than
+  // eight; half the bytes of 8-bit weights are faster; 16-bit ones on eight boards are what is left for their accuracy.
+  const double board = 0.9 * 24 * 1073741824;
+  expected["decision_matrix/workstation-latency"] = Verdict(30.5e9 * 2 < 4 * board);
+  expected["decision_matrix/workstation-cost"] = Verdict(30.5e9 * 0.57 > board);
+  expected["decision_matrix/workstation-accuracy"] = Verdict(9999 < 3 * 2250.);
+  expected["decision_matrix/datacentre-accuracy"] = Verdict(1 * 500. + 750 < 8 * 400.);
+  expected["decision_matrix/datacentre-throughput-power"] = Verdict(8 * 0.57 > 8);
+  expected["decision_matrix/datacentre-throughput-accuracy"] = Verdict(235e9 * 2 < 8 * 0.9 * 96 * 1073741824.);
   // 8 x 15000 for the accelerators and at least 27 USD for each of 2048 GiB of DRAM at today's prices; the paper lists no part.
   expected["overhead_cost/server-8xa100"] = 8 * 15000. + 2048 * 27. + 2 * 11500 <= 176500 ? "agrees" : "not computable";
   expected["overhead_cost/rtx-6000-ada-power"] = Verdict(Rounds(300, 300, 1));

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
+
+#include "stats/unseen_group.h"
 
 namespace moecap::bench {
 
@@ -44,6 +47,26 @@ Errors ErrorsOf(const std::vector<SiliconRow>& rows, const std::vector<double>& 
   return errors;
 }
 
+std::string BandGroup(const SiliconRow& row) {
+  const metrics::Deployment& d = row.observation.deployment;
+  return fmt::format("{}|{}|{}|{}|{} {} {}", row.family, row.precision, row.gpu, row.observation.system, d.tensor, d.expert,
+                     d.data);
+}
+
+Band Band::Of(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
+              std::optional<double> Observation::*measured, const KeyOf& group,
+              const std::function<bool(const SiliconRow&)>& take) {
+  std::map<std::string, std::vector<double>> groups;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (take(rows[i])) groups[group(rows[i])].push_back(*(rows[i].observation.*measured) / predicted[i]);
+  }
+  std::vector<std::vector<double>> ratios;
+  for (auto& [name, members] : groups) ratios.push_back(std::move(members));
+  constexpr double kOutside = 0.1;  // on either side
+  const auto interval = stats::UnseenGroupInterval(ratios, kOutside);
+  return interval ? Band{interval->low, interval->high} : Band{std::nan(""), std::nan("")};
+}
+
 int Held(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
          std::optional<double> Observation::*measured, const Band& band, const std::function<bool(const SiliconRow&)>& take) {
   int held = 0;
@@ -51,14 +74,27 @@ int Held(const std::vector<SiliconRow>& rows, const std::vector<double>& predict
   return held;
 }
 
+double HeldByGroup(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
+                   std::optional<double> Observation::*measured, const Band& band, const KeyOf& group) {
+  std::map<std::string, std::pair<int, int>> groups;  // held, rows
+  for (size_t i = 0; i < rows.size(); ++i) {
+    auto& [held, all] = groups[group(rows[i])];
+    held += band.Holds(*(rows[i].observation.*measured), predicted[i]);
+    ++all;
+  }
+  double sum = 0;
+  for (const auto& [name, counts] : groups) sum += Percent(counts.first, counts.second);
+  return sum / static_cast<double>(groups.size());
+}
+
 double CrossCoverage(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
-                     std::optional<double> Observation::*measured, const KeyOf& key) {
-  std::set<std::string> groups;
-  for (const SiliconRow& row : rows) groups.insert(key(row));
+                     std::optional<double> Observation::*measured, const KeyOf& group, const KeyOf& key) {
+  std::set<std::string> keys;
+  for (const SiliconRow& row : rows) keys.insert(key(row));
   int held = 0;
-  for (const std::string& group : groups) {
-    const Band band = Band::Of(rows, predicted, measured, [&](const SiliconRow& row) { return key(row) != group; });
-    held += Held(rows, predicted, measured, band, [&](const SiliconRow& row) { return key(row) == group; });
+  for (const std::string& each : keys) {
+    const Band band = Band::Of(rows, predicted, measured, group, [&](const SiliconRow& row) { return key(row) != each; });
+    held += Held(rows, predicted, measured, band, [&](const SiliconRow& row) { return key(row) == each; });
   }
   return Percent(held, static_cast<int>(rows.size()));
 }

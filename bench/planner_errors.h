@@ -32,16 +32,14 @@ using KeyOf = std::function<std::string(const SiliconRow&)>;
 Errors ErrorsOf(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
                 std::optional<double> planner::Observation::*measured, const std::function<bool(const SiliconRow&)>& take);
 
-// What lies between the tenths of measured / predicted: 80 % of the rows it is made of.
+// 80 % of the measurements of a group that nobody has seen (stats/unseen_group.h), a tenth outside on either side. NaN: made of
+// fewer than nine groups.
 struct Band {
-  double low = 1, high = 1;
+  double low = 1, high = 1;  // of measured / predicted
 
   static Band Of(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
-                 std::optional<double> planner::Observation::*measured, const std::function<bool(const SiliconRow&)>& take) {
-    std::vector<double> ratio = ErrorsOf(rows, predicted, measured, take).ratio;
-    for (double& value : ratio) value = 1 / value;
-    return {Quantile(ratio, .1), Quantile(ratio, .9)};
-  }
+                 std::optional<double> planner::Observation::*measured, const KeyOf& group,
+                 const std::function<bool(const SiliconRow&)>& take);
   bool Holds(double measured, double predicted) const { return low * predicted <= measured && measured <= high * predicted; }
 };
 
@@ -49,8 +47,13 @@ struct Band {
 int Held(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
          std::optional<double> planner::Observation::*measured, const Band& band,
          const std::function<bool(const SiliconRow&)>& take);
-// Share of the rows in % inside bands made without their own group: predictions and band are both blind to it.
+// The same as a share in % where each group counts once.
+double HeldByGroup(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
+                   std::optional<double> planner::Observation::*measured, const Band& band, const KeyOf& group);
+// Share of the rows in % inside bands that are made of the other keys' groups: predictions and band are both blind to the key.
 double CrossCoverage(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,
-                     std::optional<double> planner::Observation::*measured, const KeyOf& key);
+                     std::optional<double> planner::Observation::*measured, const KeyOf& group, const KeyOf& key);
+// The group of a band: one deployment (model, weights, GPU type, system, layout), whose rows are loads of the same server.
+std::string BandGroup(const SiliconRow& row);
 
 }  // namespace moecap::bench

@@ -28,11 +28,12 @@ struct SiliconSample {
   std::map<std::string, model::ModelSpec> specs = {};
   std::vector<SiliconRow> rows = {};
   std::vector<SiliconRow> wide = {};  // several replicas, most with data-parallel attention: predicted, never fitted
-  int left_out = 0;
+  int left_out = 0, repeated = 0;
 };
 
-// Adds the rows of aggregated serving of MoE models, but for those whose id is among `known`. Left out: work in progress,
-// layouts that no server accepts, and tensor parallelism over more than 8 devices, where the column holds the number of GPUs of
+// Adds the rows of aggregated serving of MoE models, but for those whose id is among `known`; a measurement that stands in the
+// file several times (equal in every digit) counts once. Left out: work in progress, layouts that no server accepts or whose
+// columns contradict each other, and tensor parallelism over more than 8 devices, where the column holds the number of GPUs of
 // a cluster whose layout is not said. Error: kBadInput for a file without a row of MoE models.
 Status ReadSiliconSample(const std::string& path, const std::set<std::string>& known, SiliconSample& sample);
 

@@ -235,7 +235,7 @@ std::vector<std::string> FittedKeys(const Multipliers& multipliers, std::span<co
   std::set<std::string> named;
   const bool tpot = target == FitTarget::kTpot;
   for (const Observation& row : rows) {
-    named.insert((tpot ? "layer_time." : "ttft_time.") + row.system);
+    named.insert(tpot ? "layer_time." + Multipliers::KernelsOf(row.system, *row.device) : "ttft_time." + row.system);
     const std::string generation = multipliers.GenerationOf(*row.device);
     if (tpot && generation != "blackwell") named.insert("generation_time." + generation);
   }

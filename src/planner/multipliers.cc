@@ -42,7 +42,8 @@ constexpr Field kFields[] = {
     {"waiting_steps", &StepFactors::waiting_steps},
 };
 // Keys with these prefixes name a system, a generation or a device class behind the dot.
-constexpr std::string_view kPrefixes[] = {"layer_time", "generation_time", "stream_time", "ttft_time"};
+constexpr std::string_view kPrefixes[] = {"layer_time", "generation_time", "stream_time", "ttft_time",
+                                          "kv_time",    "tile_operations", "logit_s"};
 
 bool IsKnownKey(std::string_view key) {
   if (std::any_of(std::begin(kFields), std::end(kFields), [&](const Field& field) { return field.key == key; })) return true;
@@ -136,7 +137,10 @@ Result<Multipliers> Multipliers::Builtin() { return Parse(BuiltinMultipliersText
 
 Multipliers Multipliers::AtPriors() const {
   Multipliers priors = *this;
-  for (Multiplier& entry : priors.entries_) entry.value = entry.prior;
+  for (Multiplier& entry : priors.entries_) {
+    entry.value = entry.prior;
+    entry.rows = 0;
+  }
   return priors;
 }
 
@@ -153,9 +157,13 @@ void Multipliers::Set(std::string_view key, double value, double rows, std::stri
   if (!source.empty()) at->source = std::move(source);
 }
 
-double Multipliers::Factor(std::string_view prefix, std::string_view name) const {
+double Multipliers::Factor(std::string_view prefix, std::string_view name, double otherwise) const {
   const Multiplier* const found = Find(fmt::format("{}.{}", prefix, name));
-  return found ? found->value : 1;
+  return found ? found->value : otherwise;
+}
+
+std::string Multipliers::KernelsOf(std::string_view system, const hardware::Device& device) {
+  return system == "llama-server" && device.vendor == "NVIDIA" ? "llama-cuda" : std::string(system);
 }
 
 std::string Multipliers::GenerationOf(const hardware::Device& device) const {
@@ -195,7 +203,8 @@ ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded
 StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Device& device) const {
   StepFactors factors;
   for (const Field& field : kFields) factors.*field.factor = Find(field.key)->value;
-  const double layer = Factor("layer_time", system) * Factor("generation_time", GenerationOf(device));
+  const std::string kernels = KernelsOf(system, device);
+  const double layer = Factor("layer_time", kernels) * Factor("generation_time", GenerationOf(device));
   for (double StepFactors::*latency :
        {&StepFactors::layer_s, &StepFactors::layer_s_per_element, &StepFactors::quantise_layer_s, &StepFactors::sync_s})
     factors.*latency *= layer;
@@ -204,6 +213,10 @@ StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Devi
     for (double StepFactors::*bytes : {&StepFactors::expert_stream, &StepFactors::weight_stream, &StepFactors::kv_stream})
       factors.*bytes *= stream;
   }
+  factors.kv_stream *= Factor("kv_time", kernels);
+  factors.tile_operations = Factor("tile_operations", kernels, 0);
+  if (factors.tile_operations > 0) factors.weight_only_time = 1;  // tiles take as long in every type
+  factors.logit_s = Factor("logit_s", system, 0);
   factors.ttft_factor = Factor("ttft_time", system);
   return factors;
 }

@@ -61,7 +61,10 @@ struct StepFactors {
   double prefill_layer_s = 0;          // of each layer of a prompt's pass
   double bunching = 0;                 // prompts that arrive with a request's own, as a share of the clients
   double waiting_steps = 0;            // decode steps that pass before and behind a prompt's own pass
-  double ttft_factor = 1;              // of the system, on all of it
+  double ttft_factor = 1;              // of the system, on the last three and the admission
+  double tile_operations = 0;          // of kernels that multiply a tile of tokens: vector operations for each parameter of an
+                                       // expert and each doubling of the step's tokens
+  double logit_s = 0;                  // of each logit of a sequence: chosen by the host
 };
 
 class Multipliers {
@@ -71,7 +74,7 @@ class Multipliers {
   // What ships with the program (catalog/planner/multipliers.json).
   static Result<Multipliers> Builtin();
 
-  // The same with every value at its prior, so that a test of a fit knows nothing of the rows that it is tested on.
+  // The same with every value at its prior and on no rows, so that a test of a fit knows nothing of what it is tested on.
   Multipliers AtPriors() const;
 
   std::span<const Multiplier> entries() const { return entries_; }
@@ -81,6 +84,9 @@ class Multipliers {
   void Set(std::string_view key, double value, double rows, std::string source);
 
   StepFactors FactorsOf(std::string_view system, const hardware::Device& device) const;
+  // Whose kernels a system runs there, as the keys name them: llama.cpp has others for each backend ("llama-cuda" on NVIDIA's
+  // GPUs, "llama-server" elsewhere).
+  static std::string KernelsOf(std::string_view system, const hardware::Device& device);
   // Whether rows of this very device were fitted, or at least of its generation.
   bool Measured(const hardware::Device& device) const;
   bool Calibrated(const hardware::Device& device) const;
@@ -98,7 +104,7 @@ class Multipliers {
     std::string name;
     std::vector<std::string> devices;  // ids
   };
-  double Factor(std::string_view prefix, std::string_view name) const;
+  double Factor(std::string_view prefix, std::string_view name, double otherwise = 1) const;
 
   std::vector<Multiplier> entries_;
   std::vector<Generation> generations_;

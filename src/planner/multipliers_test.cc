@@ -52,5 +52,25 @@ TEST(Multipliers, KnowsWhatWasMeasured) {
   EXPECT_DOUBLE_EQ(fitted, multipliers->Find("expert_stream")->value);
 }
 
+// llama.cpp's CUDA backend has kernels of its own; what they take on any device of NVIDIA no other system has.
+TEST(Multipliers, KernelsAreThoseOfABackend) {
+  const auto devices = hardware::Catalogue::Builtin();
+  const auto multipliers = Multipliers::Builtin();
+  ASSERT_TRUE(devices.ok() && multipliers.ok());
+  const auto h200 = *devices->FindDevice("h200-sxm"), mac = *devices->FindDevice("m3-ultra");
+  EXPECT_EQ(Multipliers::KernelsOf("llama-server", h200), "llama-cuda");
+  EXPECT_EQ(Multipliers::KernelsOf("llama-server", mac), "llama-server");
+  EXPECT_EQ(Multipliers::KernelsOf("vllm", h200), "vllm");
+  const StepFactors cuda = multipliers->FactorsOf("llama-server", h200), vllm = multipliers->FactorsOf("vllm", h200);
+  EXPECT_GT(cuda.tile_operations, 0);
+  EXPECT_EQ(vllm.tile_operations, 0);
+  EXPECT_EQ(multipliers->FactorsOf("llama-server", mac).tile_operations, 0);
+  EXPECT_EQ(cuda.weight_only_time, 1);
+  EXPECT_NEAR(cuda.kv_stream / vllm.kv_stream, multipliers->Find("kv_time.llama-cuda")->value, 1e-12);
+  EXPECT_NEAR(cuda.layer_s / vllm.layer_s,
+              multipliers->Find("layer_time.llama-cuda")->value / multipliers->Find("layer_time.vllm")->value, 1e-12);
+  EXPECT_EQ(multipliers->AtPriors().Find("layer_s")->rows, 0);
+}
+
 }  // namespace
 }  // namespace moecap::planner

@@ -74,7 +74,7 @@ TEST_F(PlanTest, UncertainDevicesNeedAWiderMargin) {
   for (const Candidate& c : plan.search.candidates) {
     if (c.offload.residence == Residence::kDevice) margins.insert(c.margin);
   }
-  EXPECT_EQ(margins.size(), 4);  // measured, of a measured generation, wide, none of them
+  EXPECT_EQ(margins.size(), 3);  // measured (or steps together, whose band ends no higher), of a measured generation, neither
   EXPECT_DOUBLE_EQ(*margins.begin(), 1.15);
 }
 

@@ -159,7 +159,7 @@ class Searcher {
 
   double MarginOf(const ErrorBand& band) const {
     if (question_.margin <= 1) return 1;
-    return question_.margin * std::sqrt(band.high / ingredients_.multipliers.CalibratedBand().high);
+    return question_.margin * std::sqrt(std::max(1.0, band.high / ingredients_.multipliers.CalibratedBand().high));
   }
 
   const StepFactors& FactorsOf(const std::string& system, const hardware::Device& device) {

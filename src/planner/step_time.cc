@@ -9,6 +9,7 @@ namespace moecap::planner {
 namespace {
 
 constexpr double kActivationBytes = 2;  // of an element that devices exchange: bf16
+constexpr double kPassTokens = 8192;    // the servers' usual chunk of prefill
 
 double Ranks(const ServingPoint& point) {
   return static_cast<double>(point.deployment.tensor) * point.deployment.StepReplicas();
@@ -16,6 +17,13 @@ double Ranks(const ServingPoint& point) {
 
 // One micro-batch of the replica: a pipeline works on as many as it has stages, if there are enough sequences.
 double MicroBatch(const ServingPoint& point, double sequences) { return std::max(1.0, sequences / point.deployment.pipeline); }
+
+// Of one layer on one device.
+double TileSeconds(const ServingPoint& point, const ExpertGroup& group, double distinct, double tokens) {
+  if (point.factors.tile_operations <= 0 || tokens <= 1) return 0;
+  const double operations = distinct * group.params_per_expert * point.factors.tile_operations * std::log2(tokens);
+  return operations / RateOf(point.device, "f32").flops_per_s;
+}
 
 void AddExperts(const ServingPoint& point, const StepLoad& load, StepTime& step) {
   const double replicas = point.deployment.StepReplicas();
@@ -34,9 +42,10 @@ void AddExperts(const ServingPoint& point, const StepLoad& load, StepTime& step)
     const double imbalance = ExpertImbalance(expert_ranks, tokens, group.top_k, group.experts, point.work.cv);
     const double of_bytes = here * bytes / ranks / *point.device.bandwidth_bytes_per_s * point.factors.expert_stream;
     const double of_flops = here * flops / ranks * imbalance / rate.flops_per_s * point.factors.matrix_time;
+    const double of_tiles = here * group.layers * TileSeconds(point, group, distinct, tokens) / ranks;
     bytes_s += of_bytes;
-    flops_s += of_flops;
-    step.experts_s += std::max(of_bytes, of_flops) * widened;
+    flops_s += std::max(of_flops, of_tiles);
+    step.experts_s += std::max({of_bytes * widened, of_flops * widened, of_tiles});
     step.experts_s += group.layers * here * distinct / expert_ranks * point.factors.expert_overhead_s;
     host_s += group.layers * HostSeconds(point.offload, point.factors, ranks, distinct, group.experts, group.bytes_per_expert,
                                          2 * group.params_per_expert, tokens * group.top_k);
@@ -157,7 +166,9 @@ StepTime DecodeStep(const ServingPoint& point, const StepLoad& load) {
   AddKvCache(point, load, step);
   step.collectives_s = CollectiveSeconds(point, MicroBatch(point, load.sequences) * load.tokens_per_sequence);
   step.latency_s = LatencySeconds(point);
-  step.sequences_s = MicroBatch(point, load.sequences) * point.factors.sequence_s;
+  const double vocabulary = point.work.head_params / std::max(1.0, point.work.hidden);
+  step.sequences_s = MicroBatch(point, load.sequences) *
+                     (point.factors.sequence_s + vocabulary * load.tokens_per_sequence * point.factors.logit_s);
   return step;
 }
 
@@ -172,7 +183,6 @@ double PromptFlops(const ModelWork& work, double new_tokens, double cached_token
 
 double HostPromptSeconds(const ServingPoint& point, double new_tokens) {
   if (point.offload.residence == Residence::kDevice || new_tokens <= 0) return 0;
-  constexpr double kPassTokens = 8192;  // the servers' usual chunk of prefill
   const double passes = std::ceil(new_tokens / kPassTokens), tokens = new_tokens / passes;
   double seconds = 0;
   for (const ExpertGroup& group : point.work.experts) {
@@ -210,15 +220,44 @@ double PromptSeconds(const ServingPoint& point, double new_tokens, double cached
          tensor;
 }
 
+double PromptReadSeconds(const ServingPoint& point, double new_tokens) {
+  if (new_tokens <= 0) return 0;
+  const double passes = std::ceil(new_tokens / kPassTokens), tokens = new_tokens / passes;
+  const ModelWork& work = point.work;
+  double experts = 0;
+  for (const ExpertGroup& group : work.experts) {
+    const double distinct = DistinctExperts(work, group, std::pow(tokens, work.in_sequence_exponent));
+    const double share = DeviceServes(point.offload, distinct, group.experts);
+    experts += share * group.layers * std::min(distinct, group.experts) * group.bytes_per_expert;
+  }
+  const double weights = work.sharded_bytes / point.deployment.tensor + work.whole_bytes;
+  return passes / *point.device.bandwidth_bytes_per_s *
+         (experts / Ranks(point) * point.factors.expert_stream + weights * point.factors.weight_stream);
+}
+
+double PromptTileSeconds(const ServingPoint& point, double new_tokens) {
+  if (point.factors.tile_operations <= 0 || new_tokens <= 0) return 0;
+  constexpr double kTilePassTokens = 512;  // llama.cpp's micro-batch
+  const double passes = std::ceil(new_tokens / kTilePassTokens), tokens = new_tokens / passes;
+  double seconds = 0;
+  for (const ExpertGroup& group : point.work.experts) {
+    const double distinct = DistinctExperts(point.work, group, std::pow(tokens, point.work.in_sequence_exponent));
+    const double share = DeviceServes(point.offload, distinct, group.experts);
+    seconds += share * passes * group.layers * TileSeconds(point, group, std::min(distinct, group.experts), tokens);
+  }
+  return seconds / Ranks(point);
+}
+
 double PrefillShare(const ServingPoint& point, double sequences, double new_tokens, double cached_tokens,
                     double output_tokens) {
+  const double flops = PromptSeconds(point, new_tokens, cached_tokens) * point.factors.interference_time;
   return sequences / point.deployment.pipeline / output_tokens *
-         (PromptSeconds(point, new_tokens, cached_tokens) * point.factors.interference_time +
-          HostPromptSeconds(point, new_tokens));
+         (std::max(flops, PromptTileSeconds(point, new_tokens)) + HostPromptSeconds(point, new_tokens));
 }
 
 double PromptServiceSeconds(const ServingPoint& point, double new_tokens, double cached_tokens) {
-  return PromptSeconds(point, new_tokens, cached_tokens) * point.factors.prefill_time +
+  const double flops = PromptSeconds(point, new_tokens, cached_tokens) * point.factors.prefill_time;
+  return std::max({flops, PromptReadSeconds(point, new_tokens), PromptTileSeconds(point, new_tokens)}) +
          PromptCollectiveSeconds(point, new_tokens) * point.factors.prefill_collective_time +
          HostPromptSeconds(point, new_tokens);
 }
@@ -227,9 +266,10 @@ double TimeToFirstToken(const ServingPoint& point, double clients, double new_to
   const StepFactors& factors = point.factors;
   const double prompt = PromptServiceSeconds(point, new_tokens, cached_tokens);
   const double bunched = 1 + factors.bunching * std::max(0.0, clients - 1);
-  const double steps = factors.waiting_steps + (point.poll_steps - 1) / 2;
-  const double latency = factors.admission_s + point.work.layers * factors.prefill_layer_s + steps * tpot_s;
-  return prompt * bunched + latency * factors.ttft_factor;
+  const double behind_s = std::clamp(clients - 1, 0.0, 1.0) * tpot_s;  // a step of others; alone there is none to wait for
+  const double latency = factors.admission_s + point.work.layers * factors.prefill_layer_s + factors.waiting_steps * behind_s;
+  const double polls = (point.poll_steps - 1) / 2 * behind_s;
+  return prompt * bunched + latency * factors.ttft_factor + polls;
 }
 
 }  // namespace moecap::planner

@@ -33,7 +33,7 @@ struct ServingPoint {
   Fabric fabric;
   StepFactors factors;
   Offload offload = {};
-  double poll_steps = 1;  // decode steps between two looks for new requests (SGLang's --scheduler-recv-interval)
+  double poll_steps = 1;  // decode steps between two moments at which prompts start (SGLang's --scheduler-recv-interval)
 };
 
 struct StepLoad {
@@ -73,7 +73,12 @@ StepTime DecodeStep(const ServingPoint& point, const StepLoad& load);
 // FLOP time of a prompt's `new_tokens` behind `cached_tokens` of its prefix at the peaks of the replica's tensor-parallel
 // devices; interference_time or prefill_time makes it real.
 double PromptSeconds(const ServingPoint& point, double new_tokens, double cached_tokens);
-// What a prompt takes on the devices of a replica as they are: FLOPs, all-reduces and offloaded experts, each made real.
+// What its passes of at most 8,192 tokens read of weights: short prompts are bound by that, as a decode step is.
+double PromptReadSeconds(const ServingPoint& point, double new_tokens);
+// What its passes of at most 512 tokens take in kernels that multiply tiles of tokens (StepFactors::tile_operations).
+double PromptTileSeconds(const ServingPoint& point, double new_tokens);
+// What a prompt takes on the devices of a replica as they are: FLOPs, weights or tiles, whichever takes longest, all-reduces
+// and offloaded experts, each made real.
 double PromptServiceSeconds(const ServingPoint& point, double new_tokens, double cached_tokens);
 // What offloaded experts add to it: copied or computed on the processor, whichever is faster for so many tokens.
 double HostPromptSeconds(const ServingPoint& point, double new_tokens);
@@ -87,10 +92,9 @@ double PromptFlops(const ModelWork& work, double new_tokens, double cached_token
 // prompt every `output_tokens` steps.
 double PrefillShare(const ServingPoint& point, double sequences, double new_tokens, double cached_tokens, double output_tokens);
 
-// From a request's arrival to its first token when `clients` of one replica are served, without waiting for a place:
-// (prompt + its collectives) x (1 + bunching (clients - 1)), which the devices do, + (admission + layers x latency + (waiting
-// steps
-// + half of the steps between two polls) x TPOT) x the system's factor.
+// From a request's arrival to its first token when `clients` of one replica are served, without waiting for a place: the prompt
+// x (1 + bunching (clients - 1)), which the devices do, + (admission + layers x latency + waiting steps x TPOT) x the system's
+// factor + half of the steps between two polls x TPOT, which is a setting. A single client waits for no step of others.
 double TimeToFirstToken(const ServingPoint& point, double clients, double new_tokens, double cached_tokens, double tpot_s);
 
 }  // namespace moecap::planner

@@ -175,10 +175,50 @@ TEST(TimeToFirstToken, ByHand) {
   factors.prefill_layer_s = 1e-4;
   factors.waiting_steps = 5;
   factors.ttft_factor = 1.5;
-  const double prompt = PromptSeconds(point, 1024, 0) + 3 * PromptCollectiveSeconds(point, 1024);
+  const double prompt = PromptReadSeconds(point, 1024) + 3 * PromptCollectiveSeconds(point, 1024);  // read longer than computed
   EXPECT_NEAR(TimeToFirstToken(point, 11, 1024, 0, 0.01), 2 * prompt + 1.5 * (0.002 + 0.0048 + 0.05), 1e-12);
   point.poll_steps = 21;  // ten more steps on average
-  EXPECT_NEAR(TimeToFirstToken(point, 11, 1024, 0, 0.01), 2 * prompt + 1.5 * (0.002 + 0.0048 + 0.15), 1e-12);
+  EXPECT_NEAR(TimeToFirstToken(point, 11, 1024, 0, 0.01), 2 * prompt + 1.5 * (0.002 + 0.0048 + 0.05) + 0.1, 1e-12);
+  EXPECT_NEAR(TimeToFirstToken(point, 1, 1024, 0, 0.01), prompt + 1.5 * (0.002 + 0.0048), 1e-12);  // alone
+}
+
+// A short prompt is bound by the weights that its pass reads: 48 layers of 128 experts of 3 x 2048 x 768 in bf16, nearly all of
+// them at 128 tokens, and the rest of the weights, at 3.35 TB/s. A long one by its FLOPs. Twice 8,192 tokens are two passes.
+TEST(PromptReadSeconds, ByHand) {
+  Fixture f("Qwen/Qwen3-30B-A3B");
+  const double all = 48.0 * 128 * 3 * 2048 * 768 * 2 / 3.35e12, rest = (f.work.sharded_bytes + f.work.whole_bytes) / 3.35e12;
+  const double read = PromptReadSeconds(*f.point, 8192);
+  EXPECT_NEAR(read, all + rest, 0.02 * all);
+  EXPECT_NEAR(PromptReadSeconds(*f.point, 16384), 2 * read, 1e-12);
+  EXPECT_LT(PromptReadSeconds(*f.point, 16), read);
+  EXPECT_EQ(PromptReadSeconds(*f.point, 0), 0);
+  EXPECT_DOUBLE_EQ(PromptServiceSeconds(*f.point, 64, 0), PromptReadSeconds(*f.point, 64));
+  EXPECT_DOUBLE_EQ(PromptServiceSeconds(*f.point, 8192, 0), PromptSeconds(*f.point, 8192, 0));
+  f.point->factors.weight_stream = 2;
+  EXPECT_NEAR(PromptReadSeconds(*f.point, 8192), read + rest, 1e-12);
+}
+
+// Tiles: 14 vector operations a parameter and doubling of the tokens, at 67 TFLOP/s in fp32. One token needs none.
+TEST(DecodeStep, TilesByHand) {
+  Fixture f("mistralai/Mixtral-8x7B-v0.1");
+  StepFactors& factors = f.point->factors;
+  const double bytes_s = DecodeStep(*f.point, {64, 0, 1}).experts_s;
+  factors.tile_operations = 14;
+  const StepTime step = DecodeStep(*f.point, {64, 0, 1});
+  const double params = 32.0 * step.distinct_experts * 3 * 4096 * 14336;
+  EXPECT_NEAR(step.experts_s, params * 14 * 6 / *f.device.peaks.fp32, 1e-9);  // 2^6 tokens
+  EXPECT_GT(step.experts_s, bytes_s);
+  EXPECT_TRUE(step.compute_bound);
+  factors.tile_operations = 0;
+  const double one = DecodeStep(*f.point, {1, 0, 1}).experts_s;
+  factors.tile_operations = 14;
+  EXPECT_DOUBLE_EQ(DecodeStep(*f.point, {1, 0, 1}).experts_s, one);
+  // A prompt of 512 tokens is one pass, one of 1,024 two.
+  EXPECT_NEAR(PromptTileSeconds(*f.point, 512), 32.0 * 8 * 3 * 4096 * 14336 * 14 * 9 / *f.device.peaks.fp32, 1e-3);
+  EXPECT_NEAR(PromptTileSeconds(*f.point, 1024), 2 * PromptTileSeconds(*f.point, 512), 1e-12);
+  // Each sequence's logits are looked through by the host.
+  factors.logit_s = 1e-9;
+  EXPECT_NEAR(DecodeStep(*f.point, {64, 0, 1}).sequences_s, 64 * 32000e-9, 1e-12);
 }
 
 TEST(SpeculativeDecoding, ChecksDraftsForFewerBytesThanSteps) {

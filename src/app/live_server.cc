@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kLooksPerQuestion = 30;  // so often it is asked who it is
 constexpr size_t kMostPage = size_t{8} << 20;
+constexpr int64_t kPublisherLimitNs = 5'000'000'000;
 
 }  // namespace
 
@@ -83,6 +84,7 @@ void LiveServer::AskWhoItIs(int64_t limit_ns, live::Look& look) {
 
 Status LiveServer::Subscribe(const std::string& address) {
   ASSIGN_OR_RETURN(passes_, net::ZmtpSubscriber::Connect(address));
+  RETURN_IF_ERROR(passes_->Await(kPublisherLimitNs));
   pass_address_ = address;
   return {};
 }

@@ -23,7 +23,8 @@ class LiveServer {
   static Result<LiveServer> Create(const ServerConnection& connection, std::unique_ptr<experiment::EnergyMeter> energy,
                                    std::string energy_missing, const hardware::UsedDevices& used, const Clock& clock);
 
-  // From here on the looks hold the passes that the engine publishes at that address. Error as of net::ZmtpSubscriber::Connect.
+  // From here on the looks hold the passes that the engine publishes at that address. Waits at most 5 s for a connection.
+  // Errors as of net::ZmtpSubscriber::Connect and Await.
   Status Subscribe(const std::string& address);
 
   // Blocks until the page is there, at most `limit_ns`. Probes are left to the caller.

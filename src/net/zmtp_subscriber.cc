@@ -3,26 +3,37 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace moecap::net {
 namespace {
 
+constexpr int kPollMs = 50;
+
+Error NotConnected(const std::string& address, const std::string& why) {
+  return Failed(fmt::format("{}: {}; is the server started with telemetry of its passes?", address, why));
+}
+
+// A socket whose connection is made or on its way.
 Result<int> ConnectTo(const sockaddr* address, socklen_t size, const std::string& name) {
-  const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return Failed(fmt::format("{}: no socket: {}", name, std::strerror(errno)));
-  if (::connect(fd, address, size) == 0) return fd;
+  if (::connect(fd, address, size) == 0 || errno == EINPROGRESS) return fd;
   const int error = errno;
   ::close(fd);
-  return Failed(fmt::format("{}: {}; is the server started with telemetry of its passes?", name, std::strerror(error)));
+  return NotConnected(name, std::strerror(error));
 }
 
 Result<int> ConnectLocal(const std::string& address) {
@@ -61,16 +72,22 @@ Result<ZmtpSubscriber> ZmtpSubscriber::Connect(const std::string& address) {
   } else {
     return BadInput(fmt::format("{}: telemetry is at an address like ipc:///run/fpm.0 or tcp://127.0.0.1:5557", address));
   }
-  ZmtpSubscriber subscriber(fd);
-  RETURN_IF_ERROR(subscriber.Send(ZmtpGreeting()));
+  ZmtpSubscriber subscriber(fd, address);
+  RETURN_IF_ERROR(subscriber.Greet(0));
   return subscriber;
 }
 
 ZmtpSubscriber::ZmtpSubscriber(ZmtpSubscriber&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), reader_(std::move(other.reader_)), subscribed_(other.subscribed_) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      address_(std::move(other.address_)),
+      has_greeted_(other.has_greeted_),
+      reader_(std::move(other.reader_)),
+      subscribed_(other.subscribed_) {}
 
 ZmtpSubscriber& ZmtpSubscriber::operator=(ZmtpSubscriber&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(address_, other.address_);
+  std::swap(has_greeted_, other.has_greeted_);
   std::swap(reader_, other.reader_);
   std::swap(subscribed_, other.subscribed_);
   return *this;
@@ -86,16 +103,40 @@ Status ZmtpSubscriber::Send(const std::string& bytes) const {
   return Failed(fmt::format("the publisher of telemetry is gone: {}", std::strerror(errno)));
 }
 
+Status ZmtpSubscriber::Greet(int wait_ms) {
+  pollfd connection{fd_, POLLOUT, 0};
+  if (has_greeted_ || ::poll(&connection, 1, wait_ms) <= 0) return {};
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0)
+    return NotConnected(address_, std::strerror(error));
+  has_greeted_ = true;
+  return Send(ZmtpGreeting());
+}
+
+Status ZmtpSubscriber::Await(int64_t limit_ns) {
+  const SteadyClock clock;
+  const int64_t end_ns = clock.NowNs() + limit_ns;
+  do {
+    RETURN_IF_ERROR(Greet(kPollMs));
+  } while (!has_greeted_ && clock.NowNs() < end_ns);
+  if (has_greeted_) return {};
+  return NotConnected(address_, fmt::format("no connection within {:g} s", static_cast<double>(limit_ns) * 1e-9));
+}
+
 Status ZmtpSubscriber::Take(std::vector<ZmtpMessage>& messages) {
+  RETURN_IF_ERROR(Greet(0));
   std::array<char, 1 << 16> buffer;
-  for (;;) {
-    const ssize_t size = ::recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  for (size_t taken = 0; has_greeted_ && taken < kMostTaken;) {
+    const ssize_t size = ::recv(fd_, buffer.data(), std::min(buffer.size(), kMostTaken - taken), 0);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
     if (size <= 0) return Failed("the publisher of telemetry is gone");
+    taken += static_cast<size_t>(size);
     RETURN_IF_ERROR(reader_.Feed({buffer.data(), static_cast<size_t>(size)}, messages));
     if (reader_.greeted() && !std::exchange(subscribed_, true)) RETURN_IF_ERROR(Send(ZmtpSubscription()));
   }
+  return {};
 }
 
 }  // namespace moecap::net

@@ -2,12 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "base/testing/temp_dir.h"
 #include "net/zmtp_subscriber.h"
@@ -94,6 +97,76 @@ TEST(ZmtpSubscriber, SubscribesWhenItIsGreeted) {
   EXPECT_THAT(messages, ElementsAre(ElementsAre("hi")));
   ::close(publisher);
   EXPECT_THAT(subscriber->Take(messages).error().message, HasSubstr("gone"));
+  ::close(listener);
+}
+
+// A listener on loopback that lets nobody in until it is asked to: its queue is full, so the kernel answers no further SYN.
+class FullListener {
+ public:
+  FullListener() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(fd_, 0), 0);
+    EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+    for (int& other : others_) {
+      other = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+      (void)::connect(other, reinterpret_cast<sockaddr*>(&address), size);
+    }
+  }
+  ~FullListener() {
+    for (const int other : others_) ::close(other);
+    ::close(fd_);
+  }
+  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  int fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
+  uint16_t port_ = 0;
+  std::array<int, 8> others_{};
+};
+
+TEST(ZmtpSubscriber, AHostThatDoesNotAnswerKeepsNobody) {
+  const FullListener host;
+  auto subscriber = ZmtpSubscriber::Connect(host.address());
+  ASSERT_TRUE(subscriber.ok()) << subscriber.error().message;
+  std::vector<ZmtpMessage> messages;
+  EXPECT_TRUE(subscriber->Take(messages).ok()) << "perhaps it answers later";
+  EXPECT_FALSE(subscriber->subscribed());
+  EXPECT_THAT(subscriber->Await(60'000'000).error().message, HasSubstr("no connection within 0.06 s"));
+}
+
+TEST(ZmtpSubscriber, APublisherThatNeverPausesKeepsNobody) {
+  const TempDir temp;
+  const std::string path = (temp.path() / "pub.0").string();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  auto subscriber = ZmtpSubscriber::Connect("ipc://" + path);
+  ASSERT_TRUE(subscriber.ok()) << subscriber.error().message;
+  const int publisher = ::accept(listener, nullptr, nullptr);
+  std::thread flood([&] {
+    std::string bytes;
+    for (int i = 0; i < 1000; ++i) bytes += "\x00\xff"s + std::string(255, 'x');
+    bool goes_on = ::send(publisher, PublisherHello().data(), PublisherHello().size(), MSG_NOSIGNAL) > 0;
+    while (goes_on) goes_on = ::send(publisher, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0;
+  });
+  size_t taken = 0;
+  while (taken < 3 * ZmtpSubscriber::kMostTaken) {
+    std::vector<ZmtpMessage> messages;
+    ASSERT_TRUE(subscriber->Take(messages).ok());
+    EXPECT_LE(messages.size() * 257, ZmtpSubscriber::kMostTaken + 257);
+    taken += messages.size() * 257;
+  }
+  ::shutdown(publisher, SHUT_RDWR);
+  flood.join();
+  ::close(publisher);
   ::close(listener);
 }
 

@@ -113,6 +113,7 @@ std::vector<std::string> SweepFolder::Command(const GridCell& cell, const std::s
                                     "--results-dir",
                                     (CellDir(cell) / (kSubmission + submission)).string()};
   if (!shard.empty()) words.insert(words.end(), {"--shard", shard, "--shard-group", cell.name});
+  if (!shard.empty() && grid_.start_lead_s) words.insert(words.end(), {"--start-lead", fmt::format("{}", *grid_.start_lead_s)});
   return words;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/paths.h"
+#include "base/plain_name.h"
 #include "base/yaml.h"
 #include "experiment/shard.h"
 
@@ -15,12 +16,6 @@ namespace moecap::experiment {
 namespace {
 
 constexpr size_t kMostCells = 1000;
-
-bool IsPlainName(const std::string& name) {
-  return !name.empty() && name.front() != '.' && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
-  });
-}
 
 // Mappings are joined key by key; anything else is replaced.
 void LayOver(const YamlNode& over, YamlNode& base) {
@@ -58,7 +53,7 @@ void CombineAxis(YamlMap& axes, const YamlNode& axis, std::vector<Combination>& 
   for (const Combination& cell : cells) {
     for (const YamlNode& value : axis.items) {
       if (!IsPlainName(value.key)) {
-        axes.Complain(axis.key, fmt::format("\"{}\": use letters, digits, \"_\", \".\" and \"-\" for names", value.key));
+        axes.Complain(axis.key, fmt::format("\"{}\" names a value: {}", value.key, kPlainNameRule));
         return;
       }
       Combination next{cell.name.empty() ? value.key : cell.name + "-" + value.key, cell.config};
@@ -132,8 +127,10 @@ Result<Grid> ReadGrid(const std::filesystem::path& file) {
   YamlMap map(root, "a sweep", errors);
   Grid grid;
   grid.name = map.String("name").value_or(file.stem().string());
-  if (!IsPlainName(grid.name)) map.Complain("name", "use letters, digits, \"_\", \".\" and \"-\" for a name");
+  if (!IsPlainName(grid.name)) map.Complain("name", kPlainNameRule);
   grid.shards = static_cast<int>(map.Integer("shards", 1, 10000).value_or(1));
+  grid.start_lead_s = map.Number("start_lead_s");
+  if (!(grid.start_lead_s.value_or(1) > 0)) map.Complain("start_lead_s", "\"start_lead_s\" is seconds above 0");
   grid.at_once = static_cast<int>(map.Integer("at_once", 1, 1000).value_or(1));
   grid.scheduler = ReadWords(map, "slurm");
   ASSIGN_OR_RETURN(Common common, ReadCommon(map, file));
@@ -150,6 +147,8 @@ Result<Grid> ReadGrid(const std::filesystem::path& file) {
     if (!names.insert(combination.name).second)
       return BadInput(
           fmt::format("{}: two cells are named {}; name the values of the axes apart", file.string(), combination.name));
+    if (!IsPlainName(combination.name))
+      return BadInput(fmt::format("{}: the cell {} is named by its axes: {}", file.string(), combination.name, kPlainNameRule));
     ASSIGN_OR_RETURN(grid.cells.emplace_back(), MakeCell(combination, common, grid, file.string()));
   }
   return grid;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,13 +12,14 @@
 namespace moecap::experiment {
 
 struct GridCell {
-  std::string name;  // "vllm-fp8", of the values of the axes; a plain file name
+  std::string name;  // "vllm-fp8", of the values of the axes; base/plain_name.h
   Config config;     // its text is the whole one, with the axes' keys laid over the common ones
 };
 
 struct Grid {
   std::string name;
   int shards = 1;                      // client processes of each cell
+  std::optional<double> start_lead_s;  // of each cell's shards, as --start-lead
   int at_once = 1;                     // cells that a scheduler may run at the same time
   std::vector<std::string> scheduler;  // options of its batch command, as they are
   std::vector<GridCell> cells;         // the last axis varies fastest

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/plain_name.h"
 #include "experiment/config.h"
 
 namespace moecap::experiment {
@@ -19,16 +20,6 @@ std::optional<int> WholeNumber(std::string_view text) {
 std::optional<int> NumberOf(const Environment& environment, const char* name) {
   const auto text = environment(name);
   return text ? WholeNumber(*text) : std::nullopt;
-}
-
-// As a part of a path.
-std::string SafeGroup(const std::string& name) {
-  std::string safe;
-  for (const char c : name.substr(0, 100)) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
-    safe += plain && !(safe.empty() && c == '.') ? c : '-';
-  }
-  return safe;
 }
 
 // A job that was put back into the queue begins a new load.
@@ -75,12 +66,12 @@ std::optional<ShardOfGroup> ShardOfScheduler(const Environment& environment) {
   if (const auto rank = NumberOf(environment, "OMPI_COMM_WORLD_RANK")) {
     const auto size = NumberOf(environment, "OMPI_COMM_WORLD_SIZE");
     const auto job = environment("PMIX_NAMESPACE");
-    if (size) return ShardOfGroup{{*rank, *size}, job ? SafeGroup("mpi-" + *job) : ""};
+    if (size) return ShardOfGroup{{*rank, *size}, job ? PlainNameOf("mpi-" + *job) : ""};
   }
   if (const auto index = NumberOf(environment, "JOB_COMPLETION_INDEX")) return ShardOfGroup{{*index, 0}, ""};
   const auto rank = NumberOf(environment, "SLURM_PROCID"), size = NumberOf(environment, "SLURM_STEP_NUM_TASKS");
   if (!rank || !size) return std::nullopt;
-  return ShardOfGroup{{*rank, *size}, SafeGroup(SlurmGroup(environment))};
+  return ShardOfGroup{{*rank, *size}, PlainNameOf(SlurmGroup(environment))};
 }
 
 Result<ShardOfGroup> ParseShard(std::string_view text, const std::string& group, const std::string& start,
@@ -100,10 +91,9 @@ Result<ShardOfGroup> ParseShard(std::string_view text, const std::string& group,
     return BadInput(fmt::format("--shard {}: {} shards are numbered 0 to {}; there is no {}", text, shard.shard.count,
                                 shard.shard.count - 1, shard.shard.index));
   }
-  if (!group.empty() && SafeGroup(group) != group)
-    return BadInput(fmt::format("--shard-group {}: use letters, digits, \"_\", \".\" and \"-\", 100 at most", group));
+  if (!group.empty() && !IsPlainName(group)) return BadInput(fmt::format("--shard-group {}: {}", group, kPlainNameRule));
   if (!group.empty()) shard.group = group;
-  if (shard.group.empty() && !start.empty()) shard.group = SafeGroup("at-" + start);
+  if (shard.group.empty() && !start.empty()) shard.group = PlainNameOf("at-" + start);
   if (shard.group.empty())
     return BadInput("nothing says which shards belong together: give all of them the same --shard-group NAME, or --start-at");
   return shard;

@@ -22,6 +22,7 @@ using testing::HasSubstr;
 
 constexpr int kShards = 4;
 constexpr const char* kGroup = "g";
+constexpr const char* kLead = "8";  // s, in which a busy machine shows every shard that all are there
 
 class Shards : public testing::Test {
  protected:
@@ -70,7 +71,7 @@ class Shards : public testing::Test {
   }
   fs::path ShardDir(int index) const { return dir_ / "client" / std::to_string(index); }
   pid_t StartShard(int index, std::vector<std::string> args, const std::string& group = kGroup) {
-    args.insert(args.end(), {"--shard", fmt::format("{}/{}", index, kShards), "--shard-group", group});
+    args.insert(args.end(), {"--shard", fmt::format("{}/{}", index, kShards), "--shard-group", group, "--start-lead", kLead});
     fs::create_directories(ShardDir(index));
     return StartProgram(ShardDir(index), args);
   }
@@ -280,9 +281,10 @@ TEST_F(Shards, ASweepMakesEveryCellCollectsItAndGoesOn) {
   StartMock("0.001");
   const auto write = [&](const std::string& lengths) {
     const std::string text = fmt::format(
-        "name: grid\nshards: 2\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 12, input_tokens: 8}}\n"
+        "name: grid\nshards: 2\nstart_lead_s: {}\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 12, "
+        "input_tokens: 8}}\n"
         "  load: {{clients: 4}}\n  warmup_requests: 0\naxes:\n  length: {{{}}}\n",
-        url_, lengths);
+        kLead, url_, lengths);
     ASSERT_TRUE(WriteFileAtomically(dir_ / "client/grid.yaml", text).ok());
   };
   const auto sweep = [&] { return CallProgram(dir_ / "client", {"sweep", "grid.yaml", "--json"}); };
@@ -304,6 +306,29 @@ TEST_F(Shards, ASweepMakesEveryCellCollectsItAndGoesOn) {
 
   write("short: {workload: {output_tokens: 3}}");
   EXPECT_THAT(sweep().err, HasSubstr("the sweep was changed since it began"));
+}
+
+// Programs in PATH that say what those of Slurm say when a job ends sooner than the shared folder shows what it wrote.
+TEST_F(Shards, ASweepWaitsForWhatAForgottenJobWrote) {
+  StartMock("0.001");
+  const fs::path bin = dir_ / "bin";
+  fs::create_directories(bin);
+  const auto write = [&](const char* name, const std::string& body) {
+    ASSERT_TRUE(WriteFileAtomically(bin / name, "#!/bin/sh\n" + body).ok());
+    fs::permissions(bin / name, fs::perms::owner_all);
+  };
+  write("sbatch", "echo 7\n(sleep 3; SLURM_ARRAY_TASK_ID=0 sh \"$3\") >/dev/null 2>&1 &\n");
+  write("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2\nexit 1\n");
+  write("srun", "shift\nexec \"$@\"\n");
+  const std::string text = fmt::format(
+      "name: grid\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 2, input_tokens: 8, output_tokens: 2}}\n"
+      "  load: {{clients: 1}}\n  warmup_requests: 0\n",
+      url_);
+  ASSERT_TRUE(WriteFileAtomically(dir_ / "client/grid.yaml", text).ok());
+  const Outcome outcome = CallProgram(dir_ / "client", {"sweep", "grid.yaml", "--on", "slurm"},
+                                      [&] { ::setenv("PATH", (bin.string() + ":" + std::getenv("PATH")).c_str(), 1); });
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("done"));
 }
 
 TEST_F(Shards, ASweepSaysWhichCellFailed) {

@@ -79,7 +79,8 @@ class OnThisMachine final : public SweepPlace {
 struct Row {
   std::string state = "waits";
   CellProgress progress;
-  bool is_settled = false;  // collected or failed
+  std::optional<int64_t> ended_ns;  // since when it neither waits nor runs, without being whole
+  bool is_settled = false;          // collected or failed
   std::string why;
 
   std::string Text(const std::string& name, size_t width) const {
@@ -117,7 +118,9 @@ class SweepRun {
     std::vector<size_t> due;
     for (size_t i = 0; i < rows_.size(); ++i) {
       Settle(i, CellState::kEnded, /*may_fail=*/false);
-      if (!rows_[i].is_settled) due.push_back(i);
+      if (rows_[i].is_settled) continue;
+      rows_[i].progress.measured = 0;  // it will be made again
+      due.push_back(i);
     }
     Show();
     if (due.empty()) return {};
@@ -125,7 +128,7 @@ class SweepRun {
     const SteadyClock clock;
     while (true) {
       ASSIGN_OR_RETURN(const auto states, place_.States());
-      for (const auto& [cell, state] : states) Settle(cell, state, /*may_fail=*/true);
+      for (const auto& [cell, state] : states) Settle(cell, state, IsOver(rows_[cell], state, clock.NowNs()));
       Show();
       if (std::ranges::all_of(rows_, &Row::is_settled)) return {};
       if (InterruptRequested()) return Error{ErrorKind::kInterrupted, "interrupted; " + place_.AfterInterrupt()};
@@ -156,11 +159,19 @@ class SweepRun {
  private:
   const std::vector<experiment::GridCell>& cells() const { return folder_.grid().cells; }
 
+  // Whether a cell that ended without being whole will not become so any more.
+  bool IsOver(Row& row, CellState state, int64_t now_ns) const {
+    if (state != CellState::kEnded) row.ended_ns.reset();
+    if (state == CellState::kEnded && !row.ended_ns) row.ended_ns = now_ns;
+    return row.ended_ns && now_ns - *row.ended_ns >= place_.SettleNs();
+  }
+
+  // Brings what is whole; what has ended otherwise has failed, if it may.
   void Settle(size_t cell, CellState state, bool may_fail) {
     Row& row = rows_[cell];
     if (row.is_settled) return;
     row.progress = folder_.ProgressOf(cells()[cell]);
-    row.state = state == CellState::kRunning ? "runs" : "waits";
+    row.state = state == CellState::kRunning ? "runs" : row.ended_ns ? "ends" : "waits";
     if (state != CellState::kEnded) return;
     if (row.progress.run_id.empty() && row.progress.whole) {
       auto collected = folder_.Collect(cells()[cell]);
@@ -172,11 +183,7 @@ class SweepRun {
     } else if (row.progress.run_id.empty()) {
       row.why = "it was not measured to its end: " + place_.LogOf(cell);
     }
-    if (!may_fail && row.progress.run_id.empty()) {
-      row.why.clear();
-      row.progress.measured = 0;  // it will be made again
-      return;
-    }
+    if (!may_fail && row.progress.run_id.empty()) return row.why.clear();
     row.state = row.progress.run_id.empty() ? "failed" : "done";
     row.is_settled = true;
   }

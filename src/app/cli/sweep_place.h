@@ -22,6 +22,8 @@ class SweepPlace {
   // Of the cells that were submitted. Error: kFailed when nothing can be learnt any more.
   virtual Result<std::map<size_t, CellState>> States() = 0;
   virtual int64_t PollNs() const { return 300'000'000; }  // between two looks at the states
+  // How long after the end of a cell its files may still be on their way here.
+  virtual int64_t SettleNs() const { return 0; }
   // What the user reads after an interrupt, and where a cell's own words are.
   virtual std::string AfterInterrupt() const = 0;
   virtual std::string LogOf(size_t cell) const = 0;

@@ -1,61 +1,52 @@
-// How long the pages of `moecap serve` take over an index of many runs, of four cells each with the figures that a run has.
+// How long the pages of `moecap serve` take over many stored runs: copies of SOURCE, each with an id, a time and a tag of its
+// own.
 //
-//   serve_listing [RUNS [DIR]]     10,000 runs, in a folder that is removed again unless one is given
+//   serve_listing RUNS DIR SOURCE...     copies into DIR and indexes them, unless DIR has an index already
+//
+// The files of a copy but for its manifest are links to those of the source, so that 10,000 take minutes and little room.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "analysis/imported.h"
+#include "analysis/transfer.h"
 #include "base/clock.h"
-#include "base/paths.h"
-#include "cap/figures.h"
+#include "base/fs.h"
+#include "base/json.h"
 #include "store/run_store.h"
 #include "web/site.h"
 
 namespace {
 
 using namespace moecap;
+namespace fs = std::filesystem;
 
-constexpr const char* kModels[] = {"Qwen/Qwen3-30B-A3B", "deepseek-ai/DeepSeek-V3", "openai/gpt-oss-120b",
-                                   "mistralai/Mixtral-8x7B"};
-constexpr const char* kMachines[] = {"8 x h100-sxm", "8 x h200-sxm", "4 x b200-sxm", "1 x rtx-4090"};
-
-store::StoredRun RunOf(int i) {
-  store::StoredRun run;
-  run.info = {fmt::format("20260101-{:06}-run", i),
-              fmt::format("20260101-{:06}-run", i),
-              store::RunStatus::kComplete,
-              fmt::format("2026-{:02}-{:02}T12:00:00Z", 1 + i % 12, 1 + i % 28),
-              "0.3.0",
-              "128 problems of gsm8k",
-              "gsm8k.jsonl",
-              128,
-              "AMD EPYC 9755"};
-  run.manifest_json = "{}";
-  run.tags = {fmt::format("week-{}", i % 52)};
-  for (const char* name : {"vllm", "sglang"}) {
-    run.systems.push_back({name, name, kModels[i % 4], "fp8", kMachines[i / 4 % 4]});
-    for (const double level : {8., 64.}) {
-      store::StoredCell cell{name, "clients", level, fmt::format("{:g} clients", level), 5, i % 9 != 0, {}};
-      int k = 0;
-      for (const cap::Figure& figure : cap::Figures())
-        cell.figures.push_back({std::string(figure.key), 0.001 * ((i * 7919 + ++k * 104729) % 1000 + 1), false});
-      std::ranges::sort(cell.figures, {}, &store::StoredFigure::key);
-      run.cells.push_back(std::move(cell));
-    }
-  }
-  return run;
+Result<analysis::DerivedFigures> FiguresOf(const experiment::Results& results) {
+  ASSIGN_OR_RETURN(cap::ExperimentSummary summary, analysis::SummarizeStored(results));
+  return analysis::DerivedFigures{std::move(summary), "{}"};
 }
 
-Status Fill(const std::filesystem::path& dir, int runs) {
-  std::filesystem::create_directories(dir);
-  ASSIGN_OR_RETURN(store::RunStore index, store::RunStore::Open(dir, store::Access::kCreate));
-  RETURN_IF_ERROR(index.database().Execute("PRAGMA synchronous = OFF"));
-  for (int i = 0; i < runs; ++i) RETURN_IF_ERROR(index.Put(RunOf(i)));
-  return {};
+Status CopyRun(const fs::path& source, const fs::path& dir, int i) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(source / "manifest.json"));
+  ASSIGN_OR_RETURN(Json manifest, ParseJson(text));
+  const std::string run_id = fmt::format("20260101-{:06}-run", i);
+  manifest["run_id"] = run_id;
+  manifest["started_at"] = fmt::format("2026-{:02}-{:02}T12:00:00Z", 1 + i % 12, 1 + i % 28);
+  fs::copy(source, dir / run_id, fs::copy_options::recursive | fs::copy_options::create_hard_links);
+  fs::remove(dir / run_id / "manifest.json");
+  return WriteFile(dir / run_id / "manifest.json", DumpJson(manifest));
+}
+
+Status Fill(const fs::path& dir, int runs, const std::vector<fs::path>& sources) {
+  fs::create_directories(dir);
+  for (int i = 0; i < runs; ++i) RETURN_IF_ERROR(CopyRun(sources[static_cast<size_t>(i) % sources.size()], dir, i));
+  ASSIGN_OR_RETURN(const analysis::RebuiltIndex rebuilt, analysis::RebuildIndex(dir, FiguresOf));
+  if (rebuilt.runs == runs) return {};
+  return Failed(fmt::format("{} of {} runs are indexed; {}", rebuilt.runs, runs, rebuilt.notes.front()));
 }
 
 void Measure(web::Service& site, const char* what, const std::string& target) {
@@ -78,10 +69,14 @@ void Measure(web::Service& site, const char* what, const std::string& target) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int runs = argc > 1 ? std::atoi(argv[1]) : 10000;
-  const std::filesystem::path dir = argc > 2 ? argv[2] : TemporaryDir() / fmt::format("moecap-serve-listing-{}", runs);
+  const int runs = argc > 3 ? std::atoi(argv[1]) : 0;
+  if (runs <= 0) {
+    fmt::print(stderr, "serve_listing RUNS DIR SOURCE...\n");
+    return 2;
+  }
+  const fs::path dir = argv[2];
   if (!store::RunStore::Exists(dir)) {
-    const Status filled = Fill(dir, runs);
+    const Status filled = Fill(dir, runs, {argv + 3, argv + argc});
     if (!filled.ok()) {
       fmt::print(stderr, "serve_listing: {}\n", filled.error().message);
       return 1;
@@ -90,11 +85,12 @@ int main(int argc, char** argv) {
   const auto site = web::MakeSite({.results_dir = dir, .summarize = analysis::SummarizeStored});
   Measure(*site, fmt::format("all {} runs, JSON", runs).c_str(), fmt::format("/api/runs?limit={}", runs));
   Measure(*site, "runs, first page", "/runs");
+  Measure(*site, "runs, last page", fmt::format("/runs?offset={}", runs - 100));
   Measure(*site, "cells, first page", "/");
   Measure(*site, "cells, sorted by TPOT", "/?sort=tpot_mean_s");
-  Measure(*site, "cells, two words, sorted by cost", "/?q=qwen+h200&sort=usd_per_million_tokens");
-  Measure(*site, "cells, last page", fmt::format("/?all=1&offset={}", 4 * runs - 50));
+  Measure(*site, "cells, two words, sorted by TTFT", "/?q=qwen+run&sort=ttft_mean_s");
+  Measure(*site, "cells, a late page", fmt::format("/?all=1&offset={}", 2 * runs - 50));
   Measure(*site, "20,000 cells with six figures, JSON", "/api/cells?all=1&limit=20000");
-  if (argc <= 2) std::filesystem::remove_all(dir);
+  Measure(*site, "what is live", "/api/live");
   return 0;
 }

@@ -207,11 +207,12 @@ Status FillNewIndex(const fs::path& folder, const fs::path& results_dir, const F
 
 }  // namespace
 
-std::vector<fs::path> RunFolders(const fs::path& results_dir) {
+std::vector<fs::path> RunFolders(const fs::path& results_dir, const std::set<std::string>& known) {
   std::vector<fs::path> folders;
   std::error_code error;
   for (fs::directory_iterator entry(results_dir, error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    if (entry->path().filename().string().front() == '.') continue;
+    const std::string name = entry->path().filename().string();
+    if (name.front() == '.' || known.contains(name)) continue;
     if (Results::IsExperiment(entry->path())) folders.push_back(entry->path());
   }
   std::sort(folders.begin(), folders.end());
@@ -343,10 +344,9 @@ Result<VerifyReport> VerifyRuns(const RunStore& store, const fs::path& results_d
   for (const fs::path& left : store::LeftOvers(results_dir)) {
     report.problems.push_back(fmt::format("{} was left by a command that was killed; remove it", left.string()));
   }
-  for (const fs::path& dir : RunFolders(results_dir)) {
-    if (!indexed.contains(dir.filename().string()))
-      report.problems.push_back(
-          fmt::format("{} is not indexed; index it with: moecap runs import {}", dir.string(), dir.string()));
+  for (const fs::path& dir : RunFolders(results_dir, indexed)) {
+    report.problems.push_back(
+        fmt::format("{} is not indexed; index it with: moecap runs import {}", dir.string(), dir.string()));
   }
   return report;
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,7 +62,9 @@ Result<RebuiltIndex> RebuildIndex(const std::filesystem::path& results_dir, cons
 // Sets the status of runs whose process ended without saying so: rows that say "running" while nobody is at work in the folder.
 Status SettleRunning(store::RunStore& store, const std::filesystem::path& results_dir);
 
-// Folders right below `results_dir` that hold an experiment, of any kind, sorted by name.
-std::vector<std::filesystem::path> RunFolders(const std::filesystem::path& results_dir);
+// Folders right below `results_dir` that hold an experiment, of any kind, sorted by name. Those named in `known` are left out
+// without a look at them.
+std::vector<std::filesystem::path> RunFolders(const std::filesystem::path& results_dir,
+                                              const std::set<std::string>& known = {});
 
 }  // namespace moecap::analysis

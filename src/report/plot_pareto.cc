@@ -14,6 +14,7 @@ constexpr double kWidth = 420;
 constexpr PlotBox kArea{46, 66, kWidth - 6, 270};
 constexpr double kRadius = 5;
 constexpr size_t kNameCells = 18;
+constexpr double kBold = 1.15;  // how much wider bold text is
 constexpr double kTextHeight = 12;
 
 std::vector<double> Values(const std::vector<ParetoMark>& marks, const PlotScale& scale, double ParetoMark::*value,
@@ -107,7 +108,7 @@ class ParetoDrawing {
   void Names(Svg& svg) {
     for (const auto& mark : plot_.marks) {
       const std::string name = Shorten(mark.name, kNameCells);
-      const auto place = placer_.Find(At(mark), kRadius + (mark.valid ? 0 : 6), TextWidth(name), kTextHeight, 60);
+      const auto place = placer_.Find(At(mark), kRadius + (mark.valid ? 0 : 6), kBold * TextWidth(name), kTextHeight, 60);
       if (!place) continue;
       svg.Open(SystemClass(mark.system));
       DrawLabel(svg, At(mark), *place, name, "name halo");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <set>
 
@@ -31,15 +32,6 @@ std::optional<double> ValueOf(const CellListing& listing, std::string_view key) 
   return std::nullopt;
 }
 
-// Without the time that it begins with: "20260131-120000-quickstart" -> "quickstart".
-std::string ShortName(const std::string& run_id) {
-  constexpr std::string_view kStamp = "00000000-000000-";
-  bool stamped = run_id.size() > kStamp.size();
-  for (size_t i = 0; stamped && i < kStamp.size(); ++i)
-    stamped = kStamp[i] == '0' ? run_id[i] >= '0' && run_id[i] <= '9' : run_id[i] == kStamp[i];
-  return stamped ? run_id.substr(kStamp.size()) : run_id;
-}
-
 using SystemKey = std::pair<std::string, std::string>;  // run, system
 SystemKey KeyOf(const CellListing& listing) { return {listing.run.run_id, listing.system.name}; }
 
@@ -47,11 +39,13 @@ struct Quantity {
   const char *key, *name, *label;
   bool logarithmic, higher_is_better;
   double unit;
+
+  std::string AxisLabel() const { return std::string(label) + (logarithmic ? " (log scale)" : ""); }
 };
-constexpr Quantity kCostAxis{kCost, "cost", "cost, USD per 1M tokens (log scale)", true, false, 1};
+constexpr Quantity kCostAxis{kCost, "cost", "cost, USD per 1M tokens", true, false, 1};
 constexpr Quantity kAccuracyAxis{kAccuracy, "accuracy", "accuracy, %", false, true, 0.01};
-constexpr Quantity kRateAxis{kRate, "throughput", "output tokens/s (log scale)", true, true, 1};
-constexpr Quantity kTpotAxis{kTpot, "TPOT", "TPOT, ms (log scale)", true, false, 1e-3};
+constexpr Quantity kRateAxis{kRate, "throughput", "output tokens/s", true, true, 1};
+constexpr Quantity kTpotAxis{kTpot, "TPOT", "TPOT, ms", true, false, 1e-3};
 
 std::string Capital(std::string text) {
   text[0] = text[0] >= 'a' && text[0] <= 'z' ? static_cast<char>(text[0] - 'a' + 'A') : text[0];
@@ -70,8 +64,8 @@ std::optional<Figure> Pareto(std::span<const CellListing> cells, std::span<const
   report::ParetoPlot plot;
   plot.frame = {fmt::format("pareto-{}-{}", x.key, y.key), fmt::format("{} against {}", Capital(y.name), x.name),
                 "filled: no valid cell shown is better in both", ""};
-  plot.x = {x.label, x.logarithmic, x.higher_is_better, x.unit};
-  plot.y = {y.label, y.logarithmic, y.higher_is_better, y.unit};
+  plot.x = {x.AxisLabel(), x.logarithmic, x.higher_is_better, x.unit};
+  plot.y = {y.AxisLabel(), y.logarithmic, y.higher_is_better, y.unit};
   for (size_t i = 0; i < cells.size() && plot.marks.size() < kMostMarks; ++i) {
     const auto across = ValueOf(cells[i], x.key);
     const auto up = ValueOf(cells[i], y.key);
@@ -94,6 +88,58 @@ std::optional<Figure> Pareto(std::span<const CellListing> cells, std::span<const
   return Figure{std::move(plot), "", report::PlotWidth::kHalf};
 }
 
+std::vector<std::string> WordsOf(const std::string& name) {
+  std::vector<std::string> words(1);
+  for (const char c : name) {
+    if (c == '-') {
+      words.emplace_back();
+    } else {
+      words.back() += c;
+    }
+  }
+  return words;
+}
+
+// What tells the names apart: each without the words between "-" with which all of them begin and end. Requires names that
+// differ.
+std::vector<std::string> Differences(const std::vector<std::string>& names) {
+  std::vector<std::vector<std::string>> all;
+  size_t shortest = SIZE_MAX;
+  for (const std::string& name : names) shortest = std::min(shortest, all.emplace_back(WordsOf(name)).size());
+  const auto alike = [&](const auto& word_of) {
+    return std::ranges::all_of(all, [&](const auto& words) { return word_of(words) == word_of(all.front()); });
+  };
+  size_t front = 0, back = 0;
+  while (front + 1 < shortest && alike([&](const auto& words) { return words[front]; })) ++front;
+  while (front + back + 1 < shortest && alike([&](const auto& words) { return words[words.size() - 1 - back]; })) ++back;
+  std::vector<std::string> differences;
+  for (const auto& words : all) {
+    std::string& text = differences.emplace_back();
+    for (size_t i = front; i + back < words.size(); ++i) text += (text.empty() ? "" : "-") + words[i];
+  }
+  return differences;
+}
+
+// How each system of each run is called.
+std::map<SystemKey, std::string> SystemNames(std::span<const CellListing> cells) {
+  std::map<std::string, std::set<std::string>> runs;  // of a system's name
+  for (const CellListing& listing : cells) runs[listing.system.name].insert(listing.run.run_id);
+  std::map<SystemKey, std::string> names;
+  for (const auto& [system, ids] : runs) {
+    std::vector<std::string> shorts;
+    for (const std::string& id : ids) shorts.push_back(ShortName(id));
+    // Runs that were made twice are told apart by their times.
+    if (std::set(shorts.begin(), shorts.end()).size() < shorts.size()) shorts.assign(ids.begin(), ids.end());
+    const std::vector<std::string> differences = ids.size() > 1 ? Differences(shorts) : std::vector<std::string>{""};
+    size_t i = 0;
+    for (const std::string& id : ids) {
+      const std::string& difference = differences[i++];
+      names[{id, system}] = difference.empty() ? system : difference + " " + system;
+    }
+  }
+  return names;
+}
+
 std::string LevelAxis(const std::string& kind) {
   if (kind == "rates_per_s") return "requests/s offered (log scale)";
   return kind + " (log scale)";
@@ -102,6 +148,7 @@ std::string LevelAxis(const std::string& kind) {
 // Cells that are of one kind of level, by system; a level once, so the cells of a table need no order.
 std::optional<Figure> Curves(std::span<const CellListing> cells, const std::map<SystemKey, size_t>& markers, const Quantity& y,
                              const std::string& title) {
+  const std::map<SystemKey, std::string> names = SystemNames(cells);
   std::map<SystemKey, std::map<double, const CellListing*>> systems;
   const std::string kind = cells.empty() ? "" : cells.front().cell.level_kind;
   for (const CellListing& listing : cells) {
@@ -111,11 +158,9 @@ std::optional<Figure> Curves(std::span<const CellListing> cells, const std::map<
   report::LinePlot plot;
   plot.frame = {fmt::format("{}-by-level", y.key), title, y.label, title + " against the load."};
   plot.x_label = LevelAxis(kind);
-  std::set<std::string> names;
   for (const auto& [key, levels] : systems) {
     if (levels.size() < 2 || plot.series.size() == kMostCurves) continue;
-    report::PlotSeries series{markers.at(key), key.second, {}, false, key.first + ", " + key.second};
-    if (!names.insert(key.second).second) series.name = ShortName(key.first) + " " + key.second;
+    report::PlotSeries series{markers.at(key), names.at(key), {}, false, key.first + ", " + key.second};
     for (const auto& [level, listing] : levels)
       series.points.push_back({.x = level, .y = *ValueOf(*listing, y.key) / y.unit, .valid = listing->cell.valid});
     plot.series.push_back(std::move(series));
@@ -128,14 +173,19 @@ std::optional<Figure> Curves(std::span<const CellListing> cells, const std::map<
 
 std::vector<std::string> CurveFigures() { return {kAccuracy, kCost, kRate, kTpot}; }
 
+std::string ShortName(const std::string& run_id) {
+  constexpr std::string_view kStamp = "00000000-000000-";
+  bool stamped = run_id.size() > kStamp.size();
+  for (size_t i = 0; stamped && i < kStamp.size(); ++i)
+    stamped = kStamp[i] == '0' ? run_id[i] >= '0' && run_id[i] <= '9' : run_id[i] == kStamp[i];
+  return stamped ? run_id.substr(kStamp.size()) : run_id;
+}
+
 std::vector<std::string> CellNames(std::span<const CellListing> cells) {
-  std::map<std::string, std::set<std::string>> runs;  // of a system's name
-  for (const CellListing& listing : cells) runs[listing.system.name].insert(listing.run.run_id);
+  const std::map<SystemKey, std::string> systems = SystemNames(cells);
   std::vector<std::string> names;
-  for (const CellListing& listing : cells) {
-    const std::string name = fmt::format("{}@{:g}", listing.system.name, listing.cell.level);
-    names.push_back(runs[listing.system.name].size() > 1 ? ShortName(listing.run.run_id) + " " + name : name);
-  }
+  for (const CellListing& listing : cells)
+    names.push_back(fmt::format("{}@{:g}", systems.at(KeyOf(listing)), listing.cell.level));
   return names;
 }
 

@@ -35,6 +35,11 @@ size_t Head::CountOf(std::string_view name) const {
       std::count_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == name; }));
 }
 
+std::string EventText(std::string_view name, std::string_view data) {
+  std::string text = "event: ";
+  return text.append(name).append("\ndata: ").append(data).append("\n\n");
+}
+
 std::optional<std::string> DecodePercent(std::string_view text, bool plus_is_space) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,13 +27,26 @@ struct Request {
   std::string body;
 };
 
+// An answer that goes on until one side has enough: server-sent events (WHATWG HTML, "Server-sent events").
+class EventStream {
+ public:
+  virtual ~EventStream() = default;
+  // What is new, as EventText has it; empty: nothing is. Null: that was all. Never called twice at once.
+  virtual std::optional<std::string> Next() = 0;
+};
+
+// One event; `data` holds no line break.
+std::string EventText(std::string_view name, std::string_view data);
+
 struct Response {
   int status = 200;
   std::string type = "text/html; charset=utf-8";
   std::string body;
   std::vector<std::pair<std::string, std::string>> fields;
+  std::shared_ptr<EventStream> events = nullptr;  // null: `body` is all; else it is not sent, and `type` is kEventType
 };
 
+inline constexpr const char* kEventType = "text/event-stream";
 inline constexpr const char* kJsonType = "application/json";
 inline constexpr const char* kTextType = "text/plain; charset=utf-8";
 

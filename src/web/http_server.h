@@ -32,8 +32,14 @@ struct ServerOptions {
   int threads = 2;                      // that answer
   uint32_t most_head_bytes = 16 << 10;  // a longer head is answered with 431
   size_t most_connections = 128;        // further ones are closed at once
+  size_t most_event_streams = 64;       // of the connections; a further one is answered with 503
+  int event_period_ms = 1000;           // between two looks at what is new in one
   int idle_s = 30;                      // for a whole head, a body, an answer to be taken; then the connection closes
 };
+
+// Where --listen says: "7070", ":7070", "127.0.0.1:7070", "localhost:0", "[::1]:7070"; without an address 127.0.0.1. Error:
+// kBadInput.
+Result<ServerOptions> ListenAt(const std::string& text);
 
 class HttpServer {
  public:

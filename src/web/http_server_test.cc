@@ -3,6 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <ctime>
+#include <stdexcept>
+#include <thread>
 
 #include "web/testing/raw_client.h"
 
@@ -10,16 +16,36 @@ namespace moecap::web {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
+
+// So many events, one a look, with a look between two that brings nothing; then a bug if the number is odd.
+class Count final : public EventStream {
+ public:
+  explicit Count(int most) : most_(most) {}
+  std::optional<std::string> Next() override {
+    if (++looks_ % 2 == 0) return "";
+    if (looks_ / 2 < most_) return EventText("count", std::to_string(looks_ / 2));
+    if (most_ % 2 == 1) throw std::logic_error("a bug");
+    return std::nullopt;
+  }
+
+ private:
+  int most_, looks_ = 0;
+};
 
 // Says what it got; refuses "/refused", lets bodies in below "/body" alone.
 class Echo : public Service {
  public:
   Admission Admit(const Head& head) const override {
     if (head.target == "/refused") return {Response{403, kTextType, "no\n", {{"X-Why", "test"}}}, 0};
+    if (head.target == "/bug-in-the-guard") throw std::logic_error("a bug");
     return {std::nullopt, head.target.starts_with("/body") ? uint64_t{100} : uint64_t{0}};
   }
   Response Answer(const Request& request) override {
+    if (request.head.target == "/bug") throw std::out_of_range("another bug");
+    if (request.head.target.starts_with("/events/"))
+      return {200, kEventType, "", {{"X-Echo", "yes"}}, std::make_shared<Count>(std::stoi(request.head.target.substr(8)))};
     return {200, kTextType, request.head.method + " " + request.head.target + " [" + request.body + "]", {{"X-Echo", "yes"}}};
   }
 };
@@ -120,6 +146,64 @@ TEST(HttpServer, ConnectionsBeyondTheirLimitAreClosed) {
   }
 }
 
+TEST(HttpServer, AServiceThatThrowsEndsNoServer) {
+  const World world;
+  EXPECT_THAT(world.Say("GET /bug-in-the-guard HTTP/1.1\r\nHost: x\r\n\r\n"),
+              testing::AllOf(StartsWith("HTTP/1.1 500 "), HasSubstr("this answer failed")));
+  EXPECT_THAT(world.Say("GET /bug HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              testing::AllOf(StartsWith("HTTP/1.1 500 "), HasSubstr("this answer failed"), HasSubstr("GET /next []")));
+}
+
+TEST(HttpServer, EventsComeAsTheyHappen) {
+  Echo echo;
+  const auto server = HttpServer::Start({.port = 0, .most_event_streams = 1, .event_period_ms = 1}, echo).value();
+  const auto follow = [&](const char* target) { return RawExchangeOpen(server->port(), target); };
+  for (const char* target : {"/events/2", "/events/3"}) {
+    const std::string said = follow(target);
+    EXPECT_THAT(said, testing::AllOf(StartsWith("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
+                                     HasSubstr("X-Echo: yes\r\n"), Not(HasSubstr("Content-Length"))));
+    EXPECT_THAT(said, HasSubstr("\r\n\r\nevent: count\ndata: 0\n\n:\n\nevent: count\ndata: 1\n\n"));
+  }
+  const RawConnection endless(server->port());
+  endless.Send("GET /events/1000000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+  endless.ReadUntil("data: 3");
+  EXPECT_THAT(follow("/events/2"), StartsWith("HTTP/1.1 503 ")) << "one stream is all";
+  EXPECT_THAT(follow("/a"), StartsWith("HTTP/1.1 200 ")) << "which keeps no other answer";
+  endless.EndSending();
+  endless.ReadAll();
+  // Its place is free again as soon as the server has let it go.
+  while (follow("/events/2").starts_with("HTTP/1.1 503 ")) {
+  }
+}
+
+// CPU time that the whole process has used, user and system.
+double CpuSeconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+TEST(HttpServer, WaitsWithoutAFreeFileDescriptor) {
+  const World world;
+  const RawConnection client(world.server->port());
+  client.Send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(client.ReadUntil("[]"), HasSubstr("/first"));
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const RawConnection waits(world.server->port(), [&] {
+    const rlimit none{3, limit.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  });
+  waits.Send("GET /waits HTTP/1.1\r\nHost: x\r\n\r\n");
+  const double before_s = CpuSeconds();
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  EXPECT_LT(CpuSeconds() - before_s, 0.3) << "it asks again and again";
+  client.Send("GET /second HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(client.ReadUntil("[]"), HasSubstr("/second")) << "those who are in are served";
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_THAT(waits.ReadUntil("[]"), HasSubstr("/waits")) << "it was let in as soon as there was room";
+}
+
 TEST(HttpServer, AddressesThatCannotBeListenedOn) {
   Echo echo;
   const World world;
@@ -127,6 +211,20 @@ TEST(HttpServer, AddressesThatCannotBeListenedOn) {
   ASSERT_FALSE(taken.ok());
   EXPECT_THAT(taken.error().message, HasSubstr("--listen"));
   EXPECT_FALSE(HttpServer::Start({.address = "nowhere", .port = 0}, echo).ok());
+}
+
+TEST(HttpServer, WhereToListen) {
+  const auto at = [](const std::string& text) {
+    const auto options = ListenAt(text);
+    return options.ok() ? options->address + " " + std::to_string(options->port) : options.error().message;
+  };
+  EXPECT_EQ(at("7070"), "127.0.0.1 7070");
+  EXPECT_EQ(at(":0"), "127.0.0.1 0");
+  EXPECT_EQ(at("localhost:80"), "127.0.0.1 80");
+  EXPECT_EQ(at("0.0.0.0:80"), "0.0.0.0 80");
+  EXPECT_EQ(at("[::1]:80"), "::1 80");
+  for (const char* none : {"", "x", "65536", "-1", "127.0.0.1:", "127.0.0.1:80x"})
+    EXPECT_THAT(at(none), HasSubstr("no address to listen at")) << none;
 }
 
 }  // namespace

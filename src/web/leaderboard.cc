@@ -72,11 +72,12 @@ std::string RowOf(const CellListing& listing, const std::vector<cap::FigureId>& 
       "aria-label=\"Compare {0}\"></label><span>{1} <a href=\"{2}\">{3}</a>{4}<small>{5}</small></span></th>",
       name, report::MarkerIcon(marker), Escape(RunPath(listing.run.run_id)), Escape(listing.system.name),
       listing.cell.valid ? "" : " <span class=\"failed\" title=\"a gate tripped\">!</span>",
-      Escape(fmt::format("{}{}{}", listing.system.model_id, listing.system.model_id.empty() ? "" : ", ",
-                         listing.system.weight_type.empty() ? listing.system.engine : listing.system.weight_type)));
+      Escape(fmt::format("{}{}{} · {}", listing.system.model_id, listing.system.model_id.empty() ? "" : ", ",
+                         listing.system.weight_type.empty() ? listing.system.engine : listing.system.weight_type,
+                         ShortName(listing.run.run_id))));
   row += fmt::format("<td class=\"word\" data-l=\"load\">{}</td>", Escape(listing.cell.label));
   for (const cap::FigureId id : figures) row += FigureCell(listing, cap::FigureOf(id));
-  row += fmt::format("<td class=\"w hardware\" data-l=\"hardware\">{}</td>", Escape(listing.Hardware()));
+  row += fmt::format("<td class=\"hardware\" data-l=\"hardware\">{}</td>", Escape(listing.Hardware()));
   row += fmt::format("<td class=\"word\" data-l=\"started\"><time datetime=\"{0}\">{1}</time></td></tr>\n",
                      Escape(listing.run.started_at), Escape(listing.run.started_at.substr(0, 10)));
   return row;

@@ -82,9 +82,7 @@ Result<std::vector<std::string>> Library::NotIndexed() const {
     ASSIGN_OR_RETURN(indexed, index->Paths());
   }
   std::vector<std::string> names;
-  for (const fs::path& folder : analysis::RunFolders(results_dir_)) {
-    if (!indexed.contains(folder.filename().string())) names.push_back(folder.filename().string());
-  }
+  for (const fs::path& folder : analysis::RunFolders(results_dir_, indexed)) names.push_back(folder.filename().string());
   return names;
 }
 

@@ -88,32 +88,34 @@ Progress ProgressOf(const experiment::Results& results) {
   return progress;
 }
 
+Json ToJson(const Progress& progress) {
+  return {{"schema", 1},
+          {"run_id", progress.run_id},
+          {"running", progress.running},
+          {"complete", progress.complete},
+          {"measurements_done", progress.done},
+          {"measurements_planned", progress.planned > 0 ? Json(progress.planned) : Json(nullptr)},
+          {"measurement", progress.measurement.empty() ? Json(nullptr) : Json(progress.measurement)},
+          {"requests_planned", OrNull(progress.requests_planned)},
+          {"requests_ended", OrNull(progress.requests_ended)},
+          {"requests_failed", OrNull(progress.failed)},
+          {"output_tokens", OrNull(progress.output_tokens)},
+          {"elapsed_s", OrNull(progress.elapsed_s)},
+          {"output_tokens_per_s", OrNull(progress.output_tokens_per_s)},
+          {"ttft_mean_s", OrNull(progress.ttft_mean_s)},
+          {"tpot_mean_s", OrNull(progress.tpot_mean_s)},
+          {"html", ProgressBox(progress)}};
+}
+
 Response ProgressJson(const Library& library, const std::string& run_id) {
   const auto results = library.OpenRun(run_id);
   if (!results.ok()) return JsonError(results.error());
-  const Progress progress = ProgressOf(*results);
-  const Json json = {{"schema", 1},
-                     {"run_id", progress.run_id},
-                     {"running", progress.running},
-                     {"complete", progress.complete},
-                     {"measurements_done", progress.done},
-                     {"measurements_planned", progress.planned > 0 ? Json(progress.planned) : Json(nullptr)},
-                     {"measurement", progress.measurement.empty() ? Json(nullptr) : Json(progress.measurement)},
-                     {"requests_planned", OrNull(progress.requests_planned)},
-                     {"requests_ended", OrNull(progress.requests_ended)},
-                     {"requests_failed", OrNull(progress.failed)},
-                     {"output_tokens", OrNull(progress.output_tokens)},
-                     {"elapsed_s", OrNull(progress.elapsed_s)},
-                     {"output_tokens_per_s", OrNull(progress.output_tokens_per_s)},
-                     {"ttft_mean_s", OrNull(progress.ttft_mean_s)},
-                     {"tpot_mean_s", OrNull(progress.tpot_mean_s)},
-                     {"html", ProgressBox(progress)}};
-  return {200, kJsonType, DumpJson(json), {}};
+  return {200, kJsonType, DumpJson(ToJson(ProgressOf(*results))), {}};
 }
 
 std::string ProgressBox(const Progress& progress) {
-  std::string out = fmt::format("<section class=\"live\" data-progress=\"{}\" aria-label=\"Progress of {}\">\n",
-                                Escape("/api" + RunPath(progress.run_id) + "/progress"), Escape(progress.run_id));
+  std::string out = fmt::format("<section class=\"live\" data-run=\"{}\" aria-label=\"Progress of {}\">\n",
+                                Escape(progress.run_id), Escape(progress.run_id));
   const char* state = progress.running ? "measuring" : progress.complete ? "complete" : "interrupted";
   out += fmt::format("<p><span class=\"pulse {0}\"></span><a href=\"{1}\">{2}</a> <span class=\"tag\">{0}</span> ", state,
                      Escape(RunPath(progress.run_id)), Escape(progress.run_id));
@@ -143,9 +145,9 @@ std::string ProgressBox(const Progress& progress) {
 }
 
 std::string RunningStrip(const Library& library) {
-  std::string out;
+  std::string out = "<div id=\"running\">";
   for (const experiment::Results& results : library.Running()) out += ProgressBox(ProgressOf(results));
-  return out;
+  return out + "</div>\n";
 }
 
 }  // namespace moecap::web

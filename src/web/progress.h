@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "experiment/results.h"
 #include "web/http.h"
 #include "web/library.h"
@@ -25,12 +26,14 @@ struct Progress {
 };
 
 Progress ProgressOf(const experiment::Results& results);
+// With the box under "html".
+Json ToJson(const Progress& progress);
 
 // GET /api/runs/ID/progress
 Response ProgressJson(const Library& library, const std::string& run_id);
 // A box with a bar; a script keeps it up to date.
 std::string ProgressBox(const Progress& progress);
-// Such a box for each run that is being measured; empty when none is.
+// Such a box for each run that is being measured, in an element to which a script adds those that begin.
 std::string RunningStrip(const Library& library);
 
 }  // namespace moecap::web

@@ -78,6 +78,13 @@ std::string Joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// "2026-01-31T12:00:00Z" -> "2026-01-31 12:00"
+std::string MinuteOf(const std::string& time) {
+  std::string text = time.substr(0, 16);
+  std::ranges::replace(text, 'T', ' ');
+  return text;
+}
+
 std::string RunRow(const RunListing& run) {
   std::vector<std::string> models, systems;
   for (const store::StoredSystem& system : run.systems) {
@@ -107,7 +114,7 @@ std::string RunRow(const RunListing& run) {
          cell("levels", levels) + cell("best tokens/s", report::NumberText(run.best_output_rate_tokens_per_s)) +
          cell("best accuracy", report::ShareText(run.best_accuracy)) +
          fmt::format("<td class=\"word\" data-l=\"started\"><time datetime=\"{0}\">{1}</time></td></tr>\n",
-                     Escape(run.info.started_at), Escape(run.info.started_at.substr(0, 16)));
+                     Escape(run.info.started_at), Escape(MinuteOf(run.info.started_at)));
 }
 
 std::string RunTable(const std::vector<RunListing>& runs) {

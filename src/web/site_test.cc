@@ -13,6 +13,7 @@
 #include "base/folder_lock.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "web/curves.h"
 #include "web/testing/raw_client.h"
 
 namespace moecap::web {
@@ -177,8 +178,44 @@ TEST_F(SiteTest, ShowsARunThatIsBeingMeasured) {
   EXPECT_EQ(json["running"], true);
   EXPECT_EQ(json["measurements_done"], 1);
   EXPECT_EQ(json["measurements_planned"], 1);
-  EXPECT_THAT(Get("/").body, HasSubstr("data-progress=\"/api/runs/running/progress\""));
+  EXPECT_THAT(Get("/").body, HasSubstr("data-run=\"running\""));
   EXPECT_THAT(Get("/runs/running").body, AllOf(HasSubstr("measuring"), HasSubstr("id=\"figures\"")));
+}
+
+TEST(CellNames, HoldWhatTellsRunsApart) {
+  const auto cell = [](const char* run, const char* system, double level) {
+    store::CellListing listing;
+    listing.run.run_id = run;
+    listing.system.name = system;
+    listing.cell.level = level;
+    return listing;
+  };
+  const std::vector<store::CellListing> cells = {cell("20260101-000000-h200-qwen3-plain", "A", 1),
+                                                 cell("20260101-000001-h200-qwen3-graphs", "A", 2.5),
+                                                 cell("20260101-000000-h200-qwen3-plain", "B", 4),
+                                                 cell("x-same", "C", 1),
+                                                 cell("x-same-again", "C", 1),
+                                                 cell("20260101-000000-run", "D", 1),
+                                                 cell("20260101-000001-run", "D", 1)};
+  EXPECT_THAT(CellNames(cells), testing::ElementsAre("plain A@1", "graphs A@2.5", "B@4", "same C@1", "same-again C@1",
+                                                     "000000 D@1", "000001 D@1"));
+}
+
+TEST_F(SiteTest, TellsOfARunUntilItsEnd) {
+  const fs::path folder = files_.Write("running", false);
+  std::optional<FolderLock> lock = FolderLock::Acquire(folder).value();
+  const RawConnection follower(server_->port());
+  follower.Send("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const std::string began = follower.ReadUntil("\"run_id\":\"running\"");
+  EXPECT_THAT(began, AllOf(HasSubstr("HTTP/1.1 200 OK"), HasSubstr("Content-Type: text/event-stream"), HasSubstr("nosniff"),
+                           HasSubstr("\r\n\r\nevent: hello\ndata: {}\n\nevent: progress\ndata: {")));
+  EXPECT_THAT(began, Not(HasSubstr("event: watches"))) << "nobody asked";
+  lock.reset();
+  const std::string ended = follower.ReadUntil("\"running\":false");
+  EXPECT_THAT(ended, HasSubstr("event: progress\ndata: {"));
+  const RawConnection watcher(server_->port());
+  watcher.Send("GET /api/events?watches=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_THAT(watcher.ReadUntil("event: watches\ndata: {\"html\":\"\"}"), Not(HasSubstr("event: progress")));
 }
 
 TEST_F(SiteTest, ShowsServersThatAreWatched) {

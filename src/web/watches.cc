@@ -6,7 +6,10 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
 
 #include "base/json.h"
 #include "report/format.h"
@@ -25,8 +28,9 @@ constexpr std::streamoff kTailBytes = 512 << 10;  // enough for them
 constexpr double kLargest = 1e14;
 constexpr auto kFresh = std::chrono::seconds(15);
 
+// A server that a file tells of.
 struct Watch {
-  std::string name;
+  std::string name;    // of the file, and the server's address where it tells of several
   bool fresh = false;  // it was written a moment ago
   std::vector<Json> readings;
 };
@@ -51,6 +55,17 @@ std::vector<Json> LastReadings(const fs::path& file) {
   return readings;
 }
 
+// By the server's address, which is empty where there is one alone.
+std::map<std::string, std::vector<Json>> ByServer(std::vector<Json> readings) {
+  std::map<std::string, std::vector<Json>> servers;
+  for (Json& reading : readings) {
+    // What servers do together is no server.
+    if (WordOf(reading, "of") != "together") servers[WordOf(reading, "url")].push_back(std::move(reading));
+  }
+  if (servers.size() != 1) return servers;
+  return {{"", std::move(servers.begin()->second)}};
+}
+
 std::vector<Watch> Watches(const fs::path& results_dir) {
   std::vector<std::pair<fs::file_time_type, fs::path>> files;
   std::error_code code;
@@ -63,8 +78,9 @@ std::vector<Watch> Watches(const fs::path& results_dir) {
   if (files.size() > kMostWatches) files.resize(kMostWatches);
   std::vector<Watch> watches;
   for (const auto& [written, file] : files) {
-    Watch watch{file.stem().string(), fs::file_time_type::clock::now() - written < kFresh, LastReadings(file)};
-    if (!watch.readings.empty()) watches.push_back(std::move(watch));
+    const bool fresh = fs::file_time_type::clock::now() - written < kFresh;
+    for (auto& [url, readings] : ByServer(LastReadings(file)))
+      watches.push_back({file.stem().string() + (url.empty() ? "" : " " + url), fresh, std::move(readings)});
   }
   return watches;
 }
@@ -105,6 +121,9 @@ std::vector<report::Figure> CurvesOf(const Watch& watch, size_t index) {
       series.value.push_back(*value / curve.size);
     }
     if (series.at.size() < 2) continue;
+    // The last window lasts, too.
+    series.at.push_back(series.at.back() + NumberOf(watch.readings.back(), "duration_s").value_or(0));
+    series.value.push_back(series.value.back());
     plot.series.push_back(std::move(series));
     figures.push_back({std::move(plot), "", report::PlotWidth::kHalf});
   }
@@ -133,25 +152,77 @@ std::string WatchBox(const Watch& watch, size_t index) {
   return out + "</dl>\n" + FiguresHtml(CurvesOf(watch, index), "") + "</section>\n";
 }
 
+// The boxes of all watches.
+std::string WatchBoxes(const Library& library) {
+  std::string boxes;
+  const std::vector<Watch> watches = Watches(library.results_dir());
+  for (size_t i = 0; i < watches.size(); ++i) boxes += WatchBox(watches[i], i);
+  return boxes;
+}
+
+class Happenings final : public EventStream {
+ public:
+  Happenings(const Library& library, bool watches) : library_(library), watches_(watches) {}
+
+  std::optional<std::string> Next() override {
+    std::set<std::string> now;
+    // The first one says that events arrive at all.
+    std::string text = last_.empty() ? News("hello", "", "{}") : "";
+    for (const experiment::Results& results : library_.Running()) {
+      now.insert(results.manifest().run_id);
+      text += News("progress", results.manifest().run_id, DumpJson(ToJson(ProgressOf(results))));
+    }
+    for (const std::string& run_id : running_) {
+      if (now.contains(run_id)) continue;
+      // How it ended is the last that is said of it.
+      if (const auto results = library_.OpenRun(run_id); results.ok())
+        text += News("progress", run_id, DumpJson(ToJson(ProgressOf(*results))));
+    }
+    running_ = std::move(now);
+    if (watches_) text += News("watches", "", DumpJson({{"html", WatchBoxes(library_)}}));
+    return text;
+  }
+
+ private:
+  // The event, unless it was the last one of that kind, too.
+  std::string News(const char* name, const std::string& of, std::string data) {
+    std::string& last = last_[std::string(name) + " " + of];
+    if (last == data) return "";
+    last = std::move(data);
+    return EventText(name, last);
+  }
+
+  const Library& library_;
+  bool watches_;
+  std::set<std::string> running_;
+  std::map<std::string, std::string> last_;
+};
+
 }  // namespace
 
 Response LivePage(const Library& library, bool writable) {
-  std::string body = RunningStrip(library);
-  const std::vector<Watch> watches = Watches(library.results_dir());
-  for (size_t i = 0; i < watches.size(); ++i) body += WatchBox(watches[i], i);
-  if (body.empty())
-    body =
-        "<p class=\"empty\">Nothing is being measured here now. Runs show themselves; a server that is watched does with "
-        "<code>moecap watch URL --json &gt; results/watch/NAME.jsonl</code>.</p>\n";
+  const std::string watches = WatchBoxes(library);
+  const std::string running = RunningStrip(library);
+  const bool nothing = watches.empty() && running.find("<section") == std::string::npos;
   return Page({"Live", "/live", writable},
-              "<main id=\"main\" class=\"wideview\"><h1>Live</h1>\n<div id=\"watches\">\n" + body + "</div></main>\n");
+              fmt::format("<main id=\"main\" class=\"wideview\"><h1>Live</h1>\n{}<div id=\"watches\">\n{}</div>\n"
+                          "<p class=\"empty\" id=\"nothing\"{}>Nothing is being measured here now. Runs show themselves; a "
+                          "server that is watched does with <code>moecap watch URL --json &gt; "
+                          "results/watch/NAME.jsonl</code>.</p>\n</main>\n",
+                          running, watches, nothing ? "" : " hidden"));
 }
 
 Response LiveJson(const Library& library) {
+  Json runs = Json::array();
+  for (const experiment::Results& results : library.Running()) runs.push_back(ToJson(ProgressOf(results)));
   Json watches = Json::array();
   for (const Watch& watch : Watches(library.results_dir()))
     watches.push_back({{"name", watch.name}, {"watched", watch.fresh}, {"reading", watch.readings.back()}});
-  return {200, kJsonType, DumpJson({{"schema", 1}, {"watches", std::move(watches)}}), {}};
+  return {200, kJsonType, DumpJson({{"schema", 1}, {"runs", std::move(runs)}, {"watches", std::move(watches)}}), {}};
+}
+
+Response LiveEvents(const Library& library, bool watches) {
+  return {200, kEventType, "", {}, std::make_shared<Happenings>(library, watches)};
 }
 
 }  // namespace moecap::web

@@ -12,7 +12,9 @@ namespace moecap::web {
 
 // The runs that are being measured and the watches, the one that was written last first.
 Response LivePage(const Library& library, bool writable);
-// The last reading of each watch.
+// The runs that are being measured, and the last reading of each watch.
 Response LiveJson(const Library& library);
+// What becomes of runs, and of watches if `watches`, as it happens.
+Response LiveEvents(const Library& library, bool watches);
 
 }  // namespace moecap::web

@@ -177,18 +177,22 @@ function startLoad(requests, resultsDir) {
   return { load, ended: new Promise((done) => load.on("exit", done)) };
 }
 
-// A run shows itself while it is measured.
+// A page that is open shows a run when it begins, and how it ends: by events, and where those are held back by asking.
 async function aRunLive() {
-  const { load, ended } = startLoad(12, join(WORK, "results"));
-  for (;;) {
-    await go("/");
-    if (await page.locator(".live progress").count()) break;
-    assert.equal(load.exitCode, null, "the run has ended already");
+  for (const held of [false, true]) {
+    if (held) await page.route("**/api/events*", (route) => route.abort());
+    await go("/live");
+    const shown = await page.locator("#running .live").count();
+    const { ended } = startLoad(held ? 40 : 12, join(WORK, "results"));
+    await until(() => /[1-9]\d* of \d+ requests/.test(document.querySelector("#running").textContent));
+    assert.equal(await page.locator("#running .live").count(), shown + 1);
+    if (!held) await shoot("live");
+    assert.equal(await ended, 0);
+    if (!held) await until(() => document.querySelector("#running .live .complete"));
+    else await until((count) => document.querySelectorAll("#running .live").length === count, shown);
+    await page.unroute("**/api/events*");
+    complaints.length = 0; // the browser notes what was held back
   }
-  await until(() => /[1-9]\d* of 12 requests/.test(document.querySelector(".live")?.textContent ?? ""));
-  await shoot("live");
-  assert.equal(await ended, 0);
-  await until(() => document.querySelector(".live .complete"));
 }
 
 async function importWithTheToken() {

@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -28,19 +27,6 @@ struct ServeFlags {
   std::string ready_file;
 };
 
-// "127.0.0.1:7070", "[::1]:0", ":7070" or "7070".
-Status ReadListen(const std::string& text, web::ServerOptions& server) {
-  const size_t colon = text.rfind(':');
-  std::string address = colon == std::string::npos ? "" : text.substr(0, colon);
-  const std::string port = text.substr(colon == std::string::npos ? 0 : colon + 1);
-  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), server.port);
-  if (error != std::errc() || end != port.data() + port.size())
-    return BadInput(fmt::format("--listen {}: write an address and a port, 127.0.0.1:7070", text));
-  if (!address.empty()) server.address = address == "localhost" ? "127.0.0.1" : address;
-  return {};
-}
-
 bool IsLoopback(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
 
 // The token of those who may write: from the environment, or made anew.
@@ -59,8 +45,7 @@ Result<std::optional<std::string>> TokenOf(const ServeFlags& flags) {
 }
 
 Status Serve(const ServeFlags& flags) {
-  web::ServerOptions server;
-  RETURN_IF_ERROR(ReadListen(flags.listen, server));
+  ASSIGN_OR_RETURN(const web::ServerOptions server, web::ListenAt(flags.listen));
   ASSIGN_OR_RETURN(const auto token, TokenOf(flags));
   if (flags.write) RETURN_IF_ERROR(MakeWritableDir(flags.results_dir));
   const SignalWait signals;

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -15,7 +16,10 @@ namespace moecap::web {
 
 class RawConnection {
  public:
-  explicit RawConnection(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `before_connect`: called when the socket is there, before the server hears of it.
+  explicit RawConnection(uint16_t port, const std::function<void()>& before_connect = {})
+      : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (before_connect) before_connect();
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -56,6 +60,13 @@ inline std::string RawExchange(uint16_t port, const std::string& bytes) {
   const RawConnection connection(port);
   connection.Send(bytes);
   connection.EndSending();
+  return connection.ReadAll();
+}
+
+// Everything that the server says to a GET until it closes; this side stays open.
+inline std::string RawExchangeOpen(uint16_t port, const std::string& target) {
+  const RawConnection connection(port);
+  connection.Send("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   return connection.ReadAll();
 }
 

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
+
+#include "base/gauge_page.h"
 
 namespace moecap::live {
 namespace {
@@ -99,8 +102,93 @@ void FillFigures(const Sums& sums, const metrics::Peaks& peaks, Reading& reading
   reading.joules_per_token = Ratio(sums.energy_j, sums.energy_tokens);
 }
 
+namespace {
+
+using Weight = std::optional<double> (*)(const Reading&);
+
+// Null where one of the readings does not have it.
+std::optional<double> SumOf(std::span<const Reading> readings, Figure figure) {
+  double sum = 0;
+  for (const Reading& reading : readings) {
+    if (!(reading.*figure)) return std::nullopt;
+    sum += *(reading.*figure);
+  }
+  return sum;
+}
+
+// Weighted; null where one of the readings lacks the figure or its weight, but for those that weigh nothing.
+template <typename Get>
+std::optional<double> MeanOf(std::span<const Reading> readings, Weight weight, const Get& get) {
+  double sum = 0, weights = 0;
+  for (const Reading& reading : readings) {
+    const std::optional<double> share = weight(reading);
+    if (share == 0.0) continue;
+    const std::optional<double> value = get(reading);
+    if (!share || !value) return std::nullopt;
+    sum += *share * *value;
+    weights += *share;
+  }
+  return weights > 0 ? std::optional(sum / weights) : std::nullopt;
+}
+
+std::optional<Banded> MeanOf(std::span<const Reading> readings, Weight weight, std::optional<Banded> Reading::*figure) {
+  const auto end = [&](double Banded::*part) {
+    return MeanOf(readings, weight, [&](const Reading& reading) {
+      return reading.*figure ? std::optional(*(reading.*figure).*part) : std::nullopt;
+    });
+  };
+  const auto value = end(&Banded::value);
+  if (!value) return std::nullopt;
+  return Banded{*value, *end(&Banded::low), *end(&Banded::high)};
+}
+
+}  // namespace
+
+Reading Together(std::span<const Reading> readings) {
+  std::vector<Reading> there;
+  std::ranges::copy_if(readings, std::back_inserter(there), [](const Reading& reading) { return reading.duration_s > 0; });
+  Reading all;
+  all.server = fmt::format("{} of {} servers", there.size(), readings.size());
+  if (there.empty()) {
+    all.missing.emplace("all", "no server answers");
+    return all;
+  }
+  if (there.size() < readings.size()) all.events.push_back(fmt::format("only {} answer", all.server));
+  all.model = there.front().model;
+  all.experts = there.front().experts;
+  for (const Reading& reading : there) {
+    all.start_s = &reading == there.data() ? reading.start_s : std::min(all.start_s, reading.start_s);
+    all.duration_s = std::max(all.duration_s, reading.duration_s);
+    if (reading.model != all.model) all.model = "several models";
+    all.sampled_answers += reading.sampled_answers;
+    all.sampled_tokens += reading.sampled_tokens;
+    all.probes.sent += reading.probes.sent;
+    all.probes.answered += reading.probes.answered;
+    all.probes.tokens += reading.probes.tokens;
+    all.expert_source = &reading == there.data() ? reading.expert_source : std::min(all.expert_source, reading.expert_source);
+  }
+  for (const Figure figure :
+       {&Reading::tokens_per_s, &Reading::prompt_tokens_per_s, &Reading::requests_per_s, &Reading::running, &Reading::waiting,
+        &Reading::passes_per_s, &Reading::bandwidth_bytes_per_s, &Reading::power_w})
+    all.*figure = SumOf(there, figure);
+  const Weight each = [](const Reading&) { return std::optional(1.0); };
+  const Weight busy = [](const Reading& reading) { return reading.busy_share; };
+  const Weight passes = [](const Reading& reading) { return reading.passes_per_s; };
+  const Weight tokens = [](const Reading& reading) { return reading.tokens_per_s; };
+  const auto plain = [](Figure figure) { return [=](const Reading& reading) { return reading.*figure; }; };
+  all.kv_used_share = MeanOf(there, each, plain(&Reading::kv_used_share));
+  all.busy_share = MeanOf(there, each, plain(&Reading::busy_share));
+  all.mean_batch = MeanOf(there, passes, plain(&Reading::mean_batch));
+  all.s_mfu = MeanOf(there, busy, plain(&Reading::s_mfu));
+  all.joules_per_token = MeanOf(there, tokens, plain(&Reading::joules_per_token));
+  all.distinct_experts = MeanOf(there, passes, &Reading::distinct_experts);
+  all.s_mbu = MeanOf(there, busy, &Reading::s_mbu);
+  return all;
+}
+
 Json ToJson(const Reading& reading) {
   Json json = {{"schema", 1},
+               {"url", reading.url},
                {"start_s", reading.start_s},
                {"duration_s", reading.duration_s},
                {"server", reading.server},
@@ -123,28 +211,36 @@ Json ToJson(const Reading& reading) {
   return json;
 }
 
-std::string PrometheusPage(const Reading& reading) {
-  std::string page;
-  const auto add = [&](const std::string& name, const char* help, double value) {
-    fmt::format_to(std::back_inserter(page), "# HELP moecap_{0} {1}\n# TYPE moecap_{0} gauge\nmoecap_{0} {2}\n", name, help,
-                   value);
+std::string PrometheusPage(std::span<const Reading> readings) {
+  GaugePage page;
+  // Of each reading what `value` finds in it.
+  const auto add = [&](std::string_view name, const char* help, const auto& value) {
+    page.Begin(name, help);
+    for (const Reading& reading : readings) {
+      const std::optional<double> found = value(reading);
+      GaugePage::Labels labels;
+      if (readings.size() > 1) labels.emplace_back("url", reading.url);
+      if (found) page.Add(labels, *found);
+    }
   };
-  const auto add_band = [&](const std::string& name, const char* help, const std::optional<Banded>& figure) {
-    if (!figure) return;
-    add(name, help, figure->value);
-    add(name + "_low", "lower end of its band", figure->low);
-    add(name + "_high", "upper end of its band", figure->high);
+  const auto add_band = [&](const std::string& name, const char* help, std::optional<Banded> Reading::*figure) {
+    const auto part = [&](double Banded::*end) {
+      return [=](const Reading& reading) { return reading.*figure ? std::optional(*(reading.*figure).*end) : std::nullopt; };
+    };
+    add(name, help, part(&Banded::value));
+    add(name + "_low", "lower end of its band", part(&Banded::low));
+    add(name + "_high", "upper end of its band", part(&Banded::high));
   };
-  add("watch_up", "1 while the server answers", reading.duration_s > 0 ? 1 : 0);
-  for (const NamedFigure& named : kFigures) {
-    if (const auto& value = reading.*named.figure) add(named.name, named.help, *value);
-  }
-  add_band("s_mbu", "sparsity-aware utilisation of memory bandwidth, of the time in passes", reading.s_mbu);
-  add_band("distinct_experts", "distinct routed experts of a pass, mean over its MoE layers", reading.distinct_experts);
-  add("sampled_answers", "answers whose experts are known", static_cast<double>(reading.sampled_answers));
-  if (reading.probe_tokens_share)
-    add("probe_tokens_share", "of the server's tokens, those of probes", *reading.probe_tokens_share);
-  return page;
+  add("watch_up", "1 while the server answers", [](const Reading& reading) { return reading.duration_s > 0 ? 1. : 0.; });
+  for (const NamedFigure& named : kFigures)
+    add(named.name, named.help, [&](const Reading& reading) { return reading.*named.figure; });
+  add_band("s_mbu", "sparsity-aware utilisation of memory bandwidth, of the time in passes", &Reading::s_mbu);
+  add_band("distinct_experts", "distinct routed experts of a pass, mean over its MoE layers", &Reading::distinct_experts);
+  add("sampled_answers", "answers whose experts are known",
+      [](const Reading& reading) { return static_cast<double>(reading.sampled_answers); });
+  add("probe_tokens_share", "of the server's tokens, those of probes",
+      [](const Reading& reading) { return reading.probe_tokens_share; });
+  return page.text();
 }
 
 }  // namespace moecap::live

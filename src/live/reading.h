@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,12 +46,13 @@ struct Sums {
 // Null: not known; `missing` says why and what would switch it on.
 struct Reading {
   double start_s = 0, duration_s = 0;  // on CLOCK_MONOTONIC; duration_s 0: nothing was seen, only events
-  std::string server, model;           // "vLLM 0.30.0"; as the server names it
+  std::string url, server, model;      // of the server; "vLLM 0.30.0"; as the server names it
   std::vector<std::string> events;     // what changed, one sentence each: unreachable, restarted, another model
   std::optional<double> tokens_per_s, prompt_tokens_per_s, requests_per_s;  // generated; of prompts, cached ones too; finished
   std::optional<double> running, waiting, kv_used_share;
   std::optional<double> passes_per_s, busy_share, mean_batch;  // mean_batch: sequences of a pass
   Origin pass_origin = Origin::kNone, busy_origin = Origin::kNone;
+  int experts = 0;                         // routed experts of a layer; 0: none, or not known
   std::optional<Banded> distinct_experts;  // of a pass, mean over passes and MoE layers
   ExpertSource expert_source = ExpertSource::kNone;
   int64_t sampled_answers = 0, sampled_tokens = 0;
@@ -66,10 +68,17 @@ struct Reading {
 // The ratios of the sums; a figure whose ceiling is not in `peaks` is null.
 void FillFigures(const Sums& sums, const metrics::Peaks& peaks, Reading& reading);
 
+// What servers that work side by side do together, over windows of about the same time: rates, requests and power add up;
+// shares of the time in passes are weighted by it, what is of a pass by passes, joules by tokens, the KV cache's use is the
+// mean. Bands are as if all ends came together. Servers that do not answer are left out, which `events` says; a figure that one
+// of the others does not know is null.
+Reading Together(std::span<const Reading> readings);
+
 // One line of --json.
 Json ToJson(const Reading& reading);
 
-// The figures of the reading as a page in Prometheus' text format, names beginning with "moecap_"; what is null is left out.
-std::string PrometheusPage(const Reading& reading);
+// The figures of the readings, one a server, as a page for Prometheus (base/gauge_page.h). What is null is left out; of several
+// servers each value has the label "url".
+std::string PrometheusPage(std::span<const Reading> readings);
 
 }  // namespace moecap::live

@@ -102,10 +102,16 @@ Sums Watcher::SumsOf(const Window& window, const Look& look) {
   return sums;
 }
 
-// What a reading says besides its ratios.
-void Watcher::Finish(const Look& look, Reading& reading) const {
+void Watcher::SayWho(Reading& reading) const {
+  reading.url = options_.url;
   reading.server = options_.server;
   reading.model = model_name_;
+  reading.experts = options_.model ? options_.model->Experts() : 0;
+}
+
+// What a reading says besides its ratios.
+void Watcher::Finish(const Look& look, Reading& reading) const {
+  SayWho(reading);
   reading.probes = look.probes;
   if (seen_tokens_ > 0) reading.probe_tokens_share = static_cast<double>(look.probes.tokens) / seen_tokens_;
   if (experts_) {
@@ -153,8 +159,7 @@ Reading Watcher::Take(const Look& look) {
   if (!look.engine) {
     if (!was_away_) reading.events.push_back(look.why_none);
     was_away_ = true;
-    reading.server = options_.server;
-    reading.model = model_name_;
+    SayWho(reading);
     reading.missing.emplace("all", look.why_none);
     return newest_ = reading;
   }

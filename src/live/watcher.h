@@ -15,6 +15,7 @@
 namespace moecap::live {
 
 struct WatcherOptions {
+  std::string url;                        // where it was asked for
   std::string server;                     // "vLLM 0.30.0"
   std::string model_name;                 // as the server lists it
   std::optional<model::ModelSpec> model;  // null: no figure needs it
@@ -63,6 +64,7 @@ class Watcher {
   std::string WhatChanged(const load::EngineSnapshot& engine, const Look& look);
   Sums SumsOf(const Window& window, const Look& look);
   void AddPasses(const Window& window, Sums& sums);
+  void SayWho(Reading& reading) const;
   void Finish(const Look& look, Reading& reading) const;
 
   WatcherOptions options_;

@@ -187,9 +187,14 @@ TEST(Watcher, WhatIsMissingSaysWhy) {
   EXPECT_TRUE(json["s_mbu"].is_null());
   EXPECT_EQ(json["tokens_per_s"], 10);
   EXPECT_EQ(json["missing"]["s_mbu"], "no model is named (--model)");
-  const std::string page = PrometheusPage(reading);
+  const std::string page = PrometheusPage(std::span(&reading, 1));
   EXPECT_THAT(page, HasSubstr("\nmoecap_tokens_per_s 10\n"));
   EXPECT_THAT(page, testing::Not(HasSubstr("moecap_s_mbu")));
+  std::vector<Reading> both(2, reading);
+  both[0].url = "http://a";
+  both[1].url = "http://b";
+  EXPECT_THAT(PrometheusPage(both),
+              HasSubstr("gauge\nmoecap_tokens_per_s{url=\"http://a\"} 10\nmoecap_tokens_per_s{url=\"http://b\"} 10\n"));
 
   options = Options();
   options.peaks = {};
@@ -198,6 +203,55 @@ TEST(Watcher, WhatIsMissingSaysWhy) {
   const Reading bytes = unrated.Take(At(1, 10, 10));
   EXPECT_TRUE(bytes.bandwidth_bytes_per_s.has_value());
   EXPECT_THAT(bytes.missing.at("s_mbu"), HasSubstr("--bandwidth-bytes-per-s"));
+}
+
+TEST(Together, RatesAddUpAndSharesAreOfTheTimeInPasses) {
+  Reading a;
+  a.start_s = 10;
+  a.duration_s = 1;
+  a.model = "m";
+  a.tokens_per_s = 300;
+  a.passes_per_s = 30;
+  a.busy_share = 0.75;
+  a.mean_batch = 10;
+  a.s_mbu = Banded{0.4, 0.3, 0.5};
+  a.kv_used_share = 0.2;
+  a.joules_per_token = 1;
+  Reading b = a;
+  b.start_s = 9.5;
+  b.tokens_per_s = 100;
+  b.passes_per_s = 10;
+  b.busy_share = 0.25;
+  b.mean_batch = 2;
+  b.s_mbu = Banded{0.2, 0.2, 0.2};
+  b.kv_used_share = 0.4;
+  b.joules_per_token = 3;
+  Reading away;
+  Reading all = Together(std::vector{a, b, away});
+  EXPECT_EQ(all.server, "2 of 3 servers");
+  EXPECT_THAT(all.events, ElementsAre("only 2 of 3 servers answer"));
+  EXPECT_EQ(all.start_s, 9.5);
+  EXPECT_EQ(all.model, "m");
+  EXPECT_EQ(all.tokens_per_s, 400);
+  EXPECT_EQ(all.mean_batch, 8) << "(30 x 10 + 10 x 2) / 40 passes";
+  EXPECT_DOUBLE_EQ(all.s_mbu->value, 0.35) << "0.75 s at 0.4 and 0.25 s at 0.2";
+  EXPECT_DOUBLE_EQ(all.s_mbu->low, 0.275);
+  EXPECT_DOUBLE_EQ(*all.kv_used_share, 0.3);
+  EXPECT_EQ(all.joules_per_token, 1.5) << "600 J for 400 tokens";
+  EXPECT_FALSE(all.running.has_value()) << "nobody tells";
+
+  // One that is idle has no S-MBU, and takes none from the other.
+  b.busy_share = b.passes_per_s = 0;
+  b.s_mbu.reset();
+  b.mean_batch.reset();
+  b.model = "n";
+  all = Together(std::vector{a, b});
+  EXPECT_DOUBLE_EQ(all.s_mbu->value, 0.4);
+  EXPECT_EQ(all.mean_batch, 10);
+  EXPECT_EQ(all.model, "several models");
+  b.busy_share = 0.1;
+  EXPECT_FALSE(Together(std::vector{a, b}).s_mbu.has_value()) << "it computes, and nobody knows what";
+  EXPECT_EQ(Together(std::vector{away}).missing.at("all"), "no server answers");
 }
 
 TEST(ProbeBudget, BothSharesHold) {

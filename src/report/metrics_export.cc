@@ -7,13 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/gauge_page.h"
 #include "base/json.h"
 #include "base/wall_clock.h"
 
 namespace moecap::report {
 namespace {
 
-using Labels = std::vector<std::pair<const char*, std::string>>;
+using Labels = GaugePage::Labels;
 
 Labels LabelsOf(const cap::SystemSummary& system, const cap::CellSummary& cell) {
   return {{"system", system.name},
@@ -23,15 +24,6 @@ Labels LabelsOf(const cap::SystemSummary& system, const cap::CellSummary& cell) 
           {"level_kind", std::string(record::Name(cell.level.kind))},
           {"level", fmt::format("{}", cell.level.value)},
           {"valid", cell.IsValid() ? "true" : "false"}};
-}
-
-std::string Escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\\' || c == '"') out += '\\';
-    out += c == '\n' ? std::string("\\n") : std::string(1, c);
-  }
-  return out;
 }
 
 // Calls `use(cell's labels, value)` for each cell that has the figure.
@@ -56,7 +48,7 @@ Json GaugeOf(const cap::Figure& figure, const cap::ExperimentSummary& summary, c
   Json points = Json::array();
   ForEachValue(summary, figure.id, [&](const Labels& labels, double value) {
     Json attributes = Json::array();
-    for (const auto& [key, label] : labels) attributes.push_back(Attribute(key, label));
+    for (const auto& [key, label] : labels) attributes.push_back(Attribute(std::string(key), label));
     points.push_back({{"attributes", std::move(attributes)}, {"timeUnixNano", time}, {"asDouble", value}});
   });
   if (points.empty()) return nullptr;
@@ -84,23 +76,18 @@ Json ResourceOf(const cap::ExperimentSummary& summary) {
 }  // namespace
 
 std::string ToPrometheus(std::span<const cap::JudgedExperiment> experiments) {
-  std::string text;
+  GaugePage page;
   for (const cap::Figure& figure : cap::Figures()) {
-    std::string samples;
+    page.Begin(figure.key,
+               fmt::format("{}{}", figure.definition, figure.unit.empty() ? "" : fmt::format(" ({})", figure.unit)));
     for (const cap::JudgedExperiment& experiment : experiments) {
-      const cap::ExperimentSummary& summary = experiment.summary;
-      ForEachValue(summary, figure.id, [&](const Labels& labels, double value) {
-        samples += fmt::format("moecap_{}{{run_id=\"{}\"", figure.key, Escaped(summary.run_id));
-        for (const auto& [key, label] : labels) samples += fmt::format(",{}=\"{}\"", key, Escaped(label));
-        samples += fmt::format("}} {}\n", value);
+      ForEachValue(experiment.summary, figure.id, [&](Labels labels, double value) {
+        labels.emplace(labels.begin(), "run_id", experiment.summary.run_id);
+        page.Add(labels, value);
       });
     }
-    if (samples.empty()) continue;
-    const std::string help =
-        fmt::format("{}{}", figure.definition, figure.unit.empty() ? "" : fmt::format(" ({})", figure.unit));
-    text += fmt::format("# HELP moecap_{0} {1}\n# TYPE moecap_{0} gauge\n{2}", figure.key, help, samples);
   }
-  return text;
+  return page.text();
 }
 
 std::string ToOtlpJson(std::span<const cap::JudgedExperiment> experiments) {

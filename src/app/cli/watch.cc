@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -18,18 +17,19 @@
 #include "app/cli/watch_view.h"
 #include "app/expert_prober.h"
 #include "app/live_server.h"
+#include "app/metrics_page.h"
 #include "base/fs.h"
+#include "base/wall_clock.h"
 #include "hardware/catalogue.h"
 #include "live/probe_budget.h"
 #include "metrics/estimate.h"
-#include "net/page_server.h"
 #include "system/openai/route_capture.h"
 
 namespace moecap::app {
 namespace {
 
 struct WatchFlags {
-  std::string url;
+  std::vector<std::string> urls;
   experiment::ServerConfig server;
   ModelFlags model;
   std::string device, sheet, prompts, listen, pass_metrics;
@@ -60,6 +60,7 @@ void FindModel(const WatchFlags& flags, const ServerConnection& connection, live
 
 Result<live::WatcherOptions> OptionsOf(const WatchFlags& flags, const ServerConnection& connection) {
   live::WatcherOptions options;
+  options.url = connection.url;
   options.server = connection.ServerName();
   options.model_name = connection.options.profile.model;
   if (flags.model.name.empty()) {
@@ -90,6 +91,10 @@ std::unique_ptr<experiment::EnergyMeter> MeterFor(const WatchFlags& flags, const
                                                   hardware::UsedDevices& used, std::string& missing) {
   if (flags.no_energy) {
     missing = "not asked for (--no-energy)";
+    return nullptr;
+  }
+  if (flags.urls.size() > 1) {
+    missing = "of several servers nobody can tell who used what; watch one alone";
     return nullptr;
   }
   if (!net::IsLoopback(connection.options.http.urls.front().host)) {
@@ -142,67 +147,77 @@ Result<std::unique_ptr<ExpertProber>> ProberFor(const WatchFlags& flags, const S
   return std::make_unique<ExpertProber>(connection, std::move(prompts), flags.probe_tokens, shape, clock);
 }
 
-// What one watch consists of.
-struct Watch {
-  const WatchFlags& flags;
+// One server that is watched.
+struct Watched {
   LiveServer server;
-  live::Watcher watcher;
-  std::unique_ptr<ExpertProber> prober;
-  std::unique_ptr<net::PageServer> page;  // null: not asked for
-  WatchView view;
+  std::unique_ptr<live::Watcher> watcher;
+  std::unique_ptr<ExpertProber> prober;  // null: none are sent
 };
 
 // Hands what the probes brought to the watcher, and sends another one when the budget allows it.
-void Probe(Watch& watch, live::Look& look, std::vector<std::string>& events) {
-  if (!watch.prober) return;
-  ExpertProber::Progress progress = watch.prober->Take();
+void Probe(const WatchFlags& flags, Watched& watched, live::Look& look, std::vector<std::string>& events) {
+  if (!watched.prober) return;
+  live::Watcher& watcher = *watched.watcher;
+  ExpertProber::Progress progress = watched.prober->Take();
   look.probes = progress.probes;
   if (!progress.problem.empty()) events.push_back(fmt::format("a probe brought no experts: {}", progress.problem));
   for (const routing::RoutedExperts& answer : progress.answers) {
-    if (const Status added = watch.watcher.experts()->AddAnswer(answer); !added.ok()) events.push_back(added.error().message);
+    if (const Status added = watcher.experts()->AddAnswer(answer); !added.ok()) events.push_back(added.error().message);
   }
-  const live::ProbeBudget budget{watch.flags.sample, watch.flags.budget};
-  const bool may = live::MayProbe(budget, progress.probes, watch.prober->tokens_of_next(), watch.watcher.seen_requests(),
-                                  watch.watcher.seen_tokens());
-  if (look.engine && may && !watch.watcher.model_changed()) watch.prober->Send();
+  const live::ProbeBudget budget{flags.sample, flags.budget};
+  const bool may =
+      live::MayProbe(budget, progress.probes, watched.prober->tokens_of_next(), watcher.seen_requests(), watcher.seen_tokens());
+  if (look.engine && may && !watcher.model_changed()) watched.prober->Send();
 }
 
-void LookOnce(Watch& watch) {
-  live::Look look = watch.server.Look(static_cast<int64_t>(std::max(watch.flags.interval_s, 1.0) * 1e9));
+live::Reading ReadingOf(const WatchFlags& flags, Watched& watched) {
+  live::Look look = watched.server.Look(static_cast<int64_t>(std::max(flags.interval_s, 1.0) * 1e9));
   std::vector<std::string> events;
-  Probe(watch, look, events);
-  live::Reading reading = watch.watcher.Take(look);
+  Probe(flags, watched, look, events);
+  live::Reading reading = watched.watcher->Take(look);
   reading.events.insert(reading.events.end(), events.begin(), events.end());
-  if (watch.page) watch.page->SetPage(live::PrometheusPage(reading));
-  watch.view.Show(reading);
+  return reading;
 }
 
-Status RunWatch(Watch& watch, const Clock& clock) {
-  const auto interval_ns = static_cast<int64_t>(watch.flags.interval_s * 1e9);
+// All at the same time: one that does not answer delays no look at another.
+std::vector<live::Reading> LookOnce(const WatchFlags& flags, std::vector<Watched>& servers) {
+  std::vector<live::Reading> readings(servers.size());
+  std::vector<std::jthread> others;
+  for (size_t i = 1; i < servers.size(); ++i) others.emplace_back([&, i] { readings[i] = ReadingOf(flags, servers[i]); });
+  readings.front() = ReadingOf(flags, servers.front());
+  others.clear();
+  return readings;
+}
+
+Status RunWatch(const WatchFlags& flags, std::vector<Watched>& servers, MetricsPage* page, const Clock& clock) {
+  const auto interval_ns = static_cast<int64_t>(flags.interval_s * 1e9);
   const int64_t begin_ns = clock.NowNs();
-  const int64_t end_ns = watch.flags.for_s > 0 ? begin_ns + static_cast<int64_t>(watch.flags.for_s * 1e9) : INT64_MAX;
+  const int64_t end_ns = flags.for_s > 0 ? begin_ns + static_cast<int64_t>(flags.for_s * 1e9) : INT64_MAX;
+  WatchView view(flags.json);
   InstallInterruptHandler();
   int looks = 0;
   // On a fixed grid: a late look does not move those after it.
   for (int64_t next_ns = begin_ns; !InterruptRequested(); next_ns += interval_ns) {
-    while (clock.NowNs() < next_ns && !InterruptRequested())
-      std::this_thread::sleep_for(std::chrono::nanoseconds(std::clamp<int64_t>(next_ns - clock.NowNs(), 0, 50'000'000)));
+    SleepUntil(clock, next_ns, InterruptRequested);
     if (InterruptRequested()) break;
-    LookOnce(watch);
+    const std::vector<live::Reading> readings = LookOnce(flags, servers);
+    if (page != nullptr) page->Set(live::PrometheusPage(readings));
+    view.Show(readings);
     // Two looks make the first figures, however long they take.
     if (++looks >= 2 && (clock.NowNs() >= end_ns || next_ns + interval_ns > end_ns)) break;
     while (next_ns + interval_ns < clock.NowNs()) next_ns += interval_ns;
   }
-  const live::Reading summary = watch.watcher.Summary();
-  watch.view.End(summary);
-  if (summary.duration_s == 0) return Failed("the server told nothing in all that time");
+  std::vector<live::Reading> summaries;
+  for (const Watched& watched : servers) summaries.push_back(watched.watcher->Summary());
+  view.End(summaries);
+  if (std::ranges::all_of(summaries, [](const live::Reading& summary) { return summary.duration_s == 0; }))
+    return Failed(servers.size() > 1 ? "no server told anything in all that time" : "the server told nothing in all that time");
   return {};
 }
 
-Status RunVerb(const WatchFlags& flags) {
+Result<Watched> StartWatching(const WatchFlags& flags, const std::string& url, const Clock& clock) {
   experiment::ServerConfig config = flags.server;
-  config.urls = {flags.url};
-  const SteadyClock clock;
+  config.urls = {url};
   ASSIGN_OR_RETURN(ServerConnection connection, ConnectServer(config, clock));
   RETURN_IF_ERROR(InspectServer(connection, Inspection::kNeeded, clock));
   connection.options.profile.temperature.reset();  // probes are answered as others are
@@ -213,19 +228,24 @@ Status RunVerb(const WatchFlags& flags) {
   auto meter = MeterFor(flags, connection, used, energy_missing);
   ASSIGN_OR_RETURN(LiveServer server, LiveServer::Create(connection, std::move(meter), energy_missing, used, clock));
   if (const std::string address = PassAddress(flags, connection); !address.empty()) RETURN_IF_ERROR(server.Subscribe(address));
-  std::unique_ptr<net::PageServer> page;
+  return Watched{std::move(server), std::make_unique<live::Watcher>(std::move(options)), std::move(prober)};
+}
+
+Status RunVerb(const WatchFlags& flags) {
+  if (flags.urls.size() > 1 && !flags.pass_metrics.empty() && flags.pass_metrics != "none")
+    return BadInput("--pass-metrics is the address of one server; watch that one alone, or let each server say its own");
+  const SteadyClock clock;
+  std::vector<Watched> servers;
+  for (const std::string& url : flags.urls) {
+    ASSIGN_OR_RETURN(Watched watched, StartWatching(flags, url, clock));
+    servers.push_back(std::move(watched));
+  }
+  std::unique_ptr<MetricsPage> page;
   if (!flags.listen.empty()) {
-    ASSIGN_OR_RETURN(page, net::PageServer::Listen(flags.listen));
+    ASSIGN_OR_RETURN(page, MetricsPage::Listen(flags.listen));
     fmt::print(stderr, "metrics: {}\n", page->url());
   }
-  const int experts = options.model ? options.model->Experts() : 0;
-  Watch watch{flags,
-              std::move(server),
-              live::Watcher(std::move(options)),
-              std::move(prober),
-              std::move(page),
-              WatchView(flags.json, experts)};
-  return RunWatch(watch, clock);
+  return RunWatch(flags, servers, page.get(), clock);
 }
 
 void AddServerFlags(CLI::App& app, WatchFlags& flags) {
@@ -251,7 +271,7 @@ void AddServerFlags(CLI::App& app, WatchFlags& flags) {
 
 Action AddWatch(CLI::App& app, const Invocation&) {
   auto flags = std::make_shared<WatchFlags>();
-  app.add_option("url", flags->url, "of a running server")->required();
+  app.add_option("url", flags->urls, "of a running server, or of several that work side by side")->required();
   AddServerFlags(app, *flags);
   app.add_option("--interval", flags->interval_s, "seconds between two looks")
       ->check(CLI::Range(0.1, 3600.0))
@@ -279,7 +299,8 @@ Action AddWatch(CLI::App& app, const Invocation&) {
   app.add_flag("--json", flags->json, "a line of JSON for each look (docs/formats/live.md)");
   app.footer(
       "Examples:\n  moecap watch http://127.0.0.1:8000 --model Qwen/Qwen3-30B-A3B --device h100-sxm\n"
-      "  moecap watch http://127.0.0.1:8000 --device h100-sxm --sample 0.01 --for 60 --json");
+      "  moecap watch http://127.0.0.1:8000 --device h100-sxm --sample 0.01 --for 60 --json\n"
+      "  moecap watch http://10.0.0.1:8000 http://10.0.0.2:8000 --device h100-sxm");
   return [flags] { return RunVerb(*flags); };
 }
 

@@ -32,9 +32,9 @@ std::string Banded(const std::optional<live::Banded>& figure, double factor, con
   return text;
 }
 
-std::string ExpertsText(const live::Reading& reading, int experts) {
+std::string ExpertsText(const live::Reading& reading) {
   if (!reading.distinct_experts) return "-";
-  return fmt::format("{} of {}, {}", Banded(reading.distinct_experts, 1, ""), experts, Name(reading.expert_source));
+  return fmt::format("{} of {}, {}", Banded(reading.distinct_experts, 1, ""), reading.experts, Name(reading.expert_source));
 }
 
 std::string SampleText(const live::Reading& reading) {
@@ -42,22 +42,34 @@ std::string SampleText(const live::Reading& reading) {
                      Percent(reading.probe_tokens_share));
 }
 
+// "reading" or "summary" lines, and after those of several servers one more of that kind of all of them, "together".
+void PrintJsonLines(const char* kind, const std::string& time, std::span<const live::Reading> readings) {
+  const auto print = [&](const char* of, const live::Reading& reading) {
+    Json json = {{"kind", kind}, {"of", of}, {"time", time}};
+    json.update(ToJson(reading));
+    PrintText(DumpJson(json) + "\n");
+  };
+  for (const live::Reading& reading : readings) print("server", reading);
+  if (readings.size() > 1) print("together", live::Together(readings));
+  std::fflush(stdout);
+}
+
 }  // namespace
 
-std::string WatchLine(const live::Reading& reading, int experts) {
+std::string WatchLine(const live::Reading& reading) {
   if (reading.duration_s == 0) {
     const auto why = reading.missing.find("all");
     return why == reading.missing.end() ? "" : why->second;
   }
   std::string line = fmt::format("{} tok/s  batch {}  S-MBU {}  S-MFU {}", Figure(reading.tokens_per_s),
                                  Figure(reading.mean_batch), Banded(reading.s_mbu, 100, " %"), Percent(reading.s_mfu));
-  if (experts > 0) line += fmt::format("  experts {}", ExpertsText(reading, experts));
+  if (reading.experts > 0) line += fmt::format("  experts {}", ExpertsText(reading));
   line += fmt::format("  KV {}  run {} wait {}  {} J/tok", Percent(reading.kv_used_share), Figure(reading.running),
                       Figure(reading.waiting), Figure(reading.joules_per_token, 3));
   return line;
 }
 
-std::string WatchTable(const live::Reading& reading, int experts, size_t width) {
+std::string WatchTable(const live::Reading& reading, size_t width) {
   std::vector<std::pair<std::string, std::string>> rows = {
       {"server", fmt::format("{}, {}", reading.server, reading.model)},
       {"tokens",
@@ -72,7 +84,7 @@ std::string WatchTable(const live::Reading& reading, int experts, size_t width) 
       {"bandwidth", reading.bandwidth_bytes_per_s ? FormatBytes(*reading.bandwidth_bytes_per_s) + "/s" : "-"},
       {"KV cache", Percent(reading.kv_used_share)},
       {"energy", fmt::format("{} W, {} J a token", Figure(reading.power_w), Figure(reading.joules_per_token, 3))}};
-  if (experts > 0) rows.insert(rows.begin() + 6, {"experts", ExpertsText(reading, experts)});
+  if (reading.experts > 0) rows.insert(rows.begin() + 6, {"experts", ExpertsText(reading)});
   if (reading.probes.sent > 0) rows.emplace_back("sample", SampleText(reading));
   for (const auto& [figure, why] : reading.missing) rows.emplace_back("no " + figure, why);
   size_t widest = 0;
@@ -82,41 +94,53 @@ std::string WatchTable(const live::Reading& reading, int experts, size_t width) 
   return table;
 }
 
-WatchView::WatchView(bool json, int experts)
-    : json_(json), redraws_(!json && ::isatty(STDOUT_FILENO) == 1), experts_(experts) {}
+namespace {
 
-void WatchView::Show(const live::Reading& reading) {
+// A line a server, and one of all.
+std::string LinesOf(const std::string& before, std::span<const live::Reading> readings) {
+  constexpr std::string_view kTogether = "together";
+  size_t widest = kTogether.size();
+  for (const live::Reading& reading : readings) widest = std::max(widest, reading.url.size());
+  std::string lines;
+  for (const live::Reading& reading : readings)
+    lines += fmt::format("{}{:<{}}  {}\n", before, reading.url, widest, WatchLine(reading));
+  return lines + fmt::format("{}{:<{}}  {}\n", before, kTogether, widest, WatchLine(live::Together(readings)));
+}
+
+}  // namespace
+
+WatchView::WatchView(bool json) : json_(json), redraws_(!json && ::isatty(STDOUT_FILENO) == 1) {}
+
+void WatchView::Show(std::span<const live::Reading> readings) {
   const std::string time = WallTimeIso8601();
-  if (json_) {
-    Json json = {{"kind", "reading"}, {"time", time}};
-    json.update(ToJson(reading));
-    PrintText(DumpJson(json) + "\n");
-    std::fflush(stdout);
-    return;
-  }
+  if (json_) return PrintJsonLines("reading", time, readings);
   std::string text;
   if (redraws_ && drawn_lines_ > 0) text = fmt::format("\x1b[{}A\x1b[J", drawn_lines_);
-  for (const std::string& event : reading.events) text += fmt::format("{}  {}\n", time, PrintableText(event));
+  for (const live::Reading& reading : readings) {
+    for (const std::string& event : reading.events) text += fmt::format("{}  {}\n", time, PrintableText(event));
+  }
   drawn_lines_ = 0;
   if (redraws_) {
-    const std::string table = WatchTable(reading, experts_, TerminalWidth());
+    const std::string table = readings.size() == 1 ? WatchTable(readings.front(), TerminalWidth()) : LinesOf("", readings);
     drawn_lines_ = static_cast<int>(std::ranges::count(table, '\n'));
     text += table;
-  } else if (reading.events.empty() || reading.duration_s > 0) {
-    text += fmt::format("{}  {}\n", time, WatchLine(reading, experts_));
+  } else if (readings.size() > 1) {
+    text += LinesOf(time + "  ", readings);
+  } else if (readings.front().events.empty() || readings.front().duration_s > 0) {
+    text += fmt::format("{}  {}\n", time, WatchLine(readings.front()));
   }
   PrintText(text);
   std::fflush(stdout);
 }
 
-void WatchView::End(const live::Reading& summary) {
-  if (json_) {
-    Json json = {{"kind", "summary"}, {"time", WallTimeIso8601()}};
-    json.update(ToJson(summary));
-    PrintText(DumpJson(json) + "\n");
-  } else if (summary.duration_s > 0) {
-    PrintText(fmt::format("\nin all {:.0f} s\n{}", summary.duration_s, WatchTable(summary, experts_, TerminalWidth())));
+void WatchView::End(std::span<const live::Reading> summaries) {
+  if (json_) return PrintJsonLines("summary", WallTimeIso8601(), summaries);
+  for (const live::Reading& summary : summaries) {
+    if (summary.duration_s == 0) continue;
+    const std::string whose = summaries.size() > 1 ? fmt::format(", {}", summary.url) : "";
+    PrintText(fmt::format("\nin all {:.0f} s{}\n{}", summary.duration_s, whose, WatchTable(summary, TerminalWidth())));
   }
+  if (summaries.size() > 1) PrintText(fmt::format("\ntogether\n{}", WatchTable(live::Together(summaries), TerminalWidth())));
   std::fflush(stdout);
 }
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 try:
     from jsonschema import Draft202012Validator
@@ -75,6 +77,7 @@ CASES = [
     ("shard", ["load", "{url}", "--requests", "2", "--warmup", "0", "--shard", "0/1", "--shard-group", "g", "--start-lead", "0.5"]),
     ("experiment", ["runs", "merge", "results/shards/g"]),
     ("sweep", ["sweep", "grid.yaml"]),
+    ("judge", ["judge", "answers.jsonl", "--baseline", "base.jsonl", "--dataset", "arena-hard-v2", "--path", "question.jsonl"]),
 ]
 # Of a build with the embedded engine.
 ENGINE_CASES = [
@@ -82,10 +85,22 @@ ENGINE_CASES = [
     ("validate", ["validate", MODEL, "--repeats", "0", "--batches", "1", "--contexts", "16"]),
     ("validate-drafts", ["validate", MODEL, "--drafts", "2", "--repeats", "1", "--requests", "1", "--output-tokens", "8", "--threads", "1"]),
 ]
+# What `moecap serve` answers.
+API_CASES = [
+    ("api-cells", "/api/cells?all=1"),
+    ("api-runs", "/api/runs"),
+    ("experiment", "/api/runs/{run}"),
+    ("api-progress", "/api/runs/{run}/progress"),
+    ("api-live", "/api/live"),
+    ("comparison", "/api/compare?cell={run}"),
+    ("plan", "/api/plan?model=Qwen/Qwen3-30B-A3B&clients=16&changes=1"),
+    ("api-error", "/api/runs/none"),
+    ("api-error", "/api/cells?sort=none"),
+]
 # What a machine has differs, so what is described may be more or less than one test sees; ceilings take seconds to measure.
 OPEN = {"machine", "watch"}
 LINES = {"watch"}  # one object a line
-NOT_RUN = {"ceilings"}
+NOT_RUN = {"ceilings", "validate-gpu"}  # the latter needs a GPU; check_gpu_passes looks at what one printed
 
 
 def closed(schema):
@@ -104,6 +119,11 @@ def prepare(room):
     with open(ROOT / "datasets/tinymath/test.jsonl") as problems:
         answers = [json.loads(next(problems))["answer"] for _ in range(3)]
     (room / "predictions.jsonl").write_text("".join(json.dumps({"prediction": a, "gold": a}) + "\n" for a in answers))
+    # Answers to a judge's questions, and what it said of them before.
+    (room / "question.jsonl").write_text("".join(
+        json.dumps({"uid": f"q{i}", "category": "hard_prompt", "subcategory": "s", "prompt": f"question {i}?"}) + "\n" for i in range(3)))
+    (room / "answers.jsonl").write_text("".join(json.dumps({"id": f"q{i}", "text": f"mine {i}"}) + "\n" for i in range(3)))
+    (room / "base.jsonl").write_text("".join(json.dumps({"id": f"q{i}", "text": f"theirs {i}"}) + "\n" for i in range(3)))
     (room / "tiny.yaml").write_text(
         f"name: tiny\nsystems: [{{name: F16, model: {MODEL}}}, {{name: again, model: {MODEL}, experts: {{budget: 50 %}}}}]\n"
         f"dataset: {{path: {ROOT}/datasets/tinymath/test.jsonl, problems: 2, scoring: gsm8k-strict-match}}\n"
@@ -120,21 +140,83 @@ def start_server(binary, room):
     return server, (room / "ready").read_text().strip()
 
 
+def fault_in(name, documents):
+    """What is wrong with documents of one schema; None when nothing is."""
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema if name in OPEN else closed(schema))
+    errors = [error for document in documents for error in validator.iter_errors(document)]
+    if not errors:
+        return None
+    first = min(errors, key=lambda error: len(error.absolute_path))
+    return f"{len(errors)} faults, first {first.json_path}: {first.message[-300:]}"
+
+
 def check(binary, room, url, name, arguments):
     """What is wrong with one output; None when nothing is."""
     words = [word.format(url=url) if word == "{url}" else word for word in arguments] + ["--json"]
     done = subprocess.run([binary] + words, cwd=room, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         return f"exit {done.returncode}: {done.stderr.strip()[-300:]}"
-    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    Draft202012Validator.check_schema(schema)
-    validator = Draft202012Validator(schema if name in OPEN else closed(schema))
-    documents = done.stdout.splitlines() if name in LINES else [done.stdout]
-    errors = [error for document in documents for error in validator.iter_errors(json.loads(document))]
-    if not errors:
-        return None
-    first = min(errors, key=lambda error: len(error.absolute_path))
-    return f"{len(errors)} faults, first {first.json_path}: {first.message[-300:]}"
+    return fault_in(name, [json.loads(line) for line in (done.stdout.splitlines() if name in LINES else [done.stdout])])
+
+
+def ask(request):
+    """The answer as JSON, whatever its status."""
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
+def check_api(binary, room):
+    """What is wrong with the answers of `moecap serve` over the runs that were made, a line each."""
+    ready = room / "serve-ready"
+    (room / "results/watch").mkdir()
+    lines = subprocess.run([binary, "watch", (room / "ready").read_text().strip(), "--for", "0.2", "--interval", "0.1", "--json"],
+                           capture_output=True, text=True, check=True).stdout
+    (room / "results/watch/mine.jsonl").write_text(lines)
+    serve = subprocess.Popen([binary, "serve", "--write", "--listen", "127.0.0.1:0", "--ready-file", str(ready)], cwd=room,
+                             env=os.environ | {"MOECAP_SERVE_TOKEN": "0123456789abcdef"}, stdout=subprocess.DEVNULL)
+    try:
+        while not ready.exists():
+            if serve.poll() is not None:
+                return ["moecap serve ended"]
+            time.sleep(0.01)
+        base = ready.read_text().strip()
+        run = ask(base + "/api/runs?limit=1")["runs"][0]["run_id"]
+        cases = [(name, base + path.format(run=run), "GET", None) for name, path in API_CASES]
+        cases += [("api-upload", f"{base}/api/imports/mine/{path.relative_to(room / 'copy')}", "PUT", path.read_bytes())
+                  for path in (room / "copy").rglob("*") if path.is_file()]
+        cases.append(("api-import", base + "/api/imports/mine", "POST", None))
+        faults = []
+        for name, address, method, body in cases:
+            request = urllib.request.Request(address, body, {"Authorization": "Bearer 0123456789abcdef"}, method=method)
+            if fault := fault_in(name, [ask(request)]):
+                faults.append(f"{method} {address} against docs/schemas/{name}.schema.json: {fault}")
+        with urllib.request.urlopen(base + "/api/events?watches=1") as events:
+            names = [next(events).decode().strip() for _ in range(4)]
+        if names != ["event: hello", "data: {}", "", "event: watches"]:
+            faults.append(f"/api/events: {names}")
+        return faults
+    finally:
+        serve.terminate()
+        serve.wait()
+
+
+def check_gpu_passes():
+    """The latencies in results/reference/h200-passes are members of what `validate --gpu` printed there."""
+    members = json.loads((SCHEMAS / "validate-gpu.schema.json").read_text())["$defs"]["pass"]["properties"]
+    faults = []
+    for path in (ROOT / "results/reference/h200-passes").glob("*.json"):
+        for measured in json.loads(path.read_text())["latencies"]["recording"]:
+            for key in measured.keys() & members.keys():
+                faults += [f"{path.name}, {key}: {error.message}" for error in
+                           Draft202012Validator(closed(members[key])).iter_errors(measured[key])]
+            if not {"bytes", "flops", "recording", "replay_matches"} <= measured.keys() & members.keys():
+                faults.append(f"{path.name}: {sorted(measured)}")
+    return faults
 
 
 def main():
@@ -153,10 +235,13 @@ def main():
                 if fault:
                     bad += 1
                     print(f"moecap {' '.join(arguments)} --json against docs/schemas/{name}.schema.json: {fault}")
+            for fault in check_api(binary, room) + check_gpu_passes():
+                bad += 1
+                print(fault)
         finally:
             server.terminate()
             server.wait()
-    known = {name for name, _ in CASES + ENGINE_CASES} | NOT_RUN
+    known = {name for name, _ in CASES + ENGINE_CASES + API_CASES} | {"api-upload", "api-import"} | NOT_RUN
     for path in SCHEMAS.glob("*.schema.json"):
         Draft202012Validator.check_schema(json.loads(path.read_text()))
         if path.name.removesuffix(".schema.json") not in known:

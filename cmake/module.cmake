@@ -48,14 +48,15 @@ function(moecap_module name)
   endif()
 endfunction()
 
-# moecap_test(NAME SOURCES ... DEPS module... [LIBS library...]): one gtest program, one ctest entry.
+# moecap_test(NAME SOURCES ... DEPS module... [LIBS library...]): one gtest program, one ctest entry. Sources of one test are compiled together, too.
 function(moecap_test name)
   cmake_parse_arguments(T "" "" "SOURCES;DEPS;LIBS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   list(TRANSFORM T_DEPS PREPEND moecap_)
   target_link_libraries(${name} PRIVATE ${T_DEPS} ${T_LIBS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE MOECAP_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests
+                                           UNITY_BUILD ${MOECAP_UNITY} UNITY_BUILD_BATCH_SIZE 5)
   moecap_options(${name})
   # Optimised more, the tests would take longer to compile than to run, and gcc 12 warns of strings it believes uninitialised.
   target_compile_options(${name} PRIVATE ${moecap_test_options})

@@ -192,7 +192,7 @@ TEST(DescribeInputs, NamesSourceAndDateAndWhatIsMissing) {
                           "not included, price not known: accelerators, board, network, DRAM, SSD"));
 }
 
-PriceBook Book() {
+PriceBook HostPrices() {
   auto book = PriceBook::Parse(PriceBook::BuiltinText());
   EXPECT_TRUE(book.ok()) << book.error().message;
   return *std::move(book);
@@ -207,7 +207,7 @@ hardware::HostInfo Host(const char* model, int cores, double dram_gib) {
 }
 
 TEST(DefaultHostInputs, PriceAServerByCoreAndGib) {
-  const CostInputs inputs = DefaultHostInputs(Host("AMD EPYC 9755 128-Core Processor", 128, 767.3), Book());
+  const CostInputs inputs = DefaultHostInputs(Host("AMD EPYC 9755 128-Core Processor", 128, 767.3), HostPrices());
   EXPECT_NEAR(inputs.cpu_usd->value, 13000, 10);
   EXPECT_NEAR(inputs.nameplate_w->value, 500, 1);
   EXPECT_EQ(inputs.dram_gib->value, 768);
@@ -227,10 +227,10 @@ TEST(DefaultHostInputs, PriceAServerByCoreAndGib) {
 TEST(DefaultHostInputs, AVirtualMachinePaysItsShare) {
   hardware::HostInfo guest = Host("Unknown processor", 2, 23.5);
   EXPECT_FALSE(IsServer(guest));
-  EXPECT_EQ(DefaultHostInputs(guest, Book()).pue->value, 1);
+  EXPECT_EQ(DefaultHostInputs(guest, HostPrices()).pue->value, 1);
   guest.hypervisor = "kvm";
   EXPECT_TRUE(IsServer(guest));
-  const CostInputs inputs = DefaultHostInputs(guest, Book());
+  const CostInputs inputs = DefaultHostInputs(guest, HostPrices());
   EXPECT_NEAR(inputs.cpu_usd->value, 2 * 101.6, 1e-9);
   EXPECT_EQ(inputs.pue->value, 1.3);
 }
@@ -253,7 +253,7 @@ TEST(AtBound, TakesTheCheapOrTheDearEndOfEachInput) {
 }
 
 TEST(UsdPerUsefulHour, IsOrderedAndNullWithoutInputs) {
-  const CostInputs host = DefaultHostInputs(Host("AMD EPYC 9755 128-Core Processor", 128, 768), Book());
+  const CostInputs host = DefaultHostInputs(Host("AMD EPYC 9755 128-Core Processor", 128, 768), HostPrices());
   const Range usd = UsdPerUsefulHour(host, Pay::kBuy);
   ASSERT_TRUE(usd.low && usd.typical && usd.high);
   EXPECT_LT(*usd.low, *usd.typical);
@@ -282,14 +282,14 @@ TEST(DefaultHostInputs, AProcessorOfTheCatalogueIsPricedAsSuch) {
   const auto catalogue = hardware::Catalogue::Builtin();
   ASSERT_TRUE(catalogue.ok());
   const hardware::HostInfo host = Host("AMD EPYC 9654 96-Core Processor", 48, 384);
-  const CostInputs inputs = DefaultHostInputs(host, Book(), catalogue->MatchProcessor(host.cpu_model));
+  const CostInputs inputs = DefaultHostInputs(host, HostPrices(), catalogue->MatchProcessor(host.cpu_model));
   EXPECT_DOUBLE_EQ(inputs.cpu_usd->value, 11500.0 / 2);
   EXPECT_DOUBLE_EQ(inputs.nameplate_w->value, 180);
   EXPECT_THAT(inputs.cpu_usd->source, HasSubstr("48 of 96 cores of AMD EPYC 9654 at 11500 USD"));
 }
 
 TEST(PriceBook, BuiltinEntriesAllHaveSourceDateAndTypicalValue) {
-  const PriceBook book = Book();
+  const PriceBook book = HostPrices();
   EXPECT_GE(book.prices().size(), 15u);
   for (const Price& price : book.prices()) {
     EXPECT_TRUE(price.typical.has_value()) << price.key;
@@ -324,7 +324,7 @@ TEST(PriceBook, RefusesWhatNoPriceCanBe) {
 
 TEST(PriceBook, AUsersBookLiesOverTheBuiltInOne) {
   const auto catalogue = *hardware::Catalogue::Builtin();
-  const PriceBook book = Book();
+  const PriceBook book = HostPrices();
   const auto with = [&](const std::string& entry) {
     return book.With(R"({"prices":[{"date":"2026-09","source":"my quote",)" + entry + "}]}", catalogue);
   };
@@ -345,7 +345,7 @@ TEST(PriceBook, AUsersBookLiesOverTheBuiltInOne) {
 
 TEST(PriceBook, BuiltinDevicesAreInTheCatalogue) {
   const auto catalogue = *hardware::Catalogue::Builtin();
-  const PriceBook book = Book();
+  const PriceBook book = HostPrices();
   int devices = 0;
   for (const Price& price : book.prices()) {
     const size_t dot = price.key.find('.');

@@ -39,13 +39,13 @@ Accelerator Reported(std::string name, std::string pci_id, std::optional<double>
 }
 
 TEST(MatchCatalogue, NamesWhatItKnowsAndLeavesTheRest) {
-  constexpr double kMib = 1024.0 * 1024;
+  constexpr double kMebibyte = 1024.0 * 1024;
   const auto catalogue = Catalogue::Builtin();
   ASSERT_TRUE(catalogue.ok());
   MachineInfo machine;
   machine.host.cpu_model = "AMD EPYC 9654 96-Core Processor";
-  machine.accelerators = {Reported("NVIDIA H200", "10de:2335", 143771 * kMib), Reported("", "10de:2335", std::nullopt),
-                          Reported("NVIDIA H200 MIG 1g.18gb", "10de:2335", 18000 * kMib),
+  machine.accelerators = {Reported("NVIDIA H200", "10de:2335", 143771 * kMebibyte), Reported("", "10de:2335", std::nullopt),
+                          Reported("NVIDIA H200 MIG 1g.18gb", "10de:2335", 18000 * kMebibyte),
                           Reported("", "10de:ffff", std::nullopt)};
   MemoryModule module;
   module.type = "DDR5";

@@ -25,7 +25,7 @@ model::Weights HalfMatrix(int64_t params) {
 }
 
 // Six MoE layers of 64 experts, top-4; a decode step of 16 sequences takes some 7 ms.
-model::ModelSpec Model() {
+model::ModelSpec ServedModel() {
   model::ModelSpec spec;
   spec.id = "m";
   spec.vocab = 1000;
@@ -64,7 +64,7 @@ struct Truth {
 class Simulation {
  public:
   Simulation(double sample, uint64_t seed)
-      : sample_(sample), rng_(seed), engine_(mock::EngineModel::Create(Model(), EngineOptions()).value()) {}
+      : sample_(sample), rng_(seed), engine_(mock::EngineModel::Create(ServedModel(), EngineOptions()).value()) {}
 
   void Run(int64_t end_ns, const std::function<void(double)>& each_second) {
     for (int client = 0; client < kClients; ++client) Submit(0);
@@ -148,7 +148,7 @@ class Simulation {
     for (int64_t row = 0; row < experts.rows; ++row) {
       const auto prompt = static_cast<int64_t>(request.prompt.size());
       const int32_t id = row < prompt ? request.prompt[static_cast<size_t>(row)]
-                                      : mock::OutputToken(request.seed, row - prompt, Model().vocab);
+                                      : mock::OutputToken(request.seed, row - prompt, ServedModel().vocab);
       for (int layer = 0; layer < experts.layers; ++layer) {
         chosen.clear();
         engine_->router().Experts(layer, {id, row}, chosen);
@@ -180,7 +180,7 @@ constexpr uint64_t kSeed = 3;
 Found Watch(double sample, int64_t seconds, const std::function<void(load::EngineSnapshot&)>& hide = {},
             uint64_t seed = kSeed) {
   WatcherOptions options;
-  options.model = Model();
+  options.model = ServedModel();
   options.peaks = {20e9, 100e12, 1};
   const metrics::Peaks peaks = options.peaks;
   Watcher watcher(std::move(options));
@@ -202,7 +202,7 @@ Found Watch(double sample, int64_t seconds, const std::function<void(load::Engin
   found.summary = watcher.Summary();
   found.all = std::move(simulation.truth);
   const std::span<const record::PassRecord> passes(found.all.passes);
-  found.truth = metrics::ComputeUtilization(Model(), passes.subspan(first_pass, last_pass - first_pass), peaks).all;
+  found.truth = metrics::ComputeUtilization(ServedModel(), passes.subspan(first_pass, last_pass - first_pass), peaks).all;
   return found;
 }
 

@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 using model::TensorClass;
 using model::Weights;
 
-Weights Half(int64_t matrix) { return {matrix, 2.0 * static_cast<double>(matrix), matrix, 2.0 * static_cast<double>(matrix)}; }
+Weights TwoByteWeights(int64_t matrix) {
+  return {matrix, 2.0 * static_cast<double>(matrix), matrix, 2.0 * static_cast<double>(matrix)};
+}
 
 // One layer: hidden 8, 2 query heads and 1 KV head of 4, 4 experts of width 3, top-1, vocabulary 10; F16.
 model::ModelSpec OneLayer() {
@@ -35,7 +37,7 @@ model::ModelSpec OneLayer() {
   layer.ffn.experts = 4;
   layer.ffn.top_k = 1;
   layer.ffn.expert_width = 3;
-  layer.weights[TensorClass::kRoutedExpert] = Half(4 * 72);
+  layer.weights[TensorClass::kRoutedExpert] = TwoByteWeights(4 * 72);
   spec.layers.push_back(layer);
   return spec;
 }

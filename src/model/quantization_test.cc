@@ -25,7 +25,7 @@ Json Tiny() {
     "vocab_size": 100, "torch_dtype": "bfloat16", "tie_word_embeddings": false})");
 }
 
-std::string ErrorOf(const Json& config) {
+std::string QuantizationError(const Json& config) {
   const auto spec = SpecFromConfig(config, "x");
   return spec.ok() ? "" : spec.error().message;
 }
@@ -103,11 +103,11 @@ TEST(Quantization, CacheAndComputeTypesAreSeparate) {
 TEST(Quantization, UnknownMethodsAreRefused) {
   Json config = Tiny();
   config["quantization_config"] = *ParseJson(R"({"quant_method":"magic"})");
-  EXPECT_THAT(ErrorOf(config), HasSubstr("'magic' is not known"));
+  EXPECT_THAT(QuantizationError(config), HasSubstr("'magic' is not known"));
   config["quantization_config"] = *ParseJson(R"({"bits":4})");
-  EXPECT_THAT(ErrorOf(config), HasSubstr("quantization_config.quant_method"));
+  EXPECT_THAT(QuantizationError(config), HasSubstr("quantization_config.quant_method"));
   config["quantization_config"] = *ParseJson(R"({"quant_method":"fp8","modules_to_not_convert":["re:("]})");
-  EXPECT_THAT(ErrorOf(config), HasSubstr("regular expression"));
+  EXPECT_THAT(QuantizationError(config), HasSubstr("regular expression"));
 }
 
 TEST(Quantization, ChoicesByNameCoverWhatCheckpointsOfThatTypeStore) {
@@ -219,9 +219,9 @@ TEST(Quantization, ModelOptInEveryForm) {
   }
   Json config = Tiny();
   config["quantization_config"] = *ParseJson(R"({"quant_method":"modelopt","quant_algo":"FP3"})");
-  EXPECT_THAT(ErrorOf(config), AllOf(HasSubstr("'FP3' is not known"), HasSubstr("W4A16_NVFP4")));
+  EXPECT_THAT(QuantizationError(config), AllOf(HasSubstr("'FP3' is not known"), HasSubstr("W4A16_NVFP4")));
   config["quantization_config"] = *ParseJson(R"({"quant_method":"modelopt","quant_algo":"MIXED_PRECISION"})");
-  EXPECT_THAT(ErrorOf(config), HasSubstr("hf_quant_config.json"));
+  EXPECT_THAT(QuantizationError(config), HasSubstr("hf_quant_config.json"));
 }
 
 TEST(Quantization, ExpertsOfTheirOwn) {
@@ -324,7 +324,7 @@ TEST(Quantization, OtherMethodsAndTheirExceptions) {
 TEST(Quantization, PrecisionOverridesWhatIsNotKnown) {
   Json config = Tiny();
   config["quantization_config"] = *ParseJson(R"({"quant_method":"magic"})");
-  EXPECT_THAT(ErrorOf(config), AllOf(HasSubstr("compressed-tensors"), HasSubstr("--precision")));
+  EXPECT_THAT(QuantizationError(config), AllOf(HasSubstr("compressed-tensors"), HasSubstr("--precision")));
   HfOptions options;
   options.precision_is_given = true;
   const auto spec = SpecFromConfig(config, "x", options);

@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
-
 #include "base/table.h"
 #include "report/render.h"
 #include "report/svg_inspect.h"
@@ -24,19 +22,6 @@ using testing::Le;
 using testing::Not;
 using testing::Pair;
 using testing::StartsWith;
-
-std::vector<std::string> Lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-std::vector<size_t> Widths(const std::string& text) {
-  std::vector<size_t> widths;
-  for (const auto& line : Lines(text)) widths.push_back(DisplayWidth(line));
-  return widths;
-}
 
 Document WithTable(Table table) {
   Document document{.title = "t"};

@@ -7,7 +7,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 
 #include "base/json.h"
 #include "base/table.h"
@@ -32,13 +31,6 @@ using testing::IsSupersetOf;
 using testing::Le;
 using testing::Not;
 
-std::vector<std::string> Lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
 std::vector<std::string> Fields(const std::string& line) {
   std::vector<std::string> fields(1);
   bool quoted = false;
@@ -51,12 +43,6 @@ std::vector<std::string> Fields(const std::string& line) {
     }
   }
   return fields;
-}
-
-std::vector<size_t> Widths(const std::string& text) {
-  std::vector<size_t> widths;
-  for (const std::string& line : Lines(text)) widths.push_back(DisplayWidth(line));
-  return widths;
 }
 
 std::string Terminal(const Document& document, bool all) {

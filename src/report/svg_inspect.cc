@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 
+#include "base/table.h"
 #include "report/svg.h"
 
 namespace moecap::report {
@@ -98,6 +100,19 @@ std::string TextFault(const std::string& svg) {
     }
   }
   return "";
+}
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+std::vector<size_t> Widths(const std::string& text) {
+  std::vector<size_t> widths;
+  for (const auto& line : Lines(text)) widths.push_back(DisplayWidth(line));
+  return widths;
 }
 
 }  // namespace moecap::report

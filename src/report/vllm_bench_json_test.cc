@@ -89,7 +89,7 @@ VllmBenchInputs Inputs() {
   return inputs;
 }
 
-std::vector<std::string> Keys(const Json& object) {
+std::vector<std::string> KeysOf(const Json& object) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : object.items()) keys.push_back(key);
   return keys;
@@ -138,10 +138,10 @@ std::vector<std::string> Joined(const std::vector<std::vector<std::string>>& par
 
 TEST(VllmBenchJson, HasItsKeysInItsOrder) {
   VllmBenchInputs inputs = Inputs();
-  EXPECT_THAT(Keys(*VllmBenchJson(ThreeRequests(), inputs)),
+  EXPECT_THAT(KeysOf(*VllmBenchJson(ThreeRequests(), inputs)),
               ElementsAreArray(Joined({kBefore, {"latencies", "queue_times"}, kAfter})));
   inputs.save_detailed = true;
-  EXPECT_THAT(Keys(*VllmBenchJson(ThreeRequests(), inputs)),
+  EXPECT_THAT(KeysOf(*VllmBenchJson(ThreeRequests(), inputs)),
               ElementsAreArray(Joined({kBefore,
                                        {"input_lens", "output_lens", "ttfts", "itls", "latencies", "start_times", "queue_times",
                                         "generated_texts", "errors"},

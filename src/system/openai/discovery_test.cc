@@ -14,7 +14,7 @@ using net::ScriptedServer;
 using net::WholeResponse;
 using testing::HasSubstr;
 
-constexpr int64_t kMs = 1'000'000;
+constexpr int64_t kMillisecond = 1'000'000;
 
 // Answers GET requests by path; everything else with 404.
 ScriptedServer::Script Pages(const std::vector<std::pair<std::string, std::string>>& pages) {
@@ -106,7 +106,7 @@ TEST(Discovery, AKnownServerNeedsNoPages) {
     const SteadyClock clock;
     net::HttpClientOptions options;
     options.urls = {net::ParseUrl(server.Url() + "/proxy").value()};
-    return IdentifyServers(options, 5000 * kMs, clock, question);
+    return IdentifyServers(options, 5000 * kMillisecond, clock, question);
   };
   ScriptedServer bare(Pages({}));
   EXPECT_EQ(identify(bare, {.is_known = true})->kind, ServerKind::kUnknown);

@@ -65,7 +65,7 @@ TEST(Shard, IsToldByTheFlagOrByTheScheduler) {
   EXPECT_THAT(parse("2/2", {}, "g"), HasSubstr("numbered 0 to 1"));
   EXPECT_THAT(parse("1", {}, "g"), HasSubstr("I/N"));
   EXPECT_THAT(parse("0/2", {}, "../g"), HasSubstr("letters"));
-  EXPECT_THAT(parse("0/2", {}, std::string(101, 'g')), HasSubstr("100 at most"));
+  EXPECT_THAT(parse("0/2", {}, std::string(101, 'g').c_str()), HasSubstr("100 at most"));
 }
 
 class ShardPlan : public ExperimentTest {

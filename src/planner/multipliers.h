@@ -61,7 +61,7 @@ struct StepFactors {
   double prefill_layer_s = 0;          // of each layer of a prompt's pass
   double bunching = 0;                 // prompts that arrive with a request's own, as a share of the clients
   double waiting_steps = 0;            // decode steps that pass before and behind a prompt's own pass
-  double ttft_factor = 1;              // of the system, on the last three and the admission
+  double ttft_factor = 1;              // of the system, on admission, layers of a prompt and waiting steps
   double tile_operations = 0;          // of kernels that multiply a tile of tokens: vector operations for each parameter of an
                                        // expert and each doubling of the step's tokens
   double logit_s = 0;                  // of each logit of a sequence: chosen by the host

@@ -4,8 +4,11 @@
 // `moecap mock` as it comes, nothing is fitted; in fp8 a pass also takes what quantising the activations of each layer takes
 // (the planner's quantise_layer_s, which rests on rows of other models). On two devices it counts no link between them: shown,
 // not required.
+//
+//   cost_of_load [REQUESTS]     of each rate; 500
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <vector>
@@ -22,7 +25,7 @@ namespace {
 using namespace moecap;
 
 constexpr double kUsdPerH = 6.98;  // of one H100, as published
-constexpr int kPrompt = 512, kOutput = 256, kRequests = 500;
+constexpr int kPrompt = 512, kOutput = 256, kUsualRequests = 500;
 constexpr double kRates[] = {1, 5, 10, 25, 50, 100, 200};
 constexpr double kAllowed = 0.10;
 
@@ -40,7 +43,7 @@ constexpr Published kPublished[] = {
 };
 
 // Output tokens a second from the first arrival to the last token.
-double Simulate(const model::ModelSpec& spec, const mock::EngineModelOptions& options, double rate) {
+double Simulate(const model::ModelSpec& spec, const mock::EngineModelOptions& options, double rate, int requests) {
   auto engine = mock::EngineModel::Create(spec, options);
   if (!engine.ok()) {
     fmt::print(stderr, "cost_of_load: {}\n", engine.error().message);
@@ -48,7 +51,7 @@ double Simulate(const model::ModelSpec& spec, const mock::EngineModelOptions& op
   }
   Rng rng(11);
   double at_s = 0;
-  for (int i = 0; i < kRequests; ++i) {
+  for (int i = 0; i < requests; ++i) {
     mock::EngineRequest request;
     request.id = static_cast<uint64_t>(i) + 1;
     request.arrival_ns = static_cast<int64_t>(at_s * 1e9);
@@ -65,12 +68,13 @@ double Simulate(const model::ModelSpec& spec, const mock::EngineModelOptions& op
     (*engine)->Advance(*next, out);
     if (!out.tokens.empty()) last_ns = out.tokens.back().due_ns;
   }
-  return kRequests * kOutput / (static_cast<double>(last_ns) * 1e-9);
+  return static_cast<double>(requests) * kOutput / (static_cast<double>(last_ns) * 1e-9);
 }
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const int requests = argc > 1 ? std::max(1, std::atoi(argv[1])) : kUsualRequests;
   const auto models = model::ModelCatalogue::Builtin();
   const auto devices = hardware::Catalogue::Builtin();
   const auto device = devices->FindDevice("h100-sxm");
@@ -93,7 +97,7 @@ int main() {
                published.precision, published.devices);
     double first = 0, full = 0;
     for (size_t i = 0; i < std::size(kRates); ++i) {
-      const double usd = usd_per_s / Simulate(spec, options, kRates[i]) * 1e6;
+      const double usd = usd_per_s / Simulate(spec, options, kRates[i], requests) * 1e6;
       const double was = usd_per_s / published.tokens_per_s[i] * 1e6;
       if (i == 0) first = usd;
       full = usd;

@@ -161,18 +161,15 @@ def make_optimizer(model, learning_rate):
     return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
 
 
-def train(args, model, held_out):
+def make_step(args, model):
+    """One step on a batch: (tokens, labels, learning rate) -> loss, balance loss, expert shares."""
     optimizer = make_optimizer(model, args.learning_rate)
     masks = Masks(args.rows, args.attention)
     block, loss_of_head = torch.compile(run_block), torch.compile(head_loss)
-    curve = csv.writer(open(args.out / "learning_curve.csv", "w", newline="", buffering=1))
-    curve.writerow("step tokens wall_s train_loss exact_match balance_loss expert_share_min expert_share_max exact_match_q4_0".split())
-    start, step, tokens_seen = time.monotonic(), 0, 0
-    losses = torch.zeros((), device="cuda")
-    for tokens, labels in stream(args):
-        progress = (time.monotonic() - start) / args.seconds
+
+    def step(tokens, labels, learning_rate):
         for group in optimizer.param_groups:
-            group["lr"] = args.learning_rate * schedule(progress, step, args.decay)
+            group["lr"] = learning_rate
         following, counted = targets_of(tokens, labels)
         mask = masks.make(labels)
         with torch.autocast("cuda", torch.bfloat16):
@@ -182,7 +179,21 @@ def train(args, model, held_out):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        step, tokens_seen, losses = step + 1, tokens_seen + tokens.numel(), losses + loss.detach()
+        return loss.detach(), balance, share
+
+    return step
+
+
+def train(args, model, held_out):
+    one_step = make_step(args, model)
+    curve = csv.writer(open(args.out / "learning_curve.csv", "w", newline="", buffering=1))
+    curve.writerow("step tokens wall_s train_loss exact_match balance_loss expert_share_min expert_share_max exact_match_q4_0".split())
+    start, step, tokens_seen = time.monotonic(), 0, 0
+    losses = torch.zeros((), device="cuda")
+    for tokens, labels in stream(args):
+        progress = (time.monotonic() - start) / args.seconds
+        loss, balance, share = one_step(tokens, labels, args.learning_rate * schedule(progress, step, args.decay))
+        step, tokens_seen, losses = step + 1, tokens_seen + tokens.numel(), losses + loss
         if step % args.evaluate_every == 0 or progress >= 1:
             since = (step - 1) % args.evaluate_every + 1
             row = [step, tokens_seen, f"{time.monotonic() - start:.1f}", f"{losses.item() / since:.5f}",

@@ -108,6 +108,16 @@ class Test(unittest.TestCase):
         self.assertNotIn("127.0.0.1", row)
 
 
+    def test_only_a_reason_excuses_a_missing_tpot(self):
+        def cell(gaps, **figures):
+            known = {"completed": 16, "ttft_mean_s": 0.1, "tpot_mean_s": None, "output_tokens_per_s": 9}
+            return {"figures": known | figures, "measurements": [{"load": {"whole": {"completed": 16}, "timing_gaps": gaps}}]}
+        self.assertEqual(accept.missing_figures(cell([{"gap": "uneven_chunks", "requests": 16}])), [])
+        self.assertEqual(accept.missing_figures(cell([{"gap": "uneven_chunks", "requests": 16}], ttft_mean_s=None)), ["ttft_mean_s"])
+        self.assertEqual(accept.missing_figures(cell([{"gap": "uneven_chunks", "requests": 9}])), ["tpot_mean_s"])
+        self.assertEqual(accept.missing_figures(cell([])), ["tpot_mean_s"])
+
+
 class Pages(unittest.TestCase):
     def test_rows_of_others_stay(self):
         page = pathlib.Path(SCRATCH.name) / "systems.md"

@@ -75,6 +75,12 @@ def vllm(start):
             "--max-num-seqs", 2 * SEQUENCES, "--host", "127.0.0.1", "--port", start.port, *(telling if start.telling else [])]
 
 
+def vllm_environment(start):
+    # It takes all processors but those that it is told to leave.
+    return {"VLLM_CPU_NUM_OF_RESERVED_CPU": max(0, (os.cpu_count() or 1) - start.threads), "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+
 def sglang(start):
     telling = ["--enable-return-routed-experts", "--expert-distribution-recorder-mode", "per_token", "--enable-metrics",
                "--enable-cache-report", "--enable-forward-pass-metrics"]
@@ -119,7 +125,7 @@ def of_threads(start):
 SYSTEMS = [
     System("llama-server", "v0.5.0", llama_server, "/health", reads_gguf=True, note="built from the engine's source package"),
     System("vllm", "0.30.0", vllm, "/ping", venv="vllm", packages=("libnuma1",), ready_s=600,
-           environment=lambda start: {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"},
+           environment=vllm_environment,
            note="vllm-cpu"),
     System("sglang", "0.5.23", sglang, "/ready", venv="sglang", environment=sglang_environment,
            after_install=without_pinned_memory, ready_s=600, note="native kernels, no AMX needed"),

@@ -299,6 +299,16 @@ TEST_F(Cli, MetricsOfForeignPassesFollowThePaper) {
   EXPECT_NEAR(decode["s_mfu_paper"].get<double>() / 0.0021935849621020718, 1, 1e-9);
   EXPECT_GT(decode["s_mbu"].get<double>(), decode["s_mbu_paper"].get<double>()) << "the head counts";
 
+  // All 128 experts of a layer would not have passed in that time: what is above 100 % is explained.
+  EXPECT_GT(decode["mbu"].get<double>(), 1);
+  const auto explains = [&](const char* bandwidth) {
+    const Outcome table = Call({"metrics", "p.jsonl", "--model", "Qwen/Qwen3-30B-A3B", "--bandwidth-bytes-per-s", bandwidth,
+                                "--flops-per-s", "9.895e14"});
+    return table.out.find("above 100 %: they are vanilla") != std::string::npos;
+  };
+  EXPECT_TRUE(explains("3.35e12"));
+  EXPECT_FALSE(explains("3.35e14"));
+
   // The same pass as MoE-CAP's SGLang recorder writes it.
   Write(
       "u.jsonl",

@@ -3,6 +3,7 @@
 #include <pty.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -44,6 +45,18 @@ TEST_F(PlanCli, AnImpossibleTargetIsMissedByTheNearest) {
   EXPECT_EQ(ran.exit_code, 3);
   EXPECT_NE(ran.out.find("nearest"), std::string::npos);
   EXPECT_NE(ran.out.find("TPOT"), std::string::npos);
+}
+
+// stdout is more than a buffer holds, and the message on stderr comes behind it.
+TEST_F(PlanCli, BothOutputsInOneFileKeepTheirOrder) {
+  const std::string command = "cd '" + temp_.path().string() +
+                              "' && '" MOECAP_BINARY
+                              "' plan --model openai/gpt-oss-120b --clients 64 --tpot 0.01ms >both 2>&1 </dev/null";
+  ASSERT_EQ(WEXITSTATUS(std::system(command.c_str())), 3);
+  const std::string text = ReadFile(temp_.path() / "both").value();
+  EXPECT_GT(text.size(), 4096u);
+  const std::string message = "moecap plan: no way keeps every target and limit; the nearest is shown\n";
+  EXPECT_EQ(text.find("\n" + message), text.size() - message.size() - 1);
 }
 
 TEST_F(PlanCli, RefusesContradictionsAndUnknownWords) {

@@ -135,6 +135,7 @@ TEST_F(ServerRun, ThisHostIsNeitherPriceNorMeterOfAServer) {
   for (const char* key : {"usd_per_request", "usd_per_million_output_tokens", "energy_wh", "joules_per_token"})
     EXPECT_TRUE(cell.at(key).is_null()) << key << " " << cell.at(key);
   EXPECT_THAT(run.err, Not(HasSubstr("energy is an estimate")));
+  EXPECT_THAT(run.err, Not(HasSubstr("ceilings"))) << "nobody computes with the client's";
 }
 
 // As openvino-openai-api and litgpt: chats and nothing else, and a member that it does not know is refused.

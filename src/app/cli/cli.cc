@@ -59,6 +59,8 @@ int ExitCodeOf(ErrorKind kind) {
 }  // namespace
 
 int Main(int argc, char** argv) {
+  // In a file that takes both outputs a message stands where it was said, and not inside a table that was still buffered.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   CLI::App app("moecap measures the cost, accuracy and performance of serving sparse mixture-of-experts language models.",
                "moecap");
   app.formatter(MakeHelpFormatter());  // before the verbs, which inherit it

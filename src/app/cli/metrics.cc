@@ -329,6 +329,9 @@ void Print(const Utilization& utilization, bool estimated) {
                                             {"compute %", "paper"},
                                             {"compute %", "MFU"}};
   fmt::print("{}", RenderTable(columns, rows, {}));
+  const auto above = [](const PhaseUtilization& phase) { return phase.mbu.value_or(0) > 1 || phase.mfu.value_or(0) > 1; };
+  if (above(utilization.prefill) || above(utilization.decode) || above(utilization.mixed))
+    fmt::print("MBU and MFU may be above 100 %: they are vanilla, every expert counted as used.\n");
   for (const std::string& reason : utilization.invalid) fmt::print("invalid: {}\n", reason);
 }
 

@@ -146,7 +146,6 @@ Status Mock(const MockFlags& flags) {
   const SignalWait signals;
   ASSIGN_OR_RETURN(const auto server, mock::Server::Start(options));
   fmt::print("{}\n", server->url());
-  std::fflush(stdout);
   if (!flags.ready_file.empty()) RETURN_IF_ERROR(WriteFileAtomically(flags.ready_file, server->url() + "\n"));
   signals.Wait();
   server->Stop();

@@ -175,9 +175,6 @@ Status WriteReports(const cap::JudgedExperiment& experiment, const std::filesyst
   return WriteFiles(files, dir);
 }
 
-void NameReports(const std::filesystem::path& dir) {
-  std::fflush(stdout);
-  fmt::print(stderr, "\nreport: {}\n", (dir / "report.html").string());
-}
+void NameReports(const std::filesystem::path& dir) { fmt::print(stderr, "\nreport: {}\n", (dir / "report.html").string()); }
 
 }  // namespace moecap::app

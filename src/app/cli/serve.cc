@@ -58,7 +58,6 @@ Status Serve(const ServeFlags& flags) {
   if (!IsLoopback(server.address))
     fmt::print(stderr, "Everyone who reaches {} can read the runs in {}.\n", server.address, flags.results_dir);
   fmt::print("{}{}\n", listening->url(), token ? "/import#token=" + *token : "");
-  std::fflush(stdout);
   if (!flags.ready_file.empty()) RETURN_IF_ERROR(WriteFileAtomically(flags.ready_file, listening->url() + "\n"));
   signals.Wait();
   return {};

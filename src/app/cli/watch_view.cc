@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -51,7 +50,6 @@ void PrintJsonLines(const char* kind, const std::string& time, std::span<const l
   };
   for (const live::Reading& reading : readings) print("server", reading);
   if (readings.size() > 1) print("together", live::Together(readings));
-  std::fflush(stdout);
 }
 
 }  // namespace
@@ -130,7 +128,6 @@ void WatchView::Show(std::span<const live::Reading> readings) {
     text += fmt::format("{}  {}\n", time, WatchLine(readings.front()));
   }
   PrintText(text);
-  std::fflush(stdout);
 }
 
 void WatchView::End(std::span<const live::Reading> summaries) {
@@ -141,7 +138,6 @@ void WatchView::End(std::span<const live::Reading> summaries) {
     PrintText(fmt::format("\nin all {:.0f} s{}\n{}", summary.duration_s, whose, WatchTable(summary, TerminalWidth())));
   }
   if (summaries.size() > 1) PrintText(fmt::format("\ntogether\n{}", WatchTable(live::Together(summaries), TerminalWidth())));
-  std::fflush(stdout);
 }
 
 }  // namespace moecap::app

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <ranges>
 #include <utility>
@@ -223,7 +224,8 @@ void SpreadBursts(std::vector<Draft>& drafts) {
 
 // Prompts longer than a pass takes: the passes before that of their first token computed their beginning, as many of them as
 // it takes and as far as they had room and the request was there. Where they had too little, passes did it of which no token
-// tells. Servers fill one pass after the other, so what is left over comes last, with the first token.
+// tells. Servers fill one pass after the other, so what is left over comes last, with the first token, and the prompt that did
+// not fit into a pass as a whole begins there.
 class PromptSplitter {
  public:
   PromptSplitter(std::span<const RequestRecord> requests, int64_t most_tokens)
@@ -234,7 +236,13 @@ class PromptSplitter {
       const double start_s = std::max(split_.empty() ? draft.idle_until_s : split_.back().end_s, draft.idle_until_s);
       before_ = split_.size();
       hidden_.clear();
-      for (const PassShare& prompt : std::exchange(draft.prompts, {})) Place(prompt, draft);
+      std::vector<PassShare> prompts = std::exchange(draft.prompts, {});
+      std::ranges::stable_sort(prompts, std::greater(), [&](const PassShare& prompt) { return Sent(prompt); });
+      // The others found room behind the first one of the queue, which alone may have begun before.
+      for (PassShare& prompt : prompts) {
+        if (&prompt == &prompts.back()) FillPassBefore(prompt, draft);
+        Place(prompt, draft);
+      }
       AddHidden(draft, start_s);
       split_.push_back(std::move(draft));
     }
@@ -242,9 +250,23 @@ class PromptSplitter {
   }
 
  private:
+  double Sent(const PassShare& prompt) const {
+    return requests_[prompt.request].sent_s.value_or(requests_[prompt.request].send_s);
+  }
+
+  // A prompt that fits into the pass of its first token and not into the one before, for which it waited: that took as much of
+  // it as it had room for.
+  void FillPassBefore(PassShare& prompt, const Draft& draft) {
+    if (split_.empty() || prompt.count > most_tokens_ - draft.Tokens()) return;
+    Draft& before = split_.back();
+    const double began_s = std::max(split_.size() > 1 ? split_[split_.size() - 2].end_s : -kNever, before.idle_until_s);
+    const int64_t room = most_tokens_ - before.Tokens();
+    if (room > 0 && room < prompt.count && Sent(prompt) < began_s) before.prompts.push_back(Take(room, prompt));
+  }
+
   void Place(PassShare prompt, Draft& draft) {
     const int64_t own = std::max<int64_t>(1, most_tokens_ - draft.Tokens());
-    const double sent_s = requests_[prompt.request].sent_s.value_or(requests_[prompt.request].send_s);
+    const double sent_s = Sent(prompt);
     std::vector<size_t> used;  // the last one first
     int64_t room = own;
     for (size_t i = before_; room < prompt.count && i-- > 0 && split_[i].end_s > sent_s;) {

@@ -203,6 +203,9 @@ TEST(ParseDevices, CountsAndNames) {
   EXPECT_FALSE(ParseDevices("0xh100-sxm").ok());
   EXPECT_FALSE(ParseDevices("1000000xh100-sxm").ok());
   EXPECT_FALSE(ParseDevices("").ok());
+  EXPECT_EQ(ParseDevices("rtx4090")->id, "rtx4090");
+  EXPECT_EQ(ParseDevices("mi300x")->id, "mi300x");
+  EXPECT_FALSE(ParseDevices("h100-sxmx8").ok());
 }
 
 TEST_F(PlanTest, ReadsAFile) {

@@ -202,8 +202,11 @@ Result<cost::MachinePart> ParseDevices(const std::string& text) {
     part.count = static_cast<int64_t>(ParseNumber(text.substr(0, digits)).value_or(0));
     part.id = text.substr(std::min(text.find_first_not_of(' ', at + 1), text.size()));
   }
-  if (const size_t x = text.find_last_of('x'); digits == 0 && x != std::string::npos && x > 0 && x + 1 < text.size() &&
-                                               text.find_first_not_of("0123456789", x + 1) == std::string::npos)
+  // "rtx4090x2": a name with a number, and digits alone behind the x. Not "rtx4090".
+  constexpr const char* kDigits = "0123456789";
+  if (const size_t x = text.find_last_of('x'); digits == 0 && x != std::string::npos && x + 1 < text.size() &&
+                                               text.find_first_not_of(kDigits, x + 1) == std::string::npos &&
+                                               text.find_first_of(kDigits) < x)
     return BadInput(fmt::format("'{}': how many goes first; write {}x{}", text, text.substr(x + 1), text.substr(0, x)));
   if (part.id.empty() || part.count < 1 || part.count > 65536)
     return BadInput(fmt::format("'{}' names no devices; write how many of which, e.g. 2xrtx-4090", text));

@@ -280,6 +280,7 @@ void ReadLimits(YamlMap& map, YamlErrors& errors, Config& config) {
   config.context_tokens = static_cast<int>(map.Integer("context_tokens", 2, kMostTokens).value_or(config.context_tokens));
   config.batch_tokens = static_cast<int>(map.Integer("batch_tokens", 1, kMostTokens).value_or(config.batch_tokens));
   config.warmup_requests = map.Integer("warmup_requests", 0, 1'000'000);
+  config.warmup_bursts = map.Boolean("warmup_bursts").value_or(false);
   config.duration_s = ReadPositive(map, "duration_s");
   if (const auto drain_s = map.Number("drain_s"))
     config.drain_s = *drain_s >= 0 ? *drain_s : (map.Complain("drain_s", "\"drain_s\" must be at least 0"), 0);

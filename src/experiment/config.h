@@ -149,6 +149,7 @@ struct Config {
   // Sent before each measurement and not recorded, other prompts than the measured ones; null = as many as clients, and at
   // least 4 for an engine in this process; for a server waves of at least 16 (warm_up.h).
   std::optional<int64_t> warmup_requests;
+  bool warmup_bursts = false;        // MeasurementPlan::bursts()
   std::optional<double> duration_s;  // nothing is sent later; null = until the requests run out
   std::optional<double> drain_s;     // for what is in flight then; null = until it has ended
   double most_error_share = 0.5;     // above it a measurement is given up

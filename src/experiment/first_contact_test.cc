@@ -272,6 +272,37 @@ TEST_F(FirstContact, AWarmUpOfAGivenLengthIsSentWhole) {
   EXPECT_EQ(log.seen.size(), 3 + 4 + 8u);
 }
 
+TEST_F(FirstContact, BurstsMeetEveryNumberOfPromptsAtOnce) {
+  const auto results = Measure(std::string(kSmall) + "load: {clients: [3]}\nwarmup_bursts: true\n");
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_bursts, 3);
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_waves, 1);
+  std::vector<size_t> bursts;  // by their place among what was sent
+  std::set<std::string> salts;
+  for (size_t i = 0; i < log.seen.size(); ++i) {
+    if (log.seen[i].max_output_tokens == 1) bursts.push_back(i);
+    salts.insert(log.seen[i].cache_salt);
+  }
+  EXPECT_THAT(bursts, testing::ElementsAre(1, 2, 3, 4, 5, 6)) << "1 + 2 + 3, behind the question that is asked alone";
+  EXPECT_EQ(log.seen.size(), 3 + 6 + 4 + 8u);
+  EXPECT_EQ(salts.size(), log.seen.size()) << "no prompt is another's";
+}
+
+TEST_F(FirstContact, NoBurstBeginsBehindTheLimit) {
+  log.service_ns = [](size_t) { return 40000 * kMs; };
+  const auto results = Measure(std::string(kSmall) + "load: {clients: [4]}\nwarmup_bursts: true\n");
+  ASSERT_TRUE(results.ok()) << results.error().message;
+  EXPECT_EQ(results->manifest().measurements.at(0).warmup_bursts, 2) << "at 0 and 40 s, not at 80";
+}
+
+TEST_F(FirstContact, NoBurstsUnlessAskedForNorInAnOpenLoop) {
+  for (const char* level : {"load: {clients: [3]}\n", "load: {rates_per_s: [3]}\nwarmup_bursts: true\n"}) {
+    const auto results = Measure(std::string(kSmall) + level);
+    ASSERT_TRUE(results.ok()) << results.error().message;
+    EXPECT_EQ(results->manifest().measurements.at(0).warmup_bursts, 0) << level;
+  }
+}
+
 TEST_F(FirstContact, AWarmUpOfAGivenLengthIsOneWave) {
   const auto results = Measure(kSmall);
   ASSERT_TRUE(results.ok()) << results.error().message;

@@ -116,6 +116,7 @@ void Fields(auto& archive, JsonFieldsOf<Measurement> auto& measurement) {
   archive("cached_tokens", measurement.cached_tokens);
   archive("server_counters", measurement.server_counters);
   archive("server_change", measurement.server_change);
+  archive("warmup_bursts", measurement.warmup_bursts);
   archive("warmup_waves", measurement.warmup_waves);
   archive("warmup_difference", measurement.warmup_difference);
   archive("control_answers", measurement.control_answers);

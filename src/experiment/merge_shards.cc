@@ -178,6 +178,7 @@ class MergedMeasurement {
     RETURN_IF_ERROR(AddPlan(shard, *found));
     RETURN_IF_ERROR(AddRecords(shard, *found));
     AddServerView(*found);
+    whole_.warmup_bursts = std::max(whole_.warmup_bursts, found->warmup_bursts);
     whole_.warmup_waves = std::max(whole_.warmup_waves, found->warmup_waves);
     if (found->warmup_difference)
       whole_.warmup_difference = std::max(whole_.warmup_difference.value_or(0), *found->warmup_difference);

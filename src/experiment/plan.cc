@@ -171,7 +171,10 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
   const int64_t least = system.server ? kLeastWarmupOfServer : kLeastWarmupOfEngine;
   warmup_wave_ = config.warmup_requests ? ShareOf(*config.warmup_requests, shard_)
                                         : std::max<int64_t>(least, ShareOf(record::ClientsOf(input.level), shard_));
-  const int64_t count = system.server && !config.warmup_requests ? kMostWaves * warmup_wave_ : warmup_wave_;
+  const int64_t in_waves = system.server && !config.warmup_requests ? kMostWaves * warmup_wave_ : warmup_wave_;
+  const bool has_bursts = system.server && config.warmup_bursts && input.level.kind == LoadKind::kClients;
+  const int64_t most_at_once = has_bursts ? ShareOf(record::ClientsOf(input.level), shard_) : 0;
+  const int64_t count = in_waves + most_at_once * (most_at_once + 1) / 2;
   workload::RequestSet set;
   const bool has_others = !input.problems.others.empty();
   const auto& problems = has_others || system.server ? input.problems.others : input.problems.problems;
@@ -197,6 +200,13 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
   }
   for (workload::PlannedPrompt& prompt : set.prompts)
     warmup_.push_back(MakeSpec(prompt, config, system, driver.CanIgnoreEndToken()));
+  for (int64_t at_once = most_at_once; at_once > 0; --at_once) {
+    const auto begin = warmup_.end() - at_once;
+    bursts_.emplace_back(std::move_iterator(begin), std::move_iterator(warmup_.end()));
+    for (load::RequestSpec& request : bursts_.back()) request.max_output_tokens = 1;
+    warmup_.erase(begin, warmup_.end());
+  }
+  std::ranges::reverse(bursts_);
   return {};
 }
 

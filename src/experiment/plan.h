@@ -55,6 +55,9 @@ class MeasurementPlan {
   // All waves of the warm-up (warm_up.h), each of warmup_wave() requests; one wave where the configuration says how many.
   const std::vector<load::RequestSpec>& warmup() const { return warmup_; }
   int64_t warmup_wave() const { return warmup_wave_; }
+  // Before the waves, where the configuration wants it, for a server in a closed loop: 1, 2, ... and as many prompts at once as
+  // this shard has clients, one token each, for servers that compile a kernel at the first pass of so many prompts.
+  const std::vector<std::vector<load::RequestSpec>>& bursts() const { return bursts_; }
   // The same short question a few times, equal in all measurements of an experiment: of a server that decodes greedily all
   // answers should be equal. The first one is meant to be asked alone, the others amid the warm-up. Empty for an engine in this
   // process, without a warm-up, and where decoding is not greedy.
@@ -73,6 +76,7 @@ class MeasurementPlan {
   std::vector<load::RequestSpec> specs_;
   std::vector<PlanEntry> entries_;
   std::vector<load::RequestSpec> warmup_, controls_;
+  std::vector<std::vector<load::RequestSpec>> bursts_;
   int64_t warmup_wave_ = 0;
   Shard shard_;
   std::vector<load::PlannedRequest> schedule_;             // of an open loop

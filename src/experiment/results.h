@@ -80,6 +80,7 @@ struct Measurement {
   // By how much a server's own counters grew during the measurement; null = no page tells.
   std::optional<load::ServerCounters> server_counters;
   std::string server_change;  // how the server was another one at the end than at the beginning; "" = nothing shows it
+  int warmup_bursts = 0;      // WarmUpResult::bursts
   int warmup_waves = 0;
   std::optional<double> warmup_difference;  // WarmUpResult::difference
   // What a server said to the control question (MeasurementPlan::controls), answer by answer; a failed one is left out.

@@ -217,12 +217,13 @@ class Experiment::Session {
   }
 
   Status WarmUpFor(const MeasurementPlan& plan, Unit& unit, load::SystemUnderTest& system) {
-    if (plan.warmup().empty()) return {};
+    if (plan.warmup().empty() && plan.bursts().empty()) return {};
     Report(unit, plan.own_requests(), 0, ", warm-up");
     Measurement& measurement = unit.measurement;
     ASSIGN_OR_RETURN(WarmUpResult result,
                      WarmUp({plan, measurement.system, measurement.level, hooks_.stop_requested}, system, clock_));
     measurement.control_answers = std::move(result.control_answers);
+    measurement.warmup_bursts = result.bursts;
     measurement.warmup_waves = result.waves;
     measurement.warmup_difference = result.difference;
     return {};

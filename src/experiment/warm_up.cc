@@ -12,7 +12,7 @@
 namespace moecap::experiment {
 namespace {
 
-constexpr int64_t kLimitNs = 60'000'000'000;  // of all waves: nothing is sent later
+constexpr int64_t kLimitNs = 60'000'000'000;  // of all waves, and of all bursts: nothing is sent later
 
 using record::RequestRecord;
 
@@ -75,6 +75,7 @@ class Warmer {
     if (!controls.empty()) {
       ASSIGN_OR_RETURN([[maybe_unused]] const auto alone, Send({controls.front()}, 1, std::nullopt));
     }
+    RETURN_IF_ERROR(SendBursts());
     const int64_t begin_ns = clock_.NowNs();
     const std::span<const load::RequestSpec> all = input_.plan.warmup();
     const auto wave = static_cast<size_t>(input_.plan.warmup_wave());
@@ -100,6 +101,16 @@ class Warmer {
   }
 
  private:
+  Status SendBursts() {
+    const int64_t begin_ns = clock_.NowNs();
+    for (const std::vector<load::RequestSpec>& burst : input_.plan.bursts()) {
+      if (clock_.NowNs() - begin_ns > kLimitNs) return {};
+      ASSIGN_OR_RETURN([[maybe_unused]] const auto seconds, Send(burst, static_cast<int>(burst.size()), std::nullopt));
+      ++result_.bursts;
+    }
+    return {};
+  }
+
   // Sends nothing after `limit_ns`; waits for what was sent.
   Result<std::optional<double>> Send(const std::vector<load::RequestSpec>& specs, int clients,
                                      std::optional<int64_t> limit_ns) {

@@ -69,7 +69,7 @@ Gate SharedPauseGate(std::span<const RequestRecord> requests) {
   return Judge(
       gate, found->share,
       fmt::format("{} time{} no stream brought a token, for up to {:.2f} s: the server stood still (compiling for a new "
-                  "batch size?); warm it up longer (--warmup), its log may say why",
+                  "batch size?); warm it up longer (--warmup, --warmup-bursts), its log may say why",
                   found->pauses.size(), found->pauses.size() == 1 ? "" : "s", longest_s));
 }
 

@@ -28,7 +28,7 @@ struct LoadFlags {
   std::string launch;  // the command that starts the server; then a URL may be left out
   std::string sheet;   // an activation sheet
   std::string api, kind, model, serves, machine, api_key_env, ca, salt, arrivals, dataset, vocabulary, pass_records;
-  bool insecure = false, text = false, flush = false, search = false, print_config = false;
+  bool insecure = false, text = false, flush = false, warmup_bursts = false, search = false, print_config = false;
   std::vector<int> clients;
   std::vector<double> rates;
   std::optional<int64_t> requests, input_tokens, output_tokens, warmup, seed;
@@ -126,6 +126,7 @@ std::string ConfigOf(const LoadFlags& flags) {
   }
   config["load"] = load;
   Put(config, "warmup_requests", flags.warmup);
+  if (flags.warmup_bursts) config["warmup_bursts"] = true;
   Put(config, "duration_s", flags.duration_s);
   Put(config, "drain_s", flags.drain_s);
   Put(config, "client_threads", flags.threads);
@@ -216,6 +217,7 @@ void AddLoadFlags(CLI::App& app, LoadFlags& flags) {
   app.add_flag("--flush-cache", flags.flush, "empty the server's prefix cache before each measurement");
   app.add_option("--warmup", flags.warmup,
                  "requests before each measurement, not recorded (default: waves of 16 or more until two agree)");
+  app.add_flag("--warmup-bursts", flags.warmup_bursts, "before them 1, 2, ... prompts at once, up to the clients");
   app.add_option("--repeats", flags.repeats, "of each level");
   app.add_option("--threads", flags.threads, "event loops (default: 1)");
   app.add_option("--seed", flags.seed, "of prompts and arrivals (default: 1)");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -34,7 +35,8 @@ using llamacpp::LoadedModel;
 
 class Instance final : public experiment::SystemInstance {
  public:
-  explicit Instance(std::unique_ptr<LlamaCppSystem> system) : system_(std::move(system)) {}
+  using Advise = std::function<Error(Error)>;  // adds what would have room to an error that tells that there was none
+  Instance(std::unique_ptr<LlamaCppSystem> system, Advise advise) : system_(std::move(system)), advise_(std::move(advise)) {}
 
   std::vector<load::SystemUnderTest*> systems() override { return {system_.get()}; }
   void BeginMeasurement() override { system_->StartPassLog(); }
@@ -42,7 +44,9 @@ class Instance final : public experiment::SystemInstance {
   Result<double> AddRouting(std::vector<record::PassRecord>& passes) override {
     const llamacpp::PassLog log = system_->TakePassLog();
     CHECK(log.size() == passes.size());
-    ASSIGN_OR_RETURN(llamacpp::ReplayedLog replayed, system_->ReplayRouting(log));
+    Result<llamacpp::ReplayedLog> replay = system_->ReplayRouting(log);  // in a context of its own, which needs room, too
+    if (!replay.ok()) return advise_(replay.error());
+    llamacpp::ReplayedLog replayed = std::move(replay).value();
     for (size_t i = 0; i < passes.size(); ++i) {
       passes[i].expert_counts = std::move(replayed.passes[i].expert_counts);
       for (const auto& layer : passes[i].expert_counts) {
@@ -55,6 +59,7 @@ class Instance final : public experiment::SystemInstance {
 
  private:
   std::unique_ptr<LlamaCppSystem> system_;
+  Advise advise_;
 };
 
 class Driver final : public experiment::SystemDriver {
@@ -95,7 +100,8 @@ class Driver final : public experiment::SystemDriver {
     options.kv_type = description_.model.kv_type;
     options.drafts = drafts_;
     ASSIGN_OR_RETURN(auto system, WithAdvice(LlamaCppSystem::Create(*library_, model_, options, clock_), room));
-    return std::unique_ptr<experiment::SystemInstance>(new Instance(std::move(system)));
+    const auto advise = [this, room](const Error& error) { return Advised(error, room); };
+    return std::unique_ptr<experiment::SystemInstance>(new Instance(std::move(system), advise));
   }
 
   void Unload() override { model_.reset(); }
@@ -116,11 +122,13 @@ class Driver final : public experiment::SystemDriver {
   }
 
   // What would have room, behind an error of the engine that tells that there was none.
+  Error Advised(const Error& error, const RoomQuestion& room) const {
+    if (error.message.find("alloc") == std::string::npos) return error;
+    return {error.kind, fmt::format("{}; {}", error.message, WhatFits(description_.model, room))};
+  }
   template <typename T>
   Result<T> WithAdvice(Result<T> result, const RoomQuestion& room) const {
-    const bool no_room = !result.ok() && result.error().message.find("alloc") != std::string::npos;
-    if (!no_room) return result;
-    return Error{result.error().kind, fmt::format("{}; {}", result.error().message, WhatFits(description_.model, room))};
+    return result.ok() ? std::move(result) : Result<T>(Advised(result.error(), room));
   }
 
   std::shared_ptr<const EngineLibrary> library_;

@@ -42,6 +42,10 @@ struct Request {
 
 int RowsOfDecode(const EngineOptions& options) { return options.slots * (1 + options.drafts.length); }
 
+// With drafts the sequences of a pass have different numbers of rows. The engine computes such a batch as one pass where all
+// sequences share one range of cells, each seeing its own; with a range for each it would make several passes of it.
+bool SharesCells(const EngineOptions& options) { return options.slots > 1 && options.drafts.length > 0; }
+
 Result<llama_context_params> ContextParams(const EngineOptions& options, bool on_gpu) {
   ASSIGN_OR_RETURN(const int kv_type, FindKvType(options.kv_type));
   llama_context_params params = llama_context_default_params();
@@ -49,7 +53,7 @@ Result<llama_context_params> ContextParams(const EngineOptions& options, bool on
   params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(options.batch_tokens, RowsOfDecode(options)));
   params.n_seq_max = static_cast<uint32_t>(options.slots);
   params.n_threads = params.n_threads_batch = options.threads;
-  params.kv_unified = false;  // attention over a request's own cells only
+  params.kv_unified = SharesCells(options);  // else attention over a request's own cells only
   params.type_k = params.type_v = static_cast<ggml_type>(kv_type);
   if (options.float32_attention) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
   params.no_perf = true;
@@ -151,31 +155,31 @@ struct LlamaCppSystem::Impl {
     return DraftNgram(request.history, drafts);
   }
 
-  // One token of each request in the next run of neighbouring slots, so that each comes as often as the others, and behind it
-  // as many drafts as the request has that has the fewest: the engine computes sequences together whose numbers follow each
-  // other and whose rows are as many, and would split another batch into several passes behind our back.
+  // The next token of a request and its drafts behind it.
+  void AddRows(size_t slot, std::vector<BatchToken>& tokens) const {
+    int32_t position = slots[slot]->position();
+    tokens.push_back({slots[slot]->last_token, position, static_cast<int32_t>(slot), true, -1});
+    for (const int32_t draft : Draft(*slots[slot])) tokens.push_back({draft, ++position, static_cast<int32_t>(slot), true, -1});
+  }
+
+  // All requests where they share their cells. Else the next run of neighbouring slots, so that each comes as often as the
+  // others: the engine computes sequences together whose numbers follow each other, and would split another batch into several
+  // passes behind our back.
   std::vector<BatchToken> DecodeBatch() {
-    const auto is_taken = [&](size_t i) { return i < slots.size() && slots[i].has_value(); };
+    std::vector<BatchToken> tokens;
+    if (SharesCells(options)) {
+      for (size_t slot = 0; slot < slots.size(); ++slot) {
+        if (slots[slot]) AddRows(slot, tokens);
+      }
+      return tokens;
+    }
     size_t i = next_decoded;
     while (i < slots.size() && !slots[i]) ++i;
     if (i == slots.size()) {
       for (i = 0; i < slots.size() && !slots[i];) ++i;
     }
-    const size_t begin = i;
-    auto fewest = static_cast<size_t>(options.drafts.length);
-    std::vector<std::vector<int32_t>> drafts;
-    for (; is_taken(i); ++i) {
-      drafts.push_back(Draft(*slots[i]));
-      fewest = std::min(fewest, drafts.back().size());
-    }
+    for (; i < slots.size() && slots[i]; ++i) AddRows(i, tokens);
     next_decoded = i;
-    std::vector<BatchToken> tokens;
-    for (i = begin; i < next_decoded; ++i) {
-      int32_t position = slots[i]->position();
-      tokens.push_back({slots[i]->last_token, position, static_cast<int32_t>(i), true, -1});
-      for (size_t draft = 0; draft < fewest; ++draft)
-        tokens.push_back({drafts[i - begin][draft], ++position, static_cast<int32_t>(i), true, -1});
-    }
     return tokens;
   }
 

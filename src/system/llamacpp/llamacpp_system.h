@@ -3,9 +3,9 @@
 // Scheduling: a prompt that waits goes first, alone, in chunks of at most `batch_tokens`; otherwise running requests decode one
 // token in one batch: all of them where their slots follow each other, else the runs of neighbouring slots in turn, because the
 // engine would split a batch with a gap. So each llama_decode is one pass of one kind, and which passes happen depends on the
-// requests alone, never on timing. Decoding is greedy. With drafts (EngineOptions::drafts) a decode pass holds each sequence's
-// drafts behind its token, and as many of them are accepted as are what the engine chooses itself; sequences that are
-// decoded together have as many drafts as the one with the fewest. The latency of a pass spans llama_decode and the
+// requests alone, never on timing. Decoding is greedy. With drafts (EngineOptions::drafts) a decode pass holds all running
+// requests, behind each one's token its own drafts, as many as it has, and as many of them are accepted as are what the engine
+// chooses itself; the requests then share one range of cache cells. The latency of a pass spans llama_decode and the
 // synchronisation, nothing else.
 #pragma once
 

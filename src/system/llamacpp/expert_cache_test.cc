@@ -1,6 +1,7 @@
 // Experts on disk, on the real engine: the same generation bit by bit, memory within the budget, reads that reach the disk.
 #include "system/llamacpp/expert_cache.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <llama.h>
@@ -9,8 +10,12 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/testing/temp_dir.h"
 #include "load/closed_loop.h"
 #include "system/llamacpp/llamacpp_system.h"
 #include "system/llamacpp/quantize.h"
@@ -227,6 +232,48 @@ TEST_F(ExpertCacheTest, RefusesABudgetWithoutRoomForOneToken) {
               testing::AllOf(HasSubstr("holds no expert"), HasSubstr("each takes 147 kB"), HasSubstr("give 294912 or more")));
   EXPECT_THAT(load(2 * kExpert - 1).error().message, HasSubstr("holds 1 of the experts"));
   EXPECT_TRUE(load(2 * kExpert).ok());
+}
+
+// From now on what is open of `path` is read as `other` is.
+void ReadInstead(const fs::path& path, const char* other) {
+  const int there = ::open(other, O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(there, 0);
+  std::vector<int> open;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (fs::read_symlink(entry.path(), gone) == path) open.push_back(std::stoi(entry.path().filename().string()));
+  }
+  ASSERT_FALSE(open.empty());
+  for (const int file : open) ASSERT_EQ(::dup2(there, file), file);
+  ::close(there);
+}
+
+// A disk that fails: this process' own memory, where nothing is mapped, is a file whose reads are errors of the device.
+TEST_F(ExpertCacheTest, ADiskThatFailsIsAnErrorThatSaysSo) {
+  const TempDir dir;
+  const fs::path file = fs::canonical(dir.path()) / "moe.gguf";
+  for (const Eviction eviction : {Eviction::kLru, Eviction::kLfu, Eviction::kActivation}) {
+    for (const Prefetch prefetch : {Prefetch::kNone, Prefetch::kPreviousToken, Prefetch::kPreviousLayer}) {
+      for (const auto& [other, words] :
+           {std::pair{"/proc/self/mem", "Input/output error"}, std::pair{"/dev/null", "it ends early"}}) {
+        SCOPED_TRACE(testing::Message() << static_cast<int>(eviction) << ", " << static_cast<int>(prefetch) << ", " << words);
+        fs::copy_file(TinyMoe(), file, fs::copy_options::overwrite_existing);
+        ExpertOptions experts;
+        experts.budget_bytes = kAll / 4;
+        experts.eviction = eviction;
+        experts.prefetch = prefetch;
+        const auto model = Load(file, experts);
+        const auto system = LlamaCppSystem::Create(*library_, model, {}, clock_);
+        ASSERT_TRUE(system.ok());
+        ReadInstead(file, other);
+        const auto result = load::RunClosedLoop(**system, Requests(), {}, clock_);
+        ASSERT_FALSE(result.ok());
+        EXPECT_EQ(result.error().kind, ErrorKind::kFailed);
+        EXPECT_THAT(result.error().message,
+                    testing::AllOf(HasSubstr("cannot read experts from " + file.string()), HasSubstr(words)));
+      }
+    }
+  }
 }
 
 TEST_F(ExpertCacheTest, MeasuresWhatReadsReach) {

@@ -66,6 +66,7 @@ bool ReadFully(int file, char* target, size_t bytes, uint64_t offset) {
   while (bytes > 0) {
     const ssize_t count = ::pread(file, target, bytes, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
+    if (count == 0) errno = 0;  // the end of the file is no error of the system
     if (count <= 0) return false;
     target += count;
     offset += static_cast<uint64_t>(count);

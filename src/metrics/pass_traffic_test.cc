@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/rng.h"
 #include "metrics/counted_passes.h"
 #include "metrics/testing/decode_pass.h"
 
@@ -59,25 +60,88 @@ TEST(PassTraffic, ByHand) {
   EXPECT_EQ(TrafficOf(model, DecodePass(300, 2, {2}))->kv_outside_windows, 2 * 16 * (300 - 99));
 }
 
+KernelTraits WithCache(double bytes) {
+  KernelTraits kernels;
+  kernels.cache_bytes = bytes;
+  return kernels;
+}
+
 TEST(PassTraffic, ExpertsOfManyTokensAreReadOnceATile) {
   const model::ModelSpec model = OneLayer();
-  record::PassRecord pass = DecodePass(1, 40, {});
+  const KernelTraits kernels = WithCache(100);
+  record::PassRecord pass = DecodePass(1, 40, {3});
   pass.expert_counts = {{16, 17, 7, 0}};
-  EXPECT_EQ(TrafficOf(model, pass)->expert_rereads, 144) << "17 tokens are two tiles";
+  EXPECT_EQ(TrafficOf(model, pass, kernels)->expert_rereads, 144) << "17 tokens are two tiles";
+  EXPECT_EQ(TrafficOf(model, pass, WithCache(3 * 48))->expert_rereads, 0) << "one matrix of the three experts fits";
   pass.expert_counts.clear();
   pass.distinct_experts = {4};
   // Ten tokens an expert in the mean, of a binomial distribution: more than 16 in 0.95 % of the cases.
-  EXPECT_NEAR(TrafficOf(model, pass)->expert_rereads, 4 * 144 * 0.0116, 144 * 0.02);
+  EXPECT_NEAR(TrafficOf(model, pass, kernels)->expert_rereads, 4 * 144 * 0.0116, 144 * 0.02);
 }
 
-TEST(PassTraffic, QuantisedExpertsOfFewTokensAreReadForEach) {
+TEST(PassTraffic, QuantisedExpertsOfFewTokensAreReadSlotBySlot) {
+  model::ModelSpec model = OneLayer();
+  model.layers[0].weights[TensorClass::kRoutedExpert].bytes = 4 * 72 / 2.0;  // a matrix of an expert is 12 bytes
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 4, {3}), WithCache(1))->quantised_rereads, 0)
+      << "one slot reads all tokens together";
+  model.layers[0].ffn.top_k = 3;
+  // Four tokens choose 4 (1 - (3/4)^4) = 2.73 experts in a slot: 65.6 bytes of gate and up, 32.8 of down. Two tokens' slots are
+  // one apart in 4 of 9 cases and two apart in 2.
+  const auto rereads = [&](double cache) {
+    return TrafficOf(model, DecodePass(1, 4, {3}), WithCache(cache))->quantised_rereads / (4 * 3 - 3);
+  };
+  EXPECT_NEAR(rereads(1), 24 * 6 / 9.0 + 12 * 6 / 9.0, 1e-9);
+  EXPECT_NEAR(rereads(65), 24 * 6 / 9.0 + 12 * 2 / 9.0, 1e-9);
+  EXPECT_NEAR(rereads(66), 24 * 2 / 9.0, 1e-9);
+  EXPECT_EQ(rereads(132), 0);
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 16, {3}), WithCache(1))->quantised_rereads, 0) << "a tile holds all tokens";
+}
+
+// Chance of the slots by drawing them, and of what lies between by counting.
+TEST(PassTraffic, SlotsAreDrawnEvenly) {
   model::ModelSpec model = OneLayer();
   model.layers[0].weights[TensorClass::kRoutedExpert].bytes = 4 * 72 / 2.0;
-  EXPECT_NEAR(TrafficOf(model, DecodePass(1, 4, {3}))->quantised_rereads, 36 * (4 - 3) / 3.0, 1e-9);
-  EXPECT_EQ(TrafficOf(model, DecodePass(1, 16, {3}))->quantised_rereads, 0);
-  model.ends[TensorClass::kHead] = {100, 106, 100, 106};
-  EXPECT_EQ(TrafficOf(model, DecodePass(1, 8, {3}))->block_overread, 0);
-  EXPECT_NEAR(TrafficOf(model, DecodePass(1, 9, {3}))->block_overread, 0.08 * 106, 1e-9);
+  model.layers[0].ffn.top_k = 4;
+  const double of_slot = 4 * (1 - std::pow(0.75, 2.0));
+  const double cache = 1.5 * of_slot * 24;
+  Rng rng(5);
+  constexpr int kDraws = 200'000;
+  double bytes = 0;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const double apart = std::abs(static_cast<double>(rng.Below(4)) - static_cast<double>(rng.Below(4)));
+    for (const double kernel : {24.0, 12.0}) bytes += apart > 0 && apart * of_slot * kernel > cache ? kernel : 0;
+  }
+  const auto traffic = TrafficOf(model, DecodePass(1, 2, {7}), WithCache(cache));
+  EXPECT_NEAR(traffic->quantised_rereads / (2 * 4 - 7), bytes / kDraws, 0.1);
+}
+
+TEST(PassTraffic, RowsThatAreNoWholeStepsAreReadBeyondTheirEnds) {
+  model::ModelSpec model = OneLayer();
+  model.hidden = 2880;  // 12 steps of 256, the last of 64
+  model.ends[TensorClass::kHead] = {1000 * 2880, 1000 * 3060, 1000 * 2880, 1000 * 3060};
+  // 192 weights too many are 204 bytes, in 32-byte sectors from anywhere.
+  EXPECT_NEAR(TrafficOf(model, DecodePass(1, 9, {3}))->row_overread, 1000 * (204 + 30), 1e-6);
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 8, {3}))->row_overread, 0) << "vectors read rows to their ends";
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 9, {3}), WithCache(132 * 128 * 3060.0))->row_overread, 0) << "it is still there";
+  model.hidden = 2816;
+  EXPECT_EQ(TrafficOf(model, DecodePass(1, 9, {3}))->row_overread, 0) << "11 whole steps";
+}
+
+TEST(PassTraffic, LatentAttentionWritesPartialResults) {
+  model::ModelSpec model = OneLayer();
+  model.layers[0].attention.query_heads = 16;
+  model::KvCacheSpec& cache = model.layers[0].attention.caches[0];
+  cache.elements = 576;
+  cache.absorbed_flops_per_entry = 2 * 16 * (2 * 512 + 64);
+  const auto partials = [&](int64_t context, int64_t sequences) {
+    return TrafficOf(model, DecodePass(context, sequences, {1}))->attention_partials / (4 * 16 * 512);
+  };
+  EXPECT_EQ(partials(64, 1), 8) << "256 cells are 8 blocks of 32";
+  EXPECT_EQ(partials(4096, 1), 136);
+  EXPECT_EQ(partials(4096, 16), 528) << "33 each of the 528 that run at once";
+  EXPECT_EQ(partials(4096, 64), 512) << "8 each, as 3 % are lost by it";
+  EXPECT_EQ(partials(4096, 100), 528) << "5 each would lose 5.3 %";
+  EXPECT_EQ(partials(4096, 528), 0) << "no tile is divided";
 }
 
 TEST(PassTraffic, IsOfDecodePassesWhoseExpertsAreKnown) {

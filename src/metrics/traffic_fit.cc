@@ -12,7 +12,7 @@ constexpr double kSmallTerm = 1e-3;  // of a pass's bytes
 
 CountedTraffic MakeCountedTraffic(const PassTraffic& traffic, double formula_bytes, double counted_bytes) {
   return {{traffic.kv_padding, traffic.kv_outside_windows, traffic.expert_rereads, traffic.quantised_rereads,
-           traffic.activations_written + traffic.activations_read, traffic.attention_partials, traffic.block_overread,
+           traffic.activations_written + traffic.activations_read, traffic.attention_partials, traffic.row_overread,
            traffic.logits},
           formula_bytes,
           counted_bytes};
@@ -32,7 +32,7 @@ TrafficScales FitTraffic(std::span<const CountedTraffic> passes) {
       for (size_t j = 0; j < kTrafficTerms; ++j) products[i][j] += share * pass.terms[j] / pass.counted_bytes;
     }
   }
-  for (size_t i = 0; i < kTrafficTerms; ++i) scales.scale[i] = scales.fitted[i] || kTrafficTermList[i].is_counted ? 1 : 0;
+  scales.scale.fill(1);
   // Coordinate descent: each scale is the best for the others until none moves.
   constexpr int kMostSweeps = 100'000;
   for (int sweep = 0; sweep < kMostSweeps; ++sweep) {

@@ -12,20 +12,8 @@
 namespace moecap::metrics {
 
 inline constexpr size_t kTrafficTerms = 8;
-// `is_counted`: what the engine's graph moves, by count, known without any counter; the others were found by looking at
-// counters.
-struct TrafficTerm {
-  std::string_view name;
-  bool is_counted;
-};
-inline constexpr std::array<TrafficTerm, kTrafficTerms> kTrafficTermList = {{{"KV padding", true},
-                                                                             {"outside windows", true},
-                                                                             {"tiles again", false},
-                                                                             {"quantised again", false},
-                                                                             {"activations", true},
-                                                                             {"partials", false},
-                                                                             {"blocks", false},
-                                                                             {"logits", true}}};
+inline constexpr std::array<std::string_view, kTrafficTerms> kTrafficTermList = {
+    "KV padding", "outside windows", "tiles again", "slots again", "activations", "partials", "row ends", "logits"};
 
 // A counted pass with its terms.
 struct CountedTraffic {
@@ -38,8 +26,8 @@ CountedTraffic MakeCountedTraffic(const PassTraffic& traffic, double formula_byt
 // counted bytes = formula + sum of scale x term.
 struct TrafficScales {
   std::array<double, kTrafficTerms> scale{};
-  // Whether a pass that was fitted has the term, in more than a thousandth of its bytes. One that none has keeps a scale of 1
-  // where it is a count, and of 0 where it is not.
+  // Whether a pass that was fitted has the term, in more than a thousandth of its bytes. One that none has keeps a scale of 1:
+  // it counts as derived.
   std::array<bool, kTrafficTerms> fitted{};
 };
 

@@ -19,14 +19,14 @@ CountedTraffic Pass(double again, double activations, double counted) {
 }
 
 TEST(TrafficFit, FindsTheScalesThatMadeTheCounts) {
-  // again x 0.5, activations x 2; what no pass has stays as it is counted, or nothing.
+  // again x 0.5, activations x 2; what no pass has stays as it is derived.
   const std::vector<CountedTraffic> passes = {Pass(40, 0, 120), Pass(0, 10, 120), Pass(20, 5, 120)};
   const TrafficScales scales = FitTraffic(passes);
   EXPECT_NEAR(scales.scale[2], 0.5, 1e-4);
   EXPECT_NEAR(scales.scale[4], 2, 1e-3);
   EXPECT_FALSE(scales.fitted[0] || scales.fitted[5]);
-  EXPECT_EQ(scales.scale[0], 1) << "padding is a count";
-  EXPECT_EQ(scales.scale[5], 0) << "partials were found by looking";
+  EXPECT_EQ(scales.scale[0], 1);
+  EXPECT_EQ(scales.scale[5], 1);
   EXPECT_NEAR(ErrorOf(scales, Pass(80, 0, 140)), 0, 1e-4);
   EXPECT_NEAR(ErrorOf(scales, Pass(80, 0, 280)), -0.5, 1e-4);
 }
@@ -56,8 +56,9 @@ std::vector<CountedTraffic> Reference(const std::string& shape, bool kernels) {
   return all;
 }
 
-// The table of docs/validation.md is made by `moecap validate --counters`; what it says holds.
-TEST(TrafficFit, ThreeShapesPredictTheFourthUpToWhatOnlyItHas) {
+// The table of docs/validation.md is made by `moecap validate --counters`; what it says holds: three shapes foretell the
+// fourth, with the terms that only it has as they are derived.
+TEST(TrafficFit, ThreeShapesPredictTheFourth) {
   const std::vector<std::string> shapes = {"mixtral-8x7b", "qwen3-30b-a3b", "deepseek-v2-lite", "gpt-oss-20b"};
   for (const std::string& held_out : shapes) {
     std::vector<CountedTraffic> others;
@@ -67,13 +68,10 @@ TEST(TrafficFit, ThreeShapesPredictTheFourthUpToWhatOnlyItHas) {
       others.insert(others.end(), own.begin(), own.end());
     }
     const TrafficScales scales = FitTraffic(others);
-    for (const CountedTraffic& pass : Reference(held_out, false)) {
-      // A term that the others do not have cannot be foretold; how much of the pass it is bounds what is missed.
-      double unknown = 0;
-      for (size_t i = 0; i < kTrafficTerms; ++i) {
-        if (!scales.fitted[i]) unknown += pass.terms[i] / pass.counted_bytes;
-      }
-      EXPECT_NEAR(ErrorOf(scales, pass), 0, 0.06 + unknown) << held_out;
+    const std::vector<CountedTraffic> passes = Reference(held_out, false);
+    for (size_t i = 0; i < passes.size(); ++i) {
+      const bool large = i % 4 == 3;  // batches 1, 4, 16, 64
+      EXPECT_NEAR(ErrorOf(scales, passes[i]), 0, large ? 0.06 : 0.03) << held_out << ", pass " << i;
     }
   }
 }

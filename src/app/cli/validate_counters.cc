@@ -75,8 +75,8 @@ void PrintPasses(const std::vector<Shape>& shapes) {
   std::vector<TableColumn> columns = {{"", "shape", Align::kLeft, true},     {"", "context", Align::kRight, true},
                                       {"", "batch", Align::kRight, true},    {"", "counted (GB)"},
                                       {"formula less counters, %", "paper"}, {"formula less counters, %", "complete"}};
-  for (const metrics::TrafficTerm& term : metrics::kTrafficTermList)
-    columns.push_back({"terms, % of the complete formula", std::string(term.name)});
+  for (const std::string_view term : metrics::kTrafficTermList)
+    columns.push_back({"terms, % of the complete formula", std::string(term)});
   columns.push_back({"", "with all terms, %"});
   std::vector<std::vector<std::string>> rows;
   for (const Shape& shape : shapes) {
@@ -122,8 +122,7 @@ void PrintHoldOut(const std::vector<Shape>& shapes) {
                                       {"predicted by the others, %", "mean"},
                                       {"predicted by the others, %", fmt::format("largest to {}", kSmallBatch)},
                                       {"predicted by the others, %", "largest above"}};
-  for (const metrics::TrafficTerm& term : metrics::kTrafficTermList)
-    columns.push_back({"scales of the others", std::string(term.name)});
+  for (const std::string_view term : metrics::kTrafficTermList) columns.push_back({"scales of the others", std::string(term)});
   std::vector<std::vector<std::string>> rows;
   for (const Shape& held_out : shapes) {
     std::vector<CountedTraffic> others;

@@ -76,7 +76,7 @@ Json AddedJson(const model::ModelSpec& spec, const record::PassRecord& record) {
           {"activations_written", traffic->activations_written},
           {"activations_read", traffic->activations_read},
           {"attention_partials", traffic->attention_partials},
-          {"block_overread", traffic->block_overread},
+          {"row_overread", traffic->row_overread},
           {"logits", traffic->logits}};
 }
 

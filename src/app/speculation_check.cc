@@ -9,9 +9,11 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <utility>
 
+#include "base/units.h"
 #include "load/closed_loop.h"
 
 namespace moecap::app {
@@ -23,15 +25,23 @@ double MeanOf(const std::vector<double>& values) {
   return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-// One way to answer the requests; its passes are the same in each repetition.
+// One way to answer requests; its passes are the same in each repetition.
 struct Way {
   int clients = 1;
   llamacpp::NgramDrafts drafts;
+  std::vector<load::RequestSpec> requests;
   std::vector<record::PassRecord> passes;  // with the least latency of all repetitions
   std::vector<std::vector<int32_t>> answers;
   llamacpp::PassLog log;
   llamacpp::ReplayedLog routing;
 };
+
+// How it is called in a line of progress.
+std::string NameOf(const Way& way) {
+  const std::string clients = fmt::format("{} client{}", way.clients, way.clients == 1 ? "" : "s");
+  return way.drafts.length == 0 ? clients + ", plain"
+                                : fmt::format("{}, {} draft{}", clients, way.drafts.length, way.drafts.length == 1 ? "" : "s");
+}
 
 void AddExperts(Way& way) {
   for (size_t i = 0; i < way.passes.size(); ++i) {
@@ -42,47 +52,99 @@ void AddExperts(Way& way) {
   }
 }
 
-// One repetition. The first one replays its routing.
-Status Answer(const llamacpp::EngineLibrary& library, const std::shared_ptr<const llamacpp::LoadedModel>& loaded,
-              std::span<const load::RequestSpec> requests, const SpeculationOptions& options, const Clock& clock, Way& way) {
-  llamacpp::EngineOptions engine = options.engine;
+struct Bench {
+  const llamacpp::EngineLibrary& library;
+  const std::shared_ptr<const llamacpp::LoadedModel>& loaded;
+  const llamacpp::EngineOptions& engine;
+  const Clock& clock;
+  std::function<bool()> stop;
+};
+
+// One repetition. The first one replays its routing. False: it was stopped, and nothing of it was kept.
+Result<bool> Answer(const Bench& bench, Way& way) {
+  llamacpp::EngineOptions engine = bench.engine;
   engine.slots = way.clients;
   engine.drafts = way.drafts;
-  ASSIGN_OR_RETURN(const auto system, LlamaCppSystem::Create(library, loaded, engine, clock));
-  for (const load::RequestSpec& request : requests) RETURN_IF_ERROR(system->Validate(request));
+  ASSIGN_OR_RETURN(const auto system, LlamaCppSystem::Create(bench.library, bench.loaded, engine, bench.clock));
+  for (const load::RequestSpec& request : way.requests) RETURN_IF_ERROR(system->Validate(request));
   const bool is_first = way.passes.empty();
   system->StartPassLog();
   load::ClosedLoopOptions loop;
   loop.clients = way.clients;
-  ASSIGN_OR_RETURN(load::LoadResult result, load::RunClosedLoop(*system, {requests.begin(), requests.end()}, loop, clock));
+  loop.stop_requested = bench.stop;
+  ASSIGN_OR_RETURN(load::LoadResult result, load::RunClosedLoop(*system, way.requests, loop, bench.clock));
+  if (result.ended_by == load::EndedBy::kInterrupt) return false;
   if (is_first) {
     way.passes = std::move(result.passes);
     for (const record::RequestRecord& request : result.requests) way.answers.push_back(request.token_ids);
     way.log = system->TakePassLog();
     ASSIGN_OR_RETURN(way.routing, system->ReplayRouting(way.log));
     AddExperts(way);
-    return {};
+    return true;
   }
   if (result.passes.size() != way.passes.size()) return Failed("a repetition generated other tokens than the first one");
   for (size_t i = 0; i < way.passes.size(); ++i) {
     if (result.passes[i].sequences != way.passes[i].sequences)
       return Failed("a repetition generated other tokens than the first one");
-    way.passes[i].latency_s = std::min(way.passes[i].latency_s, result.passes[i].latency_s);
   }
-  return {};
+  for (size_t i = 0; i < way.passes.size(); ++i)
+    way.passes[i].latency_s = std::min(way.passes[i].latency_s, result.passes[i].latency_s);
+  return true;
+}
+
+// Requests whose prompts end with the first `tokens` of each answer.
+std::vector<load::RequestSpec> Behind(std::span<const load::RequestSpec> requests, std::span<const PlainSequence> sequences,
+                                      size_t tokens) {
+  std::vector<load::RequestSpec> continued(requests.begin(), requests.end());
+  for (size_t i = 0; i < continued.size(); ++i) {
+    const PlainSequence& sequence = sequences[i];
+    continued[i].prompt.clear();
+    continued[i].prompt_token_ids = sequence.prompt;
+    continued[i].prompt_token_ids.insert(
+        continued[i].prompt_token_ids.end(), sequence.output.begin(),
+        sequence.output.begin() + static_cast<std::ptrdiff_t>(std::min(tokens, sequence.output.size())));
+    continued[i].ignore_end_token = true;
+  }
+  return continued;
+}
+
+// Numbers of rows that are measured: each up to 9, then a third more each time, up to `most`.
+std::vector<int> RowsToMeasure(int most) {
+  std::vector<int> rows;
+  for (int next = 1; next < most; next = next < 9 ? next + 1 : next + next / 3) rows.push_back(next);
+  rows.push_back(most);
+  return rows;
+}
+
+// A plain batch that loses sequences, the last one first, so that some passes are made of each number of rows. The sequences
+// are those of `sequences` in turn, each time a few tokens further on, so that they are not alike.
+Way Staircase(std::span<const load::RequestSpec> requests, std::span<const PlainSequence> sequences, int most) {
+  constexpr int kPassesOfEach = 8;
+  const std::vector<int> steps = RowsToMeasure(most);
+  Way way{.clients = most};
+  for (int i = 0; i < most; ++i) {
+    const size_t of = static_cast<size_t>(i) % sequences.size();
+    const size_t round = static_cast<size_t>(i) / sequences.size();
+    way.requests.push_back(Behind(requests.subspan(of, 1), sequences.subspan(of, 1), 3 * round).front());
+    way.requests.back().id = std::to_string(i);
+    way.requests.back().max_output_tokens =
+        1 + kPassesOfEach * std::ranges::count_if(steps, [&](int rows) { return rows > i; });
+  }
+  return way;
 }
 
 Speculated Describe(const Way& way, double plain_s) {
-  double passes = 0, drafted = 0, accepted = 0, seconds = 0, distinct = 0;
+  double passes = 0, of_sequences = 0, drafted = 0, accepted = 0, seconds = 0, distinct = 0;
   for (const record::PassRecord& pass : way.passes) {
     if (pass.kind != record::PassKind::kDecode) continue;
     passes += 1;
-    drafted += static_cast<double>(pass.NewTokens() - 1);
-    accepted += pass.accepted_drafts.empty() ? 0 : static_cast<double>(pass.accepted_drafts[0]);
+    of_sequences += static_cast<double>(pass.SequenceCount());
+    drafted += static_cast<double>(pass.NewTokens() - pass.SequenceCount());
+    for (const int64_t count : pass.accepted_drafts) accepted += static_cast<double>(count);
     seconds += pass.latency_s;
     distinct += MeanOf(pass.distinct_experts);
   }
-  return {drafted > 0 ? accepted / drafted : 0, (passes + accepted) / passes, distinct / passes, plain_s / seconds};
+  return {drafted > 0 ? accepted / drafted : 0, (of_sequences + accepted) / of_sequences, distinct / passes, plain_s / seconds};
 }
 
 double DecodeSeconds(const Way& way) {
@@ -96,13 +158,13 @@ struct BatchPasses {
   double passes = 0, latency_s = 0, context = 0;
   std::vector<double> distinct;
 };
-// Of those whose shape is that of the pass before, or (`changed`) is not.
+// Of decode passes behind decode passes: those of as many rows, or (`changed`) of others.
 std::map<int64_t, BatchPasses> ByBatch(std::span<const record::PassRecord> passes, bool changed) {
   std::map<int64_t, BatchPasses> batches;
-  int64_t rows_before = 0;
-  for (const record::PassRecord& pass : passes) {
-    const bool is_changed = std::exchange(rows_before, pass.NewTokens()) != pass.NewTokens();
-    if (pass.kind != record::PassKind::kDecode || is_changed != changed) continue;
+  for (size_t i = 1; i < passes.size(); ++i) {
+    const record::PassRecord& pass = passes[i];
+    const bool follows_decode = passes[i - 1].kind == record::PassKind::kDecode && pass.kind == record::PassKind::kDecode;
+    if (!follows_decode || (passes[i - 1].NewTokens() != pass.NewTokens()) != changed) continue;
     BatchPasses& batch = batches[pass.SequenceCount()];
     batch.passes += 1;
     batch.latency_s += pass.latency_s;
@@ -144,19 +206,91 @@ double SquaredErrors(const model::ModelSpec& model, const std::map<int64_t, Batc
   return sum;
 }
 
-// Distinct experts, by layer, of the tokens [first, first + rows) of a sequence, moved back where it ends before.
-std::vector<double> DistinctOf(const PlainSequence& sequence, size_t first, size_t rows) {
+using LayerExperts = std::vector<std::set<int32_t>>;
+
+// Adds the experts of the tokens [first, first + rows) of a sequence, moved back where it ends before.
+void UniteExperts(const PlainSequence& sequence, size_t first, size_t rows, LayerExperts& experts) {
   const size_t end = std::min(first + rows, sequence.experts.size());
   const size_t begin = end - std::min(end, rows);
-  std::vector<double> distinct;
-  for (size_t layer = 0; layer < sequence.experts.front().size(); ++layer) {
-    std::set<int32_t> experts;
-    for (size_t token = begin; token < end; ++token)
-      experts.insert(sequence.experts[token][layer].begin(), sequence.experts[token][layer].end());
-    distinct.push_back(static_cast<double>(experts.size()));
+  experts.resize(sequence.experts.front().size());
+  for (size_t token = begin; token < end; ++token) {
+    for (size_t layer = 0; layer < experts.size(); ++layer)
+      experts[layer].insert(sequence.experts[token][layer].begin(), sequence.experts[token][layer].end());
   }
-  return distinct;
 }
+
+// A sequence that decodes.
+struct Running {
+  const PlainSequence* sequence = nullptr;
+  std::vector<int32_t> text;  // prompt and output
+  size_t next = 0;            // the token of the output that the next pass decodes
+
+  size_t at() const { return sequence->prompt.size() + next; }
+};
+
+// The passes that the engine would make, by LlamaCppSystem's rules; sequences with nothing to decode are passed over.
+class DraftedPasses {
+ public:
+  DraftedPasses(const model::ModelSpec& model, std::span<const PlainSequence> sequences, const llamacpp::NgramDrafts& drafts,
+                int clients, const PlainBatches& machine)
+      : model_(model), waiting_(sequences), drafts_(drafts), machine_(machine), slots_(static_cast<size_t>(clients)) {
+    for (Admit(); std::ranges::any_of(slots_, [](const auto& slot) { return slot.has_value(); }); Admit()) Decode();
+  }
+
+  double passes = 0, of_sequences = 0, drafted = 0, accepted = 0, distinct = 0, seconds = 0;
+
+ private:
+  void Admit() {
+    for (auto& slot : slots_) {
+      while (!slot && !waiting_.empty()) {
+        const PlainSequence& sequence = waiting_.front();
+        waiting_ = waiting_.subspan(1);
+        if (sequence.experts.empty()) continue;
+        slot = Running{&sequence, sequence.prompt, 0};
+        slot->text.insert(slot->text.end(), sequence.output.begin(), sequence.output.end());
+        rows_before_ = 0;  // its prompt comes between
+      }
+    }
+  }
+
+  void Decode() {
+    record::PassRecord pass;
+    LayerExperts experts;
+    for (auto& slot : slots_) {
+      if (slot) Decode(slot, pass, experts);
+    }
+    for (const auto& layer : experts) pass.distinct_experts.push_back(static_cast<double>(layer.size()));
+    seconds += machine_.Seconds(model_, pass);
+    if (std::exchange(rows_before_, pass.NewTokens()) != pass.NewTokens()) seconds += machine_.new_shape_s;
+    passes += 1;
+    distinct += MeanOf(pass.distinct_experts);
+  }
+
+  // One sequence's rows of a pass.
+  void Decode(std::optional<Running>& slot, record::PassRecord& pass, LayerExperts& experts) {
+    const size_t at = slot->at();
+    llamacpp::NgramDrafts allowed = drafts_;
+    const size_t left = slot->sequence->experts.size() - slot->next - 1;
+    allowed.length = static_cast<int>(std::min<size_t>(static_cast<size_t>(drafts_.length), left));
+    const std::vector<int32_t> draft = llamacpp::DraftNgram(std::span(slot->text).first(at + 1), allowed);
+    size_t right = 0;
+    while (right < draft.size() && draft[right] == slot->text[at + 1 + right]) ++right;
+    UniteExperts(*slot->sequence, slot->next, draft.size() + 1, experts);
+    pass.sequences.push_back({static_cast<int64_t>(at), static_cast<int64_t>(draft.size()) + 1, 1});
+    of_sequences += 1;
+    drafted += static_cast<double>(draft.size());
+    accepted += static_cast<double>(right);
+    slot->next += right + 1;
+    if (slot->next >= slot->sequence->experts.size()) slot.reset();
+  }
+
+  const model::ModelSpec& model_;
+  std::span<const PlainSequence> waiting_;
+  llamacpp::NgramDrafts drafts_;
+  const PlainBatches& machine_;
+  std::vector<std::optional<Running>> slots_;
+  int64_t rows_before_ = 0;
+};
 
 }  // namespace
 
@@ -182,10 +316,17 @@ std::vector<PlainSequence> PlainSequencesOf(const llamacpp::PassLog& log, const 
   return sequences;
 }
 
-double PlainBatches::Seconds(const model::ModelSpec& model, std::span<const double> distinct, int64_t context_tokens,
-                             int rows) const {
-  const auto nearest = std::ranges::min_element(by_rows, {}, [&](const auto& entry) { return std::abs(entry.first - rows); });
-  return planner::VerifySeconds(model, distinct, 1, context_tokens, rows, ceilings) * nearest->second;
+double PlainBatches::Seconds(const model::ModelSpec& model, const record::PassRecord& pass) const {
+  const auto above = by_rows.lower_bound(pass.NewTokens());
+  double factor = by_rows.rbegin()->second;
+  if (above != by_rows.end()) {
+    const auto below = above == by_rows.begin() ? above : std::prev(above);
+    const double between = above == below ? 0
+                                          : static_cast<double>(pass.NewTokens() - below->first) /
+                                                static_cast<double>(above->first - below->first);
+    factor = below->second + between * (above->second - below->second);
+  }
+  return planner::PassSeconds(model, pass, ceilings) * factor;
 }
 
 Result<PlainBatches> FitPlainBatches(const model::ModelSpec& model, std::span<const record::PassRecord> passes) {
@@ -220,76 +361,123 @@ Result<PlainBatches> FitPlainBatches(const model::ModelSpec& model, std::span<co
 }
 
 Speculated PredictDrafts(const model::ModelSpec& model, std::span<const PlainSequence> sequences,
-                         const llamacpp::NgramDrafts& drafts, const PlainBatches& machine) {
-  double passes = 0, drafted = 0, accepted = 0, distinct = 0, seconds = 0, plain_s = 0;
-  for (const PlainSequence& sequence : sequences) {
-    std::vector<int32_t> text = sequence.prompt;
-    text.insert(text.end(), sequence.output.begin(), sequence.output.end());
-    const auto at = [&](size_t token) { return sequence.prompt.size() + token; };
-    // The first pass follows a prompt's.
-    plain_s += sequence.experts.empty() ? 0 : machine.new_shape_s;
-    for (size_t i = 0; i < sequence.experts.size(); ++i)
-      plain_s += machine.Seconds(model, DistinctOf(sequence, i, 1), static_cast<int64_t>(at(i)), 1);
-    size_t drafted_before = SIZE_MAX;
-    // `i`: the token of the output that the next pass decodes.
-    for (size_t i = 0; i < sequence.experts.size();) {
-      llamacpp::NgramDrafts allowed = drafts;
-      allowed.length = static_cast<int>(std::min<size_t>(static_cast<size_t>(drafts.length), sequence.experts.size() - i - 1));
-      const std::vector<int32_t> draft = llamacpp::DraftNgram(std::span(text).first(at(i) + 1), allowed);
-      size_t right = 0;
-      while (right < draft.size() && draft[right] == text[at(i) + 1 + right]) ++right;
-      const std::vector<double> experts = DistinctOf(sequence, i, draft.size() + 1);
-      seconds += machine.Seconds(model, experts, static_cast<int64_t>(at(i)), static_cast<int>(draft.size()) + 1);
-      if (std::exchange(drafted_before, draft.size()) != draft.size()) seconds += machine.new_shape_s;
-      passes += 1;
-      drafted += static_cast<double>(draft.size());
-      accepted += static_cast<double>(right);
-      distinct += MeanOf(experts);
-      i += right + 1;
+                         const llamacpp::NgramDrafts& drafts, int clients, const PlainBatches& machine) {
+  const DraftedPasses plain(model, sequences, {}, clients, machine);
+  const DraftedPasses with(model, sequences, drafts, clients, machine);
+  return {with.drafted > 0 ? with.accepted / with.drafted : 0, (with.of_sequences + with.accepted) / with.of_sequences,
+          with.distinct / with.passes, plain.seconds / with.seconds};
+}
+
+namespace {
+
+struct Ways {
+  std::vector<Way> plain;  // the first one of one client
+  Way staircase;
+  std::vector<Way> drafted;
+
+  std::vector<Way*> All() {
+    std::vector<Way*> all;
+    for (Way& way : plain) all.push_back(&way);
+    all.push_back(&staircase);
+    for (Way& way : drafted) all.push_back(&way);
+    return all;
+  }
+  const Way& PlainOf(int clients) const { return *std::ranges::find(plain, clients, &Way::clients); }
+};
+
+Ways WaysOf(const SpeculationOptions& options) {
+  Ways ways;
+  ways.plain.push_back({.clients = 1});
+  for (const int clients : options.clients) {
+    if (clients > 1) ways.plain.push_back({.clients = clients});
+    for (const int length : options.lengths) {
+      ways.drafted.push_back({.clients = clients, .drafts = options.engine.drafts});
+      ways.drafted.back().drafts.length = length;
     }
   }
-  return {drafted > 0 ? accepted / drafted : 0, (passes + accepted) / passes, distinct / passes, plain_s / seconds};
+  return ways;
 }
+
+SpeculationCheck Compare(const Ways& ways, const model::ModelSpec& model, PlainBatches machine) {
+  const Way& trace = ways.plain.front();
+  const std::vector<PlainSequence> sequences = PlainSequencesOf(trace.log, trace.routing);
+  SpeculationCheck check;
+  check.machine = std::move(machine);
+  check.plain_s = DecodeSeconds(trace) /
+                  static_cast<double>(std::ranges::count(trace.passes, record::PassKind::kDecode, &record::PassRecord::kind));
+  for (const Way& way : ways.drafted) {
+    const Way& plain = ways.PlainOf(way.clients);
+    SpeculationCell cell;
+    cell.clients = way.clients;
+    cell.length = way.drafts.length;
+    cell.measured = Describe(way, DecodeSeconds(plain));
+    cell.predicted = PredictDrafts(model, sequences, way.drafts, way.clients, check.machine);
+    for (size_t request = 0; request < way.answers.size(); ++request)
+      cell.differing += way.answers[request] != plain.answers[request];
+    check.cells.push_back(cell);
+  }
+  return check;
+}
+
+// The requests behind what the model answers to them first.
+Result<bool> Continue(const Bench& bench, int tokens, std::vector<load::RequestSpec>& requests) {
+  Way way{.requests = requests};
+  for (load::RequestSpec& request : way.requests) request.max_output_tokens = tokens;
+  ASSIGN_OR_RETURN(const bool complete, Answer(bench, way));
+  if (!complete) return false;
+  requests = Behind(requests, PlainSequencesOf(way.log, way.routing), static_cast<size_t>(tokens));
+  return true;
+}
+
+}  // namespace
 
 Result<SpeculationCheck> CheckSpeculation(const llamacpp::EngineLibrary& library,
                                           const std::shared_ptr<const llamacpp::LoadedModel>& loaded,
                                           const model::ModelSpec& model, std::span<const load::RequestSpec> requests,
                                           const SpeculationOptions& options, const Clock& clock,
-                                          const std::function<bool(int done, int total)>& progress) {
-  std::vector<Way> ways;
-  const int most = *std::ranges::max_element(options.lengths);
-  for (int clients = 1; clients <= most + 1; ++clients) ways.push_back({.clients = clients});
-  const size_t plain_ways = ways.size();
-  for (const int length : options.lengths) {
-    ways.push_back({.drafts = options.engine.drafts});
-    ways.back().drafts.length = length;
+                                          const std::function<bool(const SpeculationProgress&)>& progress) {
+  Ways ways = WaysOf(options);
+  SpeculationProgress at{0, options.repeats * static_cast<int>(ways.All().size()), "prompts"};
+  const SteadyClock wall;
+  const int64_t end_ns = wall.NowNs() + static_cast<int64_t>(options.limit_s * 1e9);
+  bool interrupted = false;
+  const auto late = [&] { return wall.NowNs() > end_ns; };
+  const Bench bench{library, loaded, options.engine, clock, [&] {
+                      interrupted = interrupted || !progress(at);
+                      return interrupted || late();
+                    }};
+  std::vector<load::RequestSpec> asked(requests.begin(), requests.end());
+  bool complete = true;
+  if (options.continued_tokens > 0) {
+    ASSIGN_OR_RETURN(complete, Continue(bench, options.continued_tokens, asked));
   }
-  const int total = options.repeats * static_cast<int>(ways.size());
-  int done = 0;
-  for (int repeat = 0; repeat < options.repeats; ++repeat) {
-    for (Way& way : ways) {
-      if (!progress(done++, total)) return Error{ErrorKind::kInterrupted, "interrupted"};
-      RETURN_IF_ERROR(Answer(library, loaded, requests, options, clock, way));
+  int repeats = 0;
+  for (; complete && repeats < options.repeats; repeats += complete) {
+    for (Way* way : ways.All()) {
+      if (way == &ways.staircase && way->requests.empty()) {
+        const Way& trace = ways.plain.front();
+        const int most = std::ranges::max(options.clients) * (1 + std::ranges::max(options.lengths));
+        *way = Staircase(asked, PlainSequencesOf(trace.log, trace.routing), most);
+      }
+      if (way->requests.empty()) way->requests = asked;
+      at.way = NameOf(*way);
+      ASSIGN_OR_RETURN(complete, Answer(bench, *way));
+      if (!complete) break;
+      ++at.done;
     }
   }
-  std::vector<record::PassRecord> plain_passes;
-  for (size_t i = 0; i < plain_ways; ++i) plain_passes.insert(plain_passes.end(), ways[i].passes.begin(), ways[i].passes.end());
-  const Way& plain = ways.front();
-  const std::vector<PlainSequence> sequences = PlainSequencesOf(plain.log, plain.routing);
-  const double plain_s = DecodeSeconds(plain);
-  SpeculationCheck check;
-  ASSIGN_OR_RETURN(check.machine, FitPlainBatches(model, plain_passes));
-  check.plain_s =
-      plain_s / static_cast<double>(std::ranges::count(plain.passes, record::PassKind::kDecode, &record::PassRecord::kind));
-  for (size_t i = plain_ways; i < ways.size(); ++i) {
-    SpeculationCell cell;
-    cell.length = ways[i].drafts.length;
-    cell.measured = Describe(ways[i], plain_s);
-    cell.predicted = PredictDrafts(model, sequences, ways[i].drafts, check.machine);
-    for (size_t request = 0; request < requests.size(); ++request)
-      cell.differing += ways[i].answers[request] != plain.answers[request];
-    check.cells.push_back(cell);
+  if (interrupted) return Error{ErrorKind::kInterrupted, "interrupted"};
+  if (repeats == 0) {
+    return Failed(
+        fmt::format("{} of {} ways to answer were measured within {}; ask for fewer requests, output tokens, lengths or "
+                    "clients, or raise the limit",
+                    at.done, ways.All().size(), FormatSeconds(options.limit_s)));
   }
+  std::vector<record::PassRecord> plain_passes = ways.staircase.passes;
+  for (const Way& way : ways.plain) plain_passes.insert(plain_passes.end(), way.passes.begin(), way.passes.end());
+  ASSIGN_OR_RETURN(PlainBatches machine, FitPlainBatches(model, plain_passes));
+  SpeculationCheck check = Compare(ways, model, std::move(machine));
+  check.repeats = repeats;
   return check;
 }
 

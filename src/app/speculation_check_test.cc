@@ -77,13 +77,19 @@ TEST_F(TinyMoeModel, CeilingsAreFoundAgain) {
   slow[5].latency_s *= 1.5;
   const PlainBatches uneven = FitPlainBatches(model_, slow).value();
   EXPECT_FALSE(FitPlainBatches(model_, {}).ok());
-  const std::vector<double> few(layers_, 4);
-  const double smooth = planner::VerifySeconds(model_, few, 1, 100, 4, uneven.ceilings);
-  EXPECT_NEAR(uneven.Seconds(model_, few, 100, 4), smooth * uneven.by_rows.at(4), 1e-9);
+  const auto pass_of = [&](int rows) {
+    record::PassRecord pass;
+    pass.sequences = {{100, rows, 1}};
+    pass.distinct_experts.assign(layers_, 4);
+    return pass;
+  };
+  const auto times_smooth = [&](int rows) {
+    return uneven.Seconds(model_, pass_of(rows)) / planner::PassSeconds(model_, pass_of(rows), uneven.ceilings);
+  };
+  EXPECT_NEAR(times_smooth(4), uneven.by_rows.at(4), 1e-9);
   EXPECT_GT(uneven.by_rows.at(4), uneven.by_rows.at(2));
-  EXPECT_NEAR(uneven.Seconds(model_, few, 100, 7) / planner::VerifySeconds(model_, few, 1, 100, 7, uneven.ceilings),
-              uneven.by_rows.at(9), 1e-9)
-      << "the nearest that was measured";
+  EXPECT_NEAR(times_smooth(6), (3 * uneven.by_rows.at(4) + 2 * uneven.by_rows.at(9)) / 5, 1e-9) << "on the line between";
+  EXPECT_NEAR(times_smooth(20), uneven.by_rows.at(9), 1e-9) << "the nearest that was measured";
 }
 
 TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
@@ -91,7 +97,7 @@ TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
   const PlainBatches machine{ceilings, {{1, 1.0}}, 0};
   const std::vector sequences = {Loop(13)};
   // Every draft comes true: twelve tokens are decoded in passes of 1 + 3.
-  const Speculated three = PredictDrafts(model_, sequences, {.length = 3}, machine);
+  const Speculated three = PredictDrafts(model_, sequences, {.length = 3}, 1, machine);
   EXPECT_DOUBLE_EQ(three.acceptance, 1);
   EXPECT_DOUBLE_EQ(three.tokens_per_pass, 4);
   EXPECT_DOUBLE_EQ(three.distinct, 8);
@@ -102,16 +108,43 @@ TEST_F(TinyMoeModel, APredictionMakesTheDraftsOfTheVeryTokens) {
   PlainBatches rebuilds = machine;
   rebuilds.new_shape_s = plain_s;
   // Three passes of 1 + 3 rows are of one shape, as are the twelve plain ones.
-  EXPECT_NEAR(PredictDrafts(model_, sequences, {.length = 3}, rebuilds).speed_up, 13 * plain_s / (3 * verify_s + plain_s),
+  EXPECT_NEAR(PredictDrafts(model_, sequences, {.length = 3}, 1, rebuilds).speed_up, 13 * plain_s / (3 * verify_s + plain_s),
               0.03);
 
   PlainSequence novel = Loop(7);
   novel.prompt = {91, 92};
   novel.output = {11, 12, 13, 14, 15, 16, 17};
-  const Speculated none = PredictDrafts(model_, std::vector{novel}, {.length = 3}, machine);
+  const Speculated none = PredictDrafts(model_, std::vector{novel}, {.length = 3}, 1, machine);
   EXPECT_DOUBLE_EQ(none.acceptance, 0);
   EXPECT_DOUBLE_EQ(none.tokens_per_pass, 1);
   EXPECT_DOUBLE_EQ(none.speed_up, 1) << "nothing was drafted";
+}
+
+// Two clients, one of which repeats itself: by hand.
+TEST_F(TinyMoeModel, EachClientHasItsOwnDrafts) {
+  const planner::PassCeilings ceilings{30e9, 20e9, 40e-6};
+  const PlainBatches machine{ceilings, {{1, 1.0}}, 0};
+  PlainSequence novel = Loop(7);
+  novel.prompt = {91, 92, 93, 94};
+  novel.output = {11, 12, 13, 14, 15, 16, 17};
+  const std::vector sequences = {Loop(9), novel};
+  // The loop decodes eight tokens in two passes of 1 + 3, the other one six in six of one row.
+  const Speculated two = PredictDrafts(model_, sequences, {.length = 3}, 2, machine);
+  EXPECT_DOUBLE_EQ(two.acceptance, 1);
+  EXPECT_DOUBLE_EQ(two.tokens_per_pass, 14 / 8.0);
+  EXPECT_DOUBLE_EQ(two.distinct, (8 + 8 + 4 * 2) / 6.0) << "the loop's experts are all eight, the other one's among them";
+  record::PassRecord pass;
+  const auto seconds = [&](std::vector<record::SequenceSlice> slices, double distinct) {
+    pass.sequences = std::move(slices);
+    pass.distinct_experts.assign(layers_, distinct);
+    return planner::PassSeconds(model_, pass, ceilings);
+  };
+  double plain_s = 0, with_s = 0;
+  for (int64_t i = 0; i < 6; ++i) plain_s += seconds({{4 + i, 1, 1}, {4 + i, 1, 1}}, 2);
+  for (int64_t i = 6; i < 8; ++i) plain_s += seconds({{4 + i, 1, 1}}, 2);
+  for (int64_t i = 0; i < 2; ++i) with_s += seconds({{4 + 4 * i, 4, 1}, {4 + i, 1, 1}}, 8);
+  for (int64_t i = 2; i < 6; ++i) with_s += seconds({{4 + i, 1, 1}}, 2);
+  EXPECT_NEAR(two.speed_up, plain_s / with_s, 1e-9);
 }
 
 TEST_F(TinyMoeModel, TheDraftsForetoldAreThoseThatAreMade) {
@@ -124,10 +157,18 @@ TEST_F(TinyMoeModel, TheDraftsForetoldAreThoseThatAreMade) {
   for (auto& request : requests) request.max_output_tokens = 32;
   SpeculationOptions options;
   options.lengths = {1, 4};
+  options.clients = {1, 2};
   options.repeats = 1;
-  const auto check = CheckSpeculation(*library, loaded, model_, requests, options, clock, [](int, int) { return true; });
+  std::vector<std::string> ways;
+  const auto check = CheckSpeculation(*library, loaded, model_, requests, options, clock, [&](const SpeculationProgress& at) {
+    if (ways.empty() || ways.back() != at.way) ways.push_back(at.way);
+    return true;
+  });
   ASSERT_TRUE(check.ok()) << check.error().message;
-  ASSERT_EQ(check->cells.size(), 2u);
+  EXPECT_THAT(ways, ElementsAre("1 client, plain", "2 clients, plain", "10 clients, plain", "1 client, 1 draft",
+                                "1 client, 4 drafts", "2 clients, 1 draft", "2 clients, 4 drafts"));
+  EXPECT_EQ(check->machine.by_rows.size(), 10u) << "two clients with four drafts are up to ten rows";
+  ASSERT_EQ(check->cells.size(), 4u);
   for (const SpeculationCell& cell : check->cells) {
     if (cell.differing > 0) continue;  // a near-tie: other tokens, other drafts
     EXPECT_DOUBLE_EQ(cell.predicted.acceptance, cell.measured.acceptance);
@@ -135,6 +176,15 @@ TEST_F(TinyMoeModel, TheDraftsForetoldAreThoseThatAreMade) {
     EXPECT_NEAR(cell.predicted.distinct, cell.measured.distinct, 0.25 * cell.measured.distinct);
     EXPECT_GT(cell.measured.speed_up, 0);
   }
+
+  // What ends in time counts, what does not is said.
+  options.limit_s = 1e-9;
+  const auto late = CheckSpeculation(*library, loaded, model_, requests, options, clock, [](const auto&) { return true; });
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().kind, ErrorKind::kFailed);
+  EXPECT_THAT(late.error().message, testing::HasSubstr("0 of 7 ways"));
+  const auto stopped = CheckSpeculation(*library, loaded, model_, requests, options, clock, [](const auto&) { return false; });
+  EXPECT_EQ(stopped.error().kind, ErrorKind::kInterrupted);
 }
 
 }  // namespace

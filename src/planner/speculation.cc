@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "metrics/pass_cost.h"
-#include "record/pass_record.h"
 #include "routing/coverage.h"
 #include "routing/estimate.h"
 
@@ -45,23 +44,28 @@ std::optional<double> AcceptanceOf(double tokens_per_pass, int drafted) {
   return high;
 }
 
-double VerifySeconds(const model::ModelSpec& model, std::span<const double> distinct, int sequences, int64_t context_tokens,
-                     int tokens, const PassCeilings& ceilings) {
-  CHECK(ceilings.bytes_per_s > 0 && ceilings.flops_per_s > 0 && sequences >= 1 && tokens >= 1);
-  record::PassRecord pass;
-  pass.sequences = {{context_tokens, tokens, sequences}};
-  pass.distinct_experts.assign(distinct.begin(), distinct.end());
+double PassSeconds(const model::ModelSpec& model, const record::PassRecord& pass, const PassCeilings& ceilings) {
+  CHECK(ceilings.bytes_per_s > 0 && ceilings.flops_per_s > 0);
   const auto convention = metrics::Convention::kComplete;
   const std::optional<double> bytes = metrics::PassBytes(model, pass, convention);
   CHECK(bytes);
   const std::vector<double> routed = metrics::PassRoutedBytes(model, pass, convention).value_or(std::vector<double>());
   const double routed_bytes = std::accumulate(routed.begin(), routed.end(), 0.0);
-  const double routed_flops = RoutedFlops(model, static_cast<double>(tokens) * sequences);
+  const double routed_flops = RoutedFlops(model, static_cast<double>(pass.NewTokens()));
   const double flops = metrics::PassFlops(model, pass, convention, std::nullopt, metrics::MlaForm::kAbsorbed);
   const auto roofline = [&](double moved, double computed) {
     return std::max(moved / ceilings.bytes_per_s, computed / ceilings.flops_per_s);
   };
   return ceilings.pass_s + roofline(routed_bytes, routed_flops) + roofline(*bytes - routed_bytes, flops - routed_flops);
+}
+
+double VerifySeconds(const model::ModelSpec& model, std::span<const double> distinct, int sequences, int64_t context_tokens,
+                     int tokens, const PassCeilings& ceilings) {
+  CHECK(sequences >= 1 && tokens >= 1);
+  record::PassRecord pass;
+  pass.sequences = {{context_tokens, tokens, sequences}};
+  pass.distinct_experts.assign(distinct.begin(), distinct.end());
+  return PassSeconds(model, pass, ceilings);
 }
 
 double DistinctOfSequences(double distinct_of_one, std::span<const double> popularity, double top_k, int sequences) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/model_spec.h"
+#include "record/pass_record.h"
 
 namespace moecap::planner {
 
@@ -26,11 +27,15 @@ struct PassCeilings {
   double pass_s = 0;  // of each pass, whatever it holds: launches, samplers
 };
 
-// Seconds of a decode pass of `tokens` new tokens (K + 1) of each of `sequences` sequences behind `context_tokens` each, which
-// reads `distinct` experts of each MoE layer: those of all layers, or one figure for every layer.
+// Seconds of a decode pass whose distinct experts are recorded:
 //   pass_s + max(expert bytes / B, expert FLOPs / F) + max(other bytes / B, other FLOPs / F)
 // Bytes and FLOPs are metrics::PassBytes and PassFlops (complete convention; every new token needs the head). Requires positive
-// ceilings, sequences and tokens >= 1, and a model that computes.
+// ceilings, and a model that computes.
+double PassSeconds(const model::ModelSpec& model, const record::PassRecord& pass, const PassCeilings& ceilings);
+
+// The same of a pass of `tokens` new tokens (K + 1) of each of `sequences` sequences behind `context_tokens` each, which
+// reads `distinct` experts of each MoE layer: those of all layers, or one figure for every layer. Requires sequences and tokens
+// >= 1.
 double VerifySeconds(const model::ModelSpec& model, std::span<const double> distinct, int sequences, int64_t context_tokens,
                      int tokens, const PassCeilings& ceilings);
 

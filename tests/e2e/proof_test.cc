@@ -86,8 +86,12 @@ TEST_F(Proof, DraftsAreMeasuredBesideWhatPlainPassesForetell) {
       EXPECT_EQ(cell["measured"]["tokens_per_pass"], cell["predicted"]["tokens_per_pass"]);
     }
   }
-  ASSERT_EQ(Call(drafts + "--drafts 2"), 0) << err_;
+  ASSERT_EQ(Call(drafts + "--drafts 2 --clients 2 --continue 16"), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("speed-up"));
+  EXPECT_EQ(Call(drafts + "--drafts 64 --clients 4"), 2);
+  EXPECT_THAT(err_, HasSubstr("260 rows"));
+  EXPECT_EQ(Call(drafts + "--drafts 2 --limit-s 0.000001"), 1);
+  EXPECT_THAT(err_, HasSubstr("raise the limit"));
   ASSERT_EQ(Call(drafts + "--drafts 2 --cpu-time"), 0) << err_;
   EXPECT_EQ(Call(drafts + "--drafts 0"), 2);
   EXPECT_EQ(Call(drafts + "--drafts 2 --problems " + Path("config.json")), 2);

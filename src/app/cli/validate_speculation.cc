@@ -29,6 +29,7 @@ namespace moecap::app {
 namespace {
 
 constexpr int kMostLength = 64;
+constexpr int kMostRows = 256;  // of a plain batch: the engine's slots
 
 // What a thread computed, however often others interrupted it.
 class ThreadCpuClock final : public Clock {
@@ -83,19 +84,23 @@ Result<SpeculationCheck> Measure(const DraftFlags& flags, const DraftRun& run, c
   ASSIGN_OR_RETURN(const auto loaded, llamacpp::LoadedModel::Load(*library, run.file, placement));
   SpeculationOptions options;
   options.lengths = flags.lengths;
+  options.clients = flags.clients;
   options.repeats = run.repeats;
+  options.continued_tokens = flags.continued_tokens;
+  options.limit_s = flags.limit_s;
   options.engine.threads = run.threads > 0 ? run.threads : hardware::DetectHost().UsableThreads();
-  options.engine.context_tokens = std::max(512, flags.prompt_tokens + flags.output_tokens);
+  constexpr int kRoom = 256;  // of the plain batches that are made beside the answers
+  options.engine.context_tokens = std::max(512, flags.prompt_tokens + flags.continued_tokens + flags.output_tokens + kRoom);
   Progress progress(clock, stderr, ::isatty(STDERR_FILENO) == 1, "runs");
   return CheckSpeculation(*library, loaded, spec, requests, options,
-                          flags.cpu_time ? static_cast<const Clock&>(cpu_clock) : clock, [&](int done, int total) {
-                            progress.Update(done, total, "");
+                          flags.cpu_time ? static_cast<const Clock&>(cpu_clock) : clock, [&](const SpeculationProgress& at) {
+                            progress.Update(at.done, at.total, "", at.way);
                             return !stop();
                           });
 }
 
 struct Quality {
-  double same_sign = 0;   // share of the lengths
+  double same_sign = 0;   // share of the cells
   double mean_error = 0;  // of the speed-up, relative
 };
 Quality QualityOf(const SpeculationCheck& check) {
@@ -118,17 +123,23 @@ Json ToJson(const Speculated& of) {
 void PrintJson(const std::string& id, const SpeculationCheck& check) {
   Json cells = Json::array();
   for (const SpeculationCell& cell : check.cells) {
-    cells.push_back({{"length", cell.length},
+    cells.push_back({{"clients", cell.clients},
+                     {"length", cell.length},
                      {"measured", ToJson(cell.measured)},
                      {"predicted", ToJson(cell.predicted)},
                      {"differing_answers", cell.differing}});
   }
+  Json by_rows = Json::object();
+  for (const auto& [rows, factor] : check.machine.by_rows) by_rows[std::to_string(rows)] = factor;
   const Quality quality = QualityOf(check);
   const std::string text = DumpJsonPretty({{"id", id},
                                            {"plain_s", check.plain_s},
                                            {"bytes_per_s", check.machine.ceilings.bytes_per_s},
                                            {"flops_per_s", check.machine.ceilings.flops_per_s},
                                            {"pass_s", check.machine.ceilings.pass_s},
+                                           {"new_shape_s", check.machine.new_shape_s},
+                                           {"by_rows", std::move(by_rows)},
+                                           {"repeats", check.repeats},
                                            {"same_sign_share", quality.same_sign},
                                            {"mean_error", quality.mean_error},
                                            {"cells", std::move(cells)}});
@@ -137,7 +148,8 @@ void PrintJson(const std::string& id, const SpeculationCheck& check) {
 
 void PrintTable(const std::string& id, const SpeculationCheck& check) {
   fmt::print("{}: speculative decoding by n-grams, plain: {} a token\n", id, FormatSeconds(check.plain_s));
-  const std::vector<TableColumn> columns = {{"", "drafts", Align::kRight, true},
+  const std::vector<TableColumn> columns = {{"", "clients", Align::kRight, true},
+                                            {"", "drafts", Align::kRight, true},
                                             {"accepted, %", "measured"},
                                             {"accepted, %", "predicted"},
                                             {"tokens a pass", "measured"},
@@ -150,8 +162,8 @@ void PrintTable(const std::string& id, const SpeculationCheck& check) {
                                             {"", "other answers"}};
   std::vector<std::vector<std::string>> rows;
   for (const SpeculationCell& cell : check.cells) {
-    const auto& [length, measured, predicted, differing] = cell;
-    rows.push_back({std::to_string(length), fmt::format("{:.1f}", 100 * measured.acceptance),
+    const auto& [clients, length, measured, predicted, differing] = cell;
+    rows.push_back({std::to_string(clients), std::to_string(length), fmt::format("{:.1f}", 100 * measured.acceptance),
                     fmt::format("{:.1f}", 100 * predicted.acceptance), fmt::format("{:.2f}", measured.tokens_per_pass),
                     fmt::format("{:.2f}", predicted.tokens_per_pass), fmt::format("{:.2f}", measured.distinct),
                     fmt::format("{:.2f}", predicted.distinct), fmt::format("{:.3f}", measured.speed_up),
@@ -161,7 +173,7 @@ void PrintTable(const std::string& id, const SpeculationCheck& check) {
   fmt::print("{}", RenderTable(columns, rows, TerminalTable()));
   const Quality quality = QualityOf(check);
   PrintParagraph(fmt::format(
-      "Faster or slower as predicted: {:.0f} % of the lengths; mean error of the speed-up {:.1f} %. The machine as plain "
+      "Faster or slower as predicted: {:.0f} % of the lines; mean error of the speed-up {:.1f} %. The machine as plain "
       "batches say: {}, {}, and {} a pass.",
       100 * quality.same_sign, 100 * quality.mean_error, FormatSi(check.machine.ceilings.bytes_per_s, "B/s"),
       FormatSi(check.machine.ceilings.flops_per_s, "FLOP/s"), FormatSeconds(check.machine.ceilings.pass_s)));
@@ -174,6 +186,18 @@ void AddDraftFlags(CLI::App& app, DraftFlags& flags) {
                                 "measure speculative decoding by n-grams with drafts of these lengths (1,2,3,4,5,6,7,8)")
                      ->delimiter(',')
                      ->check(CLI::Range(1, kMostLength));
+  app.add_option("--clients", flags.clients, "that decode at once (default: 1; 1,2,4)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, kMostRows))
+      ->needs(drafts);
+  app.add_option(
+         "--continue", flags.continued_tokens,
+         "measure behind so many tokens of the model's own answer, where it may have begun to repeat itself (default: 0)")
+      ->check(CLI::Range(0, 1 << 20))
+      ->needs(drafts);
+  app.add_option("--limit-s", flags.limit_s, "seconds for all of it; repetitions that do not fit are left out (default: 1800)")
+      ->check(CLI::PositiveNumber)
+      ->needs(drafts);
   app.add_option("--problems", flags.problems, "their questions, JSON lines (default: random tokens)")
       ->check(CLI::ExistingFile)
       ->needs(drafts);
@@ -190,6 +214,10 @@ Status ValidateSpeculation(const DraftFlags& flags, const DraftRun& run, const s
   if (flags.cpu_time && (run.threads != 1 || run.gpu))
     return BadInput("--cpu-time is that of one thread: add --threads 1, without --gpu");
   if (run.repeats < 1) return BadInput("--repeats must be 1 or more where drafts are timed");
+  if (const int most = std::ranges::max(flags.clients) * (1 + std::ranges::max(flags.lengths)); most > kMostRows) {
+    return BadInput(fmt::format("{} clients with {} drafts each are {} rows in a pass; ask for {} at most",
+                                std::ranges::max(flags.clients), std::ranges::max(flags.lengths), most, kMostRows));
+  }
   ASSIGN_OR_RETURN(model::ModelSpec spec, model::ReadGgufSpec(run.file));
   spec = AsTheEngineRuns(std::move(spec));
   ASSIGN_OR_RETURN(const SpeculationCheck check, Measure(flags, run, spec, stop));

@@ -15,11 +15,14 @@ class App;
 namespace moecap::app {
 
 struct DraftFlags {
-  std::vector<int> lengths;        // empty = the flag was not given
+  std::vector<int> lengths;  // empty = the flag was not given
+  std::vector<int> clients = {1};
   std::filesystem::path problems;  // JSON lines with "question"; empty = random tokens
   int requests = 16;
   int prompt_tokens = 64;  // of random prompts
   int output_tokens = 96;
+  int continued_tokens = 0;  // of the model's own answers, before what is measured
+  double limit_s = 1800;
   bool cpu_time = false;  // of one engine thread instead of the time of day, where other programs use the processor
 };
 

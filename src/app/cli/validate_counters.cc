@@ -139,10 +139,7 @@ void PrintHoldOut(const std::vector<Shape>& shapes) {
     rows.push_back(std::move(row));
   }
   fmt::print("\n{}", RenderTable(columns, rows, TerminalTable()));
-  PrintParagraph(
-      "Scales in brackets were not fitted, as no other shape has the term: 1 where it is a count of what the engine moves, 0 "
-      "where it "
-      "was found by looking at counters.");
+  PrintParagraph("Scales in brackets were not fitted, as no other shape has the term: it counts as it is derived.");
 }
 
 // Experiment 1 of MoE-CAP: S-MBU by the formula and by what the memory really moved.

@@ -8,13 +8,16 @@ import sys
 import choices
 import graders
 import install
+import jobs
 import planner
 import score
 import serve
 import speed
+import tables
 from systems import ROOT, Refused, System, system_named
 
 LM_EVAL = System("lm-eval", "0.4.13", command=lambda start: [], ready="", venv="lm-eval")
+READERS = System("readers", "(pyarrow 26, DuckDB 2.0, kubernetes-validate 1.37)", command=lambda start: [], ready="", venv=tables.VENV)
 AICONFIGURATOR = System("aiconfigurator", "0.12.0", command=lambda start: [], ready="", venv=planner.VENV)
 
 
@@ -43,6 +46,8 @@ def parser():
     verb = verbs.add_parser("planner", help="AIConfigurator's predictions beside those of our planner, on the measured rows of its wheel")
     verb.add_argument("--sample", type=pathlib.Path, default=ROOT.parent / "shared/data/silicon_sample.csv", help="the rows that our multipliers were fitted on")
     verb.add_argument("--rows", type=int, default=200, help="about so many of models that were fitted, and half as many of others; three seconds a row")
+    verbs.add_parser("tables", help="the parquet tables of a run, read by pyarrow and DuckDB")
+    verbs.add_parser("jobs", help="deploy/kubernetes by Kubernetes' own schema, and run as its controller would")
     return main
 
 
@@ -50,6 +55,9 @@ def run(options):
     if options.verb == "install":
         install.install(LM_EVAL)
         return install.install(AICONFIGURATOR)
+    if options.verb in ("tables", "jobs"):
+        install.install(READERS)
+        return (tables if options.verb == "tables" else jobs).compare(options)
     if options.verb == "planner":
         install.require_installed(AICONFIGURATOR)
         return planner.compare(options)

@@ -359,7 +359,7 @@ Result<RebuiltIndex> RebuildIndex(const fs::path& results_dir, const FigureMaker
   }
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
   RebuiltIndex rebuilt;
-  const fs::path folder = store::HiddenName(results_dir / "rebuild", "tmp");
+  const fs::path folder = HiddenName(results_dir / "rebuild", "tmp");
   std::error_code error;
   fs::create_directory(folder, error);
   if (error) return BadInput(fmt::format("cannot create {}: {}", folder.string(), error.message()));

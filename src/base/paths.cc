@@ -1,5 +1,8 @@
 #include "base/paths.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <system_error>
 
@@ -25,6 +28,11 @@ fs::path Absolute(const fs::path& path) {
 fs::path TemporaryDir() {
   const char* given = std::getenv("TMPDIR");
   return given != nullptr && *given != '\0' ? fs::path(given) : fs::path("/tmp");
+}
+
+fs::path HiddenName(const fs::path& path, const char* purpose) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  return folder / fmt::format(".{}.{}{}", path.filename().string(), purpose, ::getpid());
 }
 
 }  // namespace moecap

@@ -12,5 +12,7 @@ bool IsFolder(const std::filesystem::path& path);
 std::filesystem::path Absolute(const std::filesystem::path& path);
 // $TMPDIR, or /tmp.
 std::filesystem::path TemporaryDir();
+// ".NAME.PURPOSE+process id" beside `path`: what a command makes or removes bears such a name until it is done.
+std::filesystem::path HiddenName(const std::filesystem::path& path, const char* purpose);
 
 }  // namespace moecap

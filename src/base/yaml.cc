@@ -130,7 +130,7 @@ namespace {
 // What is wrong with a text that is no YAML, by the library's words for it, which users do not see.
 std::string_view ReasonOf(const YAML::Exception& error) {
   namespace words = YAML::ErrorMsg;
-  constexpr std::pair<const char*, std::string_view> kReasons[] = {
+  const std::pair<const char*, std::string_view> kReasons[] = {
       {words::END_OF_SEQ_FLOW, "a list that begins with '[' has no end"},
       {words::END_OF_MAP_FLOW, "a mapping that begins with '{' has no end"},
       {words::END_OF_MAP, "the line fits neither the keys above nor their indentation"},

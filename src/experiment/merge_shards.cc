@@ -299,17 +299,19 @@ Result<Results> MergeShards(const std::vector<fs::path>& dirs, const fs::path& r
     const auto found = std::ranges::find_if(shards, [&](const Results& s) { return s.manifest().shard->shard.index == i; });
     if (found != shards.end() && found->manifest().complete) continue;
     complete = false;
-    manifest.notes.push_back(
-        fmt::format("{}: {}", InWords({i, count}),
-                    found == shards.end() ? "its folder is missing" : "it did not end: killed, or still running"));
+    manifest.notes.push_back(fmt::format(
+        "{}: {}", InWords({i, count}),
+        found == shards.end() ? "its folder is missing" : "it did not end, or missed a measurement: killed, or still running"));
   }
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
-  ASSIGN_OR_RETURN(Results results, Results::Create(results_dir, std::move(manifest)));
-  if (const Status stored = StoreMerged(shards, complete, results); !stored.ok()) {
-    std::error_code error;
-    fs::remove_all(results.dir(), error);
-    return stored.error();
-  }
+  // Not in sight before it is whole: a merge that was killed must not be taken for a load of which a part is missing.
+  const fs::path hidden = HiddenName(results_dir / manifest.run_id, "tmp");
+  ASSIGN_OR_RETURN(Results results, Results::Create(hidden, std::move(manifest)));
+  Status stored = StoreMerged(shards, complete, results);
+  if (stored.ok()) stored = results.MoveTo(results_dir);
+  std::error_code error;
+  fs::remove_all(hidden, error);
+  if (!stored.ok()) return stored.error();
   return results;
 }
 

@@ -298,6 +298,23 @@ Status Results::MarkComplete() {
   return WriteManifest();
 }
 
+Status Results::MoveTo(const fs::path& results_dir) {
+  ASSIGN_OR_RETURN(const fs::path dir, MakeNumberedDir(results_dir, manifest_.run_id));
+  manifest_.run_id = dir.filename().string();
+  std::error_code error;
+  Status moved = WriteManifest();
+  if (moved.ok()) {
+    fs::rename(dir_, dir, error);  // over the empty folder
+    if (error) moved = Failed(fmt::format("cannot rename {} to {}: {}", dir_.string(), dir.string(), error.message()));
+  }
+  if (!moved.ok()) {
+    fs::remove(dir, error);
+    return moved;
+  }
+  dir_ = dir;
+  return {};
+}
+
 fs::path Results::Folder(const std::string& name) const { return dir_ / "measurements" / name; }
 
 Status Results::CheckFiles(const Measurement& measurement) const {

@@ -179,6 +179,9 @@ class Results {
   Status SetHeadRoom(const std::string& system, const HeadRoom& head_room);
   Status SetLaunch(const std::string& system, const LaunchFacts& launch);
   Status MarkComplete();
+  // Moves the folder, which was made on the same file system, to RESULTS_DIR/RUN_ID, where it appears as a whole; the id gets a
+  // suffix as in Create.
+  Status MoveTo(const std::filesystem::path& results_dir);
   // From now on requests are held against these objectives instead of the configuration's; the folder keeps what it holds.
   void SetObjectives(const metrics::LatencyObjectives& objectives) { manifest_.config.objectives = objectives; }
 

@@ -32,6 +32,22 @@ TEST_F(ExperimentTest, ASecondRunOfTheSameIdGetsAFolderOfItsOwn) {
   EXPECT_EQ(second.dir(), dir_ / "results" / "run-2");
 }
 
+TEST_F(ExperimentTest, AFolderMadeElsewhereAppearsAsAWhole) {
+  const Config config = Parse(kEngines);
+  Experiment experiment = Prepare(config);
+  Results results = Create(config, experiment);
+  ASSERT_TRUE(results.MoveTo(dir_ / "shown").ok());
+  EXPECT_EQ(results.dir(), dir_ / "shown" / "run");
+  EXPECT_FALSE(fs::exists(dir_ / "results" / "run"));
+  Results second = Create(config, experiment);
+  ASSERT_TRUE(second.MoveTo(dir_ / "shown").ok());
+  EXPECT_EQ(second.manifest().run_id, "run-2");
+  EXPECT_EQ(Results::Open(dir_ / "shown" / "run-2")->manifest().run_id, "run-2");
+  fs::remove_all(second.dir());
+  ASSERT_FALSE(second.MoveTo(dir_ / "again").ok()) << "its folder is gone";
+  EXPECT_FALSE(fs::exists(dir_ / "again" / "run-2"));
+}
+
 // A process that is killed in between leaves a run whose listed measurements can all be read.
 TEST_F(ExperimentTest, AMeasurementIsListedOnlyWhenItsFilesAreThere) {
   const Config config = Parse(kEngines);

@@ -268,10 +268,12 @@ Status HttpClient::WarmUp(size_t count, int64_t limit_ns) {
     for (const Impl::Endpoint& endpoint : impl.endpoints) total += endpoint.idle.size();
     return total;
   };
-  const int64_t until_ns = Plus(impl.clock.NowNs(), limit_ns);
-  impl.warm_up_error.clear();
   // Not all at once: a server's queue of new connections is short.
   constexpr size_t kAtOnce = 128;
+  const auto waves = static_cast<int64_t>((count + kAtOnce - 1) / kAtOnce);
+  const int64_t all_ns = limit_ns > kNoLimit / std::max<int64_t>(waves, 1) ? kNoLimit : waves * limit_ns;
+  const int64_t until_ns = Plus(impl.clock.NowNs(), all_ns);
+  impl.warm_up_error.clear();
   while (idle() < count) {
     while (impl.opening_ahead < std::min(kAtOnce, count - idle())) {
       Connection& connection = *impl.slots[impl.NewSlot(impl.next_endpoint++ % impl.endpoints.size())];
@@ -284,7 +286,7 @@ Status HttpClient::WarmUp(size_t count, int64_t limit_ns) {
     if (impl.poller.interrupted()) return Error{ErrorKind::kInterrupted, "interrupted"};
     if (impl.clock.NowNs() >= until_ns && idle() < count) {
       return Failed(fmt::format("{}: only {} of {} connections could be opened within {:g} s; is the server overloaded?",
-                                impl.endpoints[0].url.Origin(), idle(), count, static_cast<double>(limit_ns) * 1e-9));
+                                impl.endpoints[0].url.Origin(), idle(), count, static_cast<double>(all_ns) * 1e-9));
     }
   }
   return {};

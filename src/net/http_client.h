@@ -111,7 +111,8 @@ class HttpClient {
   // handler was called. Handlers may call Start and Cancel.
   bool Poll(int64_t until_ns);
 
-  // Opens connections until `count` are idle. Error: kFailed with the first connection's failure, or when `limit_ns` is over.
+  // Opens connections until `count` are idle, 128 at a time. Error: kFailed with the first connection's failure, which one that
+  // takes longer than `limit_ns` is, or when that time is over for every 128 of them.
   Status WarmUp(size_t count, int64_t limit_ns);
 
   struct Counters {

@@ -13,6 +13,8 @@
 #include <set>
 #include <string_view>
 
+#include "base/paths.h"
+
 namespace moecap::store {
 namespace fs = std::filesystem;
 namespace {
@@ -168,10 +170,6 @@ Result<fs::path> FolderBelow(const fs::path& results_dir, const std::string& pat
   if (type == fs::file_type::directory) return folder;
   if (type == fs::file_type::not_found) return BadInput(fmt::format("{} does not exist", folder.string()));
   return BadInput(fmt::format("{} is not a folder; it is left alone", folder.string()));
-}
-
-fs::path HiddenName(const fs::path& path, const char* purpose) {
-  return FolderOf(path) / fmt::format(".{}.{}{}", path.filename().string(), purpose, ::getpid());
 }
 
 std::vector<fs::path> LeftOvers(const fs::path& dir) {

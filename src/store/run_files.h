@@ -28,9 +28,7 @@ Status CopyFolder(const std::filesystem::path& from, const std::vector<ExportedF
 // Error: kBadInput.
 Result<std::filesystem::path> FolderBelow(const std::filesystem::path& results_dir, const std::string& path);
 
-// ".NAME.PURPOSE+process id" beside `path`: what a command makes or removes bears such a name until it is done.
-std::filesystem::path HiddenName(const std::filesystem::path& path, const char* purpose);
-// Entries of `dir` with such names, sorted: of commands at work, or of ones that were killed.
+// Entries of `dir` with names that HiddenName (base/paths.h) makes, sorted: of commands at work, or of ones that were killed.
 std::vector<std::filesystem::path> LeftOvers(const std::filesystem::path& dir);
 
 // Renames `folder` to a hidden name beside it, under which it counts as no run, and returns that. Error: kFailed.

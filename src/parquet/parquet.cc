@@ -44,7 +44,7 @@ constexpr const char* kRemedy =
 Result<Library> Load() {
   const std::string path = FindLibrary();
   if (path.empty())
-    return BadInput(fmt::format("parquet files are read through DuckDB, which is not installed here; {}", kRemedy));
+    return BadInput(fmt::format("parquet files are read and written through DuckDB, which is not installed here; {}", kRemedy));
   // Stays open until the program ends.
   void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
@@ -164,6 +164,22 @@ Status ReadRows(const fs::path& path, const RowVisitor& visit) {
   const Status read = database.Query(fmt::format("SELECT to_json(t)::VARCHAR FROM read_parquet({}) t", Quoted(path.string())));
   if (!read.ok()) return Annotate(path.string(), read.error());
   return database.Visit(visit);
+}
+
+Status WriteRows(const fs::path& json_lines, const std::vector<Column>& columns, const fs::path& path) {
+  const auto library = Load();
+  if (!library.ok()) return Annotate(path.string(), library.error());
+  Database database(*library);
+  RETURN_IF_ERROR(database.Open());
+  std::string types;
+  for (const Column& column : columns)
+    types += fmt::format("{}{}: {}", types.empty() ? "" : ", ", Quoted(column.name), Quoted(column.type));
+  // Requests with a hundred thousand tokens are objects of megabytes.
+  const Status written = database.Query(fmt::format(
+      "COPY (SELECT * FROM read_json({}, format = 'newline_delimited', maximum_object_size = 268435456, columns = {{{}}})) "
+      "TO {} (FORMAT parquet, COMPRESSION zstd)",
+      Quoted(json_lines.string()), types, Quoted(path.string())));
+  return written.ok() ? written : Failed(fmt::format("{}: {}", path.string(), written.error().message));
 }
 
 }  // namespace moecap::parquet

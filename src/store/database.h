@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/computed_table.h"
 
-struct sqlite3;
 struct sqlite3_stmt;
 
 namespace moecap::store {
@@ -97,6 +97,8 @@ class Database {
   Result<Statement> Prepare(std::string_view sql) const;
   // The same of a user's SQL. Error also for text that holds none or several statements, or one that writes.
   Result<Statement> PrepareReading(std::string_view sql) const;
+  // A table beside those of the file, for this connection (AddComputedTable).
+  Status Add(ComputedTable table) const { return AddComputedTable(handle_.get(), std::move(table)); }
   // One or more statements without parameters.
   Status Execute(const std::string& sql) const;
   // The first column of the first row; requires one.

@@ -24,8 +24,10 @@ SqlValue ValueOf(const Statement& row, int column) {
 
 }  // namespace
 
-Result<SqlTable> QueryIndex(const std::filesystem::path& results_dir, std::string_view sql, size_t most_rows) {
+Result<SqlTable> QueryIndex(const std::filesystem::path& results_dir, std::string_view sql, size_t most_rows,
+                            std::vector<ComputedTable> computed) {
   ASSIGN_OR_RETURN(const Database database, Database::Open(results_dir / kDatabaseName, OpenMode::kReadOnly));
+  for (ComputedTable& table : computed) RETURN_IF_ERROR(database.Add(std::move(table)));
   auto statement = database.PrepareReading(sql);
   if (!statement.ok()) return BadInput(statement.error().message);
   SqlTable table;
@@ -38,7 +40,7 @@ Result<SqlTable> QueryIndex(const std::filesystem::path& results_dir, std::strin
       table.cut_off = true;
       return table;
     }
-    std::vector<SqlValue>& values = table.rows.emplace_back();
+    SqlRow& values = table.rows.emplace_back();
     for (int i = 0; i < statement->Columns(); ++i) values.push_back(ValueOf(*statement, i));
   }
 }

@@ -54,5 +54,57 @@ TEST_F(SqlQuery, OnlyReads) {
   EXPECT_EQ(ReadFile(dir_.path() / "moecap.db").value(), before);
 }
 
+// Two rows of each run: its name and a number; what was asked for is counted.
+struct Counted {
+  std::vector<std::string> runs;
+  std::vector<bool> wanted;
+};
+
+ComputedTable TwoRowsOf(Counted& asked) {
+  return {"facts", {"name", "number", "nothing"}, [&asked](const std::string& run_id, const std::vector<bool>& wanted) {
+            asked.runs.push_back(run_id);
+            asked.wanted = wanted;
+            return Result<std::vector<SqlRow>>(
+                std::vector<SqlRow>{{run_id + "-a", int64_t{1}, std::monostate()}, {run_id + "-b", 2.5, std::monostate()}});
+          }};
+}
+
+TEST_F(SqlQuery, ComputesRowsOfTheRunThatIsAskedFor) {
+  Counted asked;
+  const auto query = [&](std::string_view sql) {
+    asked = {};
+    auto table = QueryIndex(dir_.path(), sql, 100, {TwoRowsOf(asked)});
+    EXPECT_TRUE(table.ok()) << (table.ok() ? "" : table.error().message);
+    return table.ok() ? std::move(table)->rows : std::vector<SqlRow>();
+  };
+  EXPECT_EQ(query("SELECT * FROM facts WHERE run_id = 'first'"),
+            (std::vector<SqlRow>{{std::string("first"), std::string("first-a"), int64_t{1}, std::monostate()},
+                                 {std::string("first"), std::string("first-b"), 2.5, std::monostate()}}));
+  EXPECT_THAT(asked.runs, ElementsAre("first"));
+  EXPECT_THAT(asked.wanted, ElementsAre(true, true, true));
+  EXPECT_EQ(query("SELECT sum(number) FROM facts WHERE run_id = 'first'"), (std::vector<SqlRow>{{3.5}}));
+  EXPECT_THAT(asked.wanted, ElementsAre(false, true, false)) << "only what the statement reads";
+  EXPECT_EQ(query("SELECT count(*) FROM facts"), (std::vector<SqlRow>{{int64_t{4}}})) << "all runs of the index";
+  EXPECT_EQ(asked.runs.size(), 2u);
+  EXPECT_EQ(query("SELECT count(*) FROM facts WHERE run_id = 'absent'"), (std::vector<SqlRow>{{int64_t{0}}}));
+  EXPECT_TRUE(asked.runs.empty());
+  EXPECT_EQ(query("SELECT count(*) FROM runs JOIN facts USING (run_id) WHERE run_id = 'first'"),
+            (std::vector<SqlRow>{{int64_t{2}}}));
+  EXPECT_THAT(asked.runs, ElementsAre("first"));
+  EXPECT_EQ(query("SELECT count(*) FROM facts a JOIN facts b USING (run_id, name)"), (std::vector<SqlRow>{{int64_t{4}}}));
+}
+
+TEST_F(SqlQuery, AFailureToComputeIsTheStatementsError) {
+  const ComputedTable broken = {"facts", {"name"}, [](const std::string& run_id, const std::vector<bool>&) {
+                                  return Result<std::vector<SqlRow>>(BadInput(run_id + " is cut off"));
+                                }};
+  const auto table = QueryIndex(dir_.path(), "SELECT * FROM facts WHERE run_id = 'first'", 10, {broken});
+  ASSERT_FALSE(table.ok());
+  EXPECT_THAT(table.error().message, HasSubstr("first is cut off"));
+  const auto writing = QueryIndex(dir_.path(), "DELETE FROM facts", 10, {broken});
+  ASSERT_FALSE(writing.ok());
+  EXPECT_THAT(writing.error().message, HasSubstr("may not be modified"));
+}
+
 }  // namespace
 }  // namespace moecap::store

@@ -236,6 +236,40 @@ TEST_F(RunsCli, ACompactExportIsReportedAndComparedLikeTheWholeRun) {
 }
 
 // Load tests and the folders of version 0.1 are runs like others.
+// What `sql` says of requests is what the event logs hold: three of ten tokens of 10 ms, at 0, 1 and 2 s.
+TEST_F(RunsCli, RequestsAreAskedForInSql) {
+  const auto rows = [&](const std::string& sql) { return CallJson({"runs", "sql", sql, "--json"})["rows"]; };
+  const Json found = rows(
+      "SELECT id, round(first_token_s - send_s, 9) AS ttft_s, output_tokens, json_array_length(token_s) AS times FROM requests "
+      "WHERE run_id = '20260101-000000-first' ORDER BY id");
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[2], (Json{{"id", "3"}, {"ttft_s", 0.01}, {"output_tokens", 10}, {"times", 10}}));
+  EXPECT_EQ(rows("SELECT run_id, count(*) AS n FROM requests GROUP BY run_id")[1],
+            (Json{{"run_id", "20260102-000000-second"}, {"n", 3}}));
+  const Json joined = rows(
+      "SELECT cells.label, count(*) AS n FROM cells JOIN requests USING (run_id, system, level_kind, level) GROUP BY run_id");
+  EXPECT_EQ(joined[0], (Json{{"label", "4 clients"}, {"n", 3}}));
+  EXPECT_TRUE(rows("SELECT * FROM passes").empty()) << "a server's passes are not known";
+
+  fs::resize_file(dir_ / ("results/20260101-000000-first/" + events_.string()), 100);
+  ExpectRefused({"runs", "sql", "SELECT count(*) FROM requests"}, {"events.0.bin", "cut off"});
+}
+
+TEST_F(RunsCli, TablesAreExportedAsAWholeOrNotAtAll) {
+  const std::vector<std::string> command = {"runs", "export", "20260101", "--format", "parquet", "--to", "tables"};
+  ExpectRefused({"runs", "export", "20260101", "--format", "csv", "--to", "tables"}, {"parquet"});
+  if (Call({"doctor"}).out.find("tools/fetch_duckdb") != std::string::npos) {
+    ExpectRefused(command, {"DuckDB", "tools/fetch_duckdb"});
+    EXPECT_FALSE(fs::exists(dir_ / "tables"));
+    GTEST_SKIP() << "tools/fetch_duckdb was not run";
+  }
+  ASSERT_EQ(Call(command).exit_code, 0);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(dir_ / "tables")) names.push_back(entry.path().filename().string());
+  EXPECT_THAT(names, testing::UnorderedElementsAre("cells.parquet", "requests.parquet", "passes.parquet"));
+  ExpectRefused(command, {"tables", "exists already"});
+}
+
 TEST_F(RunsCli, EveryKindOfRunIsListed) {
   dir_.WriteRun01("old-run");
   dir_.WriteLoad01("old-load");

@@ -15,11 +15,13 @@
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
 #include "app/cli/runs_merge.h"
+#include "app/cli/runs_tables.h"
 #include "app/cli/runs_text.h"
 #include "app/cli/stored_runs.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/table.h"
+#include "store/run_files.h"
 #include "store/sql_query.h"
 
 namespace moecap::app {
@@ -45,6 +47,7 @@ struct RunsFlags {
   std::vector<std::string> dirs;
   std::string to;
   bool compact = false;
+  std::string format = "folder";
   bool files = false;
   bool yes = false;
 };
@@ -255,6 +258,14 @@ Status Import(const RunsFlags& flags) {
 Status Export(const RunsFlags& flags) {
   ASSIGN_OR_RETURN(const RunStore index, OpenIndex(flags, Access::kRead));
   ASSIGN_OR_RETURN(const std::string run_id, RunIdOf(index, flags.run));
+  if (flags.format == "parquet") {
+    if (flags.compact) return BadInput("--compact leaves out what --format parquet writes; give one of them");
+    ASSIGN_OR_RETURN(const store::StoredRun run, index.Find(run_id));
+    ASSIGN_OR_RETURN(const fs::path dir, store::FolderBelow(flags.results_dir, run.info.path));
+    RETURN_IF_ERROR(WriteParquetTables(dir, flags.to));
+    PrintDone(flags, run_id, {{"folder", flags.to}}, fmt::format("the tables of {} are in {}", run_id, flags.to));
+    return {};
+  }
   const auto form = flags.compact ? analysis::ExportForm::kCompact : analysis::ExportForm::kWhole;
   RETURN_IF_ERROR(analysis::ExportRun(index, flags.results_dir, run_id, flags.to, form));
   PrintDone(flags, run_id, {{"folder", flags.to}}, fmt::format("{} is in {}", run_id, flags.to));
@@ -309,7 +320,8 @@ Json SqlJson(const store::SqlValue& value) {
 Status Sql(const RunsFlags& flags) {
   if (!RunStore::Exists(flags.results_dir)) RETURN_IF_ERROR(OpenIndex(flags, Access::kRead));
   const auto most = static_cast<size_t>(flags.limit.value_or(kMostSqlRows));
-  ASSIGN_OR_RETURN(const store::SqlTable found, store::QueryIndex(flags.results_dir, flags.run, most));
+  ASSIGN_OR_RETURN(const store::SqlTable found,
+                   store::QueryIndex(flags.results_dir, flags.run, most, FactTables(flags.results_dir)));
   if (flags.json) {
     Json rows = Json::array();
     for (const auto& row : found.rows) {
@@ -345,7 +357,9 @@ Examples:
   moecap runs import quickstart-run --results-dir elsewhere
   moecap runs import openai-infqps-concurrency8-*.json
   moecap runs merge results/shards/monday
-  moecap runs sql "SELECT run_id, system, level, value FROM figures WHERE key = 'tpot_p99_s' ORDER BY value LIMIT 10")";
+  moecap runs sql "SELECT run_id, system, level, value FROM figures WHERE key = 'tpot_p99_s' ORDER BY value LIMIT 10"
+  moecap runs sql "SELECT id, first_token_s - send_s AS ttft_s FROM requests WHERE run_id = '20260131-120000-load' ORDER BY 2 DESC"
+  moecap runs export latest --format parquet --to tables)";
 
 using Function = Status (*)(const RunsFlags& flags);
 
@@ -402,12 +416,19 @@ Action AddRuns(CLI::App& app, const Invocation&) {
            [](const RunsFlags& f) { return MergeRuns(f.dirs, f.results_dir, f.json); })
       ->add_option("dirs", flags->dirs, "RESULTS_DIR/shards/GROUP, or the folders of its shards")
       ->required();
-  CLI::App* take =
-      subs.AddForRun("export", "copy a run into a folder of its own; --to DIR; --compact: its figures only", Export);
+  CLI::App* take = subs.AddForRun(
+      "export", "copy a run into a folder of its own; --to DIR; --compact: its figures only; --format parquet: tables", Export);
   take->add_option("--to", flags->to, "the folder to make")->required();
   take->add_flag("--compact", flags->compact,
                  "leave out requests, events and passes: what report and compare need, and no more");
-  subs.Add("sql", "ask the index in SQL: tables runs, systems, cells, figures, cost_inputs, tags, files", Sql)
+  take->add_option("--format", flags->format,
+                   "folder: as it is stored; parquet: its cells, requests and passes as tables (docs/formats/tables.md)")
+      ->check(CLI::IsMember({"folder", "parquet"}));
+  subs.Add(
+          "sql",
+          "ask in SQL: tables runs, systems, cells, figures, cost_inputs, tags, files of the index; requests and passes of the "
+          "runs",
+          Sql)
       ->add_option("query", flags->run, "one SELECT; --limit N rows at most (default: 1000)")
       ->required();
   subs.Add("verify", "check that the files behind every row are there and unchanged", Verify);

@@ -88,7 +88,7 @@ class Experiment::Session {
     RETURN_IF_ERROR(measured);
     RETURN_IF_ERROR(stored);
     for (const auto& driver : experiment_.drivers_) RETURN_IF_ERROR(MeasureHeadRoom(*driver));
-    return results_.MarkComplete();
+    return missed_ == 0 ? results_.MarkComplete() : Status();
   }
 
  private:
@@ -104,7 +104,10 @@ class Experiment::Session {
     if (config_.search) return RunSearches();
     const std::vector<Planned> order = OrderOf(config_);
     measurements_ = static_cast<int>(order.size());
-    for (const Planned& planned : order) RETURN_IF_ERROR(Measure(planned));
+    for (const Planned& planned : order) {
+      RETURN_IF_ERROR(Measure(planned));
+      ++number_;
+    }
     return CaptureExperts();
   }
 
@@ -126,6 +129,14 @@ class Experiment::Session {
     const std::string& name = driver.description().name;
     if (results_.Find(name, planned.level, planned.repeat) != nullptr) {
       --measurements_;
+      return {};
+    }
+    if (hooks_.has_begun && hooks_.has_begun(number_)) {
+      --measurements_;
+      ++missed_;
+      if (hooks_.on_note)
+        hooks_.on_note(fmt::format("{}: the other shards began it before this one was started again, so that it lacks a part",
+                                   Activity(planned)));
       return {};
     }
     Unit unit{driver, {}, {}, {}, {}};
@@ -289,7 +300,7 @@ class Experiment::Session {
       return clock_.NowNs();
     }
     Report(unit, plan.own_requests(), 0, ", waiting for the other shards");
-    ASSIGN_OR_RETURN(SharedStart start, hooks_.shared_start(measured_));
+    ASSIGN_OR_RETURN(SharedStart start, hooks_.shared_start(number_));
     measurement.started_at = Iso8601(start.wall_ns);
     measurement.shards = shard_.count;
     measurement.parts = {{.index = shard_.index, .missing = "it was killed, or goes on", .clock = std::move(start.clock)}};
@@ -478,7 +489,9 @@ class Experiment::Session {
   const Hooks& hooks_;
   const Clock& clock_;
   Shard shard_;
-  int measured_ = 0;
+  int number_ = 0;        // of the measurement in the order of all
+  int missed_ = 0;        // that the other shards began without this one
+  int measured_ = 0;      // by this process
   int measurements_ = 0;  // 0: not known before, a search
   int searched_ = 0;
   ExpertQuestions experts_;

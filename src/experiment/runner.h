@@ -38,8 +38,11 @@ struct Hooks {
   std::function<void(const Results&)> on_stored;           // after each measurement, before the next; may be empty
   accuracy::ProgramRunner run_code;                        // of scoring that runs answers (ProblemSet::run_code); may be empty
   EnergyMeter* energy = nullptr;                           // of the systems in this process; null: energy is not measured
-  // Of a shard: waits until all shards are ready for measurement `number`, counted from 0. Empty: it begins at once.
+  // Of a shard: waits until all shards are ready for measurement `number`, counted from 0 in the order of all. Empty: it begins
+  // at once.
   std::function<Result<SharedStart>(int number)> shared_start;
+  // Of one that was started again: whether the others began that measurement without it. May be empty.
+  std::function<bool(int number)> has_begun;
 };
 
 // An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kPollNs = 20'000'000;
 constexpr const char* kStartFile = "start";
 constexpr const char* kGaveUp = "gave-up-";
+constexpr const char* kCameAgain = "came-again-";
 
 int64_t InNanoseconds(double seconds) { return static_cast<int64_t>(std::llround(seconds * 1e9)); }
 
@@ -49,12 +50,22 @@ Arrivals LookForArrivals(const fs::path& meeting, const Shard& shard) {
   return arrivals;
 }
 
+// When this shard was started again, by the folder's own clock; null where it was not.
+std::optional<fs::file_time_type> CameAgain(const ShardStartOptions& options) {
+  std::error_code error;
+  const auto time = fs::last_write_time(MeetingFolder(options) / (kCameAgain + std::to_string(options.shard.index)), error);
+  return error ? std::nullopt : std::optional(time);
+}
+
 Status CheckForEnd(const ShardStartOptions& options) {
   std::error_code error;
+  const auto came_again = CameAgain(options);
   for (auto file = fs::directory_iterator(MeetingFolder(options), error); !error && file != fs::directory_iterator();
        file.increment(error)) {
     const std::string name = file->path().filename().string();
     if (!name.starts_with(kGaveUp)) continue;
+    std::error_code gone;
+    if (came_again && fs::last_write_time(file->path(), gone) <= *came_again && !gone) continue;  // it comes again, too
     const auto why = ReadFile(file->path());
     return Failed(fmt::format("another shard of this load gave up, so that it cannot be made: {}", why.ok() ? *why : name));
   }
@@ -126,6 +137,13 @@ Result<SharedStart> MeetForStart(const ShardStartOptions& options, int number, c
   return start;
 }
 
+bool HasBegun(const ShardStartOptions& options, int number) {
+  if (options.start_at_ns && (number == 0 || options.start_every_s))
+    return WallTimeNs() >= *options.start_at_ns + number * InNanoseconds(options.start_every_s.value_or(0));
+  const auto start_ns = ReadStart(MeetingFolder(options) / std::to_string(number) / kStartFile);
+  return start_ns.ok() && WallTimeNs() >= *start_ns;
+}
+
 void GiveUp(const ShardStartOptions& options, const std::string& why) {
   std::error_code error;
   fs::create_directories(MeetingFolder(options), error);
@@ -136,7 +154,16 @@ void GiveUp(const ShardStartOptions& options, const std::string& why) {
 
 void ComeAfterAll(const ShardStartOptions& options) {
   std::error_code error;
-  fs::remove(MeetingFolder(options) / (kGaveUp + std::to_string(options.shard.index)), error);
+  const std::string own = std::to_string(options.shard.index);
+  fs::remove(MeetingFolder(options) / (kGaveUp + own), error);
+  bool came_before = false;
+  for (auto entry = fs::directory_iterator(MeetingFolder(options), error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    std::error_code ignored;
+    came_before = came_before || fs::exists(entry->path() / own, ignored);
+    if (!fs::exists(entry->path() / kStartFile, ignored)) fs::remove(entry->path() / own, ignored);
+  }
+  if (came_before) (void)WriteFileAtomically(MeetingFolder(options) / (kCameAgain + own), "");
 }
 
 }  // namespace moecap::experiment

@@ -33,9 +33,13 @@ struct ShardStartOptions {
 // a shard does not come in time or gave up, naming it; kInterrupted when `stop` (may be empty) says so.
 Result<SharedStart> MeetForStart(const ShardStartOptions& options, int number, const std::function<bool()>& stop);
 
+// Whether the start of a measurement has passed: of a shard that was started again, whether the others began without it.
+bool HasBegun(const ShardStartOptions& options, int number);
+
 // Tells shards that wait for this one why it will not come.
 void GiveUp(const ShardStartOptions& options, const std::string& why);
-// Takes back what an earlier start of this shard told them.
+// Takes back what an earlier process of this shard told them: that it gave up, and that it waits for a start that is not set.
+// Of the others no longer counts what made them give up before.
 void ComeAfterAll(const ShardStartOptions& options);
 
 }  // namespace moecap::experiment

@@ -169,6 +169,37 @@ TEST_F(ShardMeeting, NamesWhoDoesNotCome) {
       << "given up before interrupted";
 }
 
+TEST_F(ShardMeeting, AShardThatComesAgainWaitsForOthersThatGaveUp) {
+  ShardStartOptions options = Options(1, 3);
+  options.wait_s = 0.05;
+  EXPECT_FALSE(MeetForStart(options, 0, {}).ok());
+  GiveUp(options, "nobody came");
+  GiveUp(Options(2, 3), "nobody came");
+  ComeAfterAll(options);
+  const std::string alone = MeetForStart(options, 0, {}).error().message;
+  EXPECT_THAT(alone, HasSubstr("shard 0/3, shard 2/3 did not come")) << "what they said before holds no longer";
+  EXPECT_FALSE(std::filesystem::exists(temp_.path() / "meetings/gave-up-1"));
+  GiveUp(Options(2, 3), "the server is down");
+  EXPECT_THAT(MeetForStart(options, 0, {}).error().message, HasSubstr("the server is down"));
+}
+
+TEST_F(ShardMeeting, KnowsWhichMeasurementsTheOthersBegan) {
+  ShardStartOptions options = Options(0, 1);
+  options.lead_s = 1e-6;
+  (void)MeetForStart(options, 3, {});
+  EXPECT_TRUE(HasBegun(options, 3));
+  EXPECT_FALSE(HasBegun(options, 4));
+  options.lead_s = 3600;
+  EXPECT_TRUE(MeetForStart(options, 4, {}).ok());
+  EXPECT_FALSE(HasBegun(options, 4)) << "it is to come";
+  options.start_at_ns = WallTimeNs() - 90'000'000'000;
+  EXPECT_TRUE(HasBegun(options, 0));
+  EXPECT_FALSE(HasBegun(options, 4)) << "only the first one's time was given";
+  options.start_every_s = 60;
+  EXPECT_TRUE(HasBegun(options, 1));
+  EXPECT_FALSE(HasBegun(options, 2));
+}
+
 TEST_F(ShardMeeting, AGivenTimeNeedsNoFolder) {
   ShardStartOptions options = Options(0, 2);
   options.folder = "/nowhere";

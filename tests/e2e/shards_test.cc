@@ -221,6 +221,37 @@ TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
   EXPECT_THAT(lost.err, HasSubstr("shard 2/4: its folder is missing"));
 }
 
+// The others wait for it before their second repetition, which is then whole; of the first one its part is lost.
+TEST_F(Shards, AKilledOneThatIsStartedAgainGoesOn) {
+  StartMock("0.05");
+  std::vector<std::string> args = LoadArgs();
+  args.insert(args.end(), {"--repeats", "2"});
+  std::vector<pid_t> shards = StartAll(args);
+  WaitForEvents(2);
+  ::kill(shards[2], SIGKILL);
+  ::waitpid(shards[2], nullptr, 0);
+  // The others have ended the first repetition and wait.
+  while (!fs::exists(GroupDir() / "meetings/1/0")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  shards[2] = StartShard(2, args);
+  for (int i = 0; i < kShards; ++i) {
+    const Outcome ended = FinishProgram(ShardDir(i), shards[static_cast<size_t>(i)]);
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+    if (i == 2) EXPECT_THAT(ended.err, HasSubstr("shard 2/4 was begun before and goes on"));
+    if (i == 2) EXPECT_THAT(ended.err, HasSubstr("repetition 1 of 2: the other shards began it before"));
+  }
+  const Outcome merged = Merge({GroupDir().string()});
+  EXPECT_EQ(merged.exit_code, 1);
+  EXPECT_THAT(merged.err, HasSubstr("shard 2/4: it did not end, or missed a measurement"));
+  const Json summary = ParseJson(merged.out).value();
+  EXPECT_EQ(summary.at("complete"), false);
+  EXPECT_EQ(CellOf(summary).at("repeats"), 1);
+  EXPECT_EQ(CellOf(summary).at("figures").at("requests"), 48) << "of the repetition that all of them made";
+  EXPECT_TRUE(CellOf(summary).at("figures").at("ttft_p50_s").is_number());
+
+  const pid_t third = StartShard(0, args);
+  EXPECT_THAT(FinishProgram(ShardDir(0), third).err, HasSubstr("is there already"));
+}
+
 TEST_F(Shards, APausedOneTripsAGate) {
   StartMock("0.1");
   std::vector<pid_t> shards = StartAll(LoadArgs());

@@ -156,6 +156,7 @@ struct Measuring {
   experiment::EnergyMeter* energy;
   accuracy::ProgramRunner run_code;
   const std::optional<ShardRun>& shard;
+  bool came_again = false;  // that shard was started before
 };
 
 // `index` may be null.
@@ -175,6 +176,8 @@ Status Measure(Experiment& experiment, Results& results, RunIndex* index, Measur
       hooks.shared_start = [&](int number) {
         return experiment::MeetForStart(with.shard->start, number, hooks.stop_requested);
       };
+    if (with.shard && with.came_again)
+      hooks.has_begun = [&](int number) { return experiment::HasBegun(with.shard->start, number); };
     status = experiment.Execute(results, hooks);
   }
   for (const std::string& note : notes) fmt::print(stderr, "{}\n", note);
@@ -230,15 +233,33 @@ Status ReportShard(const Results& results, const Status& executed, const ShardRu
   return {};
 }
 
-// The shard's folder beside those of the others.
-Result<Results> CreateShard(Manifest manifest, const ShardRun& run, const Clock& clock) {
+// The folder of this shard beside those of the others; one that was killed goes on in the folder that it has.
+struct ShardFolder {
+  Results results;
+  FolderLock lock;
+  bool came_again = false;
+};
+
+Result<ShardFolder> OpenShard(Manifest manifest, const ShardRun& run, const Clock& clock) {
   manifest.shard = run.shard;
   manifest.run_id = fmt::format("{}-of-{}", run.shard.shard.index, run.shard.shard.count);
-  if (Results::IsExperiment(run.start.folder / manifest.run_id)) {
-    return BadInput(fmt::format("{} is there already: {} of the load {} was made; give the new load another --shard-group",
-                                (run.start.folder / manifest.run_id).string(), InWords(run.shard.shard), run.shard.group));
+  const fs::path dir = run.start.folder / manifest.run_id;
+  if (!Results::IsExperiment(dir)) {
+    ASSIGN_OR_RETURN(Results results, Create(std::move(manifest), run.start.folder, CacheDir(), clock));
+    ASSIGN_OR_RETURN(FolderLock lock, FolderLock::Acquire(results.dir()));
+    return ShardFolder{std::move(results), std::move(lock), false};
   }
-  return Create(std::move(manifest), run.start.folder, CacheDir(), clock);
+  ASSIGN_OR_RETURN(FolderLock lock, FolderLock::Acquire(dir));
+  ASSIGN_OR_RETURN(Results results, Results::Open(dir));
+  if (results.manifest().complete) {
+    return BadInput(fmt::format("{} is there already: {} of the load {} was made; give the new load another --shard-group",
+                                dir.string(), InWords(run.shard.shard), run.shard.group));
+  }
+  RETURN_IF_ERROR(CheckUnchanged(results.manifest(), manifest));
+  RETURN_IF_ERROR(results.PrepareResume());
+  fmt::print(stderr, "{} was begun before and goes on: {} measurements are there\n", InWords(run.shard.shard),
+             results.manifest().measurements.size());
+  return ShardFolder{std::move(results), std::move(lock), true};
 }
 
 // `is_ours`: whether this process is that shard; one that was started twice is not.
@@ -253,13 +274,13 @@ Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags
   ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
   ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, nullptr));
   is_ours = false;
-  ASSIGN_OR_RETURN(Results results, CreateShard(std::move(manifest), run, clock));
+  ASSIGN_OR_RETURN(ShardFolder folder, OpenShard(std::move(manifest), run, clock));
   is_ours = true;
   experiment::ComeAfterAll(run.start);
-  ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Acquire(results.dir()));
   const std::optional<ShardRun> shard = run;
-  const Status executed = Measure(experiment, results, nullptr, {nullptr, std::move(run_code), shard}, clock);
-  return ReportShard(results, executed, run, flags);
+  const Status executed =
+      Measure(experiment, folder.results, nullptr, {nullptr, std::move(run_code), shard, folder.came_again}, clock);
+  return ReportShard(folder.results, executed, run, flags);
 }
 
 // Shards that wait for this one learn that it failed.
@@ -290,12 +311,13 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   std::optional<FolderLock> lock;
   std::optional<Results> results;
   if (!flags.resume.empty()) {
-    if (!flags.shard.shard.empty())
-      return BadInput("a shard cannot be finished alone: its measurement is that of all shards together; make the load again");
+    if (!flags.shard.shard.empty()) return BadInput("a shard that is started again goes on by itself; leave out --resume");
     ASSIGN_OR_RETURN(results, OpenToResume(flags, lock));
     if (results->manifest().shard || results->manifest().merged_shards > 0)
-      return BadInput(
-          fmt::format("{} is a load of several shards, which cannot be finished in part; make it again", flags.resume));
+      return BadInput(fmt::format(
+          "{} is a part of a load or was merged from parts; a shard goes on when its own command is given again, and "
+          "what all of them began without it, another load must measure",
+          flags.resume));
   }
   Config config = given ? *given : results->manifest().config;
   if (!flags.results_dir.empty()) config.results_dir = flags.results_dir;

@@ -46,7 +46,7 @@ function addSlider(label: HTMLLabelElement): void {
   const follow = () => {
     const value = parseAmount(field.value || field.placeholder);
     slider.value = String(value === null ? kSteps : scale.stepOf(value));
-    slider.setAttribute("aria-valuetext", field.value || field.placeholder || "no limit");
+    slider.setAttribute("aria-valuetext", field.value || field.placeholder);
   };
   slider.addEventListener("input", (event) => {
     event.stopPropagation();

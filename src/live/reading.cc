@@ -150,16 +150,20 @@ Reading Together(std::span<const Reading> readings) {
   Reading all;
   all.server = fmt::format("{} of {} servers", there.size(), readings.size());
   if (there.empty()) {
-    all.missing.emplace("all", "no server answers");
+    all.missing.emplace("all", "no server told anything in this window");
     return all;
   }
   if (there.size() < readings.size()) all.events.push_back(fmt::format("only {} answer", all.server));
   all.model = there.front().model;
+  all.pass_origin = there.front().pass_origin;
+  all.busy_origin = there.front().busy_origin;
   all.experts = there.front().experts;
   for (const Reading& reading : there) {
     all.start_s = &reading == there.data() ? reading.start_s : std::min(all.start_s, reading.start_s);
     all.duration_s = std::max(all.duration_s, reading.duration_s);
     if (reading.model != all.model) all.model = "several models";
+    if (reading.pass_origin != all.pass_origin) all.pass_origin = Origin::kNone;
+    if (reading.busy_origin != all.busy_origin) all.busy_origin = Origin::kNone;
     all.sampled_answers += reading.sampled_answers;
     all.sampled_tokens += reading.sampled_tokens;
     all.probes.sent += reading.probes.sent;

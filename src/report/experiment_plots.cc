@@ -313,7 +313,7 @@ std::vector<Figure> RooflineFigures(std::span<const ShownCell> cells, bool compa
   if (plot.marks.empty()) return {};
   plot.frame.description = ReadRoofline(plot);
   std::string caption = plot.frame.description;
-  return {{std::move(plot), std::move(caption), PlotWidth::kFull}};
+  return {{std::move(plot), std::move(caption), PlotWidth::kHalf}};
 }
 
 Figure InFlightFigure(const ShownCell& shown, const cap::MeasurementSummary& measurement, size_t index) {

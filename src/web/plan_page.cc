@@ -48,18 +48,19 @@ struct Slider {
   double low, high;
   double planner::Preset::*preset;  // null: no number unless it is given
   const char* hint;
+  const char* none = "";  // said where there is no number
 };
 constexpr Slider kSliders[] = {
     {"clients", "Clients", "", 1, 4096, &planner::Preset::clients, "requests in flight"},
     {"input_tokens", "Prompt", "tokens", 16, 131072, &planner::Preset::input_tokens, "mean of a request"},
     {"output_tokens", "Answer", "tokens", 1, 32768, &planner::Preset::output_tokens, "mean of a request"},
     {"prefix_hit", "Prefix hits", "share", 0, 0.99, &planner::Preset::prefix_hit, "of the prompt, from the cache"},
-    {"tpot", "TPOT", "s", 0.005, 1, nullptr, "target; empty: the scenario's"},
-    {"ttft", "TTFT", "s", 0.05, 60, nullptr, "target"},
-    {"usd_per_month", "Month", "USD", 100, 1e6, nullptr, "limit"},
-    {"budget_usd", "Purchase", "USD", 500, 1e7, nullptr, "limit"},
-    {"power_w", "Power", "W", 50, 200000, nullptr, "limit, at the wall"},
-    {"most_devices", "Devices", "", 1, 64, nullptr, "limit"}};
+    {"tpot", "TPOT", "s", 0.005, 1, nullptr, "target", "the scenario's"},
+    {"ttft", "TTFT", "s", 0.05, 60, nullptr, "target", "the scenario's"},
+    {"usd_per_month", "Month", "USD", 100, 1e6, nullptr, "limit", "none"},
+    {"budget_usd", "Purchase", "USD", 500, 1e7, nullptr, "limit", "none"},
+    {"power_w", "Power", "W", 50, 200000, nullptr, "limit, at the wall", "none"},
+    {"most_devices", "Devices", "", 1, 64, nullptr, "limit", "none"}};
 
 planner::Preset PresetOf(const Query& query) {
   const auto preset = planner::FindPreset(query.Get("scenario").empty() ? "chat" : query.Get("scenario"));
@@ -68,7 +69,7 @@ planner::Preset PresetOf(const Query& query) {
 
 std::string SliderHtml(const Slider& slider, const Query& query) {
   const planner::Preset preset = PresetOf(query);
-  const std::string usual = slider.preset == nullptr ? "" : fmt::format("{:g}", preset.*slider.preset);
+  const std::string usual = slider.preset == nullptr ? slider.none : fmt::format("{:g}", preset.*slider.preset);
   return fmt::format(
       "<label class=\"slide\" data-low=\"{}\" data-high=\"{}\"><span>{}{}</span><input name=\"{}\" value=\"{}\" "
       "placeholder=\"{}\" inputmode=\"decimal\" autocomplete=\"off\"><small>{}</small></label>\n",
@@ -116,7 +117,7 @@ std::string PlanForm(const Query& query) {
   out += select("pay", "Paid", Plain({"buy", "rent"}, "rented where known"));
   out += select("device_classes", "Devices of class",
                 Plain({"datacenter", "workstation", "consumer", "unified", "edge", "cpu"}, "any"));
-  out += field("devices", "These devices only", "h100-sxm, h200-sxm") + field("own", "Already there", "2xrtx-4090") +
+  out += field("devices", "These devices only", "h100-sxm") + field("own", "Already there", "2xrtx-4090") +
          field("why_not", "Why not", "rtx-5090");
   out += fmt::format(
       "<label class=\"tick\"><input type=\"checkbox\" name=\"changes\" value=\"1\"{}> what would change the "

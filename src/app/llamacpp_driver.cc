@@ -118,10 +118,10 @@ class Driver final : public experiment::SystemDriver {
   RoomQuestion Room(int sequences) const {
     const double free_bytes = placement_.gpus.empty() ? hardware::DetectHost().available_bytes.value_or(0)
                                                       : EngineLibrary::FreeBytes(placement_.gpus);
-    return {placement_, sequences, context_tokens_, free_bytes};
+    return {placement_, sequences, static_cast<int64_t>(context_tokens_), free_bytes, batch_tokens_};
   }
 
-  // What would have room, behind an error of the engine that tells that there was none.
+  // What would have room, behind an error of the engine that tells that there was none. `room` is of before it tried.
   Error Advised(const Error& error, const RoomQuestion& room) const {
     if (error.message.find("alloc") == std::string::npos) return error;
     return {error.kind, fmt::format("{}; {}", error.message, WhatFits(description_.model, room))};

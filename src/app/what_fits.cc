@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "metrics/engine_memory.h"
 #include "metrics/pass_terms.h"
 
 namespace moecap::app {
@@ -22,8 +23,15 @@ constexpr double kUsable = 0.95;  // of the free bytes; the rest is for intermed
 constexpr std::pair<const char*, double> kTypes[] = {{"Q8_0", 8.5}, {"Q6_K", 6.5625}, {"Q5_0", 5.5},
                                                      {"Q4_0", 4.5}, {"Q3_K_M", 3.91}, {"Q2_K", 3.35}};
 
+// Buffers of intermediate results and logits.
+double PassBytes(const model::ModelSpec& model, const RoomQuestion& question) {
+  if (question.pass_tokens == 0) return 0;
+  const auto memory = metrics::MemoryOfEngine(model, {question.sequences, question.context_tokens, question.pass_tokens});
+  return memory.compute + memory.outputs;
+}
+
 bool Fits(const model::ModelSpec& model, const RoomQuestion& question) {
-  return BytesThere(model, question) <= kUsable * question.free_bytes;
+  return BytesThere(model, question) + PassBytes(model, question) <= kUsable * question.free_bytes;
 }
 
 // The largest value in [low, high] for which `fits`, which ascends in it; null when none does.
@@ -79,7 +87,7 @@ std::optional<std::string> ExpertsThatFit(const model::ModelSpec& model, RoomQue
 std::optional<std::string> BudgetThatFits(const model::ModelSpec& model, RoomQuestion question) {
   if (model.MoeLayers() == 0) return std::nullopt;
   question.placement.experts.emplace().budget_bytes = 0;
-  const double budget = kUsable * question.free_bytes - BytesThere(model, question);
+  const double budget = kUsable * question.free_bytes - BytesThere(model, question) - PassBytes(model, question);
   const double all = metrics::ResidentRoutedBytesOfFirst(model, -1);
   // A pass needs the experts of a token together, in each layer.
   const double least = all * model.TopK() / std::max(1, model.Experts());
@@ -95,6 +103,14 @@ std::optional<std::string> ClientsThatFit(const model::ModelSpec& model, RoomQue
   });
   if (!fitting) return std::nullopt;
   return fmt::format("{} client{} with {} tokens of context", *fitting, *fitting == 1 ? "" : "s", question.context_tokens);
+}
+
+std::optional<std::string> PassesThatFit(const model::ModelSpec& model, RoomQuestion question) {
+  constexpr int kLeast = 32;  // shorter ones would be slow
+  for (question.pass_tokens /= 2; question.pass_tokens >= kLeast; question.pass_tokens /= 2) {
+    if (Fits(model, question)) return fmt::format("passes of {0} prompt tokens (batch_tokens: {0})", question.pass_tokens);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -128,7 +144,8 @@ double BytesThere(const model::ModelSpec& model, const RoomQuestion& question) {
 }
 
 std::string WhatFits(const model::ModelSpec& model, const RoomQuestion& question) {
-  std::vector<std::optional<std::string>> ways = {ClientsThatFit(model, question), TypeThatFits(model, question)};
+  std::vector<std::optional<std::string>> ways = {ClientsThatFit(model, question), PassesThatFit(model, question),
+                                                  TypeThatFits(model, question)};
   if (question.placement.gpus.empty()) {
     ways.push_back(BudgetThatFits(model, question));
   } else {

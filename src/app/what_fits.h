@@ -15,13 +15,15 @@ struct RoomQuestion {
   int sequences = 1;           // at once
   int64_t context_tokens = 0;  // of each
   double free_bytes = 0;       // of the GPUs together where the placement has any, else of this machine
+  int pass_tokens = 0;         // of a prompt in a pass at most, for the buffers of intermediate results; 0 = not counted
 };
 
 // Weights and KV cache that the placement puts there; buffers for intermediate results come on top. The embedding stays with
 // the processor, and the last layers are the first to go to a GPU.
 double BytesThere(const model::ModelSpec& model, const RoomQuestion& question);
 
-// What of the model would have room with a twentieth to spare, each with its key: "layers: 20 of 32 (gpu_layers: 20); ...".
+// What of the model would have room with a twentieth to spare, intermediate results included (an estimate:
+// metrics::MemoryOfEngine), each with its key: "layers: 20 of 32 (gpu_layers: 20); ...".
 std::string WhatFits(const model::ModelSpec& model, const RoomQuestion& question);
 
 // Error kBadInput, with WhatFits, where weights and KV cache alone exceed the room.

@@ -78,6 +78,16 @@ TEST(WhatFits, AMachineThatIsTooSmallLeavesExpertsOnDisk) {
                                             HasSubstr("experts: {budget: 445 MB}"), Not(HasSubstr("gpu_layers"))));
 }
 
+TEST(WhatFits, ShorterPassesWhereTheirBuffersAreTooLarge) {
+  model::ModelSpec model = Model();
+  model.vocab = 100'000;
+  RoomQuestion here{{}, 1, 1000, 1300 * kMb, 4096};
+  // 1,120 MB of weights and cache; logits of 4,096 tokens would be 1,638 MB, of 256 tokens 102, and 95 % of 1,300 are 1,235.
+  EXPECT_THAT(WhatFits(model, here), HasSubstr("passes of 256 prompt tokens (batch_tokens: 256)"));
+  here.pass_tokens = 0;
+  EXPECT_THAT(WhatFits(model, here), Not(HasSubstr("batch_tokens"))) << "not asked";
+}
+
 TEST(WhatFits, NothingIsSaidToFitThatDoesNot) {
   EXPECT_THAT(WhatFits(Model(), OnGpu(5)), HasSubstr("nothing of it has room"));
   EXPECT_TRUE(CheckRoom(Model(), OnGpu(1200)).ok());

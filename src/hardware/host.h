@@ -29,7 +29,7 @@ struct HostInfo {
   std::vector<std::string> isa;     // the kernel's flag names that matter for inference: "avx2", "avx512_vnni", "amx_bf16"
   std::optional<double> last_level_cache_bytes;  // all instances that the allowed CPUs reach, summed
   std::optional<double> dram_bytes;              // visible to the kernel
-  std::optional<double> available_bytes;         // free now without swapping, within the control group's limit
+  std::optional<double> available_bytes;         // free now without swapping, within control group's and process's limits
   std::optional<double> memory_limit_bytes;      // of the control group; null = no limit
   std::string hypervisor;                        // "kvm", "microsoft", "unknown"; empty on bare metal
   std::string container;                         // "docker", "podman", "kubernetes", "lxc"; empty outside

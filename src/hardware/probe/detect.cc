@@ -124,6 +124,25 @@ void ReadTopology(const fs::path& root, HostInfo& host) {
   host.numa_nodes = std::max(1, static_cast<int>(ParseCpuList(ReadWord(root / "sys/devices/system/node/online")).size()));
 }
 
+// The number behind `key` at the beginning of a line; null where there is none.
+std::optional<double> NumberBehind(const fs::path& file, std::string_view key) {
+  const auto lines = ReadLines(file);
+  if (!lines) return std::nullopt;
+  for (const std::string& line : *lines) {
+    double number = 0;
+    if (line.starts_with(key) && std::stringstream(line.substr(key.size())) >> number) return number;
+  }
+  return std::nullopt;
+}
+
+// What this process may still map below its limit of address space (RLIMIT_AS); null = no limit, or not told.
+std::optional<double> AddressSpaceLeft(const fs::path& root) {
+  const auto limit = NumberBehind(root / "proc/self/limits", "Max address space");
+  const auto used_kib = NumberBehind(root / "proc/self/status", "VmSize:");
+  if (!limit || !used_kib) return std::nullopt;
+  return std::max(0.0, *limit - *used_kib * 1024);
+}
+
 void ReadMemory(const fs::path& root, HostInfo& host) {
   const auto lines = ReadLines(root / "proc/meminfo");
   if (lines) {
@@ -145,6 +164,7 @@ void ReadMemory(const fs::path& root, HostInfo& host) {
     const double left = std::max(0.0, *host.memory_limit_bytes - limits.memory_used_bytes.value_or(0));
     host.available_bytes = std::min(host.available_bytes.value_or(left), left);
   }
+  if (const auto left = AddressSpaceLeft(root)) host.available_bytes = std::min(host.available_bytes.value_or(*left), *left);
 }
 
 void ReadVirtualization(const fs::path& root, HostInfo& host) {

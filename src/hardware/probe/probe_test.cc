@@ -116,6 +116,19 @@ TEST_F(ProbeTest, ControlGroupsVersion2LimitFromAnyParent) {
   EXPECT_EQ(host.available_bytes, 3221225472.0);
 }
 
+TEST_F(ProbeTest, TheLimitOfAddressSpaceIsOneOfMemory) {
+  PutTwoCores();
+  const auto available = [&] { return DetectHostAt(root_, {0}).available_bytes; };
+  Put("proc/self/status", "Name:\tmoecap\nVmSize:\t  500000 kB\n");
+  EXPECT_EQ(available(), 12e6 * 1024);
+  Put("proc/self/limits", "Limit  Soft Limit  Hard Limit  Units\nMax address space  unlimited  unlimited  bytes\n");
+  EXPECT_EQ(available(), 12e6 * 1024);
+  Put("proc/self/limits", "Limit  Soft Limit  Hard Limit  Units\nMax address space  1512000000  unlimited  bytes\n");
+  EXPECT_EQ(available(), 1e9);
+  Put("proc/self/limits", "Limit  Soft Limit  Hard Limit  Units\nMax address space  1000  unlimited  bytes\n");
+  EXPECT_EQ(available(), 0);
+}
+
 TEST_F(ProbeTest, ControlGroupsVersion1) {
   Put("proc/self/cgroup", "4:memory:/job\n3:cpu,cpuacct:/job\n");
   Put("sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "400000\n");

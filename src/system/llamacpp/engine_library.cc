@@ -162,6 +162,8 @@ std::string EngineLibrary::LastComplaint() const { return last_complaint_.empty(
 void EngineLibrary::KeepLine(const char* text) {
   std::string_view line(text);
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.remove_suffix(1);
+  // It follows the line that says why.
+  if (line.ends_with("load_from_file_impl: failed to load model")) return;
   if (line.size() > 1) last_complaint_ = line;
 }
 

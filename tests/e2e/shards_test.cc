@@ -339,29 +339,6 @@ TEST_F(Shards, ASweepMakesEveryCellCollectsItAndGoesOn) {
   EXPECT_THAT(sweep().err, HasSubstr("the sweep was changed since it began"));
 }
 
-// Programs in PATH that say what those of Slurm say when a job ends sooner than the shared folder shows what it wrote.
-TEST_F(Shards, ASweepWaitsForWhatAForgottenJobWrote) {
-  StartMock("0.001");
-  const fs::path bin = dir_ / "bin";
-  fs::create_directories(bin);
-  const auto write = [&](const char* name, const std::string& body) {
-    ASSERT_TRUE(WriteFileAtomically(bin / name, "#!/bin/sh\n" + body).ok());
-    fs::permissions(bin / name, fs::perms::owner_all);
-  };
-  write("sbatch", "echo 7\n(sleep 3; SLURM_ARRAY_TASK_ID=0 sh \"$3\") >/dev/null 2>&1 &\n");
-  write("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2\nexit 1\n");
-  write("srun", "shift\nexec \"$@\"\n");
-  const std::string text = fmt::format(
-      "name: grid\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 2, input_tokens: 8, output_tokens: 2}}\n"
-      "  load: {{clients: 1}}\n  warmup_requests: 0\n",
-      url_);
-  ASSERT_TRUE(WriteFileAtomically(dir_ / "client/grid.yaml", text).ok());
-  const Outcome outcome = CallProgram(dir_ / "client", {"sweep", "grid.yaml", "--on", "slurm"},
-                                      [&] { ::setenv("PATH", (bin.string() + ":" + std::getenv("PATH")).c_str(), 1); });
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_THAT(outcome.err, HasSubstr("done"));
-}
-
 TEST_F(Shards, ASweepSaysWhichCellFailed) {
   const std::string text =
       "name: grid\nconfig:\n  server: {url: \"http://127.0.0.1:1\"}\n  workload: {requests: 2}\naxes:\n  a: {x: {}}\n";

@@ -37,7 +37,7 @@ TEST(BuiltinCatalogue, ValuesAreInPlausibleRanges) {
   const Catalogue catalogue = Builtin();
   for (const Device& device : catalogue.devices()) {
     const bool phone = device.device_class == "phone";
-    EXPECT_GE(device.memory_bytes.value_or(8 * kGib), 8 * kGib) << device.id;
+    EXPECT_GE(device.memory_bytes.value_or(8 * kGib), (phone ? 4 : 8) * kGib) << device.id;
     EXPECT_LE(device.memory_bytes.value_or(8 * kGib), 2048 * kGib) << device.id;
     EXPECT_GE(*device.bandwidth_bytes_per_s, phone ? 30e9 : 50e9) << device.id;
     EXPECT_LE(*device.bandwidth_bytes_per_s, 30e12) << device.id;

@@ -106,7 +106,9 @@ Result<bool> Statement::Step() {
   const int code = bind_code_ != SQLITE_OK ? bind_code_ : sqlite3_step(statement_.get());
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
-  Error error = StatementError(statement_.get(), code);
+  const bool refused = users_ && (code & 0xff) == SQLITE_ERROR;
+  Error error =
+      refused ? BadInput(sqlite3_errmsg(sqlite3_db_handle(statement_.get()))) : StatementError(statement_.get(), code);
   sqlite3_reset(statement_.get());
   return error;
 }
@@ -183,6 +185,7 @@ Result<Statement> Database::PrepareReading(std::string_view sql) const {
   const int code = sqlite3_prepare_v2(handle_.get(), sql.data(), static_cast<int>(sql.size()), &handle, &rest);
   if (code != SQLITE_OK) return BadInput(sqlite3_errmsg(handle_.get()));
   Statement statement(handle);
+  statement.users_ = true;
   const std::string_view behind(rest, static_cast<size_t>(sql.data() + sql.size() - rest));
   if (handle == nullptr) return BadInput("there is no SQL statement in that");
   if (behind.find_first_not_of(" \t\r\n;") != std::string_view::npos) return BadInput("one statement at a time");

@@ -41,7 +41,8 @@ class Statement {
     return *this;
   }
 
-  // Advances to the next row; false when there is none.
+  // Advances to the next row; false when there is none. What is wrong with a statement of PrepareReading is told in the words
+  // of SQLite or of the computed table that failed.
   Result<bool> Step();
   // Runs a statement that yields no rows and makes it ready to be bound again.
   Status Run();
@@ -78,6 +79,7 @@ class Statement {
   }
 
   std::unique_ptr<sqlite3_stmt, Finalizer> statement_;
+  bool users_ = false;  // made by PrepareReading
   int bind_code_ = 0;
 };
 

@@ -306,9 +306,10 @@ Result<Results> MergeShards(const std::vector<fs::path>& dirs, const fs::path& r
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
   // Not in sight before it is whole: a merge that was killed must not be taken for a load of which a part is missing.
   const fs::path hidden = HiddenName(results_dir / manifest.run_id, "tmp");
-  ASSIGN_OR_RETURN(Results results, Results::Create(hidden, std::move(manifest)));
-  Status stored = StoreMerged(shards, complete, results);
-  if (stored.ok()) stored = results.MoveTo(results_dir);
+  Result<Results> results = Results::Create(hidden, std::move(manifest));
+  Status stored;
+  if (results.ok()) stored = StoreMerged(shards, complete, *results);
+  if (results.ok() && stored.ok()) stored = results->MoveTo(results_dir);
   std::error_code error;
   fs::remove_all(hidden, error);
   if (!stored.ok()) return stored.error();

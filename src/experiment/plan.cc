@@ -23,6 +23,7 @@ using record::LoadKind;
 constexpr uint64_t kSeedStride = 1'000'003;  // between the levels and repetitions of one experiment
 constexpr uint64_t kCancelStream = 0x63616e63656c;
 constexpr int64_t kLeastWarmupOfEngine = 4, kLeastWarmupOfServer = 16;
+constexpr int64_t kMostAtOnce = 64;   // of warm-up bursts: 2,080 prompts in all
 constexpr int64_t kWarmupWords = 16;  // of a made-up prompt where the data set has no other problems
 constexpr int64_t kMostWaves = 4;
 constexpr int kControls = 3;
@@ -173,7 +174,7 @@ Status MeasurementPlan::AddWarmup(const PlanInput& input, SystemDriver& driver) 
                                         : std::max<int64_t>(least, ShareOf(record::ClientsOf(input.level), shard_));
   const int64_t in_waves = system.server && !config.warmup_requests ? kMostWaves * warmup_wave_ : warmup_wave_;
   const bool has_bursts = system.server && config.warmup_bursts && input.level.kind == LoadKind::kClients;
-  const int64_t most_at_once = has_bursts ? ShareOf(record::ClientsOf(input.level), shard_) : 0;
+  const int64_t most_at_once = has_bursts ? std::min(kMostAtOnce, ShareOf(record::ClientsOf(input.level), shard_)) : 0;
   const int64_t count = in_waves + most_at_once * (most_at_once + 1) / 2;
   workload::RequestSet set;
   const bool has_others = !input.problems.others.empty();

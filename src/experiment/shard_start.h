@@ -33,7 +33,7 @@ struct ShardStartOptions {
 // a shard does not come in time or gave up, naming it; kInterrupted when `stop` (may be empty) says so.
 Result<SharedStart> MeetForStart(const ShardStartOptions& options, int number, const std::function<bool()>& stop);
 
-// Whether the start of a measurement has passed: of a shard that was started again, whether the others began without it.
+// Of a shard that was started again: whether the others have begun a measurement, or agreed on its start, without it.
 bool HasBegun(const ShardStartOptions& options, int number);
 
 // Tells shards that wait for this one why it will not come.

@@ -191,10 +191,10 @@ TEST_F(ShardMeeting, KnowsWhichMeasurementsTheOthersBegan) {
   EXPECT_FALSE(HasBegun(options, 4));
   options.lead_s = 3600;
   EXPECT_TRUE(MeetForStart(options, 4, {}).ok());
-  EXPECT_FALSE(HasBegun(options, 4)) << "it is to come";
+  EXPECT_TRUE(HasBegun(options, 4)) << "it is to come, but was agreed on before";
   options.start_at_ns = WallTimeNs() - 90'000'000'000;
   EXPECT_TRUE(HasBegun(options, 0));
-  EXPECT_FALSE(HasBegun(options, 4)) << "only the first one's time was given";
+  EXPECT_FALSE(HasBegun(options, 5)) << "only the first one's time was given";
   options.start_every_s = 60;
   EXPECT_TRUE(HasBegun(options, 1));
   EXPECT_FALSE(HasBegun(options, 2));

@@ -187,6 +187,14 @@ Reading Together(std::span<const Reading> readings) {
   all.joules_per_token = MeanOf(there, tokens, plain(&Reading::joules_per_token));
   all.distinct_experts = MeanOf(there, passes, &Reading::distinct_experts);
   all.s_mbu = MeanOf(there, busy, &Reading::s_mbu);
+  if (std::ranges::any_of(there, [&](const Reading& reading) { return reading.experts != all.experts; })) {
+    all.experts = 0;
+    all.distinct_experts.reset();
+    all.missing.emplace("distinct_experts", "the servers have models of different numbers of experts");
+  }
+  for (const Reading& reading : there) {
+    for (const auto& [figure, why] : reading.missing) all.missing.emplace(figure, fmt::format("{}: {}", reading.url, why));
+  }
   return all;
 }
 

@@ -84,8 +84,8 @@ struct SpeculativePasses {
 double SpeculationSpeedUp(std::span<const SpeculativePasses> passes, double plain_s);
 
 // Speed-ups as measured over those foretold: the extremes of 16 cells, two types of weights with 1 to 8 drafts on one
-// processor, with rates that were measured there (docs/validation.md). None was measured on a GPU, nor where drafts pay.
+// processor, with rates that were measured there (docs/validation.md). None was measured on a GPU.
 inline constexpr double kSpeedUpLow = 0.89, kSpeedUpHigh = 1.05;
-inline constexpr const char* kSpeedUpBasis = "extremes of 16 cells measured on one processor; none where drafts pay";
+inline constexpr const char* kSpeedUpBasis = "extremes of 16 cells of one model measured on one processor";
 
 }  // namespace moecap::planner

@@ -90,6 +90,7 @@ int64_t QueryRank(const LayerSpec& layer, int64_t hidden) {
                          rank * heads * (attention.key_dim - latents->rope_elements + attention.value_dim);
   const int64_t left = layer.weights[TensorClass::kAttention].matrix_params - others;
   const int64_t of_one = hidden + heads * attention.key_dim;
+  if (left == hidden * heads * attention.key_dim) return 0;
   return left > 0 && left % of_one == 0 ? left / of_one : 0;
 }
 

@@ -10,7 +10,7 @@
 namespace moecap::planner {
 
 // What the backward pass computes again to keep fewer activations, by Megatron's names of --recompute-modules. The products of
-// MLA's up-projections count as FLOPs; norms and gates are element by element and count as bytes.
+// MLA's up-projections count as FLOPs; norms and gates are computed again at no cost here.
 struct SelectiveRecompute {
   bool layernorm = false;    // outputs of the norms
   bool mla_up_proj = false;  // queries, keys and values of MLA: their latents are kept

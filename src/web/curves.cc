@@ -117,7 +117,8 @@ std::vector<std::string> Differences(const std::vector<std::string>& names) {
     std::string& text = differences.emplace_back();
     for (size_t i = front; i + back < words.size(); ++i) text += (text.empty() ? "" : "-") + words[i];
   }
-  return differences;
+  const std::set<std::string> distinct(differences.begin(), differences.end());
+  return distinct.size() == names.size() ? differences : names;
 }
 
 // How each system of each run is called.

@@ -113,16 +113,18 @@ std::vector<report::Figure> CurvesOf(const Watch& watch, size_t index) {
     plot.y_label = curve.unit;
     report::StepSeries series{index, watch.name, {}, {}};
     const double first_s = NumberOf(watch.readings.front(), "start_s").value_or(0);
+    double last_duration_s = 0;
     for (const Json& reading : watch.readings) {
       const auto at = NumberOf(reading, "start_s");
       const auto value = NumberOf(reading, curve.key);
       if (!at || !value || (!series.at.empty() && *at - first_s <= series.at.back())) continue;
       series.at.push_back(*at - first_s);
       series.value.push_back(*value / curve.size);
+      last_duration_s = NumberOf(reading, "duration_s").value_or(0);
     }
     if (series.at.size() < 2) continue;
     // The last window lasts, too.
-    series.at.push_back(series.at.back() + NumberOf(watch.readings.back(), "duration_s").value_or(0));
+    series.at.push_back(series.at.back() + last_duration_s);
     series.value.push_back(series.value.back());
     plot.series.push_back(std::move(series));
     figures.push_back({std::move(plot), "", report::PlotWidth::kHalf});

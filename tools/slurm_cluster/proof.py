@@ -277,6 +277,8 @@ def sweep_scripts(proof):
 def sweep_script_with_a_kill(proof):
     job, folder = sweep_script(proof, "script-killed", "1", slow=200)
     while not (groups := loads_that_end_in(proof, ".slow")):  # slurm-JOB.slow
+        if job.poll() is not None:
+            raise SystemExit(f"the sweep ended before its second load: {job.communicate()[0]}")
         time.sleep(0.05)
     wait_for_events(proof, groups[0], 1, shards=2)
     os.kill(process_of(1, groups[0]), signal.SIGKILL)

@@ -236,6 +236,9 @@ Status RunVerb(const WatchFlags& flags) {
     return BadInput("--pass-metrics is the address of one server; watch that one alone, or let each server say its own");
   const SteadyClock clock;
   std::vector<Watched> servers;
+  for (auto url = flags.urls.begin(); url != flags.urls.end(); ++url) {
+    if (std::find(flags.urls.begin(), url, *url) != url) return BadInput(fmt::format("{} is named twice", *url));
+  }
   for (const std::string& url : flags.urls) {
     ASSIGN_OR_RETURN(Watched watched, StartWatching(flags, url, clock));
     servers.push_back(std::move(watched));

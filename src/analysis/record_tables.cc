@@ -66,7 +66,7 @@ std::vector<FactColumn<RequestRecord>> MakeRequestColumns() {
       FACT("first_answer_s", "DOUBLE", OrNull(r.first_answer_s)),
       FACT("last_token_s", "DOUBLE", r.token_s.empty() ? Json(nullptr) : Json(r.token_s.back())),
       FACT("end_s", "DOUBLE", OrNull(r.end_s)),
-      FACT("input_tokens", "BIGINT", r.input_tokens),
+      FACT("input_tokens", "BIGINT", r.input_tokens > 0 ? Json(r.input_tokens) : Json(nullptr)),  // 0: nobody told them
       FACT("output_tokens", "BIGINT", r.output_tokens),
       FACT("reasoning_tokens", "BIGINT", r.reasoning_tokens),
       FACT("cached_input_tokens", "BIGINT", OrNull(r.cached_input_tokens)),

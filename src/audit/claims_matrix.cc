@@ -20,8 +20,6 @@ constexpr double kTie = 0.02;  // relative: nobody pays for less
 // The systems that Table 7 chooses among.
 constexpr std::string_view kOfTheTable[] = {"sglang", "vllm", "ktransformers", "moe-infinity"};
 
-bool Offloaded(const Candidate& candidate) { return candidate.offload.residence != planner::Residence::kDevice; }
-
 // "original", "8-bit", "quantised"
 std::string WeightsOf(const Candidate& candidate, const SearchResult& search) {
   const planner::Variant& variant = search.variants[candidate.variant];
@@ -51,7 +49,7 @@ int Compare(const Candidate& a, const Candidate& b, const DecisionRow& row, cons
 
 bool IsNamed(const Candidate& candidate, const DecisionRow& row, const SearchResult& search) {
   return std::find(row.systems.begin(), row.systems.end(), candidate.system) != row.systems.end() &&
-         Offloaded(candidate) == row.offload && WeightsOf(candidate, search) == row.weights;
+         candidate.Offloaded() == row.offload && WeightsOf(candidate, search) == row.weights;
 }
 
 planner::Question QuestionOf(const DecisionRow& row, int64_t batch) {
@@ -116,7 +114,7 @@ void AddBatch(const DecisionRow& row, int64_t batch, const SearchResult& search,
     return;
   }
   const bool holds = IsNamed(*best, row, search);
-  figure.computed_text = holds ? published : WayName(best->system, WeightsOf(*best, search), Offloaded(*best));
+  figure.computed_text = holds ? published : WayName(best->system, WeightsOf(*best, search), best->Offloaded());
   figure.estimated = true;
   report.figures.push_back(std::move(figure));
   std::string reason = fmt::format("Batch {}: the best is {}", batch, Describe(*best, search));

@@ -115,9 +115,11 @@ void AddInvalid(std::span<const Evidence> evidence, const JudgeOptions& options,
     if (!system.tripped.empty()) parts.push_back(fmt::format("{} ({})", system.label, fmt::join(system.tripped, ", ")));
   }
   if (parts.empty()) return;
-  sentences.push_back(fmt::format(
-      "Invalid: {}; {}", fmt::join(parts, "; "),
-      options.include_invalid ? "the verdicts include it all the same and may be wrong" : "it takes no part in verdicts"));
+  const bool one = parts.size() == 1;
+  const std::string consequence =
+      options.include_invalid ? fmt::format("the verdicts include {} all the same and may be wrong", one ? "it" : "them")
+                              : std::string(one ? "it takes no part in verdicts" : "they take no part in verdicts");
+  sentences.push_back(fmt::format("Invalid: {}; {}", fmt::join(parts, "; "), consequence));
 }
 
 bool CostFollowsSpeed(const Verdicts& verdicts, const JudgeOptions& options, size_t a, size_t b) {

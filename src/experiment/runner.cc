@@ -366,7 +366,6 @@ class Experiment::Session {
     facts.logged_alike = timed.logged_alike;
     facts.recorded_missing = capture ? timed.recorded_missing : unit.own.missing;
     const std::vector<record::RequestRecord>& requests = unit.records.requests;
-    metrics::PassReconstruction passes;
     const auto known = unit.driver.PassesOf();
     if (known) {
       facts.prefill = known->rule.prefill;
@@ -377,16 +376,8 @@ class Experiment::Session {
       facts.missing = "one shard sees its own requests only";
       return {};
     }
-    if (known) {
-      passes = metrics::ReconstructPasses(requests, known->rule);
-    } else {
-      passes.missing = "how this server forms its passes is not known";
-    }
-    facts.missing = passes.missing;
-    if (!unit.own.logged.empty() && facts.missing.empty()) {
-      facts.logged = std::ssize(unit.own.logged);
-      facts.logged_alike = CountAlike(unit.own.logged, passes.passes);
-    }
+    metrics::PassReconstruction passes =
+        ReconstructServerPasses(requests, known ? &known->rule : nullptr, unit.own.logged, facts);
     const auto& given = results_.manifest().FindSystem(unit.measurement.system)->sheet;
     const routing::ActivationSheet* sheet = given ? &*given : nullptr;
     if (UseRecordedPasses(system.model, sheet, unit.own.recorded, passes, facts)) {

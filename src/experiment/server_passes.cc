@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "experiment/iteration_log.h"
 #include "metrics/estimate.h"
 
 namespace moecap::experiment {
@@ -99,6 +98,22 @@ bool IsOf(const model::ModelSpec& model, const PassRecord& pass) {
 }
 
 }  // namespace
+
+metrics::PassReconstruction ReconstructServerPasses(std::span<const RequestRecord> requests, const metrics::PassRule* rule,
+                                                    std::span<const LoggedPass> logged, ServerPassFacts& facts) {
+  metrics::PassReconstruction passes;
+  if (rule != nullptr) {
+    passes = metrics::ReconstructPasses(requests, *rule);
+  } else {
+    passes.missing = "how this server forms its passes is not known";
+  }
+  facts.missing = passes.missing;
+  if (!logged.empty() && facts.missing.empty()) {
+    facts.logged = std::ssize(logged);
+    facts.logged_alike = CountAlike(logged, passes.passes);
+  }
+  return passes;
+}
 
 bool UseRecordedPasses(const model::ModelSpec& model, const routing::ActivationSheet* sheet,
                        std::span<const PassRecord> recorded, metrics::PassReconstruction& passes, ServerPassFacts& facts) {

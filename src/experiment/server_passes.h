@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "experiment/iteration_log.h"
 #include "metrics/pass_reconstruction.h"
 #include "model/model_spec.h"
 #include "record/pass_record.h"
@@ -45,6 +46,12 @@ struct ServerPassFacts {
   std::string capture_flags;
   bool experts_due = false;  // it has not been asked yet
 };
+
+// The passes as the client's clock tells them by `rule`; null = how the server forms them is not known. The facts then say what
+// is missing, or how many passes of the server's own log (empty = none) are composed alike.
+metrics::PassReconstruction ReconstructServerPasses(std::span<const record::RequestRecord> requests,
+                                                    const metrics::PassRule* rule, std::span<const LoggedPass> logged,
+                                                    ServerPassFacts& facts);
 
 // Puts `recorded` in the place of the reconstructed passes and says how many of them are composed alike; experts that they do
 // not hold are estimated, from `sheet` where it is not null. False, with the reason in the facts, when there are none or they

@@ -163,7 +163,7 @@ void AddNotes(const model::ModelSpec& spec, Plan& plan) {
     plan.notes.push_back(fmt::format("Whether {} take this model is not in the catalogue: look before you rely on it.",
                                      fmt::join(plan.search.not_checked, ", ")));
   if (const Candidate* best = plan.Best()) {
-    if (best->offload.residence != Residence::kDevice)
+    if (best->Offloaded())
       plan.notes.emplace_back(
           "Which experts are read is taken from the published hit rates of one engine; a trace of this model says more.");
     if (best->serving.step.bytes > 0 && best->serving.s_mbu > 1)
@@ -189,7 +189,7 @@ std::string PlaceOf(const Offload& offload) {
 std::string Label(const Candidate& candidate, const std::vector<Variant>& variants) {
   std::string label = fmt::format("{} x {}, {}, {}", candidate.count, candidate.device->name, candidate.system,
                                   variants[candidate.variant].label);
-  if (candidate.offload.residence != Residence::kDevice) label += ", " + PlaceOf(candidate.offload);
+  if (candidate.Offloaded()) label += ", " + PlaceOf(candidate.offload);
   return label;
 }
 

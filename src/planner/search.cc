@@ -229,13 +229,7 @@ class Searcher {
   std::map<std::tuple<std::string, int64_t, size_t, Residence, std::string>, Candidate> best_;
 };
 
-bool CanCompute(const hardware::Device& device) {
-  const hardware::DensePeaks& peaks = device.peaks;
-  return device.bandwidth_bytes_per_s && device.memory_bytes &&
-         (peaks.bf16 || peaks.fp16 || peaks.fp8 || peaks.fp32 || peaks.fp4);
-}
-
-// What the catalogue lacks of a device that no time can be predicted of.
+// What the catalogue lacks of a device for a time to be predicted; empty = nothing.
 std::string Lacking(const hardware::Device& device) {
   std::string lacking;
   const auto add = [&](const char* what) { lacking += (lacking.empty() ? "" : ", ") + std::string(what); };
@@ -245,6 +239,8 @@ std::string Lacking(const hardware::Device& device) {
   if (!(peaks.bf16 || peaks.fp16 || peaks.fp8 || peaks.fp32 || peaks.fp4)) add("peak rate");
   return lacking;
 }
+
+bool CanCompute(const hardware::Device& device) { return Lacking(device).empty(); }
 
 bool InClasses(const std::vector<std::string>& classes, const hardware::Device& device) {
   return classes.empty() || std::any_of(classes.begin(), classes.end(), [&](const std::string& name) {

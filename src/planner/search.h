@@ -61,6 +61,7 @@ struct Candidate {
   double worst_miss = 1;            // factor by which the worst is missed
 
   bool Answers() const { return misses.empty(); }
+  bool Offloaded() const { return offload.residence != Residence::kDevice; }
   double UsdPerMonth() const { return money.usd_per_h.value_or(0) * 730; }
 };
 
@@ -87,7 +88,7 @@ struct SearchResult {
   // The way that comes nearest to fitting when none does, and how many bytes of a device it lacks.
   std::optional<Candidate> largest;
   double lacking_bytes = 0;
-  std::vector<Refusal> refusals;         // each system, device and reason once
+  std::vector<Refusal> refusals;         // each device and reason once; a reason names its system
   std::vector<std::string> not_checked;  // systems of which the catalogue does not know whether they have the model
 };
 

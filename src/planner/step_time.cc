@@ -18,7 +18,7 @@ double Ranks(const ServingPoint& point) {
 // One micro-batch of the replica: a pipeline works on as many as it has stages, if there are enough sequences.
 double MicroBatch(const ServingPoint& point, double sequences) { return std::max(1.0, sequences / point.deployment.pipeline); }
 
-// Of one layer on one device.
+// Of all the experts of one layer, as if one device computed them.
 double TileSeconds(const ServingPoint& point, const ExpertGroup& group, double distinct, double tokens) {
   if (point.factors.tile_operations <= 0 || tokens <= 1) return 0;
   const double operations = distinct * group.params_per_expert * point.factors.tile_operations * std::log2(tokens);

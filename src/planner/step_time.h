@@ -94,7 +94,8 @@ double PrefillShare(const ServingPoint& point, double sequences, double new_toke
 
 // From a request's arrival to its first token when `clients` of one replica are served, without waiting for a place: the prompt
 // x (1 + bunching (clients - 1)), which the devices do, + (admission + layers x latency + waiting steps x TPOT) x the system's
-// factor + half of the steps between two polls x TPOT, which is a setting. A single client waits for no step of others.
+// factor + half of the steps between two polls x TPOT, which is a setting. A single client waits for no step of others, and
+// between 1 and 2 clients the waits grow in proportion.
 double TimeToFirstToken(const ServingPoint& point, double clients, double new_tokens, double cached_tokens, double tpot_s);
 
 }  // namespace moecap::planner

@@ -38,8 +38,6 @@ std::string DeploymentText(const metrics::Deployment& d) {
   return parts.empty() ? "one device" : JoinWords(parts);
 }
 
-bool Offloaded(const Candidate& candidate) { return candidate.offload.residence != Residence::kDevice; }
-
 std::string LoadText(const planner::Load& load) {
   const std::string amount = load.clients ? CountText(static_cast<int64_t>(*load.clients), "client", "clients")
                                           : fmt::format("{:g} requests/s", *load.requests_per_s);
@@ -166,8 +164,8 @@ Table WaysTable(const Plan& plan) {
     if (!seen.insert(devices).second) continue;
     const planner::Variant& variant = plan.search.variants[c.variant];
     const auto month = c.money.usd_per_h ? std::optional(c.UsdPerMonth()) : std::nullopt;
-    Row row{{devices, c.system, variant.label + (Offloaded(c) ? fmt::format(", {}", planner::Name(c.offload.residence)) : ""),
-             DeploymentText(c.deployment), std::string(planner::CapClass(Offloaded(c), variant.original)),
+    Row row{{devices, c.system, variant.label + (c.Offloaded() ? fmt::format(", {}", planner::Name(c.offload.residence)) : ""),
+             DeploymentText(c.deployment), std::string(planner::CapClass(c.Offloaded(), variant.original)),
              Estimate(NumberText(c.serving.tpot_s, kMilli)), NumberText(c.serving.tpot_s * c.band.low, kMilli),
              NumberText(c.serving.tpot_s * c.band.high, kMilli),
              Estimate(c.serving.over_capacity ? "" : NumberText(c.serving.ttft_s, kMilli)),
@@ -209,7 +207,7 @@ KeyValues MemoryFacts(const Plan& plan) {
        {"experts in a step",
         best.serving.step.distinct_experts > 0 ? "~" + NumberText(best.serving.step.distinct_experts) : ""},
        {"nearly all experts from", plan.dense_from ? fmt::format("{} tokens in a step", *plan.dense_from) : ""},
-       {"experts on devices", Offloaded(best) ? ShareText(best.offload.device_share, 0) : ""},
+       {"experts on devices", best.Offloaded() ? ShareText(best.offload.device_share, 0) : ""},
        {"host", best.processor},
        {"host memory", best.host_dram_bytes > 0 ? BytesText(best.host_dram_bytes) : ""},
        {"buy above utilisation", best.money.break_even_utilisation ? ShareText(best.money.break_even_utilisation, 0) : ""}}};

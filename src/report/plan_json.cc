@@ -74,7 +74,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
   const planner::Serving& serving = candidate.serving;
   const planner::Variant& variant = plan.search.variants[candidate.variant];
   const metrics::Deployment& d = candidate.deployment;
-  const bool offloaded = candidate.offload.residence != planner::Residence::kDevice;
+  const bool offloaded = candidate.Offloaded();
   return {{"label", Label(candidate, plan.search.variants)},
           {"device", candidate.device->id},
           {"devices", candidate.count},

@@ -77,5 +77,37 @@ TEST(SynthRouter, PopularityHasTheSkewThatWasAskedFor) {
   fs::remove(file);
 }
 
+// llama.cpp finds the parts by the first one's name and computes what it computes of the whole file.
+TEST(SynthParts, TheEngineRunsThemAsOneModel) {
+  const char* config = R"({"model_type": "qwen3_moe", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 64, "moe_intermediate_size": 64, "num_experts": 32, "num_experts_per_tok": 4,
+    "vocab_size": 2048, "max_position_embeddings": 4096})";
+  const auto library = llamacpp::EngineLibrary::Load();
+  ASSERT_TRUE(library.ok());
+  const fs::path dir = fs::temp_directory_path() / ("moecap-parts-" + std::to_string(::getpid()));
+  fs::create_directories(dir);
+  std::vector<std::vector<std::vector<int32_t>>> counts;  // [whole, split][layer][expert]
+  for (const uint64_t part_bytes : {uint64_t{0}, uint64_t{500'000}}) {
+    synth::SynthOptions options;
+    options.part_bytes = part_bytes;
+    const auto plan = synth::PlanModel({"parts", config}, options);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    ASSERT_EQ(plan->parts.size() > 1, part_bytes > 0);
+    ASSERT_TRUE(synth::WriteModel(*plan, dir / "m.gguf", nullptr).ok());
+    const auto model = llamacpp::LoadedModel::Load(**library, synth::FilesOf(*plan, dir / "m.gguf")[0]);
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    llamacpp::GraphRunOptions run;
+    run.batches = {4};
+    run.contexts = {64};
+    run.repeats = 0;
+    const SteadyClock clock;
+    const auto passes = llamacpp::RunGraphPasses(**library, *model, run, clock, nullptr);
+    ASSERT_TRUE(passes.ok()) << passes.error().message;
+    counts.push_back(passes->back().record.expert_counts);
+  }
+  EXPECT_EQ(counts[0], counts[1]);
+  fs::remove_all(dir);
+}
+
 }  // namespace
 }  // namespace moecap::app

@@ -73,8 +73,10 @@ Status WriteFileAtomically(const fs::path& path, std::string_view content) {
   return OsError("write", path, error_number);
 }
 
-Result<AtomicFileWriter> AtomicFileWriter::Create(const fs::path& path, uint64_t bytes) {
+Result<AtomicFileWriter> AtomicFileWriter::Create(const fs::path& name, uint64_t bytes) {
   std::error_code error;
+  const fs::path target = fs::is_symlink(name, error) ? fs::read_symlink(name, error) : fs::path();
+  const fs::path path = target.empty() ? name : name.parent_path() / target;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < bytes) {

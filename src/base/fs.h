@@ -24,7 +24,8 @@ Status WriteFileAtomically(const std::filesystem::path& path, std::string_view c
 // nothing appears.
 class AtomicFileWriter {
  public:
-  // Error: kBadInput when the file cannot be made or the volume has fewer than `bytes` free.
+  // A symbolic link is written through: what it points to is replaced, and need not be there. Error: kBadInput when the file
+  // cannot be made or the volume has fewer than `bytes` free.
   static Result<AtomicFileWriter> Create(const std::filesystem::path& path, uint64_t bytes);
   AtomicFileWriter(AtomicFileWriter&& other) noexcept;
   AtomicFileWriter& operator=(AtomicFileWriter&&) = delete;

@@ -14,7 +14,7 @@ static_assert(std::endian::native == std::endian::little, "GGUF files are little
 constexpr uint64_t kAlignment = 32;
 
 // Numbers of the value types in the file.
-enum ValueType : uint32_t { kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9 };
+enum ValueType : uint32_t { kUint16 = 2, kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9 };
 
 uint64_t Padded(uint64_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -49,6 +49,10 @@ void GgufWriter::AddKey(std::string_view key, uint32_t type, std::string_view va
 }
 
 void GgufWriter::SetUint(std::string_view key, uint32_t value) { AddKey(key, kUint32, Raw(value)); }
+
+void GgufWriter::SetUint16(std::string_view key, uint16_t value) { AddKey(key, kUint16, Raw(value)); }
+
+void GgufWriter::SetInt(std::string_view key, int32_t value) { AddKey(key, kInt32, Raw(value)); }
 
 void GgufWriter::SetFloat(std::string_view key, float value) { AddKey(key, kFloat32, Raw(value)); }
 
@@ -99,6 +103,23 @@ std::string GgufWriter::Header() const {
   }
   bytes.resize(Padded(bytes.size()), '\0');
   return bytes;
+}
+
+std::vector<GgufWriter> GgufWriter::Split(uint64_t data_bytes) const {
+  std::vector<GgufWriter> parts(1);
+  for (const GgufPlacement& tensor : tensors_) {
+    if (!parts.back().tensors_.empty() && parts.back().data_bytes_ + tensor.bytes > data_bytes) parts.emplace_back();
+    parts.back().AddTensor(tensor.name, tensor.dims, tensor.type);
+  }
+  if (parts.size() == 1) return {*this};
+  parts[0].keys_ = keys_;
+  parts[0].key_count_ = key_count_;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    parts[i].SetUint16("split.no", static_cast<uint16_t>(i));
+    parts[i].SetUint16("split.count", static_cast<uint16_t>(parts.size()));
+    parts[i].SetInt("split.tensors.count", static_cast<int32_t>(tensors_.size()));
+  }
+  return parts;
 }
 
 }  // namespace moecap::model

@@ -22,6 +22,8 @@ struct GgufPlacement {
 class GgufWriter {
  public:
   void SetUint(std::string_view key, uint32_t value);
+  void SetUint16(std::string_view key, uint16_t value);
+  void SetInt(std::string_view key, int32_t value);
   void SetFloat(std::string_view key, float value);
   void SetBool(std::string_view key, bool value);
   void SetString(std::string_view key, std::string_view value);
@@ -37,6 +39,10 @@ class GgufWriter {
   std::string Header() const;
   // Of the data section: every tensor padded to 32 bytes.
   uint64_t DataBytes() const { return data_bytes_; }
+
+  // The same model in several files, as llama-gguf-split makes them: tensors in order, at most `data_bytes` of them in each
+  // (one that is larger stands alone), the keys in the first, and in all which part it is. One part: this layout as it is.
+  std::vector<GgufWriter> Split(uint64_t data_bytes) const;
 
  private:
   void AddKey(std::string_view key, uint32_t type, std::string_view value);

@@ -99,6 +99,55 @@ TEST(Write, TheFileIsReadBackAndEqualSeedsGiveEqualBytes) {
   fs::remove_all(dir);
 }
 
+TEST(Write, PartsHoldTheTensorsOfTheWholeFile) {
+  const fs::path dir = fs::temp_directory_path() / ("moecap-synth-parts-" + std::to_string(::getpid()));
+  const fs::path elsewhere = dir / "elsewhere";
+  fs::create_directories(elsewhere);
+  SynthOptions options;
+  options.type = "Q8_0";
+  const auto whole = PlanModel({"tiny", kTinyQwen3}, options);
+  options.part_bytes = 300'000;
+  const auto split = PlanModel({"tiny", kTinyQwen3}, options);
+  ASSERT_TRUE(whole.ok() && split.ok());
+  ASSERT_GE(split->parts.size(), 3u);
+  for (const model::GgufWriter& part : split->parts) {
+    EXPECT_TRUE(part.DataBytes() <= options.part_bytes || part.tensors().size() == 1);
+  }
+  const std::vector<fs::path> files = FilesOf(*split, dir / "m.gguf");
+  fs::create_symlink("elsewhere/second.gguf", files[1]);  // one part on another volume
+  ASSERT_TRUE(WriteModel(*whole, dir / "m.gguf", nullptr).ok());
+  uint64_t last = 0;
+  ASSERT_TRUE(WriteModel(*split, dir / "m.gguf", [&](uint64_t done, uint64_t) { return (last = done) > 0; }).ok());
+  EXPECT_EQ(last, split->file_bytes);
+  EXPECT_TRUE(fs::is_symlink(files[1]));
+  EXPECT_TRUE(fs::is_regular_file(elsewhere / "second.gguf"));
+
+  const auto one = model::ReadGgufHeader(dir / "m.gguf");
+  const auto many = model::ReadGgufHeader(files[0]);
+  ASSERT_TRUE(one.ok() && many.ok()) << many.error().message;
+  ASSERT_EQ(many->tensors.size(), one->tensors.size());
+  std::string data;  // of all parts, without the padding
+  for (size_t i = 0, t = 0; i < files.size(); ++i) {
+    const std::string bytes = *ReadFile(files[i]);
+    for (const model::GgufPlacement& tensor : split->parts[i].tensors()) {
+      EXPECT_EQ(tensor.name, one->tensors[t++].name);
+      data += bytes.substr(split->parts[i].Header().size() + tensor.offset, tensor.bytes);
+    }
+  }
+  std::string expected;
+  const std::string bytes = *ReadFile(dir / "m.gguf");
+  for (const model::GgufPlacement& tensor : whole->parts[0].tensors()) {
+    expected += bytes.substr(whole->parts[0].Header().size() + tensor.offset, tensor.bytes);
+  }
+  EXPECT_EQ(data, expected);
+  EXPECT_EQ(model::SpecFromGguf(*many)->TotalParams(), whole->params);
+
+  const Status stopped = WriteModel(*split, dir / "c.gguf", [](uint64_t done, uint64_t total) { return done < total / 2; });
+  EXPECT_EQ(stopped.error().kind, ErrorKind::kInterrupted);
+  EXPECT_FALSE(fs::exists(dir / FilesOf(*split, "c.gguf")[0])) << "no part without the others";
+  fs::remove_all(dir);
+}
+
 TEST(Router, DeviationsGiveTheCvThatWasAskedFor) {
   for (const double cv : {0.3, 0.8}) {
     const auto deviations = RowDeviations(64, 8, cv, 7);

@@ -175,7 +175,7 @@ Result<SynthPlan> PlanModel(const SynthSource& source, const SynthOptions& optio
   ASSIGN_OR_RETURN(plan.router_deviations,
                    RowDeviations(plan.blueprint.experts, plan.blueprint.top_k, options.skew_cv, options.seed));
 
-  model::GgufWriter& layout = plan.layout;
+  model::GgufWriter layout;
   layout.SetString("general.architecture", plan.blueprint.architecture);
   layout.SetString("general.name", source.id + " (synthetic weights)");
   layout.SetUint("general.quantization_version", 2);
@@ -193,33 +193,52 @@ Result<SynthPlan> PlanModel(const SynthSource& source, const SynthOptions& optio
                     ExpertsOnly(wanted) ? "this type is for routed experts." : "their rows are no whole blocks."));
   }
   RETURN_IF_ERROR(CheckCounts(layout, config, source.id, plan.params));
-  plan.file_bytes = layout.Header().size() + layout.DataBytes();
+  plan.parts = layout.Split(options.part_bytes == 0 ? layout.DataBytes() : options.part_bytes);
+  if (plan.parts.size() > 65535)
+    return BadInput(fmt::format("{} parts; a model has 65535 at most: choose larger ones", plan.parts.size()));
+  for (const model::GgufWriter& part : plan.parts) plan.file_bytes += part.Header().size() + part.DataBytes();
   return plan;
 }
 
+std::vector<fs::path> FilesOf(const SynthPlan& plan, const fs::path& path) {
+  if (plan.parts.size() == 1) return {path};
+  std::vector<fs::path> files;
+  for (size_t i = 0; i < plan.parts.size(); ++i) {
+    files.push_back(path.parent_path() / fmt::format("{}-{:05}-of-{:05}.gguf", path.stem().string(), i + 1, plan.parts.size()));
+  }
+  return files;
+}
+
 Status WriteModel(const SynthPlan& plan, const fs::path& path, const SynthProgress& progress) {
-  ASSIGN_OR_RETURN(AtomicFileWriter file, AtomicFileWriter::Create(path, plan.file_bytes));
+  const std::vector<fs::path> paths = FilesOf(plan, path);
+  std::vector<AtomicFileWriter> files;
   uint64_t done = 0;
   const auto emit = [&](std::span<const std::byte> bytes) -> Status {
-    RETURN_IF_ERROR(file.Append(Chars(bytes)));
+    RETURN_IF_ERROR(files.back().Append(Chars(bytes)));
     done += bytes.size();
     if (progress && !progress(done, plan.file_bytes)) return Error{ErrorKind::kInterrupted, "interrupted; nothing was kept"};
     return {};
   };
-  const std::string header = plan.layout.Header();
-  RETURN_IF_ERROR(emit(std::as_bytes(std::span(header))));
   Rng rng(plan.seed);
   std::vector<double> deviations = plan.router_deviations;
-  const std::vector<model::GgufPlacement>& places = plan.layout.tensors();
-  for (size_t i = 0; i < places.size(); ++i) {
-    const BlueprintTensor& tensor = plan.blueprint.tensors[i];
-    if (tensor.fill == Fill::kRouter) rng.Shuffle(deviations);  // which experts are popular differs by layer
-    RETURN_IF_ERROR(TensorWriter(tensor, places[i], rng).Write(deviations, emit));
-    const uint64_t next = i + 1 < places.size() ? places[i + 1].offset : plan.layout.DataBytes();
-    const std::vector<std::byte> padding(next - places[i].offset - places[i].bytes);
-    RETURN_IF_ERROR(emit(padding));
+  auto tensor = plan.blueprint.tensors.begin();
+  for (size_t part = 0; part < plan.parts.size(); ++part) {
+    const model::GgufWriter& layout = plan.parts[part];
+    const std::string header = layout.Header();
+    ASSIGN_OR_RETURN(AtomicFileWriter file, AtomicFileWriter::Create(paths[part], header.size() + layout.DataBytes()));
+    files.push_back(std::move(file));
+    RETURN_IF_ERROR(emit(std::as_bytes(std::span(header))));
+    const std::vector<model::GgufPlacement>& places = layout.tensors();
+    for (size_t i = 0; i < places.size(); ++i, ++tensor) {
+      if (tensor->fill == Fill::kRouter) rng.Shuffle(deviations);  // which experts are popular differs by layer
+      RETURN_IF_ERROR(TensorWriter(*tensor, places[i], rng).Write(deviations, emit));
+      const uint64_t next = i + 1 < places.size() ? places[i + 1].offset : layout.DataBytes();
+      const std::vector<std::byte> padding(next - places[i].offset - places[i].bytes);
+      RETURN_IF_ERROR(emit(padding));
+    }
   }
-  return file.Commit();
+  for (AtomicFileWriter& file : files) RETURN_IF_ERROR(file.Commit());
+  return {};
 }
 
 }  // namespace moecap::synth

@@ -19,6 +19,7 @@ struct SynthOptions {
   int layers = 0;    // 0 = all
   double skew_cv = 0;
   uint64_t seed = 1;
+  uint64_t part_bytes = 0;  // of tensors in each file of a split model; 0 = one file
 };
 
 // A config.json's text and the id it goes by.
@@ -31,14 +32,14 @@ struct SynthSource {
 Result<SynthSource> OpenSource(const std::string& name);
 
 struct SynthPlan {
-  model::GgufWriter layout;
-  Blueprint blueprint;  // its tensors are in the layout's order
+  std::vector<model::GgufWriter> parts;  // the files, at least one
+  Blueprint blueprint;                   // its tensors are in the order of the parts'
   std::string id;
   std::string type;
   uint64_t seed = 1;
   std::vector<double> router_deviations;  // per expert, before each layer shuffles them
   int64_t params = 0;
-  uint64_t file_bytes = 0;
+  uint64_t file_bytes = 0;  // of all parts
   std::vector<std::string> notes;
 };
 
@@ -49,7 +50,12 @@ Result<SynthPlan> PlanModel(const SynthSource& source, const SynthOptions& optio
 // Called after each piece with bytes written and in all; false stops (kInterrupted).
 using SynthProgress = std::function<bool(uint64_t done, uint64_t total)>;
 
-// Streams the file in pieces of a few MiB to a temporary file, then renames it. Equal plans give equal bytes.
+// The files of a plan that is written to `path`: the path itself, or NAME-00001-of-0000N.gguf for NAME.gguf, as llama.cpp looks
+// for them.
+std::vector<std::filesystem::path> FilesOf(const SynthPlan& plan, const std::filesystem::path& path);
+
+// Streams the files in pieces of a few MiB to temporary ones; these are renamed when all are whole. Equal plans give equal
+// bytes.
 Status WriteModel(const SynthPlan& plan, const std::filesystem::path& path, const SynthProgress& progress);
 
 }  // namespace moecap::synth

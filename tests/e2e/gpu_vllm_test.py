@@ -95,13 +95,17 @@ class Shapes(unittest.TestCase):
             ("mixtral-8x7b", 46702792704),
             ("deepseek-v2-lite", 15706484224),
             ("gpt-oss-20b", 20914757184),
+            ("qwen3-235b-a22b", 235093634560),
         ):
             out = subprocess.run([MOECAP, "model", TOOLS / "shapes" / shape, "--json"], capture_output=True, text=True, check=True)
             self.assertEqual(json.loads(out.stdout)["total_params"], parameters, shape)
 
     def test_each_shape_has_an_experiment_that_names_it(self):
         for folder in (TOOLS / "shapes").iterdir():
-            self.assertIn(f"model: models/{folder.name}.gguf\n", (TOOLS / f"{folder.name}-engine.yaml").read_text())
+            if folder.name == "qwen3-235b-a22b":  # in two files, on no GPU of one card whole
+                self.assertIn(f"model: models/{folder.name}-00001-of-00002.gguf,", (TOOLS / f"{folder.name}-larger.yaml").read_text())
+            else:
+                self.assertIn(f"model: models/{folder.name}.gguf\n", (TOOLS / f"{folder.name}-engine.yaml").read_text())
         for shape in SERVED_BY_VLLM:
             self.assertIn(f"model: shapes/{shape}\n", (TOOLS / f"{shape}.yaml").read_text())
         for file in TOOLS.glob("*-transformers.yaml"):
@@ -188,7 +192,7 @@ class Script(unittest.TestCase):
         for script in ("vllm", "engine", "transformers"):
             out = self.run_script("measure", "gpt-5", "out", script=script)
             self.assertEqual(out.returncode, 2)
-            self.assertIn(f"{script}: no shape named 'gpt-5'; there are: deepseek-v2-lite gpt-oss-20b mixtral-8x7b qwen3-30b-a3b", out.stderr)
+            self.assertIn(f"{script}: no shape named 'gpt-5'; there are: deepseek-v2-lite gpt-oss-20b mixtral-8x7b qwen3-235b-a22b qwen3-30b-a3b", out.stderr)
 
     def test_an_unknown_variant_is_answered_with_the_known_ones(self):
         out = self.run_script("measure", "mixtral-8x7b", "fast", "out", script="transformers")
@@ -237,7 +241,20 @@ class Script(unittest.TestCase):
                 self.assertEqual(out.returncode, 0, out.stderr)
             self.assertEqual(out.stdout, "", "the second time it is there")
             spec = json.loads(subprocess.run([MOECAP, "model", model, "--json"], capture_output=True, text=True, check=True).stdout)
-            self.assertEqual(spec["total_params"], 2 * (2 * 256 * 256 + 2 * 256 * 128 + 8 * 3 * 256 * 256 + 8 * 256 + 2 * 256) + 2 * 512 * 256 + 256)
+            parameters = 2 * (2 * 256 * 256 + 2 * 256 * 128 + 8 * 3 * 256 * 256 + 8 * 256 + 2 * 256) + 2 * 512 * 256 + 256
+            self.assertEqual(spec["total_params"], parameters)
+            for _ in range(2):
+                out = subprocess.run(
+                    [tools / "engine", "parts", "mixtral-8x7b"],
+                    capture_output=True,
+                    text=True,
+                    env={**os.environ, "MOECAP": MOECAP, "MOECAP_GPU_DIR": state, "MOECAP_GPU_MODELS": str(model.parent), "MOECAP_GPU_PART_GB": "0.0016"},
+                )
+                self.assertEqual(out.returncode, 0, out.stderr)
+            first = model.parent / "mixtral-8x7b-00001-of-00002.gguf"
+            self.assertTrue((pathlib.Path(state) / "parts" / "mixtral-8x7b-00002-of-00002.gguf").is_file(), "elsewhere")
+            spec = json.loads(subprocess.run([MOECAP, "model", first, "--json"], capture_output=True, text=True, check=True).stdout)
+            self.assertEqual(spec["total_params"], parameters)
 
     def test_stop_ends_a_server_and_the_children_that_it_leaves(self):
         with tempfile.TemporaryDirectory() as state:

@@ -38,9 +38,11 @@ elseif(MOECAP_LLAMA STREQUAL "source")
   endif()
   set(LLAMA_BUILD_COMMON OFF CACHE BOOL "")
   set(BUILD_SHARED_LIBS ON)
+  # Backends as modules, like the prebuilt ones: a program that is linked to a GPU's driver does not start where there is none.
+  set(GGML_BACKEND_DL ON CACHE BOOL "")
   add_subdirectory(${MOECAP_ENGINE_DIR}/source ${CMAKE_BINARY_DIR}/llama EXCLUDE_FROM_ALL SYSTEM)
   add_library(llama::llama ALIAS llama)
-  set(MOECAP_ENGINE_BACKEND_DIR "")
+  set(MOECAP_ENGINE_BACKEND_DIR ${CMAKE_BINARY_DIR}/bin)  # the engine's own choice
 elseif(MOECAP_LLAMA STREQUAL "system")
   find_package(llama REQUIRED)
   add_library(llama::llama ALIAS llama)

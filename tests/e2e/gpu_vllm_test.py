@@ -256,6 +256,29 @@ class Script(unittest.TestCase):
             spec = json.loads(subprocess.run([MOECAP, "model", first, "--json"], capture_output=True, text=True, check=True).stdout)
             self.assertEqual(spec["total_params"], parameters)
 
+    # No GPU refuses anything here: in the program's place stands a script that answers as it does.
+    def test_a_model_that_is_too_large_runs_as_the_refusal_advises(self):
+        with tempfile.TemporaryDirectory() as folder:
+            state = pathlib.Path(folder)
+            program = state / "moecap-stub"
+            program.write_text(f"""#!/bin/sh
+case $1 in
+  synth) for last; do :; done; stem=${{last%.gguf}}; : >"$stem-00001-of-00002.gguf" ;;
+  run) grep -q 'cpu_experts: 12,' "$2" || {{ printf 'no room; what has room: all\\nlayers with the experts of 82 of 94 (cpu_experts:\\n12)\\n'; exit 2; }}
+    mkdir -p "$4" && cp "$2" "$4/" ;;
+  validate) printf '%s\\n' "$*" ;;
+esac
+""")
+            program.chmod(0o755)
+            out = self.run_script("larger", "qwen3-235b-a22b", folder + "/out", script="engine", MOECAP=str(program), MOECAP_GPU_DIR=folder,
+                                  MOECAP_GPU_MODELS=folder + "/models")
+            self.assertEqual(out.returncode, 0, out.stderr)
+            asked = (state / "results" / "qwen3-235b-a22b-larger" / "qwen3-235b-a22b-larger.yaml").read_text()
+            self.assertIn("device: gpu, cpu_experts: 12, threads: 14", asked)
+            self.assertIn("name: h200-engine-qwen3-235b-a22b-larger\n", asked)
+            self.assertIn("what has room", (state / "out" / "qwen3-235b-a22b-larger-refused.txt").read_text())
+            self.assertIn("--cpu-experts 13", (state / "out" / "qwen3-235b-a22b-larger.json").read_text())
+
     def test_stop_ends_a_server_and_the_children_that_it_leaves(self):
         with tempfile.TemporaryDirectory() as state:
             child_file = pathlib.Path(state) / "child.pid"

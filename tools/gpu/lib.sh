@@ -17,7 +17,7 @@ compress() {
 }
 
 # pack_moecap PROGRAM FILE: the program with its libraries, but for those of the C and C++ compilers, which every machine has. The engine looks
-# for its compute backends beside its own library.
+# for its compute backends beside its own library; the preset release-cuda has one for GPUs.
 pack_moecap() {
   folder=$state/pack/moecap
   rm -rf "$folder"
@@ -26,7 +26,7 @@ pack_moecap() {
   strip "$folder/moecap"
   ldd "$1" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | grep -v -E '/lib(c|m|gcc_s|stdc\+\+)\.so' | while read -r library; do
     cp -L "$library" "$folder/"
-    case $library in */libggml-base.so) cp "${library%/*}"/libggml-cpu-*.so "$folder/" ;; esac
+    case $library in */libggml-base.so*) find "${library%/*}" '(' -name 'libggml-cpu*.so' -o -name libggml-cuda.so ')' -exec cp {} "$folder/" ';' ;; esac
   done
   compress "$2" "$state/pack" moecap
 }

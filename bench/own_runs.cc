@@ -7,6 +7,7 @@
 #include "analysis/transfer.h"
 #include "app/measured_levels.h"
 #include "planner/fit.h"
+#include "planner/question.h"
 #include "planner_errors.h"
 
 namespace moecap::bench {
@@ -22,6 +23,8 @@ Status PrintOwnRuns(const std::string& folder, const planner::Multipliers& multi
   fmt::print("  {:<46} {:<13} {:<11} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}\n", "run", "system", "level", "TPOT, ms", "predicted",
              "%", "TTFT, ms", "predicted", "%");
   std::map<std::string, std::pair<Errors, Errors>> by_system;
+  std::map<planner::Launch, std::pair<int, int>> inside;  // bands of a launch: TPOT, TTFT
+  int told = 0;                                           // of systems whose launches are told apart
   for (const app::MeasuredLevel& level : measured.levels()) {
     const Observation& o = level.observation;
     const planner::Serving serving = Predict(o, multipliers.FactorsOf(o.system, *o.device));
@@ -33,6 +36,18 @@ Status PrintOwnRuns(const std::string& folder, const planner::Multipliers& multi
     const std::string key = o.system + " on " + o.device->name;
     by_system[key].first.ratio.push_back(tpot);
     by_system[key].second.ratio.push_back(ttft);
+    if (!multipliers.TellsLaunches(o.system)) continue;
+    ++told;
+    for (const planner::Launch launch : {planner::Launch::kTuned, planner::Launch::kDefault, planner::Launch::kEither}) {
+      const planner::StepFactors factors = multipliers.FactorsOf(o.system, *o.device, launch);
+      const auto holds = [&](const planner::ErrorBand& band, double shown, double truth) {
+        return band.low * shown <= truth && truth <= band.high * shown;
+      };
+      inside[launch].first +=
+          holds(multipliers.BandOf(*o.device, false, false, launch), factors.tpot_time * serving.tpot_s, *o.tpot_s);
+      inside[launch].second +=
+          holds(multipliers.TtftBandOf(*o.device, false, false, launch), factors.ttft_time * serving.ttft_s, *o.ttft_s);
+    }
   }
   fmt::print("  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", "valid levels, %", "rows", "median", "mean", "P90", "bias",
              "predicted / measured, P10 to P90");
@@ -40,6 +55,9 @@ Status PrintOwnRuns(const std::string& folder, const planner::Multipliers& multi
     errors.first.Print("TPOT, " + system);
     errors.second.Print("TTFT, " + system);
   }
+  for (const auto& [launch, held] : inside)
+    fmt::print("  launched with default settings; inside the band of \"{}\": TPOT {} of {}, TTFT {} of {}\n",
+               planner::Name(launch), held.first, told, held.second, told);
   return {};
 }
 

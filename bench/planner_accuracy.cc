@@ -1,16 +1,18 @@
 // How well the planner's performance model predicts public measurements of models and devices that its multipliers were not
 // fitted on, and whether its choices would have been right.
 //
-//   planner_accuracy SAMPLE.csv [--fresh OTHER.csv] [--beside FILE] [--published FILE] [--runs FOLDER] [--rows-to FILE]
-//                    [--write multipliers.json]
+//   planner_accuracy SAMPLE.csv [--fresh OTHER.csv] [--beside FILE] [--published FILE] [--later FILE] [--runs FOLDER]
+//                    [--rows-to FILE] [--write multipliers.json]
 //
 // SAMPLE.csv: rows of aiconfigurator's silicon_sample.csv (Apache-2.0): measured TTFT and TPOT by model, system, backend and
 // load. It is not part of this repository. Exit code 1 when a required figure is missed.
 //   --fresh    a file of the same form: its rows that SAMPLE.csv lacks are predicted by what was fitted on SAMPLE.csv
 //   --beside   another planner's predictions of such rows, CSV of id,ttft_ms,tpot_ms, to be printed beside ours
-//   --published  figures of published pages, a second set: predicted by the built-in multipliers and never fitted on
+//   --published  figures of published pages, a second set: predicted by the built-in multipliers and never fitted on; with
+//              --write it says what a launch with default settings takes
+//   --later    figures that were published later, a third set: of the same form, predicted and nothing else
 //   --runs     a folder of our own stored runs: their levels are predicted by the built-in multipliers and never fitted on
-//   --rows-to  writes the predictions of an unseen model, row by row, as CSV
+//   --rows-to  writes how each row was read and what was predicted of it without its model, as CSV; fresh rows, too
 //   --write    stores the multipliers fitted on all rows, and the bands, into a copy of the built-in catalogue
 #include <fmt/format.h>
 
@@ -229,19 +231,22 @@ void PrintWide(const std::vector<Row>& rows, const Predictions& predictions) {
   });
 }
 
-Status WriteRows(const std::string& path, const std::vector<Row>& rows, const Predictions& predictions) {
-  std::string text =
-      "id,family,gpu,system,precision,tensor,expert,input_tokens,output_tokens,clients,most_sequences,ttft_s,tpot_s,"
-      "predicted_ttft_s,predicted_tpot_s,predicted_tpot_at_measured_batch_s\n";
+// A line for each row as it was read; `set`: "fitted" or "fresh".
+std::string RowsText(const char* set, const std::vector<Row>& rows, const Predictions& predictions) {
+  std::string text;
   for (size_t i = 0; i < rows.size(); ++i) {
     const Observation& o = rows[i].observation;
-    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{:.1f},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g}\n", rows[i].id, rows[i].family,
-                        rows[i].gpu, o.system, rows[i].precision, o.deployment.tensor, o.deployment.expert, o.load.input_tokens,
-                        o.load.output_tokens, *o.load.clients, o.most_sequences, *o.ttft_s, *o.tpot_s, predictions.ttft[i],
-                        predictions.tpot[i], predictions.tpot_at[i]);
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{:.1f},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g}\n", set, rows[i].id,
+                        rows[i].family, rows[i].gpu, o.system, rows[i].precision, o.deployment.tensor, o.deployment.expert,
+                        o.load.input_tokens, o.load.output_tokens, *o.load.clients, o.poll_steps, o.most_sequences, *o.ttft_s,
+                        *o.tpot_s, predictions.ttft[i], predictions.tpot[i], predictions.tpot_at[i]);
   }
-  return WriteFileAtomically(path, text);
+  return text;
 }
+constexpr const char* kRowColumns =
+    "set,id,family,gpu,system,precision,tensor,expert,input_tokens,output_tokens,clients,poll_steps,most_sequences,ttft_s,tpot_"
+    "s,"
+    "predicted_ttft_s,predicted_tpot_s,predicted_tpot_at_measured_batch_s\n";
 
 void PrintMultipliers(const planner::Multipliers& multipliers) {
   fmt::print("\nMultipliers fitted on all rows\n");
@@ -251,13 +256,29 @@ void PrintMultipliers(const planner::Multipliers& multipliers) {
 
 double Rounded(double value) { return std::strtod(fmt::format("{:.3g}", value).c_str(), nullptr); }
 
-Status WriteMultipliers(const std::string& path, const planner::Multipliers& fitted, const Bands& bands, size_t rows) {
+// Into an entry of the catalogue. Error: a number that there is none of, as of a band of fewer than nine deployments.
+Status Put(Json& entry, const std::string& name, const char* key, double value) {
+  if (!std::isfinite(value)) return BadInput(fmt::format("{}.{}: nothing to write; fewer than nine deployments?", name, key));
+  entry[key] = Rounded(value);
+  return {};
+}
+
+Status WriteMultipliers(const std::string& path, const planner::Multipliers& fitted, const Bands& bands,
+                        const bench::DefaultLaunch& launch, size_t rows) {
   ASSIGN_OR_RETURN(Json document, ParseJson(planner::BuiltinMultipliersText()));
   for (const auto& [name, band] : {std::pair("calibrated", bands.calibrated), std::pair("sibling", bands.sibling),
                                    std::pair("wide", bands.wide), std::pair("ttft", bands.ttft)}) {
-    document["bands"][name]["low"] = Rounded(band.low);
-    document["bands"][name]["high"] = Rounded(band.high);
+    RETURN_IF_ERROR(Put(document["bands"][name], name, "low", band.low));
+    RETURN_IF_ERROR(Put(document["bands"][name], name, "high", band.high));
   }
+  Json& untuned = document["launches"]["default"];
+  for (const auto& [key, value] :
+       {std::pair("tpot_low", launch.effect.tpot.low), std::pair("tpot_time", launch.effect.tpot_time),
+        std::pair("tpot_high", launch.effect.tpot.high), std::pair("ttft_low", launch.effect.ttft.low),
+        std::pair("ttft_time", launch.effect.ttft_time), std::pair("ttft_high", launch.effect.ttft.high)})
+    RETURN_IF_ERROR(Put(untuned, "launches.default", key, value));
+  untuned["rows"] = launch.rows;
+  untuned["deployments"] = launch.deployments;
   std::string text = "{\n";
   text += fmt::format("  \"about\": {},\n  \"schema\": 1,\n  \"multipliers\": [\n", document["about"].dump());
   bool first = true;
@@ -272,7 +293,7 @@ Status WriteMultipliers(const std::string& path, const planner::Multipliers& fit
     first = false;
   }
   text += "\n  ],\n";
-  for (const char* section : {"generations", "bands"}) {
+  for (const char* section : {"generations", "launches", "bands"}) {
     text += fmt::format("  \"{}\": {{", section);
     first = true;
     for (const auto& [name, value] : document[section].items()) {
@@ -343,11 +364,11 @@ void PrintBeside(const char* title, const std::vector<Row>& rows, const Predicti
 
 // What the command line names; "" = not asked for.
 struct Files {
-  std::string sample, fresh, beside, published, runs, rows_to, write;
+  std::string sample, fresh, beside, published, later, runs, rows_to, write;
 };
 
-// Rows of models that nobody tuned on, as the multipliers fitted on the sample predict them.
-Status PrintFresh(const Files& files, const planner::Multipliers& fitted, const Bands& bands) {
+// Rows of models that nobody tuned on, as the multipliers fitted on the sample predict them: their RowsText().
+Result<std::string> PrintFresh(const Files& files, const planner::Multipliers& fitted, const Bands& bands) {
   ASSIGN_OR_RETURN(const std::set<std::string> known, bench::IdsOfSiliconSample(files.sample));
   ASSIGN_OR_RETURN(hardware::Catalogue devices, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(model::ModelCatalogue models, model::ModelCatalogue::Builtin());
@@ -368,10 +389,11 @@ Status PrintFresh(const Files& files, const planner::Multipliers& fitted, const 
       "82 %\n",
       tpot, ttft, HeldByGroup(sample.rows, predictions.tpot, &Observation::tpot_s, bands.calibrated, BandGroup),
       HeldByGroup(sample.rows, predictions.ttft, &Observation::ttft_s, bands.ttft, BandGroup));
-  if (files.beside.empty()) return {};
-  ASSIGN_OR_RETURN(const auto others, ReadBeside(files.beside));
-  PrintBeside("Beside another planner, models that we did not fit", sample.rows, predictions, others);
-  return {};
+  if (!files.beside.empty()) {
+    ASSIGN_OR_RETURN(const auto others, ReadBeside(files.beside));
+    PrintBeside("Beside another planner, models that we did not fit", sample.rows, predictions, others);
+  }
+  return RowsText("fresh", sample.rows, predictions);
 }
 
 Status Run(const Files& files) {
@@ -402,11 +424,11 @@ Status Run(const Files& files) {
   const Predictions wide = PredictAll(sample.wide, fitted);
   if (!sample.wide.empty()) PrintWide(sample.wide, wide);
   if (!files.runs.empty()) RETURN_IF_ERROR(bench::PrintOwnRuns(files.runs, builtin, sample.devices));
-  if (!files.published.empty()) {
-    bench::PublishedSet published{sample.devices, sample.models};
-    RETURN_IF_ERROR(ReadPublishedRows(files.published, published));
-    PrintPublished(published, builtin);
+  bench::PublishedSet published{sample.devices, sample.models};
+  for (const std::string& file : {files.published, files.later}) {
+    if (!file.empty()) RETURN_IF_ERROR(ReadPublishedRows(file, published));
   }
+  if (!published.rows.empty()) PrintPublished(published, builtin);
   PrintMultipliers(fitted);
 
   const auto every = [](const Row&) { return true; };
@@ -420,7 +442,10 @@ Status Run(const Files& files) {
     ASSIGN_OR_RETURN(const auto others, ReadBeside(files.beside));
     PrintBeside("Beside another planner, ours fitted without the tested model", rows, unseen_model, others);
   }
-  if (!files.fresh.empty()) RETURN_IF_ERROR(PrintFresh(files, fitted, bands));
+  std::string fresh;
+  if (!files.fresh.empty()) {
+    ASSIGN_OR_RETURN(fresh, PrintFresh(files, fitted, bands));
+  }
   const Errors by_model = ErrorsOf(rows, unseen_model.tpot_at, &Observation::tpot_s, every);
   const Errors by_gpu = ErrorsOf(rows, unseen_gpu.tpot_at, &Observation::tpot_s, every);
   const Ordering ordering = OrderPairs(rows, unseen_model, TokenCost::kDecode);
@@ -447,8 +472,12 @@ Status Run(const Files& files) {
         name, c->cases, Percent(c->right_gpu, c->cases), Quantile(c->regret, .5), Quantile(c->regret, .9),
         Percent(c->missed, c->cases));
   }
-  if (!files.rows_to.empty()) RETURN_IF_ERROR(WriteRows(files.rows_to, rows, unseen_model));
-  if (!files.write.empty()) RETURN_IF_ERROR(WriteMultipliers(files.write, fitted, bands, rows.size()));
+  if (!files.rows_to.empty())
+    RETURN_IF_ERROR(WriteFileAtomically(files.rows_to, kRowColumns + RowsText("fitted", rows, unseen_model) + fresh));
+  if (!files.write.empty()) {
+    if (files.published.empty()) return BadInput("--write needs --published: it says what a default launch takes");
+    RETURN_IF_ERROR(WriteMultipliers(files.write, fitted, bands, DefaultLaunchOf(published, fitted), rows.size()));
+  }
   return {};
 }
 
@@ -457,9 +486,9 @@ Status Run(const Files& files) {
 
 int main(int argc, char** argv) {
   moecap::Files files;
-  const std::map<std::string, std::string*> flags = {{"--fresh", &files.fresh},         {"--beside", &files.beside},
-                                                     {"--published", &files.published}, {"--runs", &files.runs},
-                                                     {"--rows-to", &files.rows_to},     {"--write", &files.write}};
+  const std::map<std::string, std::string*> flags = {
+      {"--fresh", &files.fresh}, {"--beside", &files.beside},   {"--published", &files.published}, {"--runs", &files.runs},
+      {"--later", &files.later}, {"--rows-to", &files.rows_to}, {"--write", &files.write}};
   bool understood = argc >= 2 && argc % 2 == 0;
   if (understood) files.sample = argv[1];
   for (int i = 2; understood && i < argc; i += 2) {
@@ -469,7 +498,8 @@ int main(int argc, char** argv) {
   }
   if (!understood) {
     std::fputs(
-        "usage: planner_accuracy SAMPLE.csv [--fresh CSV] [--beside CSV] [--published CSV] [--runs FOLDER] [--rows-to CSV] "
+        "usage: planner_accuracy SAMPLE.csv [--fresh CSV] [--beside CSV] [--published CSV] [--later CSV] [--runs FOLDER] "
+        "[--rows-to CSV] "
         "[--write JSON]\n",
         stderr);
     return 2;

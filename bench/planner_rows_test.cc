@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 
 #include "base/testing/temp_dir.h"
@@ -87,6 +88,38 @@ TEST_F(PlannerRows, PublishedRowsNameTheFaultyLine) {
     EXPECT_NE(status.error().message.find("line 4"), std::string::npos) << status.error().message;
     EXPECT_NE(status.error().message.find(word), std::string::npos) << status.error().message;
   }
+}
+
+// Ten servers, 2 to 11 times as slow as predicted: of eleven equal weights, one of them for the server to come, less than two
+// may lie outside on a side, so that the band reaches from the first to the last; half of ten are reached with the fifth.
+TEST_F(PlannerRows, ADefaultLaunchIsTheMedianAndTheBandOfDeployments) {
+  const auto multipliers = *planner::Multipliers::Builtin();
+  std::string text = "source,...\n";
+  const auto row = [](int i, double ttft_s, double tpot_s, const char* source = "sgl-cookbook") {
+    constexpr const char* kModels[] = {"Qwen/Qwen3-30B-A3B", "openai/gpt-oss-120b"};
+    constexpr const char* kDevices[] = {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "h20"};
+    return std::string(source) + ",p," + kModels[i % 2] + ",,bf16," + kDevices[i / 2] + ",sglang,1,2,1,1,1,8,100,200," +
+           std::to_string(ttft_s) + "," + std::to_string(tpot_s) + ",\n";
+  };
+  for (int i = 0; i < 10; ++i) text += row(i, 1, 1);
+  PublishedSet set{*hardware::Catalogue::Builtin(), *model::ModelCatalogue::Builtin()};
+  ASSERT_TRUE(ReadPublishedRows(Write("set.csv", text + row(0, 9, 9, "elsewhere")), set).ok());
+  for (size_t i = 0; i < 10; ++i) {
+    planner::Observation& o = set.rows[i].observation;
+    const planner::Serving tuned = Predict(o, multipliers.FactorsOf(o.system, *o.device));
+    o.tpot_s = tuned.tpot_s * static_cast<double>(i + 2);
+    o.ttft_s = tuned.ttft_s * 3;
+  }
+  const DefaultLaunch launch = DefaultLaunchOf(set, multipliers);
+  EXPECT_EQ(launch.rows, 10);
+  EXPECT_EQ(launch.deployments, 10);
+  EXPECT_NEAR(launch.effect.tpot_time, 6, 1e-9);
+  EXPECT_NEAR(launch.effect.tpot.low, 2, 1e-9);
+  EXPECT_NEAR(launch.effect.tpot.high, 11, 1e-9);
+  EXPECT_NEAR(launch.effect.ttft_time, 3, 1e-9);
+  const DefaultLaunch blind = DefaultLaunchOf(set, multipliers, "openai/gpt-oss-120b");
+  EXPECT_EQ(blind.deployments, 5);
+  EXPECT_TRUE(std::isnan(blind.effect.tpot.low));  // five say nothing at that level
 }
 
 }  // namespace

@@ -1,16 +1,23 @@
 #include "published_rows.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <string_view>
+#include <utility>
 
 #include "base/fs.h"
 #include "model/kv_format.h"
 #include "model/weight_format.h"
+#include "planner/question.h"
 #include "planner_errors.h"
 #include "planner_rows.h"
+#include "stats/unseen_group.h"
 
 namespace moecap::bench {
 namespace {
@@ -38,7 +45,11 @@ Result<model::ModelSpec> SpecOfCells(const PublishedSet& set, const std::vector<
 
 Status ReadRow(const std::vector<std::string>& cells, PublishedSet& set) {
   if (cells.size() != kColumns) return BadInput(fmt::format("{} cells, {} are needed", cells.size(), kColumns));
-  PublishedRow row{cells[0], cells[1], cells[2], cells[5], {}, NumberOf(cells[17])};
+  // Columns from the model to the layout, but for the version.
+  std::vector<std::string> deployment(cells.begin() + 2, cells.begin() + 7);
+  deployment.insert(deployment.end(), cells.begin() + 8, cells.begin() + 12);
+  PublishedRow row{cells[0], cells[1],           cells[2], cells[5], fmt::format("{}", fmt::join(deployment, "|")),
+                   {},       NumberOf(cells[17])};
   ASSIGN_OR_RETURN(const model::ModelSpec spec, SpecOfCells(set, cells));
   ASSIGN_OR_RETURN(hardware::Device device, set.devices.FindDevice(row.gpu));
   planner::Observation& o = row.observation;
@@ -61,22 +72,71 @@ Status ReadRow(const std::vector<std::string>& cells, PublishedSet& set) {
   return {};
 }
 
-// Of one kind of figure: errors, and how many lie inside the band that a plan would show.
+constexpr std::string_view kDefaultSource = "sgl-cookbook";
+// Requests that wait so long stand in a line, as of a benchmark that sends all at once: their TTFT is their place in it, and
+// how many run is a limit of the launch that the row does not name.
+constexpr double kLineS = 10;
+constexpr std::array kLaunches = {planner::Launch::kTuned, planner::Launch::kDefault, planner::Launch::kEither};
+
+// Of one kind of figure: errors against a tuned launch, and which rows lie inside the bands of each launch.
 struct Tally {
   Errors errors;
-  int held = 0;
+  std::array<int, 3> held = {};
+  std::map<std::string, std::array<int, 4>> deployments = {};  // held by launch; rows
 
-  void Add(double predicted, double measured, const planner::ErrorBand& band) {
+  void Add(const std::string& deployment, double predicted, double measured, const std::array<planner::ErrorBand, 3>& bands,
+           double default_time) {
     errors.ratio.push_back(predicted / measured);
-    held += band.low * predicted <= measured && measured <= band.high * predicted;
+    std::array<int, 4>& group = deployments[deployment];
+    ++group[3];
+    for (size_t i = 0; i < kLaunches.size(); ++i) {
+      const double shown = kLaunches[i] == planner::Launch::kDefault ? predicted * default_time : predicted;
+      const bool inside = bands[i].low * shown <= measured && measured <= bands[i].high * shown;
+      held[i] += inside;
+      group[i] += inside;
+    }
+  }
+  // Each deployment counted once, in %.
+  double ByDeployment(size_t launch) const {
+    double sum = 0;
+    for (const auto& [name, group] : deployments) sum += Percent(group[launch], group[3]);
+    return sum / static_cast<double>(deployments.size());
   }
   void Print(const std::string& name) const {
     if (errors.ratio.empty()) return;
     const int rows = static_cast<int>(errors.ratio.size());
     errors.Print(name);
-    fmt::print("  {:<34} {:>5} inside the band: {:.1f} %\n", "", "", Percent(held, rows));
+    fmt::print("    {} deployments; inside the band, % of rows (of deployments):", deployments.size());
+    for (size_t i = 0; i < kLaunches.size(); ++i)
+      fmt::print("{} {} {:.1f} ({:.1f})", i == 0 ? "" : ",", planner::Name(kLaunches[i]), Percent(held[i], rows),
+                 ByDeployment(i));
+    fmt::print("\n");
   }
 };
+
+using Groups = std::map<std::string, std::vector<double>>;
+
+// Where half of the weight lies below, each group having one weight that its values share.
+double MedianOfGroups(const Groups& groups) {
+  std::vector<std::pair<double, double>> values;
+  for (const auto& [name, members] : groups) {
+    for (const double value : members) values.emplace_back(value, 1.0 / static_cast<double>(members.size() * groups.size()));
+  }
+  std::sort(values.begin(), values.end());
+  double below = 0;
+  for (const auto& [value, weight] : values) {
+    if ((below += weight) >= 0.5 - 1e-12) return value;
+  }
+  return std::nan("");
+}
+
+planner::ErrorBand BandOfGroups(const Groups& groups) {
+  std::vector<std::vector<double>> members;
+  for (const auto& [name, values] : groups) members.push_back(values);
+  constexpr double kOutside = 0.1;  // on either side
+  const auto interval = stats::UnseenGroupInterval(members, kOutside);
+  return interval ? planner::ErrorBand{interval->low, interval->high, ""} : planner::ErrorBand{std::nan(""), std::nan(""), ""};
+}
 
 const char* KindOf(const planner::Multipliers& multipliers, const planner::Observation& o) {
   if (!multipliers.Calibrated(*o.device)) return "not fitted";
@@ -126,22 +186,55 @@ Status ReadPublishedRows(const std::string& path, PublishedSet& set) {
   return set.rows.empty() ? Status(BadInput(path + ": no rows")) : Status();
 }
 
+DefaultLaunch DefaultLaunchOf(const PublishedSet& set, const planner::Multipliers& multipliers, const std::string& without) {
+  DefaultLaunch launch;
+  Groups tpot, ttft;
+  for (const PublishedRow& row : set.rows) {
+    const planner::Observation& o = row.observation;
+    if (row.source != kDefaultSource || row.model == without || o.deployment.data > 1 || !multipliers.Calibrated(*o.device) ||
+        !o.tpot_s || !o.ttft_s)
+      continue;
+    const planner::Serving tuned = Predict(o, multipliers.FactorsOf(o.system, *o.device));
+    tpot[row.deployment].push_back(*o.tpot_s / tuned.tpot_s);
+    ttft[row.deployment].push_back(*o.ttft_s / tuned.ttft_s);
+    ++launch.rows;
+  }
+  launch.deployments = static_cast<int>(tpot.size());
+  launch.effect = {MedianOfGroups(tpot), MedianOfGroups(ttft), BandOfGroups(tpot), BandOfGroups(ttft)};
+  return launch;
+}
+
 void PrintPublished(const PublishedSet& set, const planner::Multipliers& multipliers) {
   std::map<std::string, Tally> tallies;
+  std::map<std::string, planner::Multipliers> without;  // the model, in what a default launch takes
   std::vector<double> throughput;
   for (const PublishedRow& row : set.rows) {
     const planner::Observation& o = row.observation;
     const planner::Serving serving = Predict(o, multipliers.FactorsOf(o.system, *o.device));
-    const bool wide = o.deployment.data > 1;
-    const planner::ErrorBand band = multipliers.BandOf(*o.device, false, wide);
     throughput.push_back(serving.output_tokens_per_s);
-    const std::string key = fmt::format("{}, {}", row.source, KindOf(multipliers, o));
-    if (o.tpot_s) tallies[key + ": TPOT"].Add(serving.tpot_s, *o.tpot_s, band);
-    if (o.ttft_s) tallies[key + ": TTFT"].Add(serving.ttft_s, *o.ttft_s, multipliers.TtftBandOf(*o.device, false, wide));
+    const planner::Multipliers* blind = &multipliers;
+    if (row.source == kDefaultSource) {
+      const auto [at, added] = without.try_emplace(row.model, multipliers);
+      if (added) at->second.SetDefaultLaunch(DefaultLaunchOf(set, multipliers, row.model).effect);
+      blind = &at->second;
+    }
+    const bool wide = o.deployment.data > 1;
+    std::array<planner::ErrorBand, 3> tpot, ttft;
+    for (size_t i = 0; i < kLaunches.size(); ++i) {
+      tpot[i] = blind->BandOf(*o.device, false, wide, kLaunches[i]);
+      ttft[i] = blind->TtftBandOf(*o.device, false, wide, kLaunches[i]);
+    }
+    const planner::LaunchEffect& effect = blind->DefaultLaunch();
+    const bool line = o.ttft_s && *o.ttft_s > kLineS;
+    const std::string key = fmt::format("{}, {}{}", row.source, KindOf(multipliers, o), line ? ", line" : "");
+    if (o.tpot_s) tallies[key + ": TPOT"].Add(row.deployment, serving.tpot_s, *o.tpot_s, tpot, effect.tpot_time);
+    if (o.ttft_s && !line) tallies[key + ": TTFT"].Add(row.deployment, serving.ttft_s, *o.ttft_s, ttft, effect.ttft_time);
     if (!o.tpot_s && row.output_tokens_per_s)  // a time for each token, as the band is one of times
-      tallies[key + ": s/token"].Add(1 / serving.output_tokens_per_s, 1 / *row.output_tokens_per_s, band);
+      tallies[key + ": s/token"].Add(row.deployment, 1 / serving.output_tokens_per_s, 1 / *row.output_tokens_per_s, tpot,
+                                     effect.tpot_time);
   }
-  fmt::print("\nA second public set, {} rows of published pages that nothing was fitted on, %\n", set.rows.size());
+  fmt::print("\nPublished pages, {} rows that no multiplier was fitted on; errors against a tuned launch, %\n",
+             set.rows.size());
   fmt::print("  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", "", "rows", "median", "mean", "P90", "bias",
              "predicted / measured, P10 to P90");
   for (const auto& [key, tally] : tallies) tally.Print(key);

@@ -1,5 +1,5 @@
-// A second set of public measurements that no multiplier was fitted on and no band was made of: figures of other people's
-// pages, one a row with its source (published_serving.csv).
+// Public measurements that no multiplier was fitted on: figures of other people's pages, one a row with its source
+// (published_serving.csv, published_later.csv). One source says what a launch that nobody tuned takes.
 #pragma once
 
 #include <deque>
@@ -15,6 +15,7 @@ namespace moecap::bench {
 
 struct PublishedRow {
   std::string source, place, model, gpu;
+  std::string deployment;            // model, types, devices, system, layout: rows of one are loads of the same server
   planner::Observation observation;  // a closed loop; its times where the source has them
   std::optional<double> output_tokens_per_s;
 };
@@ -32,7 +33,18 @@ struct PublishedSet {
 // remarks. Error: kBadInput naming file and line.
 Status ReadPublishedRows(const std::string& path, PublishedSet& set);
 
-// How far off the shipped multipliers are on it, how many rows lie inside the bands, which of two GPU types is faster.
+// What a launch with default settings takes beyond a tuned one: medians and 80 % of the deployments of SGLang's cookbook with
+// one replica on devices that were fitted or of their generations, each counted once, `without` the named model ("" = all in).
+// NaN where fewer than nine deployments are left.
+struct DefaultLaunch {
+  planner::LaunchEffect effect;
+  int rows = 0, deployments = 0;
+};
+DefaultLaunch DefaultLaunchOf(const PublishedSet& set, const planner::Multipliers& multipliers,
+                              const std::string& without = "");
+
+// How far off the multipliers are on it, how many rows lie inside the bands of each launch (of the cookbook: bands made without
+// the row's own model), which of two GPU types is faster.
 void PrintPublished(const PublishedSet& set, const planner::Multipliers& multipliers);
 
 }  // namespace moecap::bench

@@ -13,7 +13,7 @@ std::vector<LoadPoint> LoadCurve(const Question& question, const SearchResult& s
                            *candidate.device,
                            candidate.deployment,
                            FabricOf(*candidate.device, ingredients.devices),
-                           ingredients.multipliers.FactorsOf(candidate.system, *candidate.device),
+                           ingredients.multipliers.FactorsOf(candidate.system, *candidate.device, question.launch),
                            candidate.offload};
   std::vector<LoadPoint> curve;
   for (const double factor : {1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2, 1.0, 2.0, 4.0}) {

@@ -189,6 +189,7 @@ Result<Apart> JudgeApart(const ApartQuestion& question, const model::ModelSpec& 
   ASSIGN_OR_RETURN(const hardware::Device device, ingredients.devices.FindDevice(question.devices.id));
   if (!device.bandwidth_bytes_per_s || !device.memory_bytes)
     return BadInput(fmt::format("{}: its bandwidth or memory is not in the catalogue", device.name));
+  RETURN_IF_ERROR(CheckServed(ingredients.systems, question.system, spec, device));
   const ModelWork work = MakeModelWork(spec);
   const Fabric fabric = FabricOf(device, ingredients.devices);
   Setting setting{question, spec, work, device, ingredients};

@@ -84,6 +84,8 @@ TEST_F(DisaggregationTest, ASlowLinkOrNothingToDivide) {
   EXPECT_THAT(Ask("openai/gpt-oss-20b", question).error().message, HasSubstr("two at least"));
   question.devices = {"h100-sxm", 2};
   EXPECT_THAT(Ask("deepseek-ai/DeepSeek-V3", question).error().message, HasSubstr("does not fit"));
+  question.system = "trtllm";
+  EXPECT_THAT(Ask("deepseek-ai/DeepSeek-V4-Flash", question).error().message, HasSubstr("has no deepseek_v4 on H100"));
   question.targets = {};
   EXPECT_THAT(Ask("openai/gpt-oss-20b", question).error().message, HasSubstr("without a target"));
 }

@@ -211,12 +211,12 @@ Result<ExpertRoom> FindRoom(const RoomQuestion& question, const model::ModelSpec
   std::string refused;
   for (const Way& way : WaysOf(room, hits)) {
     const SystemSupport& systems = ingredients.systems;
-    const bool has = systems.Serves(way.system, spec) != Served::kNo;
+    const bool has = systems.Serves(way.system, spec, device) != Served::kNo;
     if (has && systems.Loads(way.system, spec.weight_type, device)) {
       room.ways.push_back(PredictWay(way, point, question, room, ingredients));
     } else {
-      refused += (refused.empty() ? "" : "; ") +
-                 (has ? systems.WhyNotType(way.system, spec.weight_type, device) : systems.WhyNotModel(way.system, spec));
+      refused += (refused.empty() ? "" : "; ") + (has ? systems.WhyNotType(way.system, spec.weight_type, device)
+                                                      : systems.WhyNotModel(way.system, spec, device));
     }
   }
   if (room.ways.empty())

@@ -97,6 +97,7 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   ASSIGN_OR_RETURN(const hardware::Device device, ingredients.devices.FindDevice(question.devices.id));
   if (!device.bandwidth_bytes_per_s || !device.memory_bytes)
     return BadInput(fmt::format("{}: its bandwidth or memory is not in the catalogue", device.name));
+  RETURN_IF_ERROR(CheckServed(ingredients.systems, question.system, spec, device));
   for (const double rate : question.rates) {
     if (!(rate > 0 && rate < 1e9)) return BadInput(fmt::format("a rate of {:g} requests/s is not possible", rate));
   }

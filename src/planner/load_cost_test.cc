@@ -89,6 +89,10 @@ TEST_F(LoadCostTest, CostRefuses) {
   EXPECT_THAT(Ask(question).error().message, HasSubstr("not possible"));
   question.rates = {};
   EXPECT_THAT(Ask(question, "deepseek-ai/DeepSeek-V3").error().message, HasSubstr("does not fit"));
+  EXPECT_THAT(Ask(question, "google/switch-c-2048").error().message, HasSubstr("has no switch_transformers; name another"));
+  question.system = "llama-server";
+  EXPECT_THAT(Ask(question, "deepseek-ai/DeepSeek-V3").error().message,
+              HasSubstr("no weights in fp8; name another system, or"));
 }
 
 }  // namespace

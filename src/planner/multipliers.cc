@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/check.h"
 #include "base/json.h"
@@ -102,6 +103,38 @@ Result<ErrorBand> ReadBand(const Json& document, const char* key) {
   return band;
 }
 
+Result<LaunchEffect> ReadLaunch(const Json& document) {
+  const auto launches = document.find("launches");
+  if (launches == document.end() || !launches->is_object() || !launches->contains("default"))
+    return BadInput("multipliers: launches.default is missing");
+  const Json& entry = (*launches)["default"];
+  LaunchEffect effect;
+  for (const auto& [key, time, band] :
+       {std::tuple("tpot", &effect.tpot_time, &effect.tpot), std::tuple("ttft", &effect.ttft_time, &effect.ttft)}) {
+    const auto number = [&](const char* name) { return NumberAt(entry, fmt::format("{}_{}", key, name).c_str()).value_or(0); };
+    *time = number("time");
+    *band = {number("low"), number("high"), TextAt(entry, "basis")};
+    if (!(band->low > 0 && band->low <= *time && *time <= band->high) || band->basis.empty())
+      return BadInput(
+          fmt::format("multipliers: launches.default needs {0}_low, {0}_time and {0}_high, ascending, and basis", key));
+  }
+  return effect;
+}
+
+// A band of the prediction of that launch, from the band of tuned launches there, that of tuned launches where the effect was
+// measured, and the effect of a default launch.
+ErrorBand OfLaunch(const ErrorBand& tuned, const ErrorBand& reference, const ErrorBand& effect, double time, Launch launch) {
+  if (launch == Launch::kTuned) return tuned;
+  const double low = effect.low * tuned.low / reference.low, high = effect.high * tuned.high / reference.high;
+  if (launch == Launch::kEither) {
+    return {std::min(tuned.low, low), std::max(tuned.high, high),
+            fmt::format("from tuned launches to those with default settings; {}", tuned.basis)};
+  }
+  const bool same = tuned.basis == reference.basis;
+  return {std::min(1.0, low / time), std::max(1.0, high / time),
+          same ? effect.basis : fmt::format("{}; assumed to hold here, too: {}", effect.basis, tuned.basis)};
+}
+
 }  // namespace
 
 Result<Multipliers> Multipliers::Parse(std::string_view text) {
@@ -130,6 +163,7 @@ Result<Multipliers> Multipliers::Parse(std::string_view text) {
   ASSIGN_OR_RETURN(result.ttft_, ReadBand(document, "ttft"));
   ASSIGN_OR_RETURN(result.uncalibrated_, ReadBand(document, "uncalibrated"));
   ASSIGN_OR_RETURN(result.offloaded_, ReadBand(document, "offloaded"));
+  ASSIGN_OR_RETURN(result.default_launch_, ReadLaunch(document));
   return result;
 }
 
@@ -187,21 +221,28 @@ bool Multipliers::Measured(const hardware::Device& device) const {
   return std::find(measured_.begin(), measured_.end(), device.id) != measured_.end();
 }
 
-ErrorBand Multipliers::BandOf(const hardware::Device& device, bool offloaded, bool wide) const {
+bool Multipliers::TellsLaunches(std::string_view system) const { return Find(fmt::format("ttft_time.{}", system)) != nullptr; }
+
+ErrorBand Multipliers::BandOf(const hardware::Device& device, bool offloaded, bool wide, Launch launch) const {
   if (offloaded) return offloaded_;
-  if (!Calibrated(device)) return uncalibrated_;
-  if (wide) return wide_;
-  return Measured(device) ? calibrated_ : sibling_;
+  const ErrorBand& tuned = !Calibrated(device) ? uncalibrated_ : wide ? wide_ : Measured(device) ? calibrated_ : sibling_;
+  return OfLaunch(tuned, calibrated_, default_launch_.tpot, default_launch_.tpot_time, launch);
 }
 
-ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded, bool wide) const {
+ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded, bool wide, Launch launch) const {
   const ErrorBand band = BandOf(device, offloaded, wide);
-  return {std::min(band.low, ttft_.low), std::max(band.high, ttft_.high),
-          Calibrated(device) && !offloaded ? ttft_.basis : band.basis};
+  const ErrorBand tuned = {std::min(band.low, ttft_.low), std::max(band.high, ttft_.high),
+                           Calibrated(device) && !offloaded ? ttft_.basis : band.basis};
+  if (offloaded) return tuned;
+  return OfLaunch(tuned, ttft_, default_launch_.ttft, default_launch_.ttft_time, launch);
 }
 
-StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Device& device) const {
+StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Device& device, Launch launch) const {
   StepFactors factors;
+  if (launch == Launch::kDefault && TellsLaunches(system)) {
+    factors.tpot_time = default_launch_.tpot_time;
+    factors.ttft_time = default_launch_.ttft_time;
+  }
   for (const Field& field : kFields) factors.*field.factor = Find(field.key)->value;
   const std::string kernels = KernelsOf(system, device);
   const double layer = Factor("layer_time", kernels) * Factor("generation_time", GenerationOf(device));

@@ -35,6 +35,16 @@ struct ErrorBand {
   std::string basis;  // in words
 };
 
+// How much effort the launch of a server gets. The rows that were fitted are of launches that somebody tuned for a public
+// board.
+enum class Launch : uint8_t { kEither, kTuned, kDefault };  // not known: tuned ones are predicted, and the band holds both
+
+// What a launch with the settings of the system's documentation takes beyond a tuned one.
+struct LaunchEffect {
+  double tpot_time = 1, ttft_time = 1;  // factors on the times of a tuned launch
+  ErrorBand tpot, ttft;                 // of measured times over those predicted of a tuned launch
+};
+
 // What of the performance model does not depend on model or deployment, resolved for one system on one device. Factors multiply
 // the time that the hardware's peak would take: 1 = at peak.
 struct StepFactors {
@@ -65,6 +75,8 @@ struct StepFactors {
   double tile_operations = 0;          // of kernels that multiply a tile of tokens: vector operations for each parameter of an
                                        // expert and each doubling of the step's tokens
   double logit_s = 0;                  // of each logit of a sequence: chosen by the host
+  double tpot_time = 1;                // of the launch, on the time per token as a whole
+  double ttft_time = 1;                // ... and on the time to the first token
 };
 
 class Multipliers {
@@ -83,7 +95,7 @@ class Multipliers {
   // Requires a key that is there and value >= its `least`.
   void Set(std::string_view key, double value, double rows, std::string source);
 
-  StepFactors FactorsOf(std::string_view system, const hardware::Device& device) const;
+  StepFactors FactorsOf(std::string_view system, const hardware::Device& device, Launch launch = Launch::kTuned) const;
   // Whose kernels a system runs there, as the keys name them: llama.cpp has others for each backend ("llama-cuda" on NVIDIA's
   // GPUs, "llama-server" elsewhere).
   static std::string KernelsOf(std::string_view system, const hardware::Device& device);
@@ -93,8 +105,14 @@ class Multipliers {
   // Of a time per token, and of the time to the first token, which is never known better. `wide`: replicas that step together
   // or more than one node, which no fit has seen.
   const ErrorBand& CalibratedBand() const { return calibrated_; }
-  ErrorBand BandOf(const hardware::Device& device, bool offloaded, bool wide = false) const;
-  ErrorBand TtftBandOf(const hardware::Device& device, bool offloaded, bool wide = false) const;
+  // Relative to what FactorsOf() of the same launch predicts.
+  ErrorBand BandOf(const hardware::Device& device, bool offloaded, bool wide = false, Launch launch = Launch::kTuned) const;
+  ErrorBand TtftBandOf(const hardware::Device& device, bool offloaded, bool wide = false, Launch launch = Launch::kTuned) const;
+
+  // Launches are told apart of systems that tuned rows were fitted of; of all others each launch counts as tuned.
+  bool TellsLaunches(std::string_view system) const;
+  const LaunchEffect& DefaultLaunch() const { return default_launch_; }
+  void SetDefaultLaunch(LaunchEffect effect) { default_launch_ = std::move(effect); }
 
   // "hopper", "blackwell", ...; "" = none that is known.
   std::string GenerationOf(const hardware::Device& device) const;
@@ -110,6 +128,7 @@ class Multipliers {
   std::vector<Generation> generations_;
   std::vector<std::string> measured_;  // ids
   ErrorBand calibrated_, sibling_, wide_, ttft_, uncalibrated_, offloaded_;
+  LaunchEffect default_launch_;
 };
 
 // The text of the built-in catalogue. Internal to planner/.

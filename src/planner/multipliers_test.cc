@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "hardware/catalogue.h"
 
 namespace moecap::planner {
@@ -70,6 +73,55 @@ TEST(Multipliers, KernelsAreThoseOfABackend) {
   EXPECT_NEAR(cuda.layer_s / vllm.layer_s,
               multipliers->Find("layer_time.llama-cuda")->value / multipliers->Find("layer_time.vllm")->value, 1e-12);
   EXPECT_EQ(multipliers->AtPriors().Find("layer_s")->rows, 0);
+}
+
+// What a launch with default settings takes lies on top of what is not known of the device; a band of either holds both.
+TEST(Multipliers, BandsOfALaunch) {
+  const auto devices = hardware::Catalogue::Builtin();
+  auto multipliers = Multipliers::Builtin();
+  ASSERT_TRUE(devices.ok() && multipliers.ok());
+  const auto h200 = *devices->FindDevice("h200-sxm"), mi300x = *devices->FindDevice("mi300x");
+  multipliers->SetDefaultLaunch({1.5, 2, {0.9, 3, "cookbook"}, {0.5, 6, "cookbook"}});
+  const ErrorBand tuned = multipliers->BandOf(h200, false), unknown = multipliers->BandOf(mi300x, false);
+  const ErrorBand measured = multipliers->BandOf(h200, false, false, Launch::kDefault);
+  EXPECT_NEAR(measured.low, 0.6, 1e-12);  // 0.9 of what a tuned launch takes, of which 1.5 are predicted
+  EXPECT_NEAR(measured.high, 2, 1e-12);
+  EXPECT_EQ(measured.basis, "cookbook");
+  const ErrorBand ttft = multipliers->TtftBandOf(h200, false, false, Launch::kDefault);
+  EXPECT_NEAR(ttft.low, 0.25, 1e-12);
+  EXPECT_NEAR(ttft.high, 3, 1e-12);
+  const ErrorBand wider = multipliers->BandOf(mi300x, false, false, Launch::kDefault);
+  EXPECT_NEAR(wider.low, 0.6 * unknown.low / tuned.low, 1e-12);
+  EXPECT_NEAR(wider.high, 2 * unknown.high / tuned.high, 1e-12);
+  EXPECT_NE(wider.basis.find("assumed"), std::string::npos);
+  for (const hardware::Device& device : {h200, mi300x}) {
+    for (const bool wide : {false, true}) {
+      const ErrorBand either = multipliers->BandOf(device, false, wide, Launch::kEither);
+      const ErrorBand alone = multipliers->BandOf(device, false, wide),
+                      slow = multipliers->BandOf(device, false, wide, Launch::kDefault);
+      EXPECT_LE(either.low, std::min(alone.low, 1.5 * slow.low) + 1e-12);
+      EXPECT_GE(either.high, std::max(alone.high, 1.5 * slow.high) - 1e-12);
+    }
+    EXPECT_EQ(multipliers->BandOf(device, true, false, Launch::kDefault).high, multipliers->BandOf(device, true).high);
+  }
+}
+
+TEST(Multipliers, OnlySystemsWithTunedRowsTellLaunches) {
+  const auto devices = hardware::Catalogue::Builtin();
+  const auto multipliers = Multipliers::Builtin();
+  ASSERT_TRUE(devices.ok() && multipliers.ok());
+  const auto h200 = *devices->FindDevice("h200-sxm");
+  for (const char* system : {"vllm", "sglang", "trtllm"}) {
+    EXPECT_EQ(multipliers->FactorsOf(system, h200, Launch::kDefault).tpot_time, multipliers->DefaultLaunch().tpot_time)
+        << system;
+    EXPECT_EQ(multipliers->FactorsOf(system, h200, Launch::kEither).tpot_time, 1) << system;
+  }
+  EXPECT_EQ(multipliers->FactorsOf("llama-server", h200, Launch::kDefault).tpot_time, 1);
+  std::string text = BuiltinMultipliersText();
+  const size_t at = text.find("\"tpot_time\"");
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, 11, "\"tpot_tame\"");
+  EXPECT_NE(Multipliers::Parse(text).error().message.find("launches.default needs tpot_low"), std::string::npos);
 }
 
 }  // namespace

@@ -104,15 +104,8 @@ std::string Reason(const Plan& plan, const Candidate& candidate) {
 }
 
 // Each reason of a refusal once, joined; "" = none.
-std::string Refused(const SearchResult& search, std::function<bool(const Refusal&)> counts) {
-  std::vector<std::string> reasons;
-  for (const Refusal& refusal : search.refusals) {
-    if (counts(refusal) && std::find(reasons.begin(), reasons.end(), refusal.reason) == reasons.end())
-      reasons.push_back(refusal.reason);
-  }
-  std::string text;
-  for (const std::string& reason : reasons) text += (text.empty() ? "" : "; ") + reason;
-  return text;
+std::string Refused(const SearchResult& search, const std::function<bool(const Refusal&)>& counts) {
+  return fmt::format("{}", fmt::join(ReasonsOf(search.refusals, counts), "; "));
 }
 
 WhyNot ExplainSystem(const SystemRelease& system, const Plan& plan, const model::ModelSpec& spec,

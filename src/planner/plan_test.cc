@@ -68,6 +68,42 @@ TEST_F(PlanTest, AnswersKeepTargetsAndMemory) {
   EXPECT_GE(plan.changes.size(), 5);
 }
 
+// The same question of a launch that nobody tunes: the same memory, longer times, fewer tokens.
+TEST_F(PlanTest, DefaultSettingsTakeLonger) {
+  const auto ask = [&](const char* launch) {
+    return Answer(Ask({{"clients", "32"}, {"tpot", "1s"}, {"ttft", "60s"}, {"devices", "h200-sxm"}, {"launch", launch}}),
+                  "openai/gpt-oss-120b");
+  };
+  const Plan tuned = ask("tuned"), untuned = ask("default"), either = ask("either");
+  const LaunchEffect& effect = multipliers_.DefaultLaunch();
+  const auto of = [](const Plan& plan, const Candidate& like) {
+    const auto at = std::find_if(plan.search.candidates.begin(), plan.search.candidates.end(), [&](const Candidate& c) {
+      return c.system == like.system && c.count == like.count && c.deployment == like.deployment &&
+             plan.search.variants[c.variant].label == "as stored (mxfp4)" && !c.Offloaded();
+    });
+    return at == plan.search.candidates.end() ? nullptr : &*at;
+  };
+  const auto first = std::find_if(tuned.search.candidates.begin(), tuned.search.candidates.end(), [&](const Candidate& c) {
+    return c.count == 1 && c.system == "vllm" && tuned.search.variants[c.variant].original;
+  });
+  ASSERT_NE(first, tuned.search.candidates.end());
+  const Candidate *slow = of(untuned, *first), *open = of(either, *first);
+  ASSERT_TRUE(slow && open);
+  EXPECT_GT(slow->serving.tpot_s,
+            (1 + 0.8 * (effect.tpot_time - 1)) * first->serving.tpot_s);  // not all: fewer may run at once
+  EXPECT_LT(slow->serving.output_tokens_per_s, first->serving.output_tokens_per_s);
+  EXPECT_LT(slow->serving.s_mbu, first->serving.s_mbu);
+  EXPECT_NEAR(slow->serving.untuned_s, (effect.tpot_time - 1) * slow->serving.step.Total() / (1 - slow->serving.prefill_share),
+              1e-9);
+  EXPECT_EQ(open->serving.tpot_s, first->serving.tpot_s);
+  EXPECT_EQ(open->margin, first->margin);
+  EXPECT_EQ(open->default_time, effect.tpot_time);
+  EXPECT_EQ(first->default_time, 1);
+  EXPECT_LE(open->band.low, first->band.low);
+  EXPECT_GE(open->band.high, effect.tpot.high);
+  EXPECT_NE(Refusal({{"launch", "careful"}}).find("either, tuned, default"), std::string::npos);
+}
+
 TEST_F(PlanTest, UncertainDevicesNeedAWiderMargin) {
   const Plan plan = Answer(Ask({{"clients", "8"}, {"tpot", "1s"}}), "openai/gpt-oss-120b");
   std::set<double> margins;

@@ -19,6 +19,7 @@ constexpr std::array kPresets = {
 
 constexpr std::array<std::string_view, 4> kObjectives = {"month", "token", "speed", "power"};
 constexpr std::array<std::string_view, 3> kFidelities = {"original", "near", "any"};
+constexpr std::array<std::string_view, 3> kLaunches = {"either", "tuned", "default"};
 
 template <size_t N>
 Result<size_t> IndexOf(const std::array<std::string_view, N>& names, std::string_view name, std::string_view what) {
@@ -103,6 +104,12 @@ std::string_view Name(Fidelity fidelity) { return kFidelities[static_cast<size_t
 Result<Fidelity> FindFidelity(std::string_view name) {
   ASSIGN_OR_RETURN(const size_t index, IndexOf(kFidelities, name, "fidelity"));
   return static_cast<Fidelity>(index);
+}
+
+std::string_view Name(Launch launch) { return kLaunches[static_cast<size_t>(launch)]; }
+Result<Launch> FindLaunch(std::string_view name) {
+  ASSIGN_OR_RETURN(const size_t index, IndexOf(kLaunches, name, "effort of a launch"));
+  return static_cast<Launch>(index);
 }
 
 Status CheckQuestion(const Question& question) {

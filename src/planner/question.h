@@ -50,6 +50,9 @@ enum class Fidelity : uint8_t { kOriginal, kNear, kAny };  // as stored; at leas
 std::string_view Name(Fidelity fidelity);                  // "original", "near", "any"
 Result<Fidelity> FindFidelity(std::string_view name);
 
+std::string_view Name(Launch launch);  // "either", "tuned", "default"
+Result<Launch> FindLaunch(std::string_view name);
+
 // Hardware that is there already; nothing else is then considered.
 struct Owned {
   std::vector<cost::MachinePart> devices;
@@ -65,6 +68,7 @@ struct Question {
   Objective objective = Objective::kMonth;
   Fidelity fidelity = Fidelity::kNear;
   std::optional<Owned> owned;
+  Launch launch = Launch::kEither;
   bool offload = true;  // experts outside the accelerators' memory are considered
   // Predicted times x margin must keep the targets: of devices that the multipliers were fitted on. Where predictions are less
   // certain the margin is wider, by the root of the ratio of the bands; 1 = none anywhere.

@@ -37,6 +37,7 @@ constexpr std::array kKeys = {
     QuestionKey{"pay", "pay", "buy or rent (default: rent where a rate is known)"},
     QuestionKey{"objective", "by", "month (default), token, speed or power"},
     QuestionKey{"fidelity", "fidelity", "of the weights: original, near (8 bits or more, the default) or any"},
+    QuestionKey{"launch", "launch", "of the server: tuned, default settings, or either (default: its band holds both)"},
     QuestionKey{"offload", "offload", "yes (default) or no: experts outside the devices' memory"},
     QuestionKey{"margin", "margin", "predicted times x this must keep the targets (default: 1.15)"},
     QuestionKey{"why_not", "why-not", "devices and systems to explain, comma-separated"}};
@@ -180,6 +181,7 @@ void ReadChoices(Values& values, Question& question) {
   }
   if (const std::string name = values.Word("objective"); !name.empty()) values.Take(FindObjective(name), question.objective);
   if (const std::string name = values.Word("fidelity"); !name.empty()) values.Take(FindFidelity(name), question.fidelity);
+  if (const std::string name = values.Word("launch"); !name.empty()) values.Take(FindLaunch(name), question.launch);
   if (const std::string offload = values.Word("offload"); !offload.empty()) {
     if (offload != "yes" && offload != "no")
       values.Complain(BadInput(fmt::format("offload: '{}' is neither yes nor no", offload)));

@@ -55,10 +55,7 @@ class Searcher {
         base.variant = v;
         base.memory = MemoryOf(v, deployment, allocator);
         base.usable_bytes = UsableOf(device);
-        const bool wide = deployment.StepReplicas() > 1 || nodes > 1;
-        base.band = ingredients_.multipliers.BandOf(device, false, wide);
         base.measured = ingredients_.multipliers.Measured(device);
-        base.ttft_band = ingredients_.multipliers.TtftBandOf(device, false, wide);
         if (base.memory.MostSequences(base.usable_bytes) >= 1) {
           TryResidence(base, fabric);
         } else {
@@ -119,7 +116,7 @@ class Searcher {
           variant.work,     *candidate.device, candidate.deployment, fabric, FactorsOf(system, *candidate.device),
           candidate.offload};
       candidate.serving = Serve(point, question_.load, candidate.room);
-      candidate.margin = MarginOf(candidate.band);
+      SetBands(candidate);
       PriceTokens(question_.load, candidate);
       Judge(question_, candidate);
       ++result_.points;
@@ -135,10 +132,10 @@ class Searcher {
     const std::string& type = variant.original ? variant.spec.weight_type : variant.label;
     const SystemSupport& support = ingredients_.systems;
     for (const std::string& system : SystemsOf(device, residence)) {
-      const Served served = support.Serves(system, variant.spec);
+      const Served served = support.Serves(system, variant.spec, device);
       if (served == Served::kUnknown) AddOnce(result_.not_checked, system);
       if (served == Served::kNo) {
-        Refuse({system, device.id, true, support.WhyNotModel(system, variant.spec)});
+        Refuse({system, device.id, true, support.WhyNotModel(system, variant.spec, device)});
       } else if (!support.Loads(system, type, device)) {
         Refuse({system, device.id, false, support.WhyNotType(system, type, device)});
       } else {
@@ -157,6 +154,18 @@ class Searcher {
     if (std::none_of(result_.refusals.begin(), result_.refusals.end(), same)) result_.refusals.push_back(std::move(refusal));
   }
 
+  // A launch that is not known must keep the targets where it is tuned.
+  void SetBands(Candidate& candidate) const {
+    const Multipliers& multipliers = ingredients_.multipliers;
+    const bool wide = candidate.deployment.StepReplicas() > 1 || candidate.nodes > 1, offloaded = candidate.Offloaded();
+    const Launch launch = offloaded || !multipliers.TellsLaunches(candidate.system) ? Launch::kTuned : question_.launch;
+    candidate.band = multipliers.BandOf(*candidate.device, offloaded, wide, launch);
+    candidate.ttft_band = multipliers.TtftBandOf(*candidate.device, offloaded, wide, launch);
+    const bool either = launch == Launch::kEither;
+    candidate.default_time = either ? multipliers.DefaultLaunch().tpot_time : 1;
+    candidate.margin = MarginOf(either ? multipliers.BandOf(*candidate.device, offloaded, wide) : candidate.band);
+  }
+
   double MarginOf(const ErrorBand& band) const {
     if (question_.margin <= 1) return 1;
     return question_.margin * std::sqrt(std::max(1.0, band.high / ingredients_.multipliers.CalibratedBand().high));
@@ -166,7 +175,7 @@ class Searcher {
     const std::pair key(system, device.id);
     const auto found = factors_.find(key);
     if (found != factors_.end()) return found->second;
-    return factors_.emplace(key, ingredients_.multipliers.FactorsOf(system, device)).first->second;
+    return factors_.emplace(key, ingredients_.multipliers.FactorsOf(system, device, question_.launch)).first->second;
   }
 
   // KV cache is kept for as many requests as come, up to 16 a replica; the rest of the device holds experts.
@@ -191,8 +200,6 @@ class Searcher {
     candidate.host_dram_bytes = question_.owned && question_.owned->dram_bytes ? *question_.owned->dram_bytes
                                                                                : offload.dram_share * routed / kHostShare;
     candidate.measured = false;
-    candidate.band = ingredients_.multipliers.BandOf(*candidate.device, true);
-    candidate.ttft_band = ingredients_.multipliers.TtftBandOf(*candidate.device, true);
     const bool fits = offload.device_share + offload.dram_share >= 1 - 1e-9;
     for (const Residence residence : {Residence::kExecute, Residence::kCopy, Residence::kSsd}) {
       if (fits == (residence == Residence::kSsd)) continue;
@@ -325,6 +332,26 @@ bool Better(const Candidate& a, const Candidate& b, Objective objective) {
   const double left = value(a), right = value(b);
   if (left != right) return left < right;
   return a.serving.tpot_s < b.serving.tpot_s;
+}
+
+std::vector<std::string> ReasonsOf(std::span<const Refusal> refusals, const std::function<bool(const Refusal&)>& counts) {
+  std::vector<std::string> reasons;
+  for (const Refusal& refusal : refusals) {
+    if (counts(refusal) && std::find(reasons.begin(), reasons.end(), refusal.reason) == reasons.end())
+      reasons.push_back(refusal.reason);
+  }
+  return reasons;
+}
+
+Status CheckServed(const SystemSupport& systems, std::string_view system, const model::ModelSpec& spec,
+                   const hardware::Device& device) {
+  if (systems.Serves(system, spec, device) == Served::kNo)
+    return BadInput(fmt::format("{}; name another system", systems.WhyNotModel(system, spec, device)));
+  if (!systems.Loads(system, spec.weight_type, device)) {
+    return BadInput(fmt::format("{}; name another system, or other weights with --precision",
+                                systems.WhyNotType(system, spec.weight_type, device)));
+  }
+  return {};
 }
 
 Result<SearchResult> Search(const Question& question, const model::ModelSpec& spec, const Ingredients& ingredients,

@@ -55,6 +55,7 @@ struct Candidate {
   Money money;
   std::optional<double> usd_per_million_input, usd_per_million_output, usd_per_million_tokens;
   ErrorBand band, ttft_band;
+  double default_time = 1;          // TPOT with default settings over the one that is predicted, where the launch is not known
   bool measured = false;            // the multipliers were fitted on this very device, and its experts lie there
   double margin = 1;                // that its times must keep the targets with
   std::vector<std::string> misses;  // targets and limits that it does not keep, in words; empty = an answer
@@ -91,6 +92,14 @@ struct SearchResult {
   std::vector<Refusal> refusals;         // each device and reason once; a reason names its system
   std::vector<std::string> not_checked;  // systems of which the catalogue does not know whether they have the model
 };
+
+// Each reason of a refusal that `counts`, once, in their order.
+std::vector<std::string> ReasonsOf(std::span<const Refusal> refusals, const std::function<bool(const Refusal&)>& counts);
+
+// Whether the system has the model and takes its weights on such a device; error kBadInput saying why not, of plans that name
+// their system.
+Status CheckServed(const SystemSupport& systems, std::string_view system, const model::ModelSpec& spec,
+                   const hardware::Device& device);
 
 // Requires CheckQuestion. Error kBadInput: a device that the catalogue does not know.
 Result<SearchResult> Search(const Question& question, const model::ModelSpec& spec, const Ingredients& ingredients,

@@ -19,7 +19,9 @@ double DecodeSeconds(const ServingPoint& point, const Load& load, double sequenc
 }
 
 double Ttft(const ServingPoint& point, const Load& load, double clients, double tpot_s) {
-  return TimeToFirstToken(point, clients, load.NewTokens(), load.CachedTokens(), tpot_s);
+  const StepFactors& factors = point.factors;  // those of the launch are on the whole, decode steps that pass included
+  return factors.ttft_time *
+         TimeToFirstToken(point, clients, load.NewTokens(), load.CachedTokens(), tpot_s / factors.tpot_time);
 }
 
 // Requests that run in one replica of `clients` clients, without a limit: the fixed point of Little's law by secants, which the
@@ -144,7 +146,7 @@ double Tpot(const ServingPoint& point, const Load& load, double sequences) {
   const StepTime step = DecodeStep(point, {running, load.MeanContext(), 1 + load.drafted_tokens});
   const double steps = load.output_tokens / (1 + load.accepted_tokens);
   const double prefill = PrefillShare(point, running, load.NewTokens(), load.CachedTokens(), steps);
-  return (step.Total() + prefill) / (1 + load.accepted_tokens);
+  return point.factors.tpot_time * (step.Total() + prefill) / (1 + load.accepted_tokens);
 }
 
 Serving Serve(const ServingPoint& point, const Load& load, double most_sequences) {
@@ -173,7 +175,8 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
         load.clients ? std::max(0.0, clients / rate - serving.ttft_s - decode_s) : std::numeric_limits<double>::infinity();
   } else if (load.requests_per_s) {
     // One server of fixed service time (M/D/1): the prompts that are computed in front.
-    const double prompt_s = PromptSeconds(point, load.NewTokens(), load.CachedTokens()) * point.factors.interference_time;
+    const double prompt_s =
+        PromptSeconds(point, load.NewTokens(), load.CachedTokens()) * point.factors.interference_time * point.factors.ttft_time;
     const double share = std::min(0.999, *load.requests_per_s / replicas * prompt_s / point.deployment.pipeline);
     serving.queue_s = prompt_s * share / (2 * (1 - share));
   }
@@ -187,7 +190,8 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
   const double prefill_s =
       PrefillShare(point, sequences, load.NewTokens(), load.CachedTokens(), load.output_tokens / (1 + load.accepted_tokens));
   serving.prefill_share = prefill_s / (serving.step.Total() + prefill_s);
-  SetUtilization(point, load, sequences, serving.step.Total() + prefill_s, serving);
+  serving.untuned_s = (point.factors.tpot_time - 1) * (serving.step.Total() + prefill_s);
+  SetUtilization(point, load, sequences, serving.step.Total() + prefill_s + serving.untuned_s, serving);
   serving.bound = BoundOf(serving, prefill_s);
   return serving;
 }

@@ -67,7 +67,8 @@ struct Serving {
   double requests_per_s = 0;
   double output_tokens_per_s = 0;
   double prefill_share = 0;  // of the busy time, the rest is decode
-  StepTime step;             // of one replica, or of those that step together
+  StepTime step;             // of one replica, or of those that step together; of a tuned launch
+  double untuned_s = 0;      // what a launch with default settings adds to it and to the prompts in it
   double s_mbu = 0, s_mfu = 0;
   Bound bound = Bound::kExpertBytes;
 };

@@ -51,6 +51,7 @@ void Fields(auto& archive, JsonFieldsOf<ModelFamily> auto& value) {
   archive("model_types", value.model_types);
   archive("gguf", value.gguf);
   archive("systems", value.systems);
+  archive("needs", value.needs);
 }
 
 Result<SystemSupport> SystemSupport::Parse(std::string_view text) {
@@ -72,7 +73,9 @@ Result<SystemSupport> SystemSupport::Parse(std::string_view text) {
     if (family.architecture.empty()) return BadInput("system support: a model has no architecture");
     if (!architectures.insert(family.architecture).second)
       return BadInput(fmt::format("system support: {} is there twice", family.architecture));
-    for (const std::string& system : family.systems) {
+    std::vector<std::string> named = family.systems;
+    for (const auto& [system, type] : family.needs) named.push_back(system);
+    for (const std::string& system : named) {
       if (!names.contains(system))
         return BadInput(fmt::format("system support: {}: '{}' is not among the systems", family.architecture, system));
     }
@@ -92,6 +95,17 @@ Served SystemSupport::Serves(std::string_view system, const model::ModelSpec& mo
   if (families.empty() || Find(system) == nullptr) return Served::kUnknown;
   const bool any = std::any_of(families.begin(), families.end(), [&](const ModelFamily* family) {
     return std::find(family->systems.begin(), family->systems.end(), system) != family->systems.end();
+  });
+  return any ? Served::kYes : Served::kNo;
+}
+
+Served SystemSupport::Serves(std::string_view system, const model::ModelSpec& model, const hardware::Device& device) const {
+  if (const Served served = Serves(system, model); served != Served::kYes) return served;
+  const std::vector<const ModelFamily*> families = FamiliesOf(families_, model);
+  const bool any = std::any_of(families.begin(), families.end(), [&](const ModelFamily* family) {
+    if (std::find(family->systems.begin(), family->systems.end(), system) == family->systems.end()) return false;
+    const auto need = family->needs.find(std::string(system));
+    return need == family->needs.end() || hardware::DensePeak(device, need->second).has_value();
   });
   return any ? Served::kYes : Served::kNo;
 }
@@ -121,6 +135,11 @@ bool SystemSupport::Loads(std::string_view system, std::string_view type, const 
 std::string SystemSupport::WhyNotModel(std::string_view system, const model::ModelSpec& model) const {
   const SystemRelease* const release = Find(system);
   return fmt::format("{} ({}) has no {}", system, release ? release->version : "", model.model_type);
+}
+
+std::string SystemSupport::WhyNotModel(std::string_view system, const model::ModelSpec& model,
+                                       const hardware::Device& device) const {
+  return WhyNotModel(system, model) + (Serves(system, model) == Served::kYes ? " on " + device.name : "");
 }
 
 std::string SystemSupport::WhyNotType(std::string_view system, std::string_view type, const hardware::Device& device) const {

@@ -28,10 +28,11 @@ struct SystemRelease {
 
 // Models of one class.
 struct ModelFamily {
-  std::string architecture;              // class of config.json: "Qwen3MoeForCausalLM"
-  std::vector<std::string> model_types;  // config.json's model_type; two classes may share one
-  std::string gguf;                      // GGUF's general.architecture; "" = llama.cpp has none
-  std::vector<std::string> systems;      // that have it
+  std::string architecture;                       // class of config.json: "Qwen3MoeForCausalLM"
+  std::vector<std::string> model_types;           // config.json's model_type; two classes may share one
+  std::string gguf;                               // GGUF's general.architecture; "" = llama.cpp has none
+  std::vector<std::string> systems;               // that have it
+  std::map<std::string, std::string> needs = {};  // by system: the type that a device must multiply by itself to run it there
 };
 
 enum class Served { kYes, kNo, kUnknown };
@@ -51,12 +52,15 @@ class SystemSupport {
   // By model_type, of config.json or GGUF: served where any class of that type is. Unknown: the system or the model is not
   // listed.
   Served Serves(std::string_view system, const model::ModelSpec& model) const;
+  // ... on such a device.
+  Served Serves(std::string_view system, const model::ModelSpec& model, const hardware::Device& device) const;
   // Whether the system takes weights of this type ("bf16", "fp8", "int4-g32", "Q4_K") on such a device. A system that is not
   // listed takes all.
   bool Loads(std::string_view system, std::string_view type, const hardware::Device& device) const;
   // A sentence's words for what Serves and Loads refuse: "llama-server (v0.5.0) has no
   // SwitchTransformersForConditionalGeneration".
   std::string WhyNotModel(std::string_view system, const model::ModelSpec& model) const;
+  std::string WhyNotModel(std::string_view system, const model::ModelSpec& model, const hardware::Device& device) const;
   std::string WhyNotType(std::string_view system, std::string_view type, const hardware::Device& device) const;
 
  private:

@@ -41,6 +41,17 @@ TEST_F(SystemSupportTest, FindsAFamilyByAnyOfItsNames) {
   EXPECT_EQ(support_.Serves("moe-infinity", Type("llama")), Served::kYes) << "GGUF's llama: Mixtral, too";
 }
 
+TEST_F(SystemSupportTest, AModelMayNeedADevice) {
+  const model::ModelSpec v4 = Type("deepseek_v4"), v3 = Type("deepseek_v3");
+  EXPECT_EQ(support_.Serves("trtllm", v4, Device("b200-sxm")), Served::kYes);
+  EXPECT_EQ(support_.Serves("trtllm", v4, Device("h200-sxm")), Served::kNo) << "Blackwell only";
+  EXPECT_EQ(support_.Serves("sglang", v4, Device("h200-sxm")), Served::kYes);
+  EXPECT_EQ(support_.Serves("trtllm", v3, Device("h200-sxm")), Served::kYes);
+  EXPECT_EQ(support_.Serves("trtllm", Type("switch_transformers"), Device("b200-sxm")), Served::kNo);
+  EXPECT_EQ(support_.Serves("trtllm", Type("what_comes_next_year"), Device("h200-sxm")), Served::kUnknown);
+  EXPECT_TRUE(support_.WhyNotModel("trtllm", v4, Device("h200-sxm")).ends_with("has no deepseek_v4 on H200 SXM"));
+}
+
 TEST_F(SystemSupportTest, TypesOfWeightsNeedWhatADeviceMultiplies) {
   EXPECT_TRUE(support_.Loads("trtllm", "fp8", Device("h100-sxm")));
   EXPECT_FALSE(support_.Loads("trtllm", "fp8", Device("a100-80-sxm"))) << "Ampere has no fp8";

@@ -133,6 +133,19 @@ double ElementwiseElements(const ModelSpec& model) {
   return elements;
 }
 
+// Of them those that the backward pass reads and writes once more to keep fewer activations: norms, SwiGLU.
+double RecomputedElements(const ModelSpec& model, const SelectiveRecompute& recompute) {
+  double elements = 0;
+  for (const LayerSpec& layer : model.layers) {
+    const model::FfnSpec& ffn = layer.ffn;
+    if (recompute.layernorm) elements += 4 * Count(model.hidden);
+    if (!recompute.moe_act) continue;
+    elements += 3 * Count(ffn.dense_width + ffn.shared_width);
+    if (ffn.moe()) elements += ffn.ActiveExperts() * 3 * Count(ffn.expert_width);
+  }
+  return elements;
+}
+
 double ActivationsOf(const ModelSpec& model, const TrainingSetup& setup) {
   return ActivationBytesPerToken(model, setup.recompute, setup.expert_activation_bytes);
 }
@@ -166,8 +179,9 @@ TrainingWork WorkOfTraining(const ModelSpec& model, const TrainingSetup& setup) 
     for (const LayerSpec& layer : model.layers)
       work.executed_flops += (1 - setup.recomputed) * setup.tokens_per_step * UpProjectionFlops(layer, model.hidden);
   }
-  work.elementwise_bytes =
-      (1 + kBackward + setup.recomputed) * setup.tokens_per_step * kActivationBytes * ElementwiseElements(model);
+  work.elementwise_bytes = setup.tokens_per_step * kActivationBytes *
+                           ((1 + kBackward + setup.recomputed) * ElementwiseElements(model) +
+                            (1 - setup.recomputed) * RecomputedElements(model, setup.recompute));
   work.matrix_flops = work.flops - (1 + kBackward) * sequences * ScoreFlops(model, setup.sequence_tokens);
 
   const double params = Params(model), routed = RoutedParams(model), dense = params - routed;

@@ -96,7 +96,13 @@ TEST(Training, ElementwiseBytesAndBubbleByHand) {
   setup.tokens_per_step = 8 * 1024;
   setup.deployment = {1, 1, 4, 1};
   const TrainingWork work = WorkOfTraining(model, setup);
-  EXPECT_DOUBLE_EQ(work.elementwise_bytes, 3.0 * 2 * 8192 * 48 * (20480 + 9216 + 18432 + 36864));
+  const double once = 20480 + 9216 + 18432 + 36864;
+  EXPECT_DOUBLE_EQ(work.elementwise_bytes, 3.0 * 2 * 8192 * 48 * once);
+  TrainingSetup again = setup;  // norms (4 x 2048) and gates once more, or all of the forward pass
+  again.recompute = {true, false, true};
+  EXPECT_DOUBLE_EQ(WorkOfTraining(model, again).elementwise_bytes, 2.0 * 8192 * 48 * (3 * once + 8192 + 18432));
+  again.recomputed = 1;
+  EXPECT_DOUBLE_EQ(WorkOfTraining(model, again).elementwise_bytes, 4.0 * 2 * 8192 * 48 * once);
   const TrainingTime plain = TimeOfTraining(model, setup, h100, {}, 1.5);
   EXPECT_NEAR(plain.elementwise_s, 11.0 / 8 * work.elementwise_bytes / 4 / *h100.bandwidth_bytes_per_s, 1e-12);
   setup.virtual_stages = 3;

@@ -60,6 +60,23 @@ std::string TargetsText(const planner::Question& question) {
   return fmt::format("{}, with a margin of {:g}", JoinWords(parts), question.margin);
 }
 
+std::string LaunchText(planner::Launch launch) {
+  if (launch == planner::Launch::kEither) return "tuned; bands reach to default settings";
+  return launch == planner::Launch::kTuned ? "tuned" : "with default settings";
+}
+
+// Of a launch that is not known: what it means if nobody tunes it. "" = nothing is known of that.
+std::string DefaultLaunchLine(const Plan& plan) {
+  const Candidate& best = *plan.Best();
+  if (best.default_time <= 1 || !std::isfinite(best.serving.tpot_s)) return "";
+  const double tpot_s = best.default_time * best.serving.tpot_s;
+  const auto& target = plan.question.targets.tpot_s;
+  const bool over = target && tpot_s > *target;
+  return fmt::format(
+      "That is for a tuned launch; with default settings {:.2g} times the TPOT was usual (SGLang's cookbook), {}{}.",
+      best.default_time, SecondsText(tpot_s), over ? ", over the target: tune the launch, or plan with --launch default" : "");
+}
+
 std::string LimitsText(const planner::Question& question) {
   const planner::Limits& limits = question.limits;
   std::vector<std::string> parts;
@@ -78,10 +95,7 @@ std::string LimitsText(const planner::Question& question) {
 
 std::vector<std::string> NowhereHeadline(const Plan& plan) {
   if (const auto& refusals = plan.search.refusals; !refusals.empty()) {
-    std::vector<std::string> reasons;
-    for (const planner::Refusal& refusal : refusals) {
-      if (std::find(reasons.begin(), reasons.end(), refusal.reason) == reasons.end()) reasons.push_back(refusal.reason);
-    }
+    std::vector<std::string> reasons = planner::ReasonsOf(refusals, [](const planner::Refusal&) { return true; });
     constexpr size_t kMostReasons = 4;
     if (reasons.size() > kMostReasons) reasons.resize(kMostReasons);
     return {fmt::format("No system takes {} where it fits: {}.", plan.model, fmt::join(reasons, "; "))};
@@ -116,6 +130,7 @@ std::vector<std::string> Headline(const Plan& plan) {
   }
   lines.push_back(fmt::format("Expected TPOT {}, TTFT {}. The band: {}.", BandText(best.serving.tpot_s, best.band),
                               BandText(best.serving.ttft_s, best.ttft_band), best.band.basis));
+  if (const std::string line = DefaultLaunchLine(plan); !line.empty()) lines.push_back(line);
   lines.push_back(fmt::format("{} binds: {} output tokens/s at {} running requests, S-MBU {}, S-MFU {}.",
                               planner::Name(best.serving.bound), NumberText(best.serving.output_tokens_per_s),
                               NumberText(best.serving.running), ShareText(best.serving.s_mbu), ShareText(best.serving.s_mfu)));
@@ -186,11 +201,11 @@ Table StepTable(const Candidate& best) {
   const std::pair<const char*, double> parts[] = {{"routed experts", step.experts_s}, {"experts in host memory", step.host_s},
                                                   {"other weights", step.weights_s},  {"KV cache", step.kv_s},
                                                   {"links", step.collectives_s},      {"kernel latency", step.latency_s},
-                                                  {"per request", step.sequences_s}};
+                                                  {"per request", step.sequences_s},  {"not tuned", best.serving.untuned_s}};
+  const double all_s = step.Total() + best.serving.untuned_s;
   for (const auto& [name, seconds] : parts) {
     if (seconds > 0)
-      table.rows.push_back(
-          {name, Estimate(NumberText(seconds, kMilli)), Estimate(NumberText(seconds / step.Total(), kPercent))});
+      table.rows.push_back({name, Estimate(NumberText(seconds, kMilli)), Estimate(NumberText(seconds / all_s, kPercent))});
   }
   return table;
 }
@@ -310,6 +325,7 @@ Document PlanDocument(const Plan& plan, const std::string& launch) {
   document.about.items = {{"load", LoadText(plan.question.load)},
                           {"targets", TargetsText(plan.question)},
                           {"limits", LimitsText(plan.question)},
+                          {"launch", LaunchText(plan.question.launch)},
                           {"chosen by", std::string(planner::Name(plan.question.objective))},
                           {"ways computed", std::to_string(plan.search.points)}};
   document.headline = Headline(plan);

@@ -114,6 +114,7 @@ std::string PlanForm(const Query& query) {
   for (const Slider& slider : kSliders) out += SliderHtml(slider, query);
   out += select("objective", "Best by", Plain({"month", "token", "speed", "power"}, "the month's cost"));
   out += select("fidelity", "Weights", Plain({"original", "near", "any"}, "8 bits or more"));
+  out += select("launch", "Launch", Plain({"tuned", "default"}, "not known"));
   out += select("pay", "Paid", Plain({"buy", "rent"}, "rented where known"));
   out += select("device_classes", "Devices of class",
                 Plain({"datacenter", "workstation", "consumer", "unified", "edge", "cpu"}, "any"));

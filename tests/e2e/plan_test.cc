@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -38,6 +39,25 @@ TEST_F(PlanCli, AnswersWithBandRunnerUpAndLaunchLine) {
   EXPECT_EQ(plan["why_not"].size(), 1);
   EXPECT_GE(plan["changes"].size(), 5);
   EXPECT_GE(plan["curve"].size(), 5);
+}
+
+// One machine, told to be tuned, to run with default settings, or not told: the same times with a band that reaches further.
+TEST_F(PlanCli, ALaunchIsPartOfTheQuestion) {
+  const std::string machine =
+      "--model openai/gpt-oss-120b --scenario chat --own 1xh200-sxm --no-changes --json --tpot 1s --launch ";
+  std::map<std::string, Json> best;
+  for (const char* launch : {"tuned", "default", "either"}) {
+    const Outcome ran = Call(machine + launch);
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    const Json plan = *ParseJson(ran.out);
+    EXPECT_EQ(plan["question"]["launch"], launch);
+    best[launch] = plan["best"];
+  }
+  EXPECT_GT(best["default"]["tpot_s"].get<double>(), best["tuned"]["tpot_s"].get<double>());
+  EXPECT_EQ(best["either"]["tpot_s"], best["tuned"]["tpot_s"]);
+  EXPECT_GT(best["either"]["tpot_band_s"]["high"].get<double>(), best["tuned"]["tpot_band_s"]["high"].get<double>());
+  EXPECT_GT(best["either"]["default_launch_time"].get<double>(), 1);
+  EXPECT_EQ(Call("--model openai/gpt-oss-120b --launch careful").exit_code, 2);
 }
 
 TEST_F(PlanCli, AnImpossibleTargetIsMissedByTheNearest) {

@@ -10,9 +10,6 @@ from systems import HOME, ROOT, Refused, python_of
 
 ROWS = pathlib.Path(__file__).parent / "aiconfigurator_rows.py"
 VENV = "aiconfigurator"
-SEEN = ("DeepSeek-R1", "DeepSeek-V3", "MiniMax-M2", "gpt-oss-120b", "Kimi-K2.5")   # models that our multipliers were fitted on
-FRESH = ("Qwen3-235B", "Qwen3.5-397B", "GLM-5")
-
 
 def wheel_sample():
     found = sorted((HOME / VENV / "lib").glob("python3*/site-packages/aiconfigurator_core/systems/silicon_sample.csv"))
@@ -21,22 +18,22 @@ def wheel_sample():
     return found[0]
 
 
-def is_served(row, marks):
-    return row["mode"] == "agg" and row["silicon_tpot_ms"] and any(mark in row["model_path"] for mark in marks) and int(row["tp_size"] or 0) <= 8 \
-        and "wip=True" not in row["silicon_data_source"] and "silicon_concurrency=" in row["silicon_data_source"] and int(row["attention_dp_size"] or 1) == 1
+def as_launched(row, read):
+    """The row's columns with the layout, lengths and batch that were run (bench/planner_rows.cc), not as they stand."""
+    tensor, expert = int(read["tensor"]), int(read["expert"])
+    return {**row, "tp_size": tensor, "pp_size": 1, "attention_dp_size": 1, "moe_tp_size": tensor // expert, "moe_ep_size": expert,
+            "isl": round(float(read["input_tokens"])), "osl": round(float(read["output_tokens"])), "batch_size": round(float(read["clients"]))}
 
 
 def question(row):
-    clients = row["silicon_data_source"].split("silicon_concurrency=")[1].split(";")[0]
-    return "|".join((row["model_path"], row["isl"], row["osl"], clients))
+    return "|".join(str(row[name]) for name in ("model_path", "isl", "osl", "batch_size"))
 
 
-def choose(rows, marks, most):
+def choose(rows, most):
     """Whole questions, so that GPU types can be compared, in an order that only their text decides."""
     questions = {}
     for row in rows:
-        if is_served(row, marks):
-            questions.setdefault(question(row), []).append(row)
+        questions.setdefault(question(row), []).append(row)
     chosen = []
     for key in sorted(questions, key=lambda text: hashlib.sha256(text.encode()).hexdigest()):
         if len(chosen) < most:
@@ -54,16 +51,27 @@ def predictions(rows, fields):
 
 
 def compare(options):
-    sample = wheel_sample()
-    with open(sample, newline="") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    chosen = choose(rows, SEEN, options.rows) + choose(rows, FRESH, options.rows // 2)
-    print(f"AIConfigurator is asked about {len(chosen)} rows of {sample}", file=sys.stderr)
-    beside = HOME / "log/aiconfigurator_rows.csv"
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(predictions(chosen, reader.fieldnames))
     program = ROOT / "build/release/planner_accuracy"
     if not program.exists():
         raise Refused(f"{program} does not exist: cmake --build --preset release --target planner_accuracy")
-    return subprocess.run([program, options.sample, "--fresh", sample, "--beside", beside], check=False).returncode
+    sample = wheel_sample()
+    log = HOME / "log"
+    log.mkdir(parents=True, exist_ok=True)
+    ask_ours = [program, options.sample, "--fresh", sample]
+    if subprocess.run([*ask_ours, "--rows-to", log / "planner_rows.csv"], stdout=subprocess.DEVNULL, check=False).returncode == 2:
+        raise Refused(f"{program} could not read {options.sample} or {sample}")
+    with open(log / "planner_rows.csv", newline="") as file:
+        read = {row["id"]: row for row in csv.DictReader(file)}
+    columns, rows = {}, {"fitted": [], "fresh": []}
+    for path in (options.sample, sample):
+        with open(path, newline="") as file:
+            reader = csv.DictReader(file)
+            columns.update(dict.fromkeys(reader.fieldnames))
+            for row in reader:
+                if one := read.pop(row["id"], None):
+                    rows[one["set"]].append(as_launched(row, one))
+    chosen = choose(rows["fitted"], options.rows) + choose(rows["fresh"], options.rows // 2)
+    print(f"AIConfigurator is asked about {len(chosen)} rows of {sample}", file=sys.stderr)
+    beside = log / "aiconfigurator_rows.csv"
+    beside.write_text(predictions(chosen, list(columns)))
+    return subprocess.run([*ask_ours, "--beside", beside], check=False).returncode

@@ -121,7 +121,9 @@ Status RunPlan(const PlanFlags& flags) {
   ModelFlags model = flags.model;
   if (model.name.empty()) model.name = text.Get("model");
   if (model.name.empty()) return BadInput("no model is named; give --model, e.g. --model Qwen/Qwen3-235B-A22B");
-  ASSIGN_OR_RETURN(const planner::Question question, planner::MakeQuestion(text));
+  ASSIGN_OR_RETURN(planner::Question question, planner::MakeQuestion(text));
+  // Measurements of one's own are of one's own launches.
+  if (!flags.calibration.sources.empty() && text.Get("launch").empty()) question.launch = planner::Launch::kTuned;
   const planner::Ingredients ingredients{devices, prices, multipliers, systems};
   if (model.name == "any") return PlanModels(question, ingredients, flags);
   ASSIGN_OR_RETURN(const model::ModelSpec spec, OpenModel(model));

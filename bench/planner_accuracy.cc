@@ -244,9 +244,8 @@ std::string RowsText(const char* set, const std::vector<Row>& rows, const Predic
   return text;
 }
 constexpr const char* kRowColumns =
-    "set,id,family,gpu,system,precision,tensor,expert,input_tokens,output_tokens,clients,poll_steps,most_sequences,ttft_s,tpot_"
-    "s,"
-    "predicted_ttft_s,predicted_tpot_s,predicted_tpot_at_measured_batch_s\n";
+    "set,id,family,gpu,system,precision,tensor,expert,input_tokens,output_tokens,clients,poll_steps,most_sequences,ttft_s,"
+    "tpot_s,predicted_ttft_s,predicted_tpot_s,predicted_tpot_at_measured_batch_s\n";
 
 void PrintMultipliers(const planner::Multipliers& multipliers) {
   fmt::print("\nMultipliers fitted on all rows\n");
@@ -499,8 +498,7 @@ int main(int argc, char** argv) {
   if (!understood) {
     std::fputs(
         "usage: planner_accuracy SAMPLE.csv [--fresh CSV] [--beside CSV] [--published CSV] [--later CSV] [--runs FOLDER] "
-        "[--rows-to CSV] "
-        "[--write JSON]\n",
+        "[--rows-to CSV] [--write JSON]\n",
         stderr);
     return 2;
   }

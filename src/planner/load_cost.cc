@@ -103,7 +103,7 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   }
   const ModelWork work = MakeModelWork(spec);
   const Fabric fabric = FabricOf(device, ingredients.devices);
-  const StepFactors factors = ingredients.multipliers.FactorsOf(question.system, device);
+  const StepFactors factors = ingredients.multipliers.FactorsOf(question.system, device, question.launch);
   LoadCost curve;
   double room = 0;
   for (const metrics::Deployment& deployment : DeploymentsOf(device, question.devices.count, spec)) {
@@ -125,7 +125,8 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   curve.rent_usd_per_h = prices.rent_usd_per_h;
   curve.own_usd_per_h = prices.own_usd_per_h;
   curve.watts = prices.watts;
-  curve.band = ingredients.multipliers.BandOf(device, false);
+  curve.band =
+      ingredients.multipliers.BandOf(device, false, false, ingredients.multipliers.LaunchOf(question.system, question.launch));
   FindBreak(question, point, room, curve);
   std::vector<double> rates = question.rates;
   if (rates.empty()) {

@@ -16,6 +16,7 @@ struct LoadCostQuestion {
   Load load;        // its lengths; clients and rate are not read
   Targets targets;  // where the curve is marked
   double margin = 1.15;
+  Launch launch = Launch::kEither;
   std::vector<double> rates;        // requests/s; empty = from a 64th of the greatest to the greatest
   std::optional<double> usd_per_h;  // what is paid for all devices, instead of the catalogue's prices
   double idle_power_share = 0.3;    // of the power under load that is drawn while nothing runs: an assumption

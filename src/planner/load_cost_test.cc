@@ -83,6 +83,26 @@ TEST_F(LoadCostTest, MarksWhereATargetBreaks) {
   EXPECT_NEAR(*Ask(question)->targets_until_per_s, 0, 1e-6);
 }
 
+// Twice the time per token serves half as many requests a second, at twice the price of a token.
+TEST_F(LoadCostTest, ALaunchThatNobodyTunesServesLess) {
+  multipliers_.SetDefaultLaunch({2, 2, {1, 4, "test"}, {1, 4, "test"}});
+  LoadCostQuestion question = OneH100();
+  question.usd_per_h = 2;
+  const auto either = Ask(question);
+  question.launch = Launch::kTuned;
+  const auto tuned = Ask(question);
+  question.launch = Launch::kDefault;
+  const auto untuned = Ask(question);
+  ASSERT_TRUE(either.ok() && tuned.ok() && untuned.ok());
+  EXPECT_NEAR(untuned->greatest_per_s, tuned->greatest_per_s / 2, 1e-9 * tuned->greatest_per_s);
+  EXPECT_NEAR(*untuned->points.back().rent_usd, 2 * *tuned->points.back().rent_usd, 1e-9);
+  EXPECT_EQ(either->greatest_per_s, tuned->greatest_per_s);
+  EXPECT_EQ(either->band.high, 4);
+  EXPECT_EQ(untuned->band.high, 2);
+  question.system = "llama-server";
+  EXPECT_EQ(Ask(question)->band.high, tuned->band.high) << "one kind of launch";
+}
+
 TEST_F(LoadCostTest, CostRefuses) {
   LoadCostQuestion question = OneH100();
   question.rates = {0};

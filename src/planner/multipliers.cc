@@ -239,7 +239,7 @@ ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded
 
 StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Device& device, Launch launch) const {
   StepFactors factors;
-  if (launch == Launch::kDefault && TellsLaunches(system)) {
+  if (LaunchOf(system, launch) == Launch::kDefault) {
     factors.tpot_time = default_launch_.tpot_time;
     factors.ttft_time = default_launch_.ttft_time;
   }

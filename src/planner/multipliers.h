@@ -111,6 +111,7 @@ class Multipliers {
 
   // Launches are told apart of systems that tuned rows were fitted of; of all others each launch counts as tuned.
   bool TellsLaunches(std::string_view system) const;
+  Launch LaunchOf(std::string_view system, Launch launch) const { return TellsLaunches(system) ? launch : Launch::kTuned; }
   const LaunchEffect& DefaultLaunch() const { return default_launch_; }
   void SetDefaultLaunch(LaunchEffect effect) { default_launch_ = std::move(effect); }
 

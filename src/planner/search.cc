@@ -158,7 +158,7 @@ class Searcher {
   void SetBands(Candidate& candidate) const {
     const Multipliers& multipliers = ingredients_.multipliers;
     const bool wide = candidate.deployment.StepReplicas() > 1 || candidate.nodes > 1, offloaded = candidate.Offloaded();
-    const Launch launch = offloaded || !multipliers.TellsLaunches(candidate.system) ? Launch::kTuned : question_.launch;
+    const Launch launch = offloaded ? Launch::kTuned : multipliers.LaunchOf(candidate.system, question_.launch);
     candidate.band = multipliers.BandOf(*candidate.device, offloaded, wide, launch);
     candidate.ttft_band = multipliers.TtftBandOf(*candidate.device, offloaded, wide, launch);
     const bool either = launch == Launch::kEither;

@@ -130,6 +130,7 @@ Json LoadCostToJson(const LoadCostAnswer& answer) {
           {"model", answer.model},
           {"devices", answer.devices},
           {"system", answer.question.system},
+          {"launch", planner::Name(answer.question.launch)},
           {"tensor", cost.deployment.tensor},
           {"expert", cost.deployment.expert},
           {"greatest_requests_per_s", cost.greatest_per_s},

@@ -11,6 +11,7 @@ from systems import HOME, ROOT, Refused, python_of
 ROWS = pathlib.Path(__file__).parent / "aiconfigurator_rows.py"
 VENV = "aiconfigurator"
 
+
 def wheel_sample():
     found = sorted((HOME / VENV / "lib").glob("python3*/site-packages/aiconfigurator_core/systems/silicon_sample.csv"))
     if not found:

@@ -21,15 +21,14 @@
 #include <cstdio>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/fs.h"
-#include "base/json.h"
 #include "own_runs.h"
 #include "planner/fit.h"
+#include "planner_catalogue.h"
 #include "planner_errors.h"
 #include "planner_rows.h"
 #include "published_rows.h"
@@ -39,6 +38,7 @@ namespace {
 
 using bench::Band;
 using bench::BandGroup;
+using bench::Bands;
 using bench::CrossCoverage;
 using bench::Errors;
 using bench::ErrorsOf;
@@ -204,11 +204,6 @@ void PrintErrors(const std::vector<Row>& rows, const char* title, const Predicti
   }
 }
 
-// The bands that a plan shows, from residuals of rows that the fit behind each had not seen.
-struct Bands {
-  Band calibrated, sibling, wide, ttft;
-};
-
 Predictions PredictAll(const std::vector<Row>& rows, const planner::Multipliers& fitted) {
   Predictions predictions;
   for (const Row& row : rows) {
@@ -251,58 +246,6 @@ void PrintMultipliers(const planner::Multipliers& multipliers) {
   fmt::print("\nMultipliers fitted on all rows\n");
   for (const planner::Multiplier& entry : multipliers.entries())
     fmt::print("  {:<26} {:>10.4g} {:<6} {:>6} rows  {}\n", entry.key, entry.value, entry.unit, entry.rows, entry.meaning);
-}
-
-double Rounded(double value) { return std::strtod(fmt::format("{:.3g}", value).c_str(), nullptr); }
-
-// Into an entry of the catalogue. Error: a number that there is none of, as of a band of fewer than nine deployments.
-Status Put(Json& entry, const std::string& name, const char* key, double value) {
-  if (!std::isfinite(value)) return BadInput(fmt::format("{}.{}: nothing to write; fewer than nine deployments?", name, key));
-  entry[key] = Rounded(value);
-  return {};
-}
-
-Status WriteMultipliers(const std::string& path, const planner::Multipliers& fitted, const Bands& bands,
-                        const bench::DefaultLaunch& launch, size_t rows) {
-  ASSIGN_OR_RETURN(Json document, ParseJson(planner::BuiltinMultipliersText()));
-  for (const auto& [name, band] : {std::pair("calibrated", bands.calibrated), std::pair("sibling", bands.sibling),
-                                   std::pair("wide", bands.wide), std::pair("ttft", bands.ttft)}) {
-    RETURN_IF_ERROR(Put(document["bands"][name], name, "low", band.low));
-    RETURN_IF_ERROR(Put(document["bands"][name], name, "high", band.high));
-  }
-  Json& untuned = document["launches"]["default"];
-  for (const auto& [key, value] :
-       {std::pair("tpot_low", launch.effect.tpot.low), std::pair("tpot_time", launch.effect.tpot_time),
-        std::pair("tpot_high", launch.effect.tpot.high), std::pair("ttft_low", launch.effect.ttft.low),
-        std::pair("ttft_time", launch.effect.ttft_time), std::pair("ttft_high", launch.effect.ttft.high)})
-    RETURN_IF_ERROR(Put(untuned, "launches.default", key, value));
-  untuned["rows"] = launch.rows;
-  untuned["deployments"] = launch.deployments;
-  std::string text = "{\n";
-  text += fmt::format("  \"about\": {},\n  \"schema\": 1,\n  \"multipliers\": [\n", document["about"].dump());
-  bool first = true;
-  for (Json& entry : document["multipliers"]) {
-    const planner::Multiplier& value = *fitted.Find(entry["key"].get<std::string>());
-    if (value.rows > 0) {
-      entry["value"] = std::strtod(fmt::format("{:.4g}", value.value).c_str(), nullptr);
-      entry["rows"] = value.rows;
-      entry["source"] = fmt::format("fit to {} rows of aiconfigurator's silicon_sample.csv (Apache-2.0), 2026-04", rows);
-    }
-    text += (first ? "    " : ",\n    ") + entry.dump();
-    first = false;
-  }
-  text += "\n  ],\n";
-  for (const char* section : {"generations", "launches", "bands"}) {
-    text += fmt::format("  \"{}\": {{", section);
-    first = true;
-    for (const auto& [name, value] : document[section].items()) {
-      text += fmt::format("{}\n    \"{}\": {}", first ? "" : ",", name, value.dump());
-      first = false;
-    }
-    text += "\n  },\n";
-  }
-  text += fmt::format("  \"measured\": {}\n}}\n", document["measured"].dump());
-  return WriteFileAtomically(path, text);
 }
 
 void PrintBands(const Bands& bands, const std::vector<Row>& rows, const Predictions& unseen_model,
@@ -395,6 +338,37 @@ Result<std::string> PrintFresh(const Files& files, const planner::Multipliers& f
   return RowsText("fresh", sample.rows, predictions);
 }
 
+// What the benchmark is required to reach, and figures beside it.
+void PrintRequired(const std::vector<Row>& rows, const Predictions& unseen_model, const Predictions& unseen_gpu) {
+  const auto every = [](const Row&) { return true; };
+  const Errors by_model = ErrorsOf(rows, unseen_model.tpot_at, &Observation::tpot_s, every);
+  const Errors by_gpu = ErrorsOf(rows, unseen_gpu.tpot_at, &Observation::tpot_s, every);
+  const Ordering ordering = OrderPairs(rows, unseen_model, TokenCost::kDecode);
+  const Ordering requests = OrderPairs(rows, unseen_model, TokenCost::kRequest);
+  const Choices choices = Choose(rows, unseen_model, 1, kFirstTokenS), careful = Choose(rows, unseen_model, 1.15, kFirstTokenS);
+  const Choices any_ttft = Choose(rows, unseen_model, 1, 1e9);
+  fmt::print("\nRequired\n");
+  Require("TPOT of an unseen model: median absolute error, %", 100 * by_model.Absolute(.5), 15, true);
+  Require("TPOT of an unseen model: mean absolute error, %", 100 * by_model.Mean(), 21, true);
+  Require("TPOT on an unseen GPU type: median absolute error, %", 100 * by_gpu.Absolute(.5), 16, true);
+  Require("pairs of GPU types ordered correctly, unseen model, %", Percent(ordering.right, ordering.pairs), 92, false);
+  Require("cheapest configuration that meets a speed: right GPU type, %", Percent(choices.right_gpu, choices.cases), 80, false);
+  Require("... cost against the best, median", Quantile(choices.regret, .5), 1.05, true);
+  fmt::print("\nBeside them\n");
+  for (const auto& [name, o] : {std::pair("decoding", &ordering), std::pair("whole requests, TTFT included", &requests)}) {
+    fmt::print("  {} pairs in GPU-seconds per token of {}: {:.1f} % right; of {} more than 20 % apart {:.1f} %\n", o->pairs,
+               name, Percent(o->right, o->pairs), o->far, Percent(o->far_right, o->far));
+  }
+  for (const auto& [name, c] :
+       {std::pair("first token within 10 s", &choices), std::pair("first token within 10 s, margin 1.15", &careful),
+        std::pair("any TTFT (rows with a queue of minutes count as best)", &any_ttft)}) {
+    fmt::print(
+        "  cheapest configuration, {}: {} cases, right GPU {:.0f} %, cost median {:.2f}, P90 {:.2f}, speed missed {:.0f} %\n",
+        name, c->cases, Percent(c->right_gpu, c->cases), Quantile(c->regret, .5), Quantile(c->regret, .9),
+        Percent(c->missed, c->cases));
+  }
+}
+
 Status Run(const Files& files) {
   ASSIGN_OR_RETURN(hardware::Catalogue devices, hardware::Catalogue::Builtin());
   ASSIGN_OR_RETURN(model::ModelCatalogue models, model::ModelCatalogue::Builtin());
@@ -445,32 +419,7 @@ Status Run(const Files& files) {
   if (!files.fresh.empty()) {
     ASSIGN_OR_RETURN(fresh, PrintFresh(files, fitted, bands));
   }
-  const Errors by_model = ErrorsOf(rows, unseen_model.tpot_at, &Observation::tpot_s, every);
-  const Errors by_gpu = ErrorsOf(rows, unseen_gpu.tpot_at, &Observation::tpot_s, every);
-  const Ordering ordering = OrderPairs(rows, unseen_model, TokenCost::kDecode);
-  const Ordering requests = OrderPairs(rows, unseen_model, TokenCost::kRequest);
-  const Choices choices = Choose(rows, unseen_model, 1, kFirstTokenS), careful = Choose(rows, unseen_model, 1.15, kFirstTokenS);
-  const Choices any_ttft = Choose(rows, unseen_model, 1, 1e9);
-  fmt::print("\nRequired\n");
-  Require("TPOT of an unseen model: median absolute error, %", 100 * by_model.Absolute(.5), 15, true);
-  Require("TPOT of an unseen model: mean absolute error, %", 100 * by_model.Mean(), 21, true);
-  Require("TPOT on an unseen GPU type: median absolute error, %", 100 * by_gpu.Absolute(.5), 16, true);
-  Require("pairs of GPU types ordered correctly, unseen model, %", Percent(ordering.right, ordering.pairs), 92, false);
-  Require("cheapest configuration that meets a speed: right GPU type, %", Percent(choices.right_gpu, choices.cases), 80, false);
-  Require("... cost against the best, median", Quantile(choices.regret, .5), 1.05, true);
-  fmt::print("\nBeside them\n");
-  for (const auto& [name, o] : {std::pair("decoding", &ordering), std::pair("whole requests, TTFT included", &requests)}) {
-    fmt::print("  {} pairs in GPU-seconds per token of {}: {:.1f} % right; of {} more than 20 % apart {:.1f} %\n", o->pairs,
-               name, Percent(o->right, o->pairs), o->far, Percent(o->far_right, o->far));
-  }
-  for (const auto& [name, c] :
-       {std::pair("first token within 10 s", &choices), std::pair("first token within 10 s, margin 1.15", &careful),
-        std::pair("any TTFT (rows with a queue of minutes count as best)", &any_ttft)}) {
-    fmt::print(
-        "  cheapest configuration, {}: {} cases, right GPU {:.0f} %, cost median {:.2f}, P90 {:.2f}, speed missed {:.0f} %\n",
-        name, c->cases, Percent(c->right_gpu, c->cases), Quantile(c->regret, .5), Quantile(c->regret, .9),
-        Percent(c->missed, c->cases));
-  }
+  PrintRequired(rows, unseen_model, unseen_gpu);
   if (!files.rows_to.empty())
     RETURN_IF_ERROR(WriteFileAtomically(files.rows_to, kRowColumns + RowsText("fitted", rows, unseen_model) + fresh));
   if (!files.write.empty()) {

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <string>
 
+#include "base/fs.h"
 #include "base/testing/temp_dir.h"
+#include "planner_catalogue.h"
 #include "published_rows.h"
 
 namespace moecap::bench {
@@ -120,6 +123,20 @@ TEST_F(PlannerRows, ADefaultLaunchIsTheMedianAndTheBandOfDeployments) {
   const DefaultLaunch blind = DefaultLaunchOf(set, multipliers, "openai/gpt-oss-120b");
   EXPECT_EQ(blind.deployments, 5);
   EXPECT_TRUE(std::isnan(blind.effect.tpot.low));  // five say nothing at that level
+
+  // Written, read again; what is no number is not written.
+  const Bands bands = {{0.8, 1.5}, {0.7, 1.6}, {0.5, 1.2}, {0.6, 2.2}};
+  const std::string path = (temp_.path() / "multipliers.json").string();
+  ASSERT_TRUE(WriteMultipliers(path, multipliers, bands, launch, 1).ok());
+  const auto again = planner::Multipliers::Parse(*ReadFile(path));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(again->DefaultLaunch().tpot_time, 6);
+  EXPECT_EQ(again->DefaultLaunch().tpot.high, 11);
+  EXPECT_EQ(again->CalibratedBand().high, 1.5);
+  const Status refused = WriteMultipliers((temp_.path() / "none.json").string(), multipliers, bands, blind, 1);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("launches.default.tpot_low"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(std::filesystem::exists(temp_.path() / "none.json"));
 }
 
 }  // namespace

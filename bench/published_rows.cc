@@ -106,7 +106,8 @@ struct Tally {
     if (errors.ratio.empty()) return;
     const int rows = static_cast<int>(errors.ratio.size());
     errors.Print(name);
-    fmt::print("    {} deployments; inside the band, % of rows (of deployments):", deployments.size());
+    fmt::print("    {} deployment{}; inside the band, % of rows (of deployments):", deployments.size(),
+               deployments.size() == 1 ? "" : "s");
     for (size_t i = 0; i < kLaunches.size(); ++i)
       fmt::print("{} {} {:.1f} ({:.1f})", i == 0 ? "" : ",", planner::Name(kLaunches[i]), Percent(held[i], rows),
                  ByDeployment(i));

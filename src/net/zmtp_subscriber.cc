@@ -26,27 +26,30 @@ Error NotConnected(const std::string& address, const std::string& why) {
   return Failed(fmt::format("{}: {}; is the server started with telemetry of its passes?", address, why));
 }
 
-// A socket whose connection is made or on its way.
-Result<int> ConnectTo(const sockaddr* address, socklen_t size, const std::string& name) {
-  const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return Failed(fmt::format("{}: no socket: {}", name, std::strerror(errno)));
-  if (::connect(fd, address, size) == 0 || errno == EINPROGRESS) return fd;
-  const int error = errno;
-  ::close(fd);
-  return NotConnected(name, std::strerror(error));
+struct SocketAddress {
+  sockaddr_storage bytes{};
+  socklen_t size = 0;
+};
+
+template <typename Kind>
+SocketAddress Stored(const Kind& kind) {
+  SocketAddress address;
+  std::memcpy(&address.bytes, &kind, sizeof kind);
+  address.size = sizeof kind;
+  return address;
 }
 
-Result<int> ConnectLocal(const std::string& address) {
+Result<SocketAddress> LocalAddress(const std::string& address) {
   sockaddr_un to{};
   to.sun_family = AF_UNIX;
   const std::string path = address.substr(std::strlen("ipc://"));
   if (path.empty() || path.size() >= sizeof to.sun_path)
     return BadInput(fmt::format("{}: not the path of a socket, which has 1 to {} characters", address, sizeof to.sun_path - 1));
   std::memcpy(to.sun_path, path.data(), path.size());
-  return ConnectTo(reinterpret_cast<const sockaddr*>(&to), sizeof to, address);
+  return Stored(to);
 }
 
-Result<int> ConnectTcp(const std::string& address) {
+Result<SocketAddress> TcpAddress(const std::string& address) {
   const std::string rest = address.substr(std::strlen("tcp://"));
   const size_t colon = rest.rfind(':');
   const std::string host = rest.substr(0, colon) == "localhost" ? "127.0.0.1" : rest.substr(0, colon);
@@ -58,20 +61,21 @@ Result<int> ConnectTcp(const std::string& address) {
   to.sin_port = htons(port);
   if (!has_port || port == 0 || ::inet_pton(AF_INET, host.c_str(), &to.sin_addr) != 1)
     return BadInput(fmt::format("{}: give tcp://ADDRESS:PORT with a numeric address", address));
-  return ConnectTo(reinterpret_cast<const sockaddr*>(&to), sizeof to, address);
+  return Stored(to);
+}
+
+Result<SocketAddress> AddressOf(const std::string& address) {
+  if (address.starts_with("ipc://")) return LocalAddress(address);
+  if (address.starts_with("tcp://")) return TcpAddress(address);
+  return BadInput(fmt::format("{}: telemetry is at an address like ipc:///run/fpm.0 or tcp://127.0.0.1:5557", address));
 }
 
 }  // namespace
 
 Result<ZmtpSubscriber> ZmtpSubscriber::Connect(const std::string& address) {
-  int fd = -1;
-  if (address.starts_with("ipc://")) {
-    ASSIGN_OR_RETURN(fd, ConnectLocal(address));
-  } else if (address.starts_with("tcp://")) {
-    ASSIGN_OR_RETURN(fd, ConnectTcp(address));
-  } else {
-    return BadInput(fmt::format("{}: telemetry is at an address like ipc:///run/fpm.0 or tcp://127.0.0.1:5557", address));
-  }
+  ASSIGN_OR_RETURN(const SocketAddress to, AddressOf(address));
+  const int fd = ::socket(to.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return Failed(fmt::format("{}: no socket: {}", address, std::strerror(errno)));
   ZmtpSubscriber subscriber(fd, address);
   RETURN_IF_ERROR(subscriber.Greet(0));
   return subscriber;
@@ -80,6 +84,7 @@ Result<ZmtpSubscriber> ZmtpSubscriber::Connect(const std::string& address) {
 ZmtpSubscriber::ZmtpSubscriber(ZmtpSubscriber&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       address_(std::move(other.address_)),
+      connecting_(other.connecting_),
       has_greeted_(other.has_greeted_),
       reader_(std::move(other.reader_)),
       subscribed_(other.subscribed_) {}
@@ -87,6 +92,7 @@ ZmtpSubscriber::ZmtpSubscriber(ZmtpSubscriber&& other) noexcept
 ZmtpSubscriber& ZmtpSubscriber::operator=(ZmtpSubscriber&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(address_, other.address_);
+  std::swap(connecting_, other.connecting_);
   std::swap(has_greeted_, other.has_greeted_);
   std::swap(reader_, other.reader_);
   std::swap(subscribed_, other.subscribed_);
@@ -103,9 +109,19 @@ Status ZmtpSubscriber::Send(const std::string& bytes) const {
   return Failed(fmt::format("the publisher of telemetry is gone: {}", std::strerror(errno)));
 }
 
+Status ZmtpSubscriber::TryConnect() {
+  ASSIGN_OR_RETURN(const SocketAddress to, AddressOf(address_));
+  connecting_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&to.bytes), to.size) == 0 || errno == EINPROGRESS;
+  // A socket of this host whose queue is full refuses at once, where one of TCP would wait.
+  if (connecting_ || errno == EAGAIN) return {};
+  return NotConnected(address_, std::strerror(errno));
+}
+
 Status ZmtpSubscriber::Greet(int wait_ms) {
+  if (has_greeted_) return {};
+  if (!connecting_) RETURN_IF_ERROR(TryConnect());
   pollfd connection{fd_, POLLOUT, 0};
-  if (has_greeted_ || ::poll(&connection, 1, wait_ms) <= 0) return {};
+  if (::poll(&connection, connecting_ ? 1 : 0, wait_ms) <= 0) return {};
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0)

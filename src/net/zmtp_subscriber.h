@@ -35,11 +35,13 @@ class ZmtpSubscriber {
  private:
   ZmtpSubscriber(int fd, std::string address) : fd_(fd), address_(std::move(address)) {}
   Status Send(const std::string& bytes) const;
+  Status TryConnect();
   // Greets as soon as there is a connection; waits for that at most so long.
   Status Greet(int wait_ms);
 
   int fd_ = -1;
   std::string address_;
+  bool connecting_ = false;   // or connected; false: the listener had no room yet
   bool has_greeted_ = false;  // this side
   ZmtpReader reader_;
   bool subscribed_ = false;

@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/testing/temp_dir.h"
 #include "net/zmtp_subscriber.h"
@@ -137,6 +140,62 @@ TEST(ZmtpSubscriber, AHostThatDoesNotAnswerKeepsNobody) {
   EXPECT_TRUE(subscriber->Take(messages).ok()) << "perhaps it answers later";
   EXPECT_FALSE(subscriber->subscribed());
   EXPECT_THAT(subscriber->Await(60'000'000).error().message, HasSubstr("no connection within 0.06 s"));
+}
+
+// A local listener whose queue is full: it refuses at once what TCP lets wait.
+class FullLocalListener {
+ public:
+  FullLocalListener() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path_.data(), path_.size());
+    const auto* to = reinterpret_cast<const sockaddr*>(&address);
+    EXPECT_EQ(::bind(fd_, to, sizeof address), 0);
+    EXPECT_EQ(::listen(fd_, 0), 0);
+    do {
+      others_.push_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    } while (::connect(others_.back(), to, sizeof address) == 0);
+    EXPECT_EQ(errno, EAGAIN);
+  }
+  ~FullLocalListener() {
+    for (const int other : others_) ::close(other);
+    Close();
+  }
+  std::string address() const { return "ipc://" + path_; }
+  int Accept() const { return ::accept(fd_, nullptr, nullptr); }
+  size_t waiting() const { return others_.size() - 1; }
+  void Close() { ::close(std::exchange(fd_, -1)); }
+
+ private:
+  const TempDir temp_;
+  const std::string path_ = (temp_.path() / "pub.0").string();
+  int fd_ = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  std::vector<int> others_;
+};
+
+TEST(ZmtpSubscriber, ALocalQueueThatIsFullIsTriedAgain) {
+  const FullLocalListener host;
+  auto subscriber = ZmtpSubscriber::Connect(host.address());
+  ASSERT_TRUE(subscriber.ok()) << subscriber.error().message;
+  std::vector<ZmtpMessage> messages;
+  EXPECT_TRUE(subscriber->Take(messages).ok());
+  EXPECT_THAT(subscriber->Await(60'000'000).error().message, HasSubstr("no connection within 0.06 s"));
+  for (size_t i = 0; i < host.waiting(); ++i) ::close(host.Accept());
+  const Status connected = subscriber->Await(600'000'000'000);
+  ASSERT_TRUE(connected.ok()) << connected.error().message;
+  const int publisher = host.Accept();
+  std::string got(ZmtpGreeting().size(), '\0');
+  EXPECT_EQ(::recv(publisher, got.data(), got.size(), MSG_WAITALL), static_cast<ssize_t>(got.size()));
+  EXPECT_EQ(got, ZmtpGreeting());
+  ::close(publisher);
+}
+
+TEST(ZmtpSubscriber, APublisherThatGoesWhileItsQueueIsFullIsSaid) {
+  FullLocalListener host;
+  auto subscriber = ZmtpSubscriber::Connect(host.address());
+  ASSERT_TRUE(subscriber.ok()) << subscriber.error().message;
+  host.Close();
+  EXPECT_THAT(subscriber->Await(600'000'000'000).error().message, HasSubstr("Connection refused"));
 }
 
 TEST(ZmtpSubscriber, APublisherThatNeverPausesKeepsNobody) {

@@ -31,8 +31,6 @@ namespace http = beast::http;
 using asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
 
-constexpr std::chrono::milliseconds kPause{100};  // while no connection can be accepted
-
 std::string LowerCase(beast::string_view text) {
   std::string lower(text);
   for (char& c : lower) {
@@ -285,7 +283,7 @@ class Listener final : public HttpServer {
 
   // Without a free file descriptor the connection stays in the queue, and accepting it at once would fail again at once.
   void AcceptLater() {
-    pause_.expires_after(kPause);
+    pause_.expires_after(std::chrono::milliseconds(shared_.options.accept_pause_ms));
     pause_.async_wait([this](ErrorCode error) {
       if (!error) Accept();
     });

@@ -34,6 +34,7 @@ struct ServerOptions {
   size_t most_connections = 128;        // further ones are closed at once
   size_t most_event_streams = 64;       // of the connections; a further one is answered with 503
   int event_period_ms = 1000;           // between two looks at what is new in one
+  int accept_pause_ms = 100;            // while no connection can be accepted: there is no free file descriptor
   int idle_s = 30;                      // for a whole head, a body, an answer to be taken; then the connection closes
 };
 

@@ -49,6 +49,11 @@ class RawConnection {
     }
     return said;
   }
+  // Whether there is something to read, or the server has closed.
+  bool HasArrived() const {
+    char byte = 0;
+    return ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+  }
   std::string ReadAll() const { return ReadUntil(""); }
 
  private:

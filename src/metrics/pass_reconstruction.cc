@@ -6,7 +6,6 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <ranges>
 #include <utility>
 
 namespace moecap::metrics {
@@ -275,9 +274,9 @@ class PromptSplitter {
       used.push_back(i);
       room += left;
     }
-    for (const size_t i : used | std::views::reverse) {
-      const int64_t part = PartOf(prompt, most_tokens_ - split_[i].Tokens(), own);
-      if (part > 0) split_[i].prompts.push_back(Take(part, prompt));
+    for (auto i = used.rbegin(); i != used.rend(); ++i) {
+      const int64_t part = PartOf(prompt, most_tokens_ - split_[*i].Tokens(), own);
+      if (part > 0) split_[*i].prompts.push_back(Take(part, prompt));
     }
     while (prompt.count > own) {
       Draft before;

@@ -342,7 +342,8 @@ Result<VerifyReport> VerifyRuns(const RunStore& store, const fs::path& results_d
     }
   }
   for (const fs::path& left : store::LeftOvers(results_dir)) {
-    report.problems.push_back(fmt::format("{} was left by a command that was killed; remove it", left.string()));
+    report.problems.push_back(
+        fmt::format("{} was left by a command that was killed; remove it unless one is at work", left.string()));
   }
   for (const fs::path& dir : RunFolders(results_dir, indexed)) {
     report.problems.push_back(

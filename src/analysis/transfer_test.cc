@@ -239,6 +239,7 @@ TEST_F(Transfer, VerifyFindsWhatChanged) {
   ASSERT_TRUE(Import(dirs).ok());
   WriteRun("new");
   fs::create_directory(dir_ / "results/.copy.tmp123");
+  std::ofstream(dirs[0] / "manifest.json.tmp456") << "{";
   Edit(dirs[1] / kPlan, "10", "11");
   fs::resize_file(dirs[2] / kEvents, 10);
   fs::remove(dirs[3] / kPlan);
@@ -249,7 +250,8 @@ TEST_F(Transfer, VerifyFindsWhatChanged) {
   EXPECT_THAT(report.problems,
               testing::UnorderedElementsAre(HasSubstr("plan.jsonl has other content"), HasSubstr("events.0.bin has 10 bytes"),
                                             AllOf(HasSubstr("lost: "), HasSubstr("plan.jsonl: No such")), HasSubstr("longer: "),
-                                            HasSubstr("new is not indexed"), HasSubstr(".copy.tmp123 was left by")));
+                                            HasSubstr("new is not indexed"), HasSubstr(".copy.tmp123 was left by"),
+                                            HasSubstr("fine/manifest.json.tmp456 was left by")));
 }
 
 // Every layout is a row: load tests, too. What a killed 0.1 process left behind the last whole measurement does not count.

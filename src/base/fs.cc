@@ -61,7 +61,7 @@ Result<std::vector<std::string>> ReadLines(const fs::path& path) {
 }
 
 Status WriteFileAtomically(const fs::path& path, std::string_view content) {
-  const fs::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
+  const fs::path temporary = UnfinishedName(path);
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return OsError("write", path, errno);
   int error_number = WriteAll(fd, content);
@@ -83,7 +83,7 @@ Result<AtomicFileWriter> AtomicFileWriter::Create(const fs::path& name, uint64_t
     return BadInput(
         fmt::format("cannot write {}: it needs {} bytes, its volume has {} free", path.string(), bytes, space.available));
   }
-  fs::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
+  fs::path temporary = UnfinishedName(path);
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return OsError("write", path, errno);
   return AtomicFileWriter(path, std::move(temporary), fd);

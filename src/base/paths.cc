@@ -35,4 +35,12 @@ fs::path HiddenName(const fs::path& path, const char* purpose) {
   return folder / fmt::format(".{}.{}{}", path.filename().string(), purpose, ::getpid());
 }
 
+fs::path UnfinishedName(const fs::path& path) { return path.string() + fmt::format(".tmp{}", ::getpid()); }
+
+bool IsUnfinished(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const std::string stem = name.substr(0, name.find_last_not_of("0123456789") + 1);
+  return stem != name && ((stem.ends_with(".tmp") && stem != ".tmp") || (name.front() == '.' && stem.ends_with(".deleted")));
+}
+
 }  // namespace moecap

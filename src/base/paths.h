@@ -14,5 +14,9 @@ std::filesystem::path Absolute(const std::filesystem::path& path);
 std::filesystem::path TemporaryDir();
 // ".NAME.PURPOSE+process id" beside `path`: what a command makes or removes bears such a name until it is done.
 std::filesystem::path HiddenName(const std::filesystem::path& path, const char* purpose);
+// "NAME.tmp+process id" beside `path`: what a file is called until it is whole.
+std::filesystem::path UnfinishedName(const std::filesystem::path& path);
+// Whether the last part of `path` is a name that one of these makes, in whatever process: a killed one leaves it.
+bool IsUnfinished(const std::filesystem::path& path);
 
 }  // namespace moecap

@@ -131,7 +131,7 @@ Result<std::vector<ExportedFile>> ListFiles(const fs::path& dir) {
       return BadInput(fmt::format("{} is neither a file nor a folder; a run has only those", entry->path().string()));
     ExportedFile file;
     file.name = entry->path().lexically_relative(dir).generic_string();
-    if (file.name == kExportRecordName) continue;
+    if (file.name == kExportRecordName || IsUnfinished(entry->path())) continue;
     file.bytes = entry->file_size(error);
     if (error) break;
     ASSIGN_OR_RETURN(file.xxh3_64, HashFile(entry->path(), file.bytes));
@@ -175,11 +175,11 @@ Result<fs::path> FolderBelow(const fs::path& results_dir, const std::string& pat
 std::vector<fs::path> LeftOvers(const fs::path& dir) {
   std::vector<fs::path> found;
   std::error_code error;
-  for (fs::directory_iterator entry(dir, error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    const std::string stem = name.substr(0, name.find_last_not_of("0123456789") + 1);
-    if (name.front() == '.' && stem != name && (stem.ends_with(".tmp") || stem.ends_with(".deleted")))
-      found.push_back(entry->path());
+  fs::recursive_directory_iterator entry(dir, fs::directory_options::skip_permission_denied, error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    if (!IsUnfinished(entry->path())) continue;
+    found.push_back(entry->path());
+    entry.disable_recursion_pending();
   }
   std::sort(found.begin(), found.end());
   return found;

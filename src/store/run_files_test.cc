@@ -42,6 +42,7 @@ TEST(RunFiles, ListsAndCopiesAFolderWhole) {
   Write(dir / "run/manifest.json", "{}");
   Write(dir / "run/deep/er/x", std::string("a\0b", 3));
   Write(dir / "run/moecap-export.json", "not part of the run");
+  Write(dir / "run/manifest.json.tmp4711", "not finished");
   const auto files = ListFiles(dir / "run").value();
   ASSERT_EQ(files.size(), 2u);
   EXPECT_EQ(files[0].name, "deep/er/x");
@@ -95,7 +96,14 @@ TEST(RunFiles, OnlyFoldersRightBelowAreNamed) {
   EXPECT_FALSE(fs::exists(dir / "results/run"));
   fs::create_directory(dir / "results/.git");
   fs::create_directory(dir / "results/.tmp");
-  EXPECT_THAT(LeftOvers(dir / "results"), ElementsAre(hidden));
+  fs::create_directory(dir / "results/.copy.tmp12");
+  Write(dir / "results/.copy.tmp12/plan.jsonl.tmp12", "is named with its folder");
+  Write(dir / "results/other/measurements/0/plan.jsonl.tmp4711", "{");
+  for (const char* whole : {"a.tmp", "tmp5", "a.deleted7", ".tmp9", "a.tmp7.json"})
+    Write(dir / "results/other" / whole, "whole");
+  EXPECT_THAT(LeftOvers(dir / "results"),
+              testing::UnorderedElementsAre(hidden, dir / "results/.copy.tmp12",
+                                            dir / "results/other/measurements/0/plan.jsonl.tmp4711"));
   EXPECT_THAT(LeftOvers(dir / "no"), testing::IsEmpty());
 }
 

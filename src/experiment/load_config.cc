@@ -34,8 +34,7 @@ std::vector<double> ReadList(const YamlNode& node, double least, double most, bo
   for (const YamlNode& entry : node.items) add(entry);
   if (levels.empty()) errors.Add(node.line, fmt::format("\"{}\" is empty", node.key));
   std::ranges::sort(levels);
-  const auto repeated = std::ranges::unique(levels);
-  levels.erase(repeated.begin(), repeated.end());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
   return levels;
 }
 

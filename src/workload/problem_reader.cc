@@ -38,7 +38,7 @@ class ProblemReader {
     }
     if (!info_.gold_columns.empty()) names.push_back(fmt::format("{}", fmt::join(info_.gold_columns, " or ")));
     std::ranges::sort(names);
-    names.erase(std::ranges::unique(names).begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
   }
 

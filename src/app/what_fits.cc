@@ -23,11 +23,17 @@ constexpr double kUsable = 0.95;  // of the free bytes; the rest is for intermed
 constexpr std::pair<const char*, double> kTypes[] = {{"Q8_0", 8.5}, {"Q6_K", 6.5625}, {"Q5_0", 5.5},
                                                      {"Q4_0", 4.5}, {"Q3_K_M", 3.91}, {"Q2_K", 3.35}};
 
+// Of the engine at a time: the routing is replayed in one of its own, but for experts on disk, which tell it in the timed
+// passes.
+int Contexts(const model::ModelSpec& model, const RoomQuestion& question) {
+  return model.MoeLayers() > 0 && !question.placement.experts ? 2 : 1;
+}
+
 // Buffers of intermediate results and logits.
 double PassBytes(const model::ModelSpec& model, const RoomQuestion& question) {
   if (question.pass_tokens == 0) return 0;
   const auto memory = metrics::MemoryOfEngine(model, {question.sequences, question.context_tokens, question.pass_tokens});
-  return memory.compute + memory.outputs;
+  return Contexts(model, question) * (memory.compute + memory.outputs);
 }
 
 bool Fits(const model::ModelSpec& model, const RoomQuestion& question) {
@@ -118,7 +124,7 @@ std::optional<std::string> PassesThatFit(const model::ModelSpec& model, RoomQues
 double BytesThere(const model::ModelSpec& model, const RoomQuestion& question) {
   const llamacpp::Placement& placement = question.placement;
   const auto kv_bytes = [&](const model::ModelSpec& part) {
-    return static_cast<double>(question.sequences) * part.ResidentKvBytes(question.context_tokens);
+    return Contexts(model, question) * static_cast<double>(question.sequences) * part.ResidentKvBytes(question.context_tokens);
   };
   if (placement.gpus.empty()) {
     double bytes = model.WeightBytes() + kv_bytes(model);
@@ -164,8 +170,8 @@ Status CheckRoom(const model::ModelSpec& model, const RoomQuestion& question) {
   const double needed = BytesThere(model, question);
   if (needed <= question.free_bytes) return {};
   return BadInput(fmt::format(
-      "{} needs {} for its weights and the KV cache of {} x {} tokens, but {} has {} free; {}", model.id, FormatBytes(needed),
-      question.sequences, question.context_tokens,
+      "{} needs {} for its weights and the KV cache of {} x {} tokens{}, but {} has {} free; {}", model.id, FormatBytes(needed),
+      question.sequences, question.context_tokens, Contexts(model, question) > 1 ? ", twice as its routing is replayed" : "",
       question.placement.gpus.empty() ? "this machine" : fmt::format("{}", fmt::join(question.placement.gpus, ", ")),
       FormatBytes(question.free_bytes), WhatFits(model, question)));
 }

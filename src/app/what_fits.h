@@ -18,8 +18,9 @@ struct RoomQuestion {
   int pass_tokens = 0;         // of a prompt in a pass at most, for the buffers of intermediate results; 0 = not counted
 };
 
-// Weights and KV cache that the placement puts there; buffers for intermediate results come on top. The embedding stays with
-// the processor, and the last layers are the first to go to a GPU.
+// Weights and KV caches that the placement puts there; buffers for intermediate results come on top. The embedding stays with
+// the processor, and the last layers are the first to go to a GPU. A model with experts in memory has two caches: its routing
+// is replayed in a second context beside the first.
 double BytesThere(const model::ModelSpec& model, const RoomQuestion& question);
 
 // What of the model would have room with a twentieth to spare, intermediate results included (an estimate:

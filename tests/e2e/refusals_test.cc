@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -66,7 +67,25 @@ TEST_F(Refusals, ACacheBeyondTheMemoryTellsHowManyClientsHaveRoom) {
   const Outcome outcome = Run("long.gguf", "", "context_tokens: 1000000\n", 16, WithAddressSpace(rlim_t{8} << 30));
   EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("16 x 1000000 tokens"), HasSubstr("this machine has"), HasSubstr("what has room: "),
-                                 HasSubstr("clients with 1000000 tokens of context"), Not(HasSubstr("15 clients"))));
+                                 HasSubstr(" with 1000000 tokens of context"), Not(HasSubstr("15 clients"))));
+}
+
+// The context of the routing replay has room beside the first: what is said to fit is measured to its end.
+TEST_F(Refusals, AsManyClientsAsAreSaidToHaveRoomAreMeasured) {
+  if (kMapsEverything) GTEST_SKIP() << "no limit of address space under a sanitizer";
+  MakeModel();
+  const auto run = [&](int clients) {
+    return Run("long.gguf", "", "context_tokens: 100000\n", clients, WithAddressSpace(rlim_t{2} << 30));
+  };
+  const Outcome refused = run(16);
+  EXPECT_EQ(refused.exit_code, 2) << refused.err;
+  const std::string before = "what has room: ";
+  const size_t at = refused.err.find(before);
+  ASSERT_NE(at, std::string::npos) << refused.err;
+  const int clients = std::atoi(refused.err.c_str() + at + before.size());
+  ASSERT_GT(clients, 0) << refused.err;
+  const Outcome measured = run(clients);
+  EXPECT_EQ(measured.exit_code, 0) << clients << ": " << measured.err;
 }
 
 TEST_F(Refusals, BuffersBeyondTheMemoryTellHowShortPassesMustBe) {

@@ -309,6 +309,37 @@ def sweep(proof):
     check("a second call finds everything made", again.stdout == done.stdout)
 
 
+def configure(text):
+    with open(os.environ["SLURM_CONF"], "w") as out:
+        out.write(text)
+    subprocess.run(["scontrol", "reconfigure"], check=True)
+
+
+# Slurm forgets a job some time after its end (here as soon as it looks, once a minute), and then knows no such id.
+def sweep_of_a_forgotten_job(proof):
+    folder = os.path.join(proof.results, "sweeps", "grid")
+    with open(os.path.join(folder, "slurm_job")) as file:
+        job = file.read().strip()
+    with open(os.environ["SLURM_CONF"]) as file:
+        remembers = file.read()
+    configure(remembers + "MinJobAge=2\n")
+    end_s = time.monotonic() + 600
+    while "Invalid job id" not in (said := subprocess.run(["squeue", f"--jobs={job}"], capture_output=True, text=True).stderr):
+        if time.monotonic() > end_s:
+            raise SystemExit(f"Slurm still knows job {job}: {said}")
+        time.sleep(1)
+    configure(remembers)
+    file = os.path.join(proof.dir, "grid.yaml")
+    with open(file) as before:
+        text = before.read()
+    with open(file, "w") as out:
+        out.write(text.replace("long: {", "longer: {workload: {output_tokens: 24}}, long: {"))
+    done = subprocess.run([proof.moecap, "sweep", file, "--on", "slurm", "--results-dir", proof.results, "--json"], capture_output=True, text=True)
+    cells = json.loads(done.stdout)["cells"] if done.stdout else []
+    check("a sweep whose last job Slurm has forgotten goes on with two further cells", done.returncode == 0 and len({c["run_id"] for c in cells}) == 6,
+          done.stderr.strip()[-200:])
+
+
 def under_mpirun(proof):
     if shutil.which("mpirun") is None:
         print("skip  mpirun: not here; apt-get install openmpi-bin")
@@ -345,7 +376,7 @@ def main():
     proof = Proof(os.path.abspath(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
     try:
         proof.start_mock("--ttft-s", "0.02", "--tpot-s", "0.002")
-        for step in (shards_under_srun, batch_script, sweep_scripts, sweep, under_mpirun):
+        for step in (shards_under_srun, batch_script, sweep_scripts, sweep, sweep_of_a_forgotten_job, under_mpirun):
             step(proof)
         proof.stop_mock()
         proof.start_mock("--ttft-s", "0.02", "--tpot-s", "0.02")

@@ -62,6 +62,10 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/moecap-config-version.cmake
 install(FILES ${CMAKE_BINARY_DIR}/moecap-config.cmake ${CMAKE_BINARY_DIR}/moecap-config-version.cmake DESTINATION ${package_dir}
         COMPONENT development)
 install(DIRECTORY examples/library DESTINATION share/doc/moecap-dev/examples COMPONENT development)
+
+# Everything of these two components that is built: a manual of another program would be installed without a word.
+add_custom_target(installed)
+add_dependencies(installed moecap manual ${module_targets})
 if(MOECAP_ENGINE_ARTIFACTS)
   install(DIRECTORY ${MOECAP_ENGINE_DIR}/include/ DESTINATION include/moecap/engine COMPONENT development)
 endif()

@@ -40,6 +40,7 @@ add_custom_command(OUTPUT ${debian}/changelog.gz ${debian}/changelog.Debian.gz
   DEPENDS CHANGELOG.md packaging/debian/changelog)
 file(MAKE_DIRECTORY ${debian})
 add_custom_target(debian_files ALL DEPENDS ${debian}/changelog.gz ${debian}/changelog.Debian.gz)
+add_dependencies(installed debian_files)
 foreach(package "moecap runtime" "moecap-dev development")
   string(REPLACE " " ";" package ${package})
   list(GET package 0 name)

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
@@ -339,6 +341,41 @@ TEST_F(Shards, ASweepMakesEveryCellCollectsItAndGoesOn) {
 
   write("short: {workload: {output_tokens: 3}}");
   EXPECT_THAT(sweep().err, HasSubstr("the sweep was changed since it began"));
+}
+
+// Programs in PATH that say what those of Slurm say when a job ends sooner than the shared folder shows what it wrote, and a
+// node that runs the job after the sweep has heard once that it is forgotten.
+TEST_F(Shards, ASweepWaitsForWhatAForgottenJobWrote) {
+  StartMock("0.001");
+  const fs::path bin = dir_ / "bin", client = dir_ / "client";
+  fs::create_directories(bin);
+  const auto write = [&](const char* name, const std::string& body) {
+    ASSERT_TRUE(WriteFileAtomically(bin / name, "#!/bin/sh\nat='" + bin.string() + "'\n" + body).ok());
+    fs::permissions(bin / name, fs::perms::owner_all);
+  };
+  write("sbatch", "cp \"$3\" \"$at/job\"\necho 7\n");
+  write("squeue",
+        "[ ! -e \"$at/asked\" ] || : >\"$at/again\"\n: >\"$at/asked\"\n"
+        "echo 'slurm_load_jobs error: Invalid job id specified' >&2\nexit 1\n");
+  write("srun", "shift\nexec \"$@\"\n");
+  const std::string text = fmt::format(
+      "name: grid\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 2, input_tokens: 8, output_tokens: 2}}\n"
+      "  load: {{clients: 1}}\n  warmup_requests: 0\n",
+      url_);
+  ASSERT_TRUE(WriteFileAtomically(client / "grid.yaml", text).ok());
+  std::atomic<bool> is_over = false;
+  std::thread node([&] {
+    while (!fs::exists(bin / "again") && !is_over) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const std::string job = fmt::format("cd '{}' && PATH='{}':\"$PATH\" SLURM_ARRAY_TASK_ID=0 sh '{}' >'{}' 2>&1",
+                                        client.string(), bin.string(), (bin / "job").string(), (bin / "log").string());
+    EXPECT_TRUE(is_over || std::system(job.c_str()) == 0);
+  });
+  const Outcome outcome = CallProgram(client, {"sweep", "grid.yaml", "--on", "slurm"},
+                                      [&] { ::setenv("PATH", (bin.string() + ":" + std::getenv("PATH")).c_str(), 1); });
+  is_over = true;
+  node.join();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("ends "), HasSubstr("done")));
 }
 
 TEST_F(Shards, ASweepSaysWhichCellFailed) {

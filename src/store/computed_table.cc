@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <utility>
 
 namespace moecap::store {
@@ -35,9 +36,10 @@ struct Cursor : sqlite3_vtab_cursor {
 
 VirtualTable& TableOf(sqlite3_vtab_cursor* cursor) { return *static_cast<VirtualTable*>(cursor->pVtab); }
 
-int Fail(sqlite3_vtab& table, const std::string& why) {
-  sqlite3_free(table.zErrMsg);
-  table.zErrMsg = sqlite3_mprintf("%s", why.c_str());
+int Fail(sqlite3_vtab* table, const char* why) {
+  if (table == nullptr) return SQLITE_ERROR;
+  sqlite3_free(table->zErrMsg);
+  table->zErrMsg = sqlite3_mprintf("%s", why);
   return SQLITE_ERROR;
 }
 
@@ -93,12 +95,12 @@ int AllRuns(VirtualTable& table, std::vector<std::string>& runs) {
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(table.module->database, "SELECT run_id FROM runs ORDER BY run_id", -1, &statement, nullptr) !=
       SQLITE_OK)
-    return Fail(table, sqlite3_errmsg(table.module->database));
+    return Fail(&table, sqlite3_errmsg(table.module->database));
   int code = SQLITE_ROW;
   while ((code = sqlite3_step(statement)) == SQLITE_ROW)
     runs.emplace_back(reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)));
   sqlite3_finalize(statement);
-  return code == SQLITE_DONE ? SQLITE_OK : Fail(table, sqlite3_errmsg(table.module->database));
+  return code == SQLITE_DONE ? SQLITE_OK : Fail(&table, sqlite3_errmsg(table.module->database));
 }
 
 int Compute(VirtualTable& table, const std::string& run_id, const std::string& wanted) {
@@ -106,7 +108,7 @@ int Compute(VirtualTable& table, const std::string& run_id, const std::string& w
   std::vector<bool> columns;
   for (const char letter : wanted) columns.push_back(letter == 'y');
   auto rows = table.module->table.rows_of(run_id, columns);
-  if (!rows.ok()) return Fail(table, rows.error().message);
+  if (!rows.ok()) return Fail(&table, rows.error().message.c_str());
   table.run_id = run_id;
   table.wanted = wanted;
   table.rows = std::make_shared<const std::vector<SqlRow>>(std::move(rows).value());
@@ -178,17 +180,37 @@ int RowId(sqlite3_vtab_cursor* base, sqlite3_int64* id) {
   return SQLITE_OK;
 }
 
+sqlite3_vtab* TableAt(sqlite3_vtab* table) { return table; }
+sqlite3_vtab* TableAt(sqlite3_vtab_cursor* cursor) { return cursor->pVtab; }
+sqlite3_vtab* TableAt(sqlite3*) { return nullptr; }
+
+// SQLite is C: what is thrown must not pass through it, and becomes an error of the statement.
+template <auto kCall>
+struct Guarded;
+template <typename First, typename... Rest, int (*kCall)(First, Rest...)>
+struct Guarded<kCall> {
+  static int Call(First first, Rest... rest) {
+    try {
+      return kCall(first, rest...);
+    } catch (const std::bad_alloc&) {
+      return Fail(TableAt(first), "there is not enough memory");
+    } catch (...) {
+      return Fail(TableAt(first), "a computed table failed in a way that nobody foresaw: a bug of moecap");
+    }
+  }
+};
+
 constexpr sqlite3_module MakeCalls() {
   sqlite3_module calls{};  // without xCreate it is there under its own name and cannot be made or dropped
-  calls.xConnect = Connect;
-  calls.xBestIndex = BestIndex;
+  calls.xConnect = Guarded<Connect>::Call;
+  calls.xBestIndex = Guarded<BestIndex>::Call;
   calls.xDisconnect = Disconnect;
-  calls.xOpen = Open;
+  calls.xOpen = Guarded<Open>::Call;
   calls.xClose = Close;
-  calls.xFilter = Filter;
-  calls.xNext = Next;
+  calls.xFilter = Guarded<Filter>::Call;
+  calls.xNext = Guarded<Next>::Call;
   calls.xEof = Eof;
-  calls.xColumn = Column;
+  calls.xColumn = Guarded<Column>::Call;
   calls.xRowid = RowId;
   return calls;
 }

@@ -26,7 +26,7 @@ struct ComputedTable {
 
 // Makes the table known to statements of this connection, whose database has the table `runs`. A statement that names a run
 // ("WHERE run_id = ...", or a join) asks for the rows of that run, any other for those of all runs. A failure of `rows_of` is
-// the statement's error.
+// the statement's error, as is what it throws.
 Status AddComputedTable(sqlite3* database, ComputedTable table);
 
 }  // namespace moecap::store

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
+#include <new>
+#include <stdexcept>
 
 #include "base/fs.h"
 #include "base/testing/temp_dir.h"
@@ -104,6 +107,21 @@ TEST_F(SqlQuery, AFailureToComputeIsTheStatementsError) {
   const auto writing = QueryIndex(dir_.path(), "DELETE FROM facts", 10, {broken});
   ASSERT_FALSE(writing.ok());
   EXPECT_THAT(writing.error().message, HasSubstr("may not be modified"));
+}
+
+TEST_F(SqlQuery, WhatAComputationThrowsIsTheStatementsError) {
+  const auto error_of = [&](const std::function<void()>& bug) {
+    const ComputedTable broken = {"facts", {"name"}, [&](const std::string&, const std::vector<bool>&) {
+                                    bug();
+                                    return Result<std::vector<SqlRow>>(std::vector<SqlRow>());
+                                  }};
+    const auto table = QueryIndex(dir_.path(), "SELECT * FROM runs JOIN facts USING (run_id)", 10, {broken});
+    return table.ok() ? "" : table.error().message;
+  };
+  EXPECT_EQ(error_of([] {}), "");
+  EXPECT_THAT(error_of([] { throw std::out_of_range("at"); }), HasSubstr("a bug of moecap"));
+  EXPECT_THAT(error_of([] { throw std::bad_alloc(); }), HasSubstr("not enough memory"));
+  EXPECT_THAT(error_of([] { throw 7; }), HasSubstr("a bug of moecap"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ import uuid
 from systems import ROOT, Refused, python_of
 
 VENV = "readers"
+LIMIT_S = 900  # of a Job, which takes seconds
 MANIFEST = ROOT / "deploy/kubernetes/load.yaml"
 VALIDATE = """
 import json, sys
@@ -56,11 +57,14 @@ class IndexedJob:
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def run(self, meanwhile=lambda job: None):
-        """Whether it completed. `meanwhile` is called again and again."""
+        """Whether it completed. `meanwhile` is called again and again. Refused, with what its pods said, after LIMIT_S: none should take that long."""
         for index in range(self.count):
             self.start(index)
-        failures, succeeded = 0, set()
+        failures, succeeded, end_s = 0, set(), time.monotonic() + LIMIT_S
         while len(succeeded) < self.count:
+            if time.monotonic() > end_s:
+                self.terminate()
+                raise Refused(f"the Job has not ended after {LIMIT_S} s, indexes {sorted(self.pods)} run: {self.last_words()}", 1)
             meanwhile(self)
             for index, pod in list(self.pods.items()):
                 code = pod.poll()
@@ -77,6 +81,9 @@ class IndexedJob:
                 self.start(index)
             time.sleep(0.02)
         return True
+
+    def last_words(self):
+        return "; ".join(f"{index}: {(self.room / f'pod-{index}.log').read_text().strip()[-200:]}" for index in self.pods)
 
     def terminate(self):
         for pod in self.pods.values():

@@ -32,10 +32,15 @@ struct Plan {
   int64_t grace_ns = 0;
 };
 
-// A file descriptor that closes itself.
+// A file descriptor that closes itself. None is that of standard input, output or error, which may be closed here: in the
+// program these are its own.
 class Fd {
  public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
+  explicit Fd(int fd = -1) : fd_(fd) {
+    if (fd < 0 || fd > STDERR_FILENO) return;
+    fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    ::close(fd);
+  }
   Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Fd& operator=(Fd&&) = delete;
   ~Fd() {

@@ -68,6 +68,17 @@ TEST_F(ChildProcessTest, RunsWithItsEnvironmentAndFolderAndTellsHowItEnded) {
   EXPECT_THAT(Logged(), HasSubstr("no input")) << "the log of an earlier start stays";
 }
 
+TEST_F(ChildProcessTest, StartsFromAProcessWithoutStandardInput) {
+  const int input = ::dup(STDIN_FILENO);
+  ::close(STDIN_FILENO);
+  auto child = ChildProcess::Start(Shell("read line || echo no input"));
+  if (input >= 0) ::dup2(input, STDIN_FILENO);
+  ASSERT_TRUE(child.ok()) << child.error().message;
+  EXPECT_EQ(InWords(Await(*child)), "exit code 0");
+  EXPECT_EQ(Logged(), "no input\n");
+  ::close(input);
+}
+
 TEST_F(ChildProcessTest, WhatCannotBeRunIsNamed) {
   auto options = Shell("");
   options.words = {"no-such-program-anywhere"};

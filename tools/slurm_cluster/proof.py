@@ -315,7 +315,7 @@ def configure(text):
     subprocess.run(["scontrol", "reconfigure"], check=True)
 
 
-# Slurm forgets a job some time after its end (here as soon as it looks, once a minute), and then knows no such id.
+# Slurm forgets a job some time after its end (MinJobAge: minutes, here seconds), and then knows no such id.
 def sweep_of_a_forgotten_job(proof):
     folder = os.path.join(proof.results, "sweeps", "grid")
     with open(os.path.join(folder, "slurm_job")) as file:

@@ -48,7 +48,7 @@ class EngineMemoryTest : public testing::Test {
 
   // A sparse file: the header, and room for tensors that nobody reads.
   void WriteHeader(const synth::SynthPlan& plan) const {
-    std::ofstream(file_, std::ios::binary) << plan.layout.Header();
+    std::ofstream(file_, std::ios::binary) << plan.parts[0].Header();
     fs::resize_file(file_, plan.file_bytes);
   }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,12 @@ void SetFlops(const hardware::Device& device, std::string_view wanted, double co
   }
 }
 
+// "NVIDIA H200" of "CUDA0 (NVIDIA H200)".
+std::string_view NameOf(std::string_view gpu) {
+  const size_t begin = gpu.find('('), end = gpu.rfind(')');
+  return begin < end && end != std::string_view::npos ? gpu.substr(begin + 1, end - begin - 1) : gpu;
+}
+
 }  // namespace
 
 Result<MachinePeaks> PeaksOf(const cost::MachineSpec& machine, const std::string& compute_type,
@@ -42,6 +49,36 @@ Result<MachinePeaks> PeaksOf(const cost::MachineSpec& machine, const std::string
   SetFlops(device, compute_type.empty() ? "bf16" : std::string_view(compute_type), count, peaks);
   peaks.source = count > 1 ? fmt::format("datasheet of {:.0f} x {}", count, device.id) : "datasheet of " + device.id;
   return peaks;
+}
+
+std::optional<cost::MachineSpec> MachineOfGpus(std::span<const std::string> gpus, const hardware::MachineInfo& machine) {
+  std::string id;
+  for (const std::string& gpu : gpus) {
+    const auto found = std::ranges::find(machine.accelerators, NameOf(gpu), &hardware::Accelerator::name);
+    if (found == machine.accelerators.end() || found->catalogue_id.empty()) return std::nullopt;
+    if (!id.empty() && id != found->catalogue_id) return std::nullopt;
+    id = found->catalogue_id;
+  }
+  if (id.empty()) return std::nullopt;
+  cost::MachineSpec spec;
+  spec.name = gpus.size() == 1 ? id : fmt::format("{} x {}", gpus.size(), id);
+  spec.accelerators.push_back({id, static_cast<int64_t>(gpus.size())});
+  return spec;
+}
+
+void TakeProbedBandwidth(std::span<const std::string> gpus, std::span<const hardware::GpuCeilings> probed,
+                         MachinePeaks& peaks) {
+  double sum = 0;
+  std::string measured_at;
+  for (const std::string& gpu : gpus) {
+    const auto found = std::ranges::find(probed, NameOf(gpu), &hardware::GpuCeilings::name);
+    if (found == probed.end() || !found->read_bytes_per_s) return;
+    sum += found->read_bytes_per_s->best;
+    measured_at = found->measured_at;
+  }
+  if (gpus.empty()) return;
+  peaks.bandwidth_bytes_per_s = sum;
+  peaks.source = fmt::format("bandwidth measured {} by moecap hardware probe, FLOPs of the {}", measured_at, peaks.source);
 }
 
 }  // namespace moecap::experiment

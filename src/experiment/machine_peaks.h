@@ -1,12 +1,15 @@
-// The ceilings of the machine that a configuration names, from the device catalogue.
+// The machine under a system and its ceilings: as the configuration names it, or the GPUs that the driver names.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/result.h"
 #include "cost/machine.h"
 #include "hardware/catalogue.h"
+#include "hardware/host.h"
+#include "hardware/machine.h"
 
 namespace moecap::experiment {
 
@@ -23,5 +26,12 @@ struct MachinePeaks {
 // without such a rate widens the operands. Error: kBadInput for a device that the catalogue does not have.
 Result<MachinePeaks> PeaksOf(const cost::MachineSpec& machine, const std::string& compute_type,
                              const hardware::Catalogue& catalogue);
+
+// The machine that the GPUs of an engine in this process make, "h200-sxm" or "2 x h200-sxm". `gpus`: as SystemDevices has them,
+// "CUDA0 (NVIDIA H200)"; `machine`: with its catalogue ids. Null: a GPU that the catalogue does not have, or several kinds.
+std::optional<cost::MachineSpec> MachineOfGpus(std::span<const std::string> gpus, const hardware::MachineInfo& machine);
+
+// In place of a datasheet's bandwidth what `moecap hardware probe` measured of these GPUs, where it measured all of them.
+void TakeProbedBandwidth(std::span<const std::string> gpus, std::span<const hardware::GpuCeilings> probed, MachinePeaks& peaks);
 
 }  // namespace moecap::experiment

@@ -47,6 +47,25 @@ experiment::DriverFactory Drivers(LaunchRoom& room, const Clock& clock) {
   };
 }
 
+// GPUs whose machine the configuration does not name: as the driver calls them, in the catalogue.
+class GpuMachines {
+ public:
+  // Sets the machine of a system that computes on GPUs and has none; whether it did.
+  Result<bool> Find(const experiment::SystemDescription& system, experiment::MachineConfig& machine) {
+    if (system.devices.gpus.empty() || machine.machine || !system.in_process) return false;
+    if (!here_) {
+      ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
+      here_ = hardware::DetectMachine();
+      hardware::MatchCatalogue(catalogue, *here_);
+    }
+    machine.machine = experiment::MachineOfGpus(system.devices.gpus, *here_);
+    return machine.machine.has_value();
+  }
+
+ private:
+  std::optional<hardware::MachineInfo> here_;
+};
+
 Result<experiment::MachinePeaks> PeaksOf(const experiment::SystemConfig& system, const model::ModelSpec& model) {
   if (!system.machine.machine) return experiment::MachinePeaks{};
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
@@ -64,12 +83,21 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
   manifest.config = config;
   manifest.host = hardware::DetectHost();
   RETURN_IF_ERROR(experiment.Describe(manifest));
+  GpuMachines gpu_machines;
   for (size_t i = 0; i < config.systems.size(); ++i) {
-    ASSIGN_OR_RETURN(experiment::ResolvedCost cost, experiment::ResolveCost(manifest.host, config.systems[i], config));
-    manifest.systems[i].machine = std::move(cost.machine);
-    manifest.systems[i].cost = std::move(cost.inputs);
-    manifest.systems[i].pay = cost.pay;
-    ASSIGN_OR_RETURN(manifest.systems[i].peaks, PeaksOf(config.systems[i], manifest.systems[i].description.model));
+    experiment::PricedSystem& priced = manifest.systems[i];
+    experiment::SystemConfig system = config.systems[i];
+    ASSIGN_OR_RETURN(const bool found, gpu_machines.Find(priced.description, system.machine));
+    ASSIGN_OR_RETURN(experiment::ResolvedCost cost, experiment::ResolveCost(manifest.host, system, config));
+    priced.machine = std::move(cost.machine);
+    priced.cost = std::move(cost.inputs);
+    priced.pay = cost.pay;
+    ASSIGN_OR_RETURN(priced.peaks, PeaksOf(system, priced.description.model));
+    if (!found) continue;
+    const auto& gpus = priced.description.devices.gpus;
+    experiment::TakeProbedBandwidth(gpus, hardware::ProbedGpus(manifest.host, CacheDir()), priced.peaks);
+    manifest.notes.push_back(fmt::format("{}: taken as {}, by what the driver calls {}; `machine` names another",
+                                         priced.description.name, priced.machine, fmt::join(gpus, ", ")));
   }
   hardware::UsedDevices used;
   for (const experiment::PricedSystem& system : manifest.systems) {

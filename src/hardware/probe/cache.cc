@@ -155,4 +155,10 @@ Result<CachedCeilings> LoadOrProbe(const HostInfo& host, const ProbeOptions& opt
   return result;
 }
 
+std::vector<GpuCeilings> ProbedGpus(const HostInfo& host, const fs::path& cache_dir, double max_age_s) {
+  const std::string fingerprint = HostFingerprint(host);
+  const auto stored = LoadStored(CeilingsCacheFile(cache_dir, fingerprint), fingerprint);
+  return stored && IsYoung(stored->probed_at, max_age_s) ? stored->gpus : std::vector<GpuCeilings>();
+}
+
 }  // namespace moecap::hardware

@@ -94,6 +94,10 @@ struct ProbeOptions {
 Result<CachedCeilings> LoadOrProbe(const HostInfo& host, const ProbeOptions& options, const Clock& clock,
                                    const std::filesystem::path& cache_dir, double max_age_s = kCeilingsMaxAgeS);
 
+// What the last whole probe of this host measured of its GPUs, none of them older than `max_age_s`; measures nothing.
+std::vector<GpuCeilings> ProbedGpus(const HostInfo& host, const std::filesystem::path& cache_dir,
+                                    double max_age_s = kCeilingsMaxAgeS);
+
 // CacheDir()/ceilings-<16 hex digits of the fingerprint>.json
 std::filesystem::path CeilingsCacheFile(const std::filesystem::path& cache_dir, std::string_view fingerprint);
 

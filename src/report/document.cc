@@ -14,6 +14,8 @@ template <typename... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;  // clang 14 needs to be told
 
 std::string WithUnit(const std::string& name, const std::string& unit) {
   if (unit.empty()) return name;

@@ -21,8 +21,10 @@ endif()
 
 if(MOECAP_LLAMA STREQUAL "source")
   foreach(library llama ggml ggml-base ${GGML_AVAILABLE_BACKENDS})
-    set_target_properties(${library} PROPERTIES INSTALL_RPATH "$ORIGIN" PUBLIC_HEADER "")
-    install(TARGETS ${library} LIBRARY DESTINATION ${engine_dir} COMPONENT runtime NAMELINK_SKIP)
+    if(TARGET ${library})  # the list keeps backends that were switched off
+      set_target_properties(${library} PROPERTIES INSTALL_RPATH "$ORIGIN" PUBLIC_HEADER "")
+      install(TARGETS ${library} LIBRARY DESTINATION ${engine_dir} COMPONENT runtime NAMELINK_SKIP)
+    endif()
   endforeach()
 endif()
 

@@ -105,6 +105,8 @@ TEST(SynthParts, TheEngineRunsThemAsOneModel) {
     ASSERT_TRUE(passes.ok()) << passes.error().message;
     counts.push_back(passes->back().record.expert_counts);
   }
+  ASSERT_EQ(counts[0].size(), 2u);
+  EXPECT_EQ(std::accumulate(counts[0][0].begin(), counts[0][0].end(), 0), 4 * 4) << "four tokens choose four experts each";
   EXPECT_EQ(counts[0], counts[1]);
   fs::remove_all(dir);
 }

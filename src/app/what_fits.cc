@@ -170,8 +170,9 @@ Status CheckRoom(const model::ModelSpec& model, const RoomQuestion& question) {
   const double needed = BytesThere(model, question);
   if (needed <= question.free_bytes) return {};
   return BadInput(fmt::format(
-      "{} needs {} for its weights and the KV cache of {} x {} tokens{}, but {} has {} free; {}", model.id, FormatBytes(needed),
-      question.sequences, question.context_tokens, Contexts(model, question) > 1 ? ", twice as its routing is replayed" : "",
+      "{} needs {} for its weights and {} of {} x {} tokens{}, but {} has {} free; {}", model.id, FormatBytes(needed),
+      Contexts(model, question) > 1 ? "two KV caches" : "the KV cache", question.sequences, question.context_tokens,
+      Contexts(model, question) > 1 ? ", as its routing is replayed" : "",
       question.placement.gpus.empty() ? "this machine" : fmt::format("{}", fmt::join(question.placement.gpus, ", ")),
       FormatBytes(question.free_bytes), WhatFits(model, question)));
 }

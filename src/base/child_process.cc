@@ -231,7 +231,9 @@ struct Pipe {
 Result<Pipe> MakePipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Failed(fmt::format("no pipe can be made: {}", Reason()));
-  return Pipe{Fd(ends[0]), Fd(ends[1])};
+  Pipe pipe{Fd(ends[0]), Fd(ends[1])};
+  if (pipe.read.get() < 0 || pipe.write.get() < 0) return Failed(fmt::format("no pipe can be made: {}", Reason()));
+  return pipe;
 }
 
 // Reads one value; false at the end of the pipe.

@@ -73,10 +73,21 @@ Status WriteFileAtomically(const fs::path& path, std::string_view content) {
   return OsError("write", path, error_number);
 }
 
+fs::path ThroughLinks(const fs::path& name) {
+  constexpr int kMostLinks = 40;  // as Linux follows
+  std::error_code error;
+  fs::path path = name;
+  for (int links = 0; links < kMostLinks && fs::is_symlink(path, error); ++links) {
+    const fs::path target = fs::read_symlink(path, error);
+    if (error) break;
+    path = path.parent_path() / target;
+  }
+  return path;
+}
+
 Result<AtomicFileWriter> AtomicFileWriter::Create(const fs::path& name, uint64_t bytes) {
   std::error_code error;
-  const fs::path target = fs::is_symlink(name, error) ? fs::read_symlink(name, error) : fs::path();
-  const fs::path path = target.empty() ? name : name.parent_path() / target;
+  const fs::path path = ThroughLinks(name);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < bytes) {

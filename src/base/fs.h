@@ -20,6 +20,9 @@ Result<std::vector<std::string>> ReadLines(const std::filesystem::path& path);
 // Writes `content` to a temporary file beside `path`, syncs it and renames it over `path`.
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
 
+// Where `name` leads, link by link; the end need not be there.
+std::filesystem::path ThroughLinks(const std::filesystem::path& name);
+
 // Writes a file of any size piece by piece into a temporary file beside it, which Commit syncs and renames. Without Commit
 // nothing appears.
 class AtomicFileWriter {

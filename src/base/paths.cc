@@ -37,8 +37,9 @@ fs::path HiddenName(const fs::path& path, const char* purpose) {
 
 fs::path UnfinishedName(const fs::path& path) { return path.string() + fmt::format(".tmp{}", ::getpid()); }
 
-bool IsUnfinished(const fs::path& path) {
+bool IsUnfinished(const fs::path& path, bool is_folder) {
   const std::string name = path.filename().string();
+  if (name.empty() || (is_folder && name.front() != '.')) return false;
   const std::string stem = name.substr(0, name.find_last_not_of("0123456789") + 1);
   return stem != name && ((stem.ends_with(".tmp") && stem != ".tmp") || (name.front() == '.' && stem.ends_with(".deleted")));
 }

@@ -16,7 +16,8 @@ std::filesystem::path TemporaryDir();
 std::filesystem::path HiddenName(const std::filesystem::path& path, const char* purpose);
 // "NAME.tmp+process id" beside `path`: what a file is called until it is whole.
 std::filesystem::path UnfinishedName(const std::filesystem::path& path);
-// Whether the last part of `path` is a name that one of these makes, in whatever process: a killed one leaves it.
-bool IsUnfinished(const std::filesystem::path& path);
+// Whether the last part of `path` is a name that one of these makes, in whatever process: a killed one leaves it. Of a folder,
+// whose plain name its user chose, HiddenName alone.
+bool IsUnfinished(const std::filesystem::path& path, bool is_folder);
 
 }  // namespace moecap

@@ -64,7 +64,7 @@ bool UsesThisProcessor(const PricedSystem& system) {
   return description.server_here && system.machine.empty();
 }
 
-// Of the catalogue, where the configuration names a machine.
+// Of the catalogue or a probe, where the system has a machine of its own.
 void SetDatasheetPeaks(const MachinePeaks& peaks, cap::MachineSummary& machine) {
   machine.peak_bandwidth_bytes_per_s = peaks.bandwidth_bytes_per_s;
   machine.peak_flops_per_s = peaks.flops_per_s;

@@ -108,7 +108,7 @@ std::string GgufWriter::Header() const {
 std::vector<GgufWriter> GgufWriter::Split(uint64_t data_bytes) const {
   std::vector<GgufWriter> parts(1);
   for (const GgufPlacement& tensor : tensors_) {
-    if (!parts.back().tensors_.empty() && parts.back().data_bytes_ + tensor.bytes > data_bytes) parts.emplace_back();
+    if (!parts.back().tensors_.empty() && parts.back().data_bytes_ + Padded(tensor.bytes) > data_bytes) parts.emplace_back();
     parts.back().AddTensor(tensor.name, tensor.dims, tensor.type);
   }
   if (parts.size() == 1) return {*this};

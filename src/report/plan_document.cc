@@ -60,7 +60,10 @@ std::string TargetsText(const planner::Question& question) {
   return fmt::format("{}, with a margin of {:g}", JoinWords(parts), question.margin);
 }
 
-std::string LaunchText(planner::Launch launch) {
+std::string LaunchText(const Plan& plan) {
+  const planner::Launch launch = plan.question.launch;
+  const bool one_kind = plan.best && plan.Best()->default_time <= 1 && plan.Best()->serving.untuned_s <= 0;
+  if (launch != planner::Launch::kTuned && one_kind) return "of one kind, as far as is known";
   if (launch == planner::Launch::kEither) return "tuned; bands reach to default settings";
   return launch == planner::Launch::kTuned ? "tuned" : "with default settings";
 }
@@ -74,7 +77,8 @@ std::string DefaultLaunchLine(const Plan& plan) {
   const bool over = target && tpot_s > *target;
   return fmt::format(
       "That is for a tuned launch; with default settings {:.2g} times the TPOT was usual (SGLang's cookbook), {}{}.",
-      best.default_time, SecondsText(tpot_s), over ? ", over the target: tune the launch, or plan with --launch default" : "");
+      best.default_time, SecondsText(tpot_s),
+      over ? ", over the TPOT target: tune the launch, or plan with --launch default" : "");
 }
 
 std::string LimitsText(const planner::Question& question) {
@@ -195,14 +199,15 @@ Table WaysTable(const Plan& plan) {
 
 Table StepTable(const Candidate& best) {
   const planner::StepTime& step = best.serving.step;
+  const double untuned_s = best.serving.untuned_s * (1 - best.serving.prefill_share);  // of the step alone
   Table table{.name = "step", .title = "A decode step of the best way"};
   table.columns = {
       {.header = "part", .kind = ColumnKind::kKey}, {.header = "time", .unit = "ms"}, {.header = "share", .unit = "%"}};
   const std::pair<const char*, double> parts[] = {{"routed experts", step.experts_s}, {"experts in host memory", step.host_s},
                                                   {"other weights", step.weights_s},  {"KV cache", step.kv_s},
                                                   {"links", step.collectives_s},      {"kernel latency", step.latency_s},
-                                                  {"per request", step.sequences_s},  {"not tuned", best.serving.untuned_s}};
-  const double all_s = step.Total() + best.serving.untuned_s;
+                                                  {"per request", step.sequences_s},  {"not tuned", untuned_s}};
+  const double all_s = step.Total() + untuned_s;
   for (const auto& [name, seconds] : parts) {
     if (seconds > 0)
       table.rows.push_back({name, Estimate(NumberText(seconds, kMilli)), Estimate(NumberText(seconds / all_s, kPercent))});
@@ -325,7 +330,7 @@ Document PlanDocument(const Plan& plan, const std::string& launch) {
   document.about.items = {{"load", LoadText(plan.question.load)},
                           {"targets", TargetsText(plan.question)},
                           {"limits", LimitsText(plan.question)},
-                          {"launch", LaunchText(plan.question.launch)},
+                          {"launch", LaunchText(plan)},
                           {"chosen by", std::string(planner::Name(plan.question.objective))},
                           {"ways computed", std::to_string(plan.search.points)}};
   document.headline = Headline(plan);

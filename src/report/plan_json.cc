@@ -96,7 +96,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
           {"tpot_band_s", BandOf(serving.tpot_s, candidate.band)},
           {"ttft_s", PlanNumber(serving.ttft_s)},
           {"ttft_band_s", BandOf(serving.ttft_s, candidate.ttft_band)},
-          {"default_launch_time", candidate.default_time},
+          {"default_launch_time", candidate.default_time > 1 ? Json(candidate.default_time) : Json(nullptr)},
           {"e2e_s", PlanNumber(serving.e2e_s)},
           {"queue_s", PlanNumber(serving.queue_s)},
           {"over_capacity", serving.over_capacity},

@@ -96,10 +96,10 @@ int AllRuns(VirtualTable& table, std::vector<std::string>& runs) {
   if (sqlite3_prepare_v2(table.module->database, "SELECT run_id FROM runs ORDER BY run_id", -1, &statement, nullptr) !=
       SQLITE_OK)
     return Fail(&table, sqlite3_errmsg(table.module->database));
+  const std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> ended(statement, &sqlite3_finalize);
   int code = SQLITE_ROW;
   while ((code = sqlite3_step(statement)) == SQLITE_ROW)
     runs.emplace_back(reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)));
-  sqlite3_finalize(statement);
   return code == SQLITE_DONE ? SQLITE_OK : Fail(&table, sqlite3_errmsg(table.module->database));
 }
 

@@ -126,12 +126,15 @@ Result<std::vector<ExportedFile>> ListFiles(const fs::path& dir) {
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     const fs::file_status status = entry->symlink_status(error);
     if (error) break;
-    if (status.type() == fs::file_type::directory) continue;
+    const bool is_folder = status.type() == fs::file_type::directory;
+    const bool unfinished = IsUnfinished(entry->path(), is_folder);
+    if (is_folder && unfinished) entry.disable_recursion_pending();
+    if (is_folder || unfinished) continue;
     if (status.type() != fs::file_type::regular)
       return BadInput(fmt::format("{} is neither a file nor a folder; a run has only those", entry->path().string()));
     ExportedFile file;
     file.name = entry->path().lexically_relative(dir).generic_string();
-    if (file.name == kExportRecordName || IsUnfinished(entry->path())) continue;
+    if (file.name == kExportRecordName) continue;
     file.bytes = entry->file_size(error);
     if (error) break;
     ASSIGN_OR_RETURN(file.xxh3_64, HashFile(entry->path(), file.bytes));
@@ -177,7 +180,7 @@ std::vector<fs::path> LeftOvers(const fs::path& dir) {
   std::error_code error;
   fs::recursive_directory_iterator entry(dir, fs::directory_options::skip_permission_denied, error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-    if (!IsUnfinished(entry->path())) continue;
+    if (!IsUnfinished(entry->path(), IsFolder(entry->path()))) continue;
     found.push_back(entry->path());
     entry.disable_recursion_pending();
   }

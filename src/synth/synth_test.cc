@@ -124,7 +124,8 @@ TEST(Write, PartsHoldTheTensorsOfTheWholeFile) {
 
   const auto one = model::ReadGgufHeader(dir / "m.gguf");
   const auto many = model::ReadGgufHeader(files[0]);
-  ASSERT_TRUE(one.ok() && many.ok()) << many.error().message;
+  ASSERT_TRUE(one.ok()) << one.error().message;
+  ASSERT_TRUE(many.ok()) << many.error().message;
   ASSERT_EQ(many->tensors.size(), one->tensors.size());
   std::string data;  // of all parts, without the padding
   for (size_t i = 0, t = 0; i < files.size(); ++i) {
@@ -141,6 +142,13 @@ TEST(Write, PartsHoldTheTensorsOfTheWholeFile) {
   }
   EXPECT_EQ(data, expected);
   EXPECT_EQ(model::SpecFromGguf(*many)->TotalParams(), whole->params);
+
+  // Where one part cannot be put in place, none is.
+  fs::create_directory(dir / FilesOf(*split, "d.gguf")[1]);
+  EXPECT_FALSE(WriteModel(*split, dir / "d.gguf", nullptr).ok());
+  for (size_t i = 0; i < files.size(); ++i) EXPECT_FALSE(fs::is_regular_file(dir / FilesOf(*split, "d.gguf")[i])) << i;
+  options.part_bytes = 1;
+  EXPECT_TRUE(PlanModel({"tiny", kTinyQwen3}, options).ok()) << "a tensor stands alone";
 
   const Status stopped = WriteModel(*split, dir / "c.gguf", [](uint64_t done, uint64_t total) { return done < total / 2; });
   EXPECT_EQ(stopped.error().kind, ErrorKind::kInterrupted);

@@ -1,10 +1,12 @@
 #include "synth/synthesize.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
@@ -30,6 +32,7 @@ using model::GgmlType;
 using model::GgmlTypeByName;
 
 constexpr size_t kPieceBytes = size_t{8} << 20;
+constexpr size_t kMostParts = 500;  // all are open until the last is whole
 
 // A key's value in the form of the writer.
 void SetKey(const std::string& key, const BlueprintValue& value, model::GgufWriter& writer) {
@@ -194,8 +197,9 @@ Result<SynthPlan> PlanModel(const SynthSource& source, const SynthOptions& optio
   }
   RETURN_IF_ERROR(CheckCounts(layout, config, source.id, plan.params));
   plan.parts = layout.Split(options.part_bytes == 0 ? layout.DataBytes() : options.part_bytes);
-  if (plan.parts.size() > 65535)
-    return BadInput(fmt::format("{} parts; a model has 65535 at most: choose larger ones", plan.parts.size()));
+  if (plan.parts.size() > kMostParts) {
+    return BadInput(fmt::format("{} parts; a model has {} at most: choose larger ones", plan.parts.size(), kMostParts));
+  }
   for (const model::GgufWriter& part : plan.parts) plan.file_bytes += part.Header().size() + part.DataBytes();
   return plan;
 }
@@ -209,8 +213,45 @@ std::vector<fs::path> FilesOf(const SynthPlan& plan, const fs::path& path) {
   return files;
 }
 
+namespace {
+
+// Each volume has room for the parts that go there, before any of them is begun.
+Status CheckVolumes(const SynthPlan& plan, const std::vector<fs::path>& paths) {
+  std::map<dev_t, std::pair<fs::path, uint64_t>> needed;  // a folder of the volume, bytes
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const fs::path folder = Absolute(ThroughLinks(paths[i])).parent_path();
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) != 0) continue;  // creating the file will say why
+    const auto need = needed.try_emplace(status.st_dev, folder, uint64_t{0}).first;
+    need->second.second += plan.parts[i].Header().size() + plan.parts[i].DataBytes();
+  }
+  for (const auto& [device, need] : needed) {
+    std::error_code error;
+    const fs::space_info space = fs::space(need.first, error);
+    if (error || space.available >= need.second) continue;
+    return BadInput(fmt::format("cannot write into {}: it needs {} bytes there, the volume has {} free", need.first.string(),
+                                need.second, space.available));
+  }
+  return {};
+}
+
+// The first part last: while it is not there, the model is not.
+Status CommitAll(std::vector<AtomicFileWriter>& files, const std::vector<fs::path>& paths) {
+  for (size_t i = files.size(); i-- > 0;) {
+    const Status committed = files[i].Commit();
+    if (committed.ok()) continue;
+    std::error_code ignored;
+    for (size_t done = i + 1; done < files.size(); ++done) fs::remove(ThroughLinks(paths[done]), ignored);
+    return committed;
+  }
+  return {};
+}
+
+}  // namespace
+
 Status WriteModel(const SynthPlan& plan, const fs::path& path, const SynthProgress& progress) {
   const std::vector<fs::path> paths = FilesOf(plan, path);
+  RETURN_IF_ERROR(CheckVolumes(plan, paths));
   std::vector<AtomicFileWriter> files;
   uint64_t done = 0;
   const auto emit = [&](std::span<const std::byte> bytes) -> Status {
@@ -237,8 +278,7 @@ Status WriteModel(const SynthPlan& plan, const fs::path& path, const SynthProgre
       RETURN_IF_ERROR(emit(padding));
     }
   }
-  for (AtomicFileWriter& file : files) RETURN_IF_ERROR(file.Commit());
-  return {};
+  return CommitAll(files, paths);
 }
 
 }  // namespace moecap::synth

@@ -26,8 +26,9 @@ pack_moecap() {
   strip "$folder/moecap"
   ldd "$1" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | grep -v -E '/lib(c|m|gcc_s|stdc\+\+)\.so' | while read -r library; do
     cp -L "$library" "$folder/"
-    case $library in */libggml-base.so*) find "${library%/*}" '(' -name 'libggml-cpu*.so' -o -name libggml-cuda.so ')' -exec cp {} "$folder/" ';' ;; esac
+    case $library in */libggml-base.so*) find "${library%/*}" -maxdepth 1 '(' -name 'libggml-cpu*.so' -o -name libggml-cuda.so ')' -exec cp {} "$folder/" ';' ;; esac
   done
+  ls "$folder"/libggml-cpu*.so >/dev/null 2>&1 || fail "no compute backend lies beside the engine of $1"
   compress "$2" "$state/pack" moecap
 }
 

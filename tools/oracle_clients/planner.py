@@ -59,7 +59,8 @@ def compare(options):
     log = HOME / "log"
     log.mkdir(parents=True, exist_ok=True)
     ask_ours = [program, options.sample, "--fresh", sample]
-    if subprocess.run([*ask_ours, "--rows-to", log / "planner_rows.csv"], stdout=subprocess.DEVNULL, check=False).returncode == 2:
+    (log / "planner_rows.csv").unlink(missing_ok=True)
+    if subprocess.run([*ask_ours, "--rows-to", log / "planner_rows.csv"], stdout=subprocess.DEVNULL, check=False).returncode not in (0, 1):
         raise Refused(f"{program} could not read {options.sample} or {sample}")
     with open(log / "planner_rows.csv", newline="") as file:
         read = {row["id"]: row for row in csv.DictReader(file)}

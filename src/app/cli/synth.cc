@@ -88,7 +88,7 @@ Action AddSynth(CLI::App& app, const Invocation&) {
   app.add_option("--type", flags->options.type, "type of the matrices (default: Q8_0, or MXFP4 if the checkpoint is)");
   app.add_option("--layers", flags->options.layers, "write only the first N layers")->check(CLI::PositiveNumber);
   app.add_option("--skew", flags->options.skew_cv, "coefficient of variation of the experts' popularity (default: 0)");
-  app.add_option("--part-gb", flags->part_gb, "in several files of at most so many GB, as llama.cpp reads them")
+  app.add_option("--part-gb", flags->part_gb, "in several files of at most so many GB of tensors, as llama.cpp reads them")
       ->check(CLI::Range(1e-6, 1e6));
   app.add_option("--seed", flags->options.seed, "of the random weights (default: 1)");
   app.add_flag("--dry-run", flags->dry_run, "write nothing, print the size");

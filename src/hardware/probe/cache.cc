@@ -157,8 +157,10 @@ Result<CachedCeilings> LoadOrProbe(const HostInfo& host, const ProbeOptions& opt
 
 std::vector<GpuCeilings> ProbedGpus(const HostInfo& host, const fs::path& cache_dir, double max_age_s) {
   const std::string fingerprint = HostFingerprint(host);
-  const auto stored = LoadStored(CeilingsCacheFile(cache_dir, fingerprint), fingerprint);
-  return stored && IsYoung(stored->probed_at, max_age_s) ? stored->gpus : std::vector<GpuCeilings>();
+  auto stored = LoadStored(CeilingsCacheFile(cache_dir, fingerprint), fingerprint);
+  if (!stored) return {};
+  std::erase_if(stored->gpus, [&](const GpuCeilings& gpu) { return !IsYoung(gpu.measured_at, max_age_s); });
+  return std::move(stored->gpus);
 }
 
 }  // namespace moecap::hardware

@@ -101,6 +101,7 @@ TEST(RunFiles, OnlyFoldersRightBelowAreNamed) {
   Write(dir / "results/other/measurements/0/plan.jsonl.tmp4711", "{");
   for (const char* whole : {"a.tmp", "tmp5", "a.deleted7", ".tmp9", "a.tmp7.json"})
     Write(dir / "results/other" / whole, "whole");
+  Write(dir / "results/a-run.tmp1/manifest.json", "a folder whose name its user chose");
   EXPECT_THAT(LeftOvers(dir / "results"),
               testing::UnorderedElementsAre(hidden, dir / "results/.copy.tmp12",
                                             dir / "results/other/measurements/0/plan.jsonl.tmp4711"));

@@ -64,7 +64,8 @@ TEST(WhatFits, AGpuThatIsTooSmallIsToldWhatHasRoom) {
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().kind, ErrorKind::kBadInput);
   EXPECT_THAT(status.error().message,
-              AllOf(HasSubstr("small needs 1.21 GB"), HasSubstr("two KV caches of 4 x 1000 tokens, as its routing is replayed"), HasSubstr("CUDA0 has 600 MB free"),
+              AllOf(HasSubstr("small needs 1.21 GB"), HasSubstr("two KV caches of 4 x 1000 tokens, as its routing is replayed"),
+                    HasSubstr("CUDA0 has 600 MB free"),
                     HasSubstr("4 of 10 layers (gpu_layers: 4)"),           // 4 x 116
                     HasSubstr("the experts of 2 of 10 (cpu_experts: 8)"),  // 310 + 2 x 90 = 490
                     HasSubstr("all of it in Q5_0"), HasSubstr("(weights: Q5_0)"), Not(HasSubstr("client"))));

@@ -41,6 +41,18 @@ TEST(SynthBlocks, DecodeToTheDeviationThatWasAskedFor) {
   }
 }
 
+// A prompt of `context` tokens, and a decode pass of `batch` sequences behind it, each once and with its experts.
+Result<std::vector<llamacpp::GraphPass>> PassesOf(llamacpp::EngineLibrary& library, const fs::path& file, int batch,
+                                                  int context) {
+  ASSIGN_OR_RETURN(const auto model, llamacpp::LoadedModel::Load(library, file));
+  llamacpp::GraphRunOptions run;
+  run.batches = {batch};
+  run.contexts = {context};
+  run.repeats = 0;
+  const SteadyClock clock;
+  return llamacpp::RunGraphPasses(library, model, run, clock, nullptr);
+}
+
 TEST(SynthRouter, PopularityHasTheSkewThatWasAskedFor) {
   const char* config = R"({"model_type": "qwen3_moe", "hidden_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 64, "moe_intermediate_size": 64, "num_experts": 32, "num_experts_per_tok": 4,
@@ -56,14 +68,7 @@ TEST(SynthRouter, PopularityHasTheSkewThatWasAskedFor) {
     const auto plan = synth::PlanModel({"skew", config}, options);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     ASSERT_TRUE(synth::WriteModel(*plan, file, nullptr).ok());
-    const auto model = llamacpp::LoadedModel::Load(**library, file);
-    ASSERT_TRUE(model.ok()) << model.error().message;
-    llamacpp::GraphRunOptions run;
-    run.batches = {1};
-    run.contexts = {768};
-    run.repeats = 0;
-    const SteadyClock clock;
-    const auto passes = llamacpp::RunGraphPasses(**library, *model, run, clock, nullptr);
+    const auto passes = PassesOf(**library, file, 1, 768);
     ASSERT_TRUE(passes.ok()) << passes.error().message;
     for (size_t layer = 0; layer + 1 < 3; ++layer) {  // the last one routes one row
       const std::vector<int32_t>& counts = (*passes)[0].record.expert_counts[layer];
@@ -94,14 +99,7 @@ TEST(SynthParts, TheEngineRunsThemAsOneModel) {
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     ASSERT_EQ(plan->parts.size() > 1, part_bytes > 0);
     ASSERT_TRUE(synth::WriteModel(*plan, dir / "m.gguf", nullptr).ok());
-    const auto model = llamacpp::LoadedModel::Load(**library, synth::FilesOf(*plan, dir / "m.gguf")[0]);
-    ASSERT_TRUE(model.ok()) << model.error().message;
-    llamacpp::GraphRunOptions run;
-    run.batches = {4};
-    run.contexts = {64};
-    run.repeats = 0;
-    const SteadyClock clock;
-    const auto passes = llamacpp::RunGraphPasses(**library, *model, run, clock, nullptr);
+    const auto passes = PassesOf(**library, synth::FilesOf(*plan, dir / "m.gguf")[0], 4, 64);
     ASSERT_TRUE(passes.ok()) << passes.error().message;
     counts.push_back(passes->back().record.expert_counts);
   }

@@ -109,8 +109,8 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
   return manifest;
 }
 
-// Of a server elsewhere this machine is only the client; a machine by name and a GPU have their datasheet, experts in host
-// memory are read from here.
+// Of a server elsewhere this machine is only the client; a machine by name has its datasheet, a GPU that or its own probe,
+// experts in host memory are read from here.
 bool NeedsCeilings(const experiment::PricedSystem& system) {
   const experiment::SystemDevices& devices = system.description.devices;
   if (system.description.in_process) return devices.gpus.empty() || devices.cpu_experts != 0;

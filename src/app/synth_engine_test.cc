@@ -82,6 +82,40 @@ TEST(SynthRouter, PopularityHasTheSkewThatWasAskedFor) {
   fs::remove(file);
 }
 
+// Its weights per head are what the engine's layout for AMX does not compute: on such a processor this passes without that
+// layout.
+TEST(SynthLatentAttention, TheEngineRunsItOnEveryProcessor) {
+  const char* config = R"({"model_type": "deepseek_v2", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 4, "kv_lora_rank": 64, "q_lora_rank": null, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32, "v_head_dim": 64,
+    "first_k_dense_replace": 1, "moe_layer_freq": 1, "intermediate_size": 512, "moe_intermediate_size": 64, "n_routed_experts": 16,
+    "n_shared_experts": 2, "num_experts_per_tok": 4, "vocab_size": 2048, "max_position_embeddings": 4096})";
+  const auto library = llamacpp::EngineLibrary::Load();
+  ASSERT_TRUE(library.ok());
+  const fs::path file = fs::temp_directory_path() / ("moecap-latent-" + std::to_string(::getpid()) + ".gguf");
+  for (const char* type : {"Q4_0", "Q8_0", "F16"}) {
+    synth::SynthOptions options;
+    options.type = type;
+    const auto plan = synth::PlanModel({"latent", config}, options);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    ASSERT_TRUE(synth::WriteModel(*plan, file, nullptr).ok());
+    EXPECT_TRUE(llamacpp::HasPerHeadWeights(file));
+    const auto passes = PassesOf(**library, file, 4, 64);
+    ASSERT_TRUE(passes.ok()) << passes.error().message;
+    const std::vector<int32_t>& counts = passes->back().record.expert_counts.at(0);
+    EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), 0), 4 * 4) << type;
+  }
+  fs::remove(file);
+  EXPECT_FALSE(llamacpp::HasPerHeadWeights(fs::path(MOECAP_SOURCE_DIR) / "models/tiny-moe/tiny-moe-f16.gguf"));
+  EXPECT_FALSE(llamacpp::HasPerHeadWeights(file)) << "it is gone";
+}
+
+TEST(EngineLibraryDeathTest, AFailedAssertionOfTheEngineIsReported) {
+  const auto library = llamacpp::EngineLibrary::Load();
+  ASSERT_TRUE(library.ok());
+  EXPECT_DEATH(ggml_abort("ggml-backend.cpp", 1294, "GGML_ASSERT(%s) failed", "x"),
+               "moecap: the engine failed and ends this program: ggml-backend.cpp:1294: GGML_ASSERT\\(x\\) failed");
+}
+
 // llama.cpp finds the parts by the first one's name and computes what it computes of the whole file.
 TEST(SynthParts, TheEngineRunsThemAsOneModel) {
   const char* config = R"({"model_type": "qwen3_moe", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,

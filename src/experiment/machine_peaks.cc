@@ -66,6 +66,14 @@ std::optional<cost::MachineSpec> MachineOfGpus(std::span<const std::string> gpus
   return spec;
 }
 
+bool SameAccelerators(const cost::MachineSpec& a, const cost::MachineSpec& b, const hardware::Catalogue& catalogue) {
+  if (a.nodes != 1 || b.nodes != 1 || a.accelerators.size() != 1 || b.accelerators.size() != 1) return false;
+  const cost::MachinePart &first = a.accelerators.front(), &second = b.accelerators.front();
+  if (first.count != second.count) return false;
+  const auto device = catalogue.FindDevice(first.id), other = catalogue.FindDevice(second.id);
+  return device.ok() && other.ok() && device->id == other->id;
+}
+
 void TakeProbedBandwidth(std::span<const std::string> gpus, std::span<const hardware::GpuCeilings> probed,
                          MachinePeaks& peaks) {
   double sum = 0;

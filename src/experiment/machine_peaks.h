@@ -1,4 +1,5 @@
-// The machine under a system and its ceilings: as the configuration names it, or the GPUs that the driver names.
+// The machine under a system and its ceilings: as the configuration names it, or the GPUs that the driver names. GPUs that are
+// here and were probed have the bandwidth that was measured, whoever named them.
 #pragma once
 
 #include <optional>
@@ -30,6 +31,9 @@ Result<MachinePeaks> PeaksOf(const cost::MachineSpec& machine, const std::string
 // The machine that the GPUs of an engine in this process make, "h200-sxm" or "2 x h200-sxm". `gpus`: as SystemDevices has them,
 // "CUDA0 (NVIDIA H200)"; `machine`: with its catalogue ids. Null: a GPU that the catalogue does not have, or several kinds.
 std::optional<cost::MachineSpec> MachineOfGpus(std::span<const std::string> gpus, const hardware::MachineInfo& machine);
+
+// Whether both are one node of as many accelerators of one kind, by the catalogue's ids.
+bool SameAccelerators(const cost::MachineSpec& a, const cost::MachineSpec& b, const hardware::Catalogue& catalogue);
 
 // In place of a datasheet's bandwidth what `moecap hardware probe` measured of these GPUs, where it measured all of them.
 void TakeProbedBandwidth(std::span<const std::string> gpus, std::span<const hardware::GpuCeilings> probed, MachinePeaks& peaks);

@@ -45,6 +45,25 @@ TEST(MachineOfGpus, IsNotGuessed) {
   EXPECT_FALSE(MachineOfGpus({}, MachineWith({"NVIDIA H200"}))) << "a system on the processor";
 }
 
+TEST(SameAccelerators, ByTheCataloguesIdsAndTheirNumber) {
+  const auto catalogue = hardware::Catalogue::Builtin();
+  ASSERT_TRUE(catalogue.ok());
+  const auto machine = [](const char* id, int64_t count, int64_t nodes = 1) {
+    cost::MachineSpec spec;
+    spec.nodes = nodes;
+    spec.accelerators.push_back({id, count});
+    return spec;
+  };
+  const cost::MachineSpec here = machine("h200-sxm", 2);
+  EXPECT_TRUE(SameAccelerators(machine("h200-sxm", 2), here, *catalogue));
+  EXPECT_TRUE(SameAccelerators(machine("NVIDIA H200", 2), here, *catalogue)) << "what the driver calls it";
+  EXPECT_FALSE(SameAccelerators(machine("h200-sxm", 1), here, *catalogue));
+  EXPECT_FALSE(SameAccelerators(machine("h200-sxm", 2, 2), here, *catalogue));
+  EXPECT_FALSE(SameAccelerators(machine("h100-sxm", 2), here, *catalogue));
+  EXPECT_FALSE(SameAccelerators(machine("no such device", 2), here, *catalogue));
+  EXPECT_FALSE(SameAccelerators({}, here, *catalogue)) << "a processor";
+}
+
 TEST(TakeProbedBandwidth, OfAllGpusOrNone) {
   MachinePeaks peaks;
   peaks.bandwidth_bytes_per_s = 9.6e12;

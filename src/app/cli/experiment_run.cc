@@ -47,30 +47,22 @@ experiment::DriverFactory Drivers(LaunchRoom& room, const Clock& clock) {
   };
 }
 
-// GPUs whose machine the configuration does not name: as the driver calls them, in the catalogue.
+// The machine that the GPUs of an engine in this process make, as the driver calls them.
 class GpuMachines {
  public:
-  // Sets the machine of a system that computes on GPUs and has none; whether it did.
-  Result<bool> Find(const experiment::SystemDescription& system, experiment::MachineConfig& machine) {
-    if (system.devices.gpus.empty() || machine.machine || !system.in_process) return false;
+  // Null: a system without GPUs here, or such as the catalogue does not have.
+  std::optional<cost::MachineSpec> Of(const experiment::SystemDescription& system, const hardware::Catalogue& catalogue) {
+    if (system.devices.gpus.empty() || !system.in_process) return std::nullopt;
     if (!here_) {
-      ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
       here_ = hardware::DetectMachine();
       hardware::MatchCatalogue(catalogue, *here_);
     }
-    machine.machine = experiment::MachineOfGpus(system.devices.gpus, *here_);
-    return machine.machine.has_value();
+    return experiment::MachineOfGpus(system.devices.gpus, *here_);
   }
 
  private:
   std::optional<hardware::MachineInfo> here_;
 };
-
-Result<experiment::MachinePeaks> PeaksOf(const experiment::SystemConfig& system, const model::ModelSpec& model) {
-  if (!system.machine.machine) return experiment::MachinePeaks{};
-  ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
-  return experiment::PeaksOf(*system.machine.machine, model.compute_type, catalogue);
-}
 
 // What is measured, on what, and what it costs; nothing is measured yet.
 Result<Manifest> Describe(const Config& config, Experiment& experiment, const Invocation& invocation,
@@ -83,19 +75,27 @@ Result<Manifest> Describe(const Config& config, Experiment& experiment, const In
   manifest.config = config;
   manifest.host = hardware::DetectHost();
   RETURN_IF_ERROR(experiment.Describe(manifest));
+  ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, hardware::Catalogue::Builtin());
   GpuMachines gpu_machines;
   for (size_t i = 0; i < config.systems.size(); ++i) {
     experiment::PricedSystem& priced = manifest.systems[i];
     experiment::SystemConfig system = config.systems[i];
-    ASSIGN_OR_RETURN(const bool found, gpu_machines.Find(priced.description, system.machine));
+    const auto& gpus = priced.description.devices.gpus;
+    const std::optional<cost::MachineSpec> here = gpu_machines.Of(priced.description, catalogue);
+    std::optional<cost::MachineSpec>& machine = system.machine.machine;
+    const bool named = machine.has_value();
+    if (!named) machine = here;
     ASSIGN_OR_RETURN(experiment::ResolvedCost cost, experiment::ResolveCost(manifest.host, system, config));
     priced.machine = std::move(cost.machine);
     priced.cost = std::move(cost.inputs);
     priced.pay = cost.pay;
-    ASSIGN_OR_RETURN(priced.peaks, PeaksOf(system, priced.description.model));
-    if (!found) continue;
-    const auto& gpus = priced.description.devices.gpus;
-    experiment::TakeProbedBandwidth(gpus, hardware::ProbedGpus(manifest.host, CacheDir()), priced.peaks);
+    if (machine) {
+      ASSIGN_OR_RETURN(priced.peaks, experiment::PeaksOf(*machine, priced.description.model.compute_type, catalogue));
+    }
+    if (!here) continue;
+    if (experiment::SameAccelerators(*machine, *here, catalogue))
+      experiment::TakeProbedBandwidth(gpus, hardware::ProbedGpus(manifest.host, CacheDir()), priced.peaks);
+    if (named) continue;
     manifest.notes.push_back(fmt::format("{}: taken as {}, by what the driver calls {}; `machine` names another",
                                          priced.description.name, priced.machine, fmt::join(gpus, ", ")));
   }

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
+#include <ggml.h>
 #include <llama.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <iterator>
 #include <map>
@@ -99,6 +101,12 @@ Result<std::unique_ptr<EngineLibrary>> EngineLibrary::Load(const fs::path& folde
         if (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN) static_cast<EngineLibrary*>(self)->KeepLine(text);
       },
       library.get());
+  ggml_set_abort_callback([](const char* message) {
+    std::fprintf(stderr,
+                 "\nmoecap: the engine failed and ends this program: %s\n"
+                 "What was measured is kept; with another model, device or number of threads it may go on.\n",
+                 message);
+  });
   if (folder.empty()) {
     if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
   } else if (ggml_backend_reg_count() == 0) {

@@ -49,7 +49,8 @@ struct GpuDevice {
 };
 
 // Loads the engine's compute backends (the CPU variant that fits this processor best) and takes over its log. The library keeps
-// this state per process: create one before anything else of this folder and keep it alive. Not thread-safe.
+// this state per process: create one before anything else of this folder and keep it alive. Not thread-safe. A failed assertion
+// of the engine ends the process; it is reported on stderr before.
 class EngineLibrary {
  public:
   // The CPU's backend of the libraries in `folder`; empty = what is linked in or installed. A GPU backend there is not touched.

@@ -34,12 +34,17 @@ struct Placement {
   // with GPUs.
   int cpu_experts = 0;
   std::optional<ExpertOptions> experts;  // beyond a budget on disk; null = in memory. Only without GPUs
-  // The processor's own layout of some weight types ("Q4_0"), which is a copy in memory, is left out; always with `experts`.
+  // The processor's own layout of some weight types ("Q4_0"), which is a copy in memory, is left out; always with `experts`,
+  // and where the processor has AMX for models with weights per head, which the engine's layout for AMX does not compute.
   bool plain_weights = false;
 };
 
 // Regular expressions for the names of the tensors that `cpu_experts` of a placement keeps in host memory; empty for 0.
 std::vector<std::string> HostTensorPatterns(int cpu_experts);
+
+// Whether the file has weights that multiply per head: those of latent attention, when they are kept apart
+// ("blk.0.attn_k_b.weight"). False for a file that cannot be read; of a model in parts the first one counts.
+bool HasPerHeadWeights(const std::filesystem::path& gguf);
 
 // A model's weights, shared by the systems that run it one after the other.
 class LoadedModel {

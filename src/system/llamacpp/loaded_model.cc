@@ -1,6 +1,10 @@
 #include <fmt/format.h>
+#include <ggml-cpp.h>
+#include <gguf.h>
 #include <llama.h>
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "system/llamacpp/llamacpp_system.h"
@@ -14,6 +18,25 @@ std::vector<std::string> HostTensorPatterns(int cpu_experts) {
   for (int layer = 0; layer < cpu_experts; ++layer) patterns.push_back(fmt::format("^blk\\.{}{}", layer, kExperts));
   return patterns;
 }
+
+bool HasPerHeadWeights(const std::filesystem::path& gguf) {
+  const gguf_context_ptr file(gguf_init_from_file(gguf.c_str(), {.no_alloc = true, .ctx = nullptr}));
+  const int64_t tensors = file ? gguf_get_n_tensors(file.get()) : 0;
+  for (int64_t i = 0; i < tensors; ++i) {
+    if (std::string_view(gguf_get_tensor_name(file.get(), i)).find(".attn_k_b.") != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+namespace {
+
+// llama.cpp v0.5.0 puts weights that multiply per head into its AMX layout, whose kernels cannot multiply by what stands beside
+// them (it is not contiguous; ggml-cpu/amx/amx.cpp), and ends the process when it finds out.
+bool NeedsPlainWeights(const std::filesystem::path& gguf) {
+  return std::ranges::count(CpuFeatures(), "AMX_INT8") > 0 && HasPerHeadWeights(gguf);
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary& library, const std::filesystem::path& gguf,
                                                              const Placement& placement) {
@@ -29,7 +52,7 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary
   // Without a list the engine takes every GPU whose backend this process has loaded, for another system perhaps.
   params.devices = devices.data();
   params.n_gpu_layers = on_gpu ? placement.gpu_layers : 0;
-  params.use_extra_bufts = !placement.experts && !placement.plain_weights;
+  params.use_extra_bufts = !placement.experts && !placement.plain_weights && !NeedsPlainWeights(gguf);
   if (placement.experts) params.load_mode = LLAMA_LOAD_MODE_MMAP;
   const std::vector<std::string> host_tensors = HostTensorPatterns(on_gpu ? placement.cpu_experts : 0);
   std::vector<llama_model_tensor_buft_override> overrides;

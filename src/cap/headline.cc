@@ -44,10 +44,13 @@ LeadRatio RatioOf(const DimensionVerdict& verdict, const JudgeOptions& options) 
   return result;
 }
 
+// Of costs also which: prices of memory and costs of a token differ by other ratios.
 std::string RatioEvidence(const DimensionVerdict& verdict, const LeadRatio& lead, const JudgeOptions& options) {
-  if (verdict.n == 0) return "(exact figures)";
-  return fmt::format("({} {} to {}, {})", Percent(options.confidence), Ratio(lead.interval.low), Ratio(lead.interval.high),
-                     Count(verdict.n, "repetition"));
+  const bool names_cost = verdict.dimension == Dimension::kCost && options.cost.name != "cost";
+  const std::string which = names_cost ? options.cost.name + "; " : "";
+  if (verdict.n == 0) return fmt::format("({}exact figures)", which);
+  return fmt::format("({}{} {} to {}, {})", which, Percent(options.confidence), Ratio(lead.interval.low),
+                     Ratio(lead.interval.high), Count(verdict.n, "repetition"));
 }
 
 std::string PointsEvidence(const DimensionVerdict& verdict, const JudgeOptions& options) {

@@ -67,6 +67,10 @@ TEST(Judge, SaysByHowMuchAndHowSure) {
   EXPECT_THAT(verdicts.headline, Contains(HasSubstr("F16 is 4.0 points more accurate than Q4_0")));
   EXPECT_THAT(verdicts.headline, Contains(HasSubstr("F16 costs 1.42x as much as Q4_0")));
   EXPECT_LE(verdicts.headline.size(), 10u);
+  JudgeOptions options;
+  options.cost.name = "price of the memory";
+  EXPECT_THAT(Judge(systems, options).headline,
+              Contains(testing::ContainsRegex("F16 costs 1.42x as much as Q4_0 \\(price of the memory; 95 %")));
 }
 
 // On one machine cost and time are one test, and both hold as one does.

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "routing/expert_placement.h"
+#include "routing/testing/rank_loads.h"
 
 namespace {
 

@@ -129,6 +129,8 @@ Result<Grid> ReadGrid(const std::filesystem::path& file) {
   grid.name = map.String("name").value_or(file.stem().string());
   if (!IsPlainName(grid.name)) map.Complain("name", kPlainNameRule);
   grid.shards = static_cast<int>(map.Integer("shards", 1, 10000).value_or(1));
+  grid.settle_s = map.Number("settle_s").value_or(grid.settle_s);
+  if (!(grid.settle_s >= 0 && grid.settle_s <= 86'400)) map.Complain("settle_s", "\"settle_s\" is seconds, a day at most");
   grid.start_lead_s = map.Number("start_lead_s");
   if (!(grid.start_lead_s.value_or(1) > 0)) map.Complain("start_lead_s", "\"start_lead_s\" is seconds above 0");
   grid.at_once = static_cast<int>(map.Integer("at_once", 1, 1000).value_or(1));

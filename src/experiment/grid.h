@@ -20,7 +20,8 @@ struct Grid {
   std::string name;
   int shards = 1;                      // client processes of each cell
   std::optional<double> start_lead_s;  // of each cell's shards, as --start-lead
-  int at_once = 1;                     // cells that a scheduler may run at the same time
+  double settle_s = 60;  // on Slurm: how long after a cell's end its files may still be on their way here (NFS: acdirmax)
+  int at_once = 1;       // cells that a scheduler may run at the same time
   std::vector<std::string> scheduler;  // options of its batch command, as they are
   std::vector<GridCell> cells;         // the last axis varies fastest
 };

@@ -35,13 +35,15 @@ constexpr const char* kServer =
     "config:\n  server: {url: \"http://a:1\"}\n  workload: {requests: 5}\n  load: {clients: [2, 4]}\n";
 
 TEST_F(GridFile, EveryCombinationIsACellWithItsKeysLaidOverTheCommonOnes) {
-  const auto grid =
-      Read(std::string("name: g\nshards: 2\nstart_lead_s: 7.5\nat_once: 3\nslurm: [--partition=gpu, --time=10]\n") + kServer +
-           "axes:\n  system: {one: {}, two: {server: {url: \"http://b:2\", api: chat}}}\n"
-           "  length: {short: {workload: {output_tokens: 7}}, long: {}}\n");
+  const auto grid = Read(
+      std::string("name: g\nshards: 2\nstart_lead_s: 7.5\nsettle_s: 5\nat_once: 3\nslurm: [--partition=gpu, --time=10]\n") +
+      kServer +
+      "axes:\n  system: {one: {}, two: {server: {url: \"http://b:2\", api: chat}}}\n"
+      "  length: {short: {workload: {output_tokens: 7}}, long: {}}\n");
   ASSERT_TRUE(grid.ok()) << grid.error().message;
   EXPECT_EQ(grid->shards, 2);
   EXPECT_EQ(grid->start_lead_s, 7.5);
+  EXPECT_EQ(grid->settle_s, 5);
   EXPECT_EQ(grid->at_once, 3);
   EXPECT_THAT(grid->scheduler, ElementsAre("--partition=gpu", "--time=10"));
   EXPECT_THAT(Names(*grid), ElementsAre("one-short", "one-long", "two-short", "two-long"));
@@ -70,6 +72,7 @@ TEST_F(GridFile, SaysWhatIsWrongBeforeAnythingRuns) {
   EXPECT_THAT(ErrorOf(std::string(kServer) + "axes: {a: [1, 2]}\n"), HasSubstr("mapping from names"));
   EXPECT_THAT(ErrorOf(std::string(kServer) + "axes: {a: {\"x y\": {}}}\n"), HasSubstr("letters"));
   EXPECT_THAT(ErrorOf(std::string(kServer) + "start_lead_s: 0\n"), HasSubstr("seconds above 0"));
+  EXPECT_THAT(ErrorOf(std::string(kServer) + "settle_s: -1\n"), HasSubstr("a day at most"));
   const std::string half(50, 'x');
   EXPECT_THAT(ErrorOf(std::string(kServer) + "axes: {a: {" + half + ": {}}, b: {" + half + ": {}}}\n"),
               HasSubstr("100 at most"))

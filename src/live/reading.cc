@@ -175,6 +175,8 @@ Reading Together(std::span<const Reading> readings) {
        {&Reading::tokens_per_s, &Reading::prompt_tokens_per_s, &Reading::requests_per_s, &Reading::running, &Reading::waiting,
         &Reading::passes_per_s, &Reading::bandwidth_bytes_per_s, &Reading::power_w})
     all.*figure = SumOf(there, figure);
+  if (const auto seen = SumOf(there, &Reading::seen_tokens); seen > 0.0)
+    all.probe_tokens_share = static_cast<double>(all.probes.tokens) / *seen;
   const Weight each = [](const Reading&) { return std::optional(1.0); };
   const Weight busy = [](const Reading& reading) { return reading.busy_share; };
   const Weight passes = [](const Reading& reading) { return reading.passes_per_s; };

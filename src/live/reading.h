@@ -61,7 +61,8 @@ struct Reading {
   std::optional<double> bandwidth_bytes_per_s;      // that the passes must have moved, of the time in them
   std::optional<double> power_w, joules_per_token;  // of the devices that have counters here; of generated tokens
   Probes probes;
-  std::optional<double> probe_tokens_share;    // of all tokens that the server computed since the watch began
+  std::optional<double> seen_tokens;           // that the server computed since the watch began, of prompts too; null: none yet
+  std::optional<double> probe_tokens_share;    // of these
   std::map<std::string, std::string> missing;  // figure -> why it is null
 };
 

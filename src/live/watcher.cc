@@ -113,7 +113,12 @@ void Watcher::SayWho(Reading& reading) const {
 void Watcher::Finish(const Look& look, Reading& reading) const {
   SayWho(reading);
   reading.probes = look.probes;
-  if (seen_tokens_ > 0) reading.probe_tokens_share = static_cast<double>(look.probes.tokens) / seen_tokens_;
+  if (seen_tokens_ > 0) {
+    reading.seen_tokens = seen_tokens_;
+    reading.probe_tokens_share = static_cast<double>(look.probes.tokens) / seen_tokens_;
+  }
+  SayMissing(reading, "probe_tokens_share", !reading.probe_tokens_share,
+             "the server has told of no token since the watch began");
   if (experts_) {
     reading.expert_source = experts_->source();
     reading.sampled_answers = experts_->answers();

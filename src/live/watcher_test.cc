@@ -217,6 +217,8 @@ TEST(Together, RatesAddUpAndSharesAreOfTheTimeInPasses) {
   a.s_mbu = Banded{0.4, 0.3, 0.5};
   a.kv_used_share = 0.2;
   a.joules_per_token = 1;
+  a.probes.tokens = 40;
+  a.seen_tokens = 1000;
   Reading b = a;
   b.start_s = 9.5;
   b.tokens_per_s = 100;
@@ -226,6 +228,8 @@ TEST(Together, RatesAddUpAndSharesAreOfTheTimeInPasses) {
   b.s_mbu = Banded{0.2, 0.2, 0.2};
   b.kv_used_share = 0.4;
   b.joules_per_token = 3;
+  b.probes.tokens = 20;
+  b.seen_tokens = 2000;
   Reading away;
   Reading all = Together(std::vector{a, b, away});
   EXPECT_EQ(all.server, "2 of 3 servers");
@@ -238,7 +242,16 @@ TEST(Together, RatesAddUpAndSharesAreOfTheTimeInPasses) {
   EXPECT_DOUBLE_EQ(all.s_mbu->low, 0.275);
   EXPECT_DOUBLE_EQ(*all.kv_used_share, 0.3);
   EXPECT_EQ(all.joules_per_token, 1.5) << "600 J for 400 tokens";
+  EXPECT_DOUBLE_EQ(*all.probe_tokens_share, 0.02) << "60 of 3000 tokens";
   EXPECT_FALSE(all.running.has_value()) << "nobody tells";
+
+  // Of one nobody knows what it computed.
+  b.seen_tokens.reset();
+  b.url = "http://b";
+  b.missing["probe_tokens_share"] = "the server has told of no token";
+  all = Together(std::vector{a, b});
+  EXPECT_FALSE(all.probe_tokens_share.has_value());
+  EXPECT_EQ(all.missing.at("probe_tokens_share"), "http://b: the server has told of no token");
 
   // One that is idle has no S-MBU, and takes none from the other.
   b.busy_share = b.passes_per_s = 0;

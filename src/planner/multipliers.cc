@@ -111,7 +111,9 @@ Result<LaunchEffect> ReadLaunch(const Json& document) {
   LaunchEffect effect;
   for (const auto& [key, time, band] :
        {std::tuple("tpot", &effect.tpot_time, &effect.tpot), std::tuple("ttft", &effect.ttft_time, &effect.ttft)}) {
-    const auto number = [&](const char* name) { return NumberAt(entry, fmt::format("{}_{}", key, name).c_str()).value_or(0); };
+    const auto number = [&, of = key](const char* name) {  // clang 14 captures no structured binding as it is
+      return NumberAt(entry, fmt::format("{}_{}", of, name).c_str()).value_or(0);
+    };
     *time = number("time");
     *band = {number("low"), number("high"), TextAt(entry, "basis")};
     if (!(band->low > 0 && band->low <= *time && *time <= band->high) || band->basis.empty())

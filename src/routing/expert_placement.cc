@@ -180,20 +180,4 @@ ExpertPlacement BalanceExperts(std::span<const double> load, const PlacementShap
   return placement;
 }
 
-std::vector<double> RankLoads(const ExpertPlacement& placement, std::span<const double> load) {
-  const std::vector<int> replicas = placement.Replicas(static_cast<int>(load.size()));
-  std::vector<double> loads(static_cast<size_t>(placement.ranks));
-  for (size_t place = 0; place < placement.expert_of.size(); ++place) {
-    const auto expert = static_cast<size_t>(placement.expert_of[place]);
-    loads[static_cast<size_t>(placement.RankOf(place))] += load[expert] / replicas[expert];
-  }
-  return loads;
-}
-
-double MaxOverMean(std::span<const double> loads) {
-  const double sum = std::accumulate(loads.begin(), loads.end(), 0.0);
-  if (sum <= 0) return 1;
-  return *std::max_element(loads.begin(), loads.end()) * static_cast<double>(loads.size()) / sum;
-}
-
 }  // namespace moecap::routing

@@ -48,9 +48,4 @@ Status CheckShape(const PlacementShape& shape, int experts);
 // Requires CheckShape.
 ExpertPlacement BalanceExperts(std::span<const double> load, const PlacementShape& shape);
 
-// Load of each rank when replicas share their expert's load evenly.
-std::vector<double> RankLoads(const ExpertPlacement& placement, std::span<const double> load);
-// The heaviest rank's load against the mean; 1 = balanced, and for no load at all.
-double MaxOverMean(std::span<const double> loads);
-
 }  // namespace moecap::routing

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "routing/testing/rank_loads.h"
 
 namespace moecap::routing {
 namespace {

@@ -74,7 +74,7 @@ class Site final : public Service {
     if (Begins(path, {"api", "runs"}, 2) && path[3] == "progress") return ProgressJson(library_, path[2]);
     if (Is(path, {"api", "compare"})) return ComparisonJson(library_, query);
     if (Is(path, {"api", "live"})) return LiveJson(library_);
-    if (Is(path, {"api", "events"})) return LiveEvents(library_, query.Has("watches"));
+    if (Is(path, {"api", "events"})) return LiveEvents(library_, scans_, query.Has("watches"));
     if (Is(path, {"api", "plan"})) return PlanJson(query, options_.launch);
     return JsonError(BadInput("there is no such address"));
   }
@@ -91,6 +91,7 @@ class Site final : public Service {
 
   SiteOptions options_;
   Library library_;
+  LiveScans scans_{library_};
   std::mutex writing_;
 };
 

@@ -164,15 +164,15 @@ std::string WatchBoxes(const Library& library) {
 
 class Happenings final : public EventStream {
  public:
-  Happenings(const Library& library, bool watches) : library_(library), watches_(watches) {}
+  Happenings(const Library& library, LiveScans& scans, bool watches) : library_(library), scans_(scans), watches_(watches) {}
 
   std::optional<std::string> Next() override {
     std::set<std::string> now;
     // The first one says that events arrive at all.
     std::string text = last_.empty() ? News("hello", "", "{}") : "";
-    for (const experiment::Results& results : library_.Running()) {
-      now.insert(results.manifest().run_id);
-      text += News("progress", results.manifest().run_id, DumpJson(ToJson(ProgressOf(results))));
+    for (const auto& [run_id, progress] : *scans_.Running()) {
+      now.insert(run_id);
+      text += News("progress", run_id, progress);
     }
     for (const std::string& run_id : running_) {
       if (now.contains(run_id)) continue;
@@ -181,26 +181,51 @@ class Happenings final : public EventStream {
         text += News("progress", run_id, DumpJson(ToJson(ProgressOf(*results))));
     }
     running_ = std::move(now);
-    if (watches_) text += News("watches", "", DumpJson({{"html", WatchBoxes(library_)}}));
+    if (watches_) text += News("watches", "", *scans_.Watches());
     return text;
   }
 
  private:
   // The event, unless it was the last one of that kind, too.
-  std::string News(const char* name, const std::string& of, std::string data) {
+  std::string News(const char* name, const std::string& of, const std::string& data) {
     std::string& last = last_[std::string(name) + " " + of];
     if (last == data) return "";
-    last = std::move(data);
+    last = data;
     return EventText(name, last);
   }
 
   const Library& library_;
+  LiveScans& scans_;
   bool watches_;
   std::set<std::string> running_;
   std::map<std::string, std::string> last_;
 };
 
 }  // namespace
+
+template <typename T>
+std::shared_ptr<const T> LiveScans::Latest<T>::Get(const std::function<T()>& look) {
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (found_ == nullptr || now - looked_ >= kFor) {
+    looked_ = now;
+    found_ = std::make_shared<const T>(look());
+  }
+  return found_;
+}
+
+std::shared_ptr<const LiveScans::Runs> LiveScans::Running() {
+  return running_.Get([this] {
+    Runs runs;
+    for (const experiment::Results& results : library_.Running())
+      runs[results.manifest().run_id] = DumpJson(ToJson(ProgressOf(results)));
+    return runs;
+  });
+}
+
+std::shared_ptr<const std::string> LiveScans::Watches() {
+  return watches_.Get([this] { return DumpJson({{"html", WatchBoxes(library_)}}); });
+}
 
 Response LivePage(const Library& library, bool writable) {
   const std::string watches = WatchBoxes(library);
@@ -223,8 +248,8 @@ Response LiveJson(const Library& library) {
   return {200, kJsonType, DumpJson({{"schema", 1}, {"runs", std::move(runs)}, {"watches", std::move(watches)}}), {}};
 }
 
-Response LiveEvents(const Library& library, bool watches) {
-  return {200, kEventType, "", {}, std::make_shared<Happenings>(library, watches)};
+Response LiveEvents(const Library& library, LiveScans& scans, bool watches) {
+  return {200, kEventType, "", {}, std::make_shared<Happenings>(library, scans, watches)};
 }
 
 }  // namespace moecap::web

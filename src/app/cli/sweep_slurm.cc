@@ -20,9 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kJobFile = "slurm_job";  // the id of the last array job
 constexpr int64_t kToolPollNs = 10'000'000;
-constexpr int64_t kAskNs = 5'000'000'000;      // a scheduler serves others, too
-constexpr int64_t kSettleNs = 60'000'000'000;  // NFS shows what another machine wrote up to so much later (acdirmax)
-constexpr int kMostSilence = 30;               // answers of squeue in a row that tell nothing
+constexpr int64_t kAskNs = 5'000'000'000;  // a scheduler serves others, too
+constexpr int kMostSilence = 30;           // answers of squeue in a row that tell nothing
 
 // What a program prints. Error: kFailed with that when it fails.
 Result<std::string> OutputOf(std::vector<std::string> words, const fs::path& scratch) {
@@ -104,7 +103,7 @@ class OnSlurm final : public SweepPlace {
   }
 
   int64_t PollNs() const override { return kAskNs; }
-  int64_t SettleNs() const override { return kSettleNs; }
+  int64_t SettleNs() const override { return static_cast<int64_t>(folder_.grid().settle_s * 1e9); }
   std::string AfterInterrupt() const override {
     return fmt::format("job {} goes on; the same command watches it again, and this ends it: scancel {}", job_, job_);
   }

@@ -13,6 +13,7 @@
 #include "experiment/shard_gates.h"
 #include "experiment/speculation_figures.h"
 #include "metrics/estimate.h"
+#include "metrics/pooled_latencies.h"
 #include "stats/summary.h"
 
 namespace moecap::experiment {
@@ -294,11 +295,9 @@ void FillBand(const CellContext& context, std::vector<record::PassRecord>& passe
 
 // Distributions over the requests of all whole measurements.
 std::vector<metrics::LatencyFigure> PoolLatencies(std::span<const MeasuredFacts* const> whole) {
-  std::vector<RequestRecord> all;
-  for (const MeasuredFacts* measured : whole)
-    all.insert(all.end(), measured->facts.records.requests.begin(), measured->facts.records.requests.end());
-  const auto window = metrics::WholeRun(all);
-  return window ? metrics::DescribeServing(all, *window).latencies : std::vector<metrics::LatencyFigure>();
+  std::vector<std::span<const RequestRecord>> parts;
+  for (const MeasuredFacts* measured : whole) parts.emplace_back(measured->facts.records.requests);
+  return metrics::PooledLatencies(parts);
 }
 
 void FillPooledUtilization(const CellContext& context, std::span<const MeasuredFacts* const> whole, cap::CellSummary& cell) {

@@ -91,6 +91,14 @@ class Experiment::Session {
     return missed_ == 0 ? results_.MarkComplete() : Status();
   }
 
+  Status AskForExperts() {
+    return AskAbout([this](const Measurement& measurement) {
+      const ServerPassFacts& facts = *measurement.server_passes;
+      const model::ModelSpec& model = results_.manifest().FindSystem(measurement.system)->description.model;
+      return facts.missing.empty() && !facts.recorded && model.MoeLayers() > 0;
+    });
+  }
+
  private:
   struct Unit {
     SystemDriver& driver;
@@ -197,11 +205,15 @@ class Experiment::Session {
 
   // Of servers that tell experts only when they were started for it: they are started once more, after all that is timed.
   Status CaptureExperts() {
+    return AskAbout([](const Measurement& measurement) { return measurement.server_passes->experts_due; });
+  }
+
+  // `due`: of a measurement with server_passes.
+  Status AskAbout(const std::function<bool(const Measurement&)>& due) {
     for (size_t i = 0; i < experiment_.drivers_.size(); ++i) {
       SystemDriver& driver = *experiment_.drivers_[i];
       for (const Measurement& stored : std::vector<Measurement>(results_.manifest().measurements)) {
-        const bool due = stored.complete && stored.server_passes && stored.server_passes->experts_due;
-        if (stored.system != driver.description().name || !due) continue;
+        if (stored.system != driver.description().name || !stored.complete || !stored.server_passes || !due(stored)) continue;
         UnloadOthers(&driver);
         const Planned planned{i, stored.level, stored.repeat};
         ASSIGN_OR_RETURN(Facts facts, results_.ReadFacts(stored));
@@ -320,6 +332,7 @@ class Experiment::Session {
     options.origin_ns = origin_ns;
     const SystemDescription& system = unit.driver.description();
     options.ahead_of_others = !system.in_process && system.on_this_machine;
+    options.logged_only = IsLeftToLog(system);
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     options.on_progress = [this, &plan, &unit, energy,
                            last_read_ns = clock_.NowNs()](const load::LoadProgress& progress) mutable {
@@ -331,6 +344,12 @@ class Experiment::Session {
       Report(unit, plan.own_requests(), progress.ended, "", progress);
     };
     return options;
+  }
+
+  // Whether nobody looks at the records before the report, which reads the event logs.
+  bool IsLeftToLog(const SystemDescription& system) const {
+    const bool shows_passes = !system.model.layers.empty() && !results_.manifest().shard;
+    return !system.in_process && !config_.problems && !shows_passes;
   }
 
   // Repetitions that generate the same tokens run the same batches and share one instrumented execution.
@@ -490,5 +509,9 @@ class Experiment::Session {
 };
 
 Status Experiment::Execute(Results& results, const Hooks& hooks) { return Session(*this, results, hooks).Run(); }
+
+Status Experiment::AskForExperts(Results& results, const Hooks& hooks) {
+  return Session(*this, results, hooks).AskForExperts();
+}
 
 }  // namespace moecap::experiment

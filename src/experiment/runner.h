@@ -60,6 +60,9 @@ class Experiment {
 
   // Measures what `results` does not hold yet. Error kInterrupted when the user stopped it: what was measured is stored.
   Status Execute(Results& results, const Hooks& hooks);
+  // Asks the servers for the experts behind all answers of `results`, a complete run of this configuration that was merged from
+  // shards: none of them asked. Of a server that tells none, `results` says why. Error kInterrupted.
+  Status AskForExperts(Results& results, const Hooks& hooks);
 
  private:
   class Session;

@@ -39,7 +39,7 @@ void ExpectSame(const LoadResult& logged, const LoadResult& recorded) {
 }
 
 // A run with completions, a cancellation and a drain that ends.
-LoadResult RunWithLog(const fs::path& path, FakeClock& clock) {
+LoadResult RunWithLog(const fs::path& path, FakeClock& clock, bool logged_only = false) {
   ScriptedSystem system(clock);
   const std::vector<RequestSpec> specs = Requests({5, 90, 2, 1000});
   const std::vector<PlannedRequest> plan = {
@@ -50,6 +50,7 @@ LoadResult RunWithLog(const fs::path& path, FakeClock& clock) {
   options.cell = {"S", 4, 1};
   options.drain_s = 1;
   options.events = &*writer;
+  options.logged_only = logged_only;
   auto result = RunOpenLoop(system, plan, options, clock);
   CHECK(result.ok() && writer->Close().ok());
   return *std::move(result);
@@ -64,6 +65,55 @@ TEST(EventLog, GivesTheRecordsOfTheRunAgain) {
   EXPECT_EQ(log->damaged_bytes, 0u);
   EXPECT_EQ(log->header.started_at, "2026-01-31T12:00:00Z");
   ExpectSame(log->result, recorded);
+}
+
+TEST(EventLog, HoldsAloneWhatIsLeftToIt) {
+  FakeClock clock, same_clock;
+  const LoadResult recorded = RunWithLog(TestFile(), clock);
+  const std::string kept = ReadFile(TestFile()).value();
+  const LoadResult left = RunWithLog(TestFile(), same_clock, true);
+  EXPECT_EQ(ReadFile(TestFile()).value(), kept);
+  EXPECT_THAT(left.requests, testing::IsEmpty()) << "all of them had ended";
+  EXPECT_EQ(left.ended_by, recorded.ended_by);
+  EXPECT_EQ(left.passes.size(), recorded.passes.size());
+  const auto log = ReadEventLog(TestFile());
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  ExpectSame(log->result, recorded);
+}
+
+// A long load leaves as many events as tokens, however many; tokens without one are what a broken file claims.
+TEST(EventLog, RefusesTokensThatNoEventCanHaveBrought) {
+  SteadyClock clock;
+  auto writer = EventLogWriter::Create(TestFile(), {}, clock);
+  Completion claimed;
+  claimed.tokens_source = record::TokensSource::kFinalUsage;
+  claimed.output_tokens = 60'000'000;
+  for (uint64_t ticket = 0; ticket < 2; ++ticket) {
+    writer->OnSend(ticket, "a", 0, 0, 0);
+    writer->OnFinish(ticket, claimed);
+  }
+  ASSERT_TRUE(writer->Close().ok());
+  EXPECT_THAT(ReadEventLog(TestFile()).error().message, HasSubstr("more than 100000000 tokens without an event of their own"));
+}
+
+TEST(EventLog, ReadsAFileAsItReadsItsText) {
+  FakeClock clock;
+  RunWithLog(TestFile(), clock);
+  const std::string text = ReadFile(TestFile()).value();
+  for (const size_t size : {size_t{0}, size_t{11}, size_t{12}, size_t{20}, size_t{40}, text.size() - 1, text.size()}) {
+    ASSERT_TRUE(WriteFileAtomically(TestFile(), text.substr(0, size)).ok());
+    const auto parsed = ParseEventLog(std::string_view(text).substr(0, size));
+    const auto read = ReadEventLog(TestFile());
+    ASSERT_EQ(read.ok(), parsed.ok()) << size;
+    if (!read.ok()) {
+      EXPECT_THAT(read.error().message, HasSubstr(parsed.error().message));
+      continue;
+    }
+    EXPECT_EQ(read->damaged_bytes, parsed->damaged_bytes) << size;
+    ExpectSame(read->result, parsed->result);
+  }
+  EXPECT_THAT(ReadEventLog(TestFile() / "none").error().message, HasSubstr("cannot read"));
+  EXPECT_THAT(ReadEventLog(testing::TempDir()).error().message, HasSubstr("cannot read"));
 }
 
 TEST(EventLog, KeepsEverythingThatARequestCanReport) {

@@ -30,7 +30,7 @@ class Loop {
         options_(options),
         clock_(clock),
         origin_ns_(origin_ns),
-        recorder_(options.cell, origin_ns, options.events),
+        recorder_(options.cell, origin_ns, options.events, options.logged_only),
         counters_(options.counters != nullptr ? *options.counters : own_counters_),
         last_send_ns_(options.duration_s ? origin_ns + Nanoseconds(*options.duration_s) : kNever) {
     source_.Begin(origin_ns);
@@ -114,7 +114,7 @@ class Loop {
       recorder_.OnNotIssued(next->spec->id, next->client, *next->at_ns);
       source_.Take();
     }
-    static_cast<void>(recorder_.TakeEnded());
+    for (const uint64_t ticket : recorder_.TakeEnded()) ForgetIfLogged(ticket);
   }
 
   void CancelWhatIsDue() {
@@ -143,9 +143,14 @@ class Loop {
       const record::RequestRecord& request = recorder_.request(ticket);
       source_.OnEnded(request.client, request, now_ns);
       if (request.failed()) ++counters_.failed;
+      ForgetIfLogged(ticket);
     }
     const int64_t all = counters_.ended += std::ssize(ended);
     if (options_.on_progress) options_.on_progress({all, 0, 0});
+  }
+
+  void ForgetIfLogged(uint64_t ticket) {
+    if (options_.logged_only) recorder_.Forget(ticket);
   }
 
   // A stream that hangs is said, not waited for in silence.

@@ -49,6 +49,9 @@ struct LoadOptions {
   std::function<void(const LoadProgress&)> on_progress;  // may be empty
   bool ahead_of_others = false;      // its threads run at real-time priority, where the system lets them; LoadResult::ran_ahead
   EventLogWriter* events = nullptr;  // gets everything as it happens; may be null
+  // Requests that ended, and receive delays, are left to `events`: LoadResult holds none of them, so that a load of hours needs
+  // memory for what is in flight only.
+  bool logged_only = false;
   LoadCounters* counters = nullptr;  // shared with other threads of the same load; null = this one is alone
 };
 

@@ -17,7 +17,7 @@ std::string_view Name(EndedBy reason);  // "all requests sent", "duration", "err
 struct LoadResult {
   // In the order in which they were sent. Those that had not ended when the load was stopped have finish == kCancelled.
   // Requests that were due by a schedule and never sent have error_kind == kNotIssued; all others that were never sent are
-  // absent.
+  // absent. With LoadOptions::logged_only those that had not ended, alone.
   std::vector<record::RequestRecord> requests;
   std::vector<record::PassRecord> passes;  // in order of execution
   EndedBy ended_by = EndedBy::kAllSent;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "load/event_log.h"
 #include "load/token_spread.h"
 
@@ -57,8 +58,10 @@ std::string WhyGivenUp(record::RequestError kind) {
 
 }  // namespace
 
-Recorder::Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events)
-    : cell_(cell), origin_ns_(origin_ns), last_event_ns_(origin_ns), events_(events) {}
+Recorder::Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events, bool logged_only)
+    : cell_(cell), origin_ns_(origin_ns), last_event_ns_(origin_ns), events_(events), logged_only_(logged_only) {
+  CHECK(events != nullptr || !logged_only);
+}
 
 uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns) {
   const uint64_t ticket = requests_.size();
@@ -82,7 +85,7 @@ void Recorder::OnNotIssued(std::string id, int client, int64_t intended_ns) {
 
 void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
   if (events_ != nullptr) events_->OnGivenUp(ticket, kind);
-  record::RequestRecord& request = requests_[ticket];
+  record::RequestRecord& request = *requests_[ticket];
   request.error_kind = kind;
   request.error = WhyGivenUp(kind);
   End(ticket);
@@ -90,12 +93,13 @@ void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
 
 void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
   if (events_ != nullptr) events_->OnChunk(ticket, chunk);
-  record::RequestRecord& request = requests_[ticket];
+  record::RequestRecord& request = *requests_[ticket];
   // When the kernel had it, where that is known. Its wall clock may be set meanwhile: time stays ordered.
   const double earliest_s = request.token_s.empty() ? request.send_s : request.token_s.back();
   const double arrival_s = std::max(earliest_s, SinceOrigin(chunk.arrival_ns - std::max<int64_t>(chunk.kernel_delay_ns, 0)));
   last_event_ns_ = chunk.arrival_ns;
-  if (chunk.kernel_delay_ns >= 0) receive_delay_s_.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
+  if (chunk.kernel_delay_ns >= 0 && !logged_only_)
+    receive_delay_s_.push_back(static_cast<float>(chunk.kernel_delay_ns) * 1e-9F);
   if (chunk.tokens != 1 && request.chunk_tokens.empty()) request.chunk_tokens.assign(request.token_s.size(), 1);
   if (chunk.tokens != 1 || !request.chunk_tokens.empty()) request.chunk_tokens.push_back(chunk.tokens);
   request.token_s.insert(request.token_s.end(), static_cast<size_t>(chunk.tokens), arrival_s);
@@ -108,7 +112,7 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
 
 void Recorder::OnFinish(uint64_t ticket, Completion completion) {
   if (events_ != nullptr) events_->OnFinish(ticket, completion);
-  record::RequestRecord& request = requests_[ticket];
+  record::RequestRecord& request = *requests_[ticket];
   request.finish = completion.finish;
   request.input_tokens = completion.input_tokens;
   request.text = std::move(completion.text);
@@ -156,7 +160,12 @@ Status Recorder::FlushEvents(int64_t now_ns) { return events_ != nullptr ? event
 
 LoadResult Recorder::Finish() && {
   LoadResult result;
-  result.requests.assign(std::make_move_iterator(requests_.begin()), std::make_move_iterator(requests_.end()));
+  result.requests.reserve(
+      static_cast<size_t>(std::ranges::count_if(requests_, [](const auto& kept) { return kept != nullptr; })));
+  for (auto& kept : requests_) {
+    if (kept != nullptr) result.requests.push_back(std::move(*kept));
+    kept.reset();
+  }
   result.receive_delay_s.assign(receive_delay_s_.begin(), receive_delay_s_.end());
   result.passes = std::move(passes_);
   return result;
@@ -176,7 +185,7 @@ void Recorder::CopyTimings(const Timings& timings, record::RequestRecord& reques
 }
 
 record::RequestRecord& Recorder::Add(std::string id, int client, int64_t intended_ns) {
-  record::RequestRecord& request = requests_.emplace_back();
+  record::RequestRecord& request = *requests_.emplace_back(std::make_unique<record::RequestRecord>());
   request.id = std::move(id);
   request.cell = cell_;
   request.client = client;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,8 +18,8 @@ class EventLogWriter;
 // Times are recorded since `origin_ns`.
 class Recorder final : public Observer {
  public:
-  // `events` may be null; it must outlive the recorder.
-  Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events = nullptr);
+  // `events` may be null; it must outlive the recorder. `logged_only`: see LoadOptions; requires events.
+  Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events = nullptr, bool logged_only = false);
 
   // Returns the request's ticket: how many were sent before it. `expected_tokens` only reserves memory.
   uint64_t OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns);
@@ -38,12 +39,15 @@ class Recorder final : public Observer {
   int64_t last_event_ns() const { return last_event_ns_; }
   // Requests that ended since the last call, in that order.
   std::vector<uint64_t> TakeEnded();
-  const record::RequestRecord& request(uint64_t ticket) const { return requests_[ticket]; }
+  // Of one that was not forgotten.
+  const record::RequestRecord& request(uint64_t ticket) const { return *requests_[ticket]; }
+  // Of a request that ended nothing stays but what the log holds.
+  void Forget(uint64_t ticket) { requests_[ticket].reset(); }
 
   // Writes logged events out when they are due.
   Status FlushEvents(int64_t now_ns);
 
-  // Requests that did not end are cancelled.
+  // Requests that did not end are cancelled; those that were forgotten are absent.
   LoadResult Finish() &&;
 
  private:
@@ -57,11 +61,12 @@ class Recorder final : public Observer {
   int64_t origin_ns_;
   int64_t last_event_ns_;
   EventLogWriter* events_;
+  bool logged_only_;
   int64_t ended_ = 0;
   std::vector<bool> has_ended_;
   std::vector<uint64_t> newly_ended_;
   // Grow without ever being copied, which would stop the loop for milliseconds.
-  std::deque<record::RequestRecord> requests_;
+  std::deque<std::unique_ptr<record::RequestRecord>> requests_;
   std::deque<float> receive_delay_s_;
   std::vector<record::PassRecord> passes_;
 };

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+
+#include "metrics/pooled_latencies.h"
 
 namespace moecap::metrics {
 namespace {
@@ -23,9 +26,18 @@ int64_t FirstChunkTokens(const RequestRecord& request) {
   return 1;
 }
 
+int64_t TokensOf(std::span<const RequestRecord> requests) {
+  int64_t tokens = 0;
+  for (const RequestRecord& request : requests) tokens += std::ssize(request.token_s);
+  return tokens;
+}
+
 // The samples of every figure.
 class LatencySamples {
  public:
+  // The vector of millions is not copied while it grows.
+  explicit LatencySamples(int64_t tokens) { Of("itl_s").reserve(static_cast<size_t>(tokens)); }
+
   void Add(const RequestRecord& request) {
     const RequestLatency latency = LatencyOf(request);
     Append("send_lag_s", latency.send_lag_s);
@@ -34,7 +46,7 @@ class LatencySamples {
     Append("ttft_s", latency.ttft_s);
     if (request.reasoning_tokens > 0) Append("ttfo_s", latency.ttfo_s);
     Append("tpot_s", latency.tpot_s);
-    AppendGaps(request, Of("icl_s"), Of("itl_s"));
+    AddGaps(request);
     Append("e2e_s", latency.e2e_s);
     Append("normalised_s", latency.normalised_s);
     Append("request_output_tokens_per_s", latency.output_tokens_per_s);
@@ -46,7 +58,13 @@ class LatencySamples {
   std::vector<LatencyFigure> Describe() && {
     std::vector<LatencyFigure> figures;
     for (auto& [name, samples] : samples_) {
-      if (auto figure = DescribeLatency(std::string(name), samples)) figures.push_back(std::move(*figure));
+      std::vector<double> own = std::exchange(samples, {});  // not longer than needed: a token each
+      auto figure = DescribeLatency(std::string(name), own);
+      if (!figure) continue;
+      figures.push_back(*std::move(figure));
+      if (name != "itl_s" || !gaps_are_alike_) continue;
+      figures.push_back(figures.back());
+      figures.back().name = "icl_s";
     }
     return figures;
   }
@@ -56,7 +74,21 @@ class LatencySamples {
   void Append(std::string_view name, const std::optional<double>& value) {
     if (value) Of(name).push_back(*value);
   }
+  // Where each chunk brings one token, both kinds of gaps are the same numbers, which are kept once, as itl_s.
+  void AddGaps(const RequestRecord& request) {
+    std::vector<double>&tokens = Of("itl_s"), &chunks = Of("icl_s");
+    const auto before = std::ssize(tokens);
+    inter_chunk_s_.clear();
+    AppendGaps(request, inter_chunk_s_, tokens);
+    if (gaps_are_alike_ && !std::ranges::equal(inter_chunk_s_, std::span(tokens).subspan(static_cast<size_t>(before)))) {
+      gaps_are_alike_ = false;
+      chunks.assign(tokens.begin(), tokens.begin() + before);
+    }
+    if (!gaps_are_alike_) chunks.insert(chunks.end(), inter_chunk_s_.begin(), inter_chunk_s_.end());
+  }
 
+  bool gaps_are_alike_ = true;
+  std::vector<double> inter_chunk_s_;  // of one request
   using Samples = std::pair<std::string_view, std::vector<double>>;
   std::vector<Samples> samples_ = {{"ttft_s", {}},
                                    {"ttfo_s", {}},
@@ -144,9 +176,9 @@ void AppendGaps(const RequestRecord& request, std::vector<double>& inter_chunk_s
 }
 
 std::optional<LatencyFigure> DescribeLatency(std::string name, std::vector<double>& samples) {
-  const auto distribution = stats::Describe(samples);
-  if (!distribution) return std::nullopt;
   std::ranges::sort(samples);
+  const auto distribution = stats::DescribeSorted(samples);
+  if (!distribution) return std::nullopt;
   LatencyFigure figure{std::move(name), *distribution, {}};
   for (const double q : kQuantiles) figure.quantiles.push_back(stats::EstimateQuantile(samples, q));
   return figure;
@@ -197,7 +229,7 @@ ServingFigures DescribeServing(std::span<const RequestRecord> requests, const Wi
   ServingFigures figures;
   figures.window = window;
   const auto inside = [&](double time_s) { return time_s >= window.from_s && time_s <= window.to_s; };
-  LatencySamples samples;
+  LatencySamples samples(TokensOf(requests));
   int64_t sent_inside = 0, tokens_inside = 0, ended_inside = 0, met = 0;
   for (const RequestRecord& request : requests) {
     if (HasTokens(request)) {
@@ -224,6 +256,16 @@ ServingFigures DescribeServing(std::span<const RequestRecord> requests, const Wi
   figures.output_tokens_per_s = rate(tokens_inside);
   if (judged) figures.goodput_per_s = rate(met);
   return figures;
+}
+
+std::vector<LatencyFigure> PooledLatencies(std::span<const std::span<const RequestRecord>> parts) {
+  int64_t tokens = 0;
+  for (const auto& part : parts) tokens += TokensOf(part);
+  LatencySamples samples(tokens);
+  for (const auto& part : parts) {
+    for (const RequestRecord& request : part) samples.Add(request);
+  }
+  return std::move(samples).Describe();
 }
 
 }  // namespace moecap::metrics

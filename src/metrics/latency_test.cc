@@ -7,6 +7,7 @@
 
 #include "metrics/compat.h"
 #include "metrics/concurrency.h"
+#include "metrics/pooled_latencies.h"
 
 namespace moecap::metrics {
 namespace {
@@ -246,6 +247,51 @@ TEST(Latency, NamesEveryDistributionOnce) {
   EXPECT_EQ(figures.latencies[1].distribution.count, 1) << "only one request had reasoning";
   EXPECT_FALSE(figures.latencies[0].quantiles.back().supported);
   EXPECT_EQ(figures.latencies[0].quantiles.back().samples_needed, 6636);
+}
+
+TEST(Latency, PooledOnesAreThoseOfAllRequestsInARow) {
+  const auto requests = ThreeRequests();
+  std::vector<RequestRecord> row = requests;
+  row.push_back(Sample());
+  const ServingFigures whole = DescribeServing(row, *WholeRun(row));
+  const std::vector<RequestRecord> last = {Sample()};
+  const std::vector<LatencyFigure> pooled = PooledLatencies(std::vector<std::span<const RequestRecord>>{requests, last});
+  ASSERT_EQ(pooled.size(), whole.latencies.size());
+  for (size_t i = 0; i < pooled.size(); ++i) {
+    EXPECT_EQ(pooled[i].name, whole.latencies[i].name);
+    EXPECT_EQ(pooled[i].distribution.count, whole.latencies[i].distribution.count) << pooled[i].name;
+    EXPECT_EQ(pooled[i].distribution.mean, whole.latencies[i].distribution.mean) << pooled[i].name;
+    for (size_t q = 0; q < pooled[i].quantiles.size(); ++q)
+      EXPECT_EQ(pooled[i].quantiles[q].value, whole.latencies[i].quantiles[q].value) << pooled[i].name;
+  }
+  EXPECT_TRUE(PooledLatencies({}).empty());
+}
+
+// Gaps between chunks and between tokens are the same numbers until a chunk brings several tokens, whichever request that is.
+TEST(Latency, GapsOfChunksAndTokensPartWithTheFirstChunkOfSeveral) {
+  RequestRecord single;
+  single.token_s = {2.0, 2.25, 2.75};
+  single.output_tokens = 3;
+  for (const std::vector<RequestRecord>& requests :
+       {std::vector{single, single}, {single, Sample(), single}, {Sample(), single}, {Sample()}}) {
+    const ServingFigures figures = DescribeServing(requests, {0, 10});
+    std::vector<double> inter_chunk_s, inter_token_s;
+    for (const RequestRecord& request : requests) AppendGaps(request, inter_chunk_s, inter_token_s);
+    const auto expect = [&](size_t index, const char* name, std::vector<double>& samples) {
+      const LatencyFigure& figure = figures.latencies.at(index);
+      EXPECT_EQ(figure.name, name);
+      EXPECT_EQ(figure.distribution.count, std::ssize(samples)) << name;
+      const auto independent = DescribeLatency(name, samples);
+      EXPECT_EQ(figure.distribution.mean, independent->distribution.mean) << name;
+      EXPECT_EQ(figure.distribution.stddev, independent->distribution.stddev) << name;
+      ASSERT_EQ(figure.quantiles.size(), independent->quantiles.size());
+      for (size_t i = 0; i < figure.quantiles.size(); ++i)
+        EXPECT_EQ(figure.quantiles[i].value, independent->quantiles[i].value) << name;
+    };
+    const size_t first = figures.latencies.at(1).name == "ttfo_s" ? 3 : 2;
+    expect(first, "itl_s", inter_token_s);
+    expect(first + 1, "icl_s", inter_chunk_s);
+  }
 }
 
 // The definitions of reference clients, applied by hand to the sample.

@@ -52,9 +52,13 @@ double Median(std::span<const double> samples) {
 }
 
 std::optional<Distribution> Describe(std::span<const double> samples) {
-  if (samples.empty()) return std::nullopt;
   std::vector<double> sorted(samples.begin(), samples.end());
   std::sort(sorted.begin(), sorted.end());
+  return DescribeSorted(sorted);
+}
+
+std::optional<Distribution> DescribeSorted(std::span<const double> sorted) {
+  if (sorted.empty()) return std::nullopt;
   const double mean = Mean(sorted);
   Distribution result;
   result.count = static_cast<int64_t>(sorted.size());

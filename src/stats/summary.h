@@ -20,6 +20,8 @@ struct Distribution {
 
 // Null for no samples.
 std::optional<Distribution> Describe(std::span<const double> samples);
+// The same of ascending samples, without a copy of them.
+std::optional<Distribution> DescribeSorted(std::span<const double> sorted);
 
 // The q-quantile of ascending `sorted`, 0 <= q <= 1. Requires a non-empty span.
 double Quantile(std::span<const double> sorted, double q);

@@ -233,7 +233,8 @@ class MergedMeasurement {
     facts.missing = passes.missing;
     if (!facts.missing.empty()) return {};
     facts.fit = passes.fit;
-    if (system.description.model.MoeLayers() > 0) facts.experts_missing = "shards do not ask for them";
+    if (system.description.model.MoeLayers() > 0)
+      facts.experts_missing = "shards do not ask for them; moecap runs merge --ask-experts does";
     const std::vector<const ToldExperts*> told(joined.requests.size());
     RETURN_IF_ERROR(
         AddExperts(system.description.model, system.sheet ? &*system.sheet : nullptr, joined.requests, told, passes, facts));

@@ -158,6 +158,10 @@ const PricedSystem* Manifest::FindSystem(const std::string& name) const {
 
 Result<Results> Results::Create(const fs::path& results_dir, Manifest manifest) {
   ASSIGN_OR_RETURN(const fs::path dir, MakeNumberedDir(results_dir, manifest.run_id));
+  return CreateIn(dir, std::move(manifest));
+}
+
+Result<Results> Results::CreateIn(const fs::path& dir, Manifest manifest) {
   manifest.run_id = dir.filename().string();
   Results results(dir, std::move(manifest));
   RETURN_IF_ERROR(results.WriteSheets());

@@ -156,6 +156,8 @@ class Results {
  public:
   // Makes RESULTS_DIR/RUN_ID and writes the first manifest; the id gets a suffix if the folder exists.
   static Result<Results> Create(const std::filesystem::path& results_dir, Manifest manifest);
+  // The same in a folder that is there and empty; its name becomes the id.
+  static Result<Results> CreateIn(const std::filesystem::path& dir, Manifest manifest);
   // Opens a stored experiment. Error: kBadInput naming the file.
   static Result<Results> Open(const std::filesystem::path& dir);
   // Whether the folder holds one, of this version or of 0.1.

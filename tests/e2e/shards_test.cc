@@ -38,15 +38,20 @@ class Shards : public testing::Test {
       ::unsetenv(name);
   }
   void TearDown() override {
-    if (mock_ > 0) {
-      ::kill(mock_, SIGTERM);
-      ::waitpid(mock_, nullptr, 0);
-    }
+    StopMock();
     fs::remove_all(dir_);
   }
 
-  void StartMock(const std::string& tpot_s) {
-    mock_ = StartProgram(dir_ / "mock", {"mock", "--ttft-s", "0.01", "--tpot-s", tpot_s, "--ready-file", "ready"});
+  void StopMock() {
+    if (mock_ <= 0) return;
+    ::kill(mock_, SIGTERM);
+    ::waitpid(mock_, nullptr, 0);
+    mock_ = 0;
+  }
+  void StartMock(const std::string& tpot_s) { StartMock({"--ttft-s", "0.01", "--tpot-s", tpot_s}); }
+  void StartMock(std::vector<std::string> args) {
+    args.insert(args.begin(), {"mock", "--ready-file", "ready"});
+    mock_ = StartProgram(dir_ / "mock", args);
     while (!fs::exists(dir_ / "mock/ready")) {
       ASSERT_EQ(::waitpid(mock_, nullptr, WNOHANG), 0) << ReadFile(dir_ / "mock/err").value();
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -197,6 +202,50 @@ TEST_F(Shards, TogetherShowWhatTheServerComputed) {
   EXPECT_TRUE(CellOf(own).at("figures").at("decode_s_mbu").is_null()) << "a shard sees a part of each pass";
   const Json merged = ParseJson(Merge({GroupDir().string()}).out).value();
   EXPECT_GT(CellOf(merged).at("figures").at("decode_s_mbu"), 0) << merged.at("notes").dump();
+}
+
+// Of a server that tells its experts: the merge asks for those of all answers, when nothing is timed any more.
+TEST_F(Shards, AskForTheExpertsWhenAllHaveEnded) {
+  StartMock({"--model", "mistralai/Mixtral-8x7B-v0.1", "--device", "h100-sxm", "--devices", "2", "--bandwidth-efficiency",
+             "0.5", "--dialect", "vllm", "--routed-experts"});
+  std::vector<std::string> args = LoadArgs();
+  args.insert(args.end(), {"--serves", "mistralai/Mixtral-8x7B-v0.1", "--machine", "2 x h100-sxm"});
+  Finish(StartAll(args));
+  const auto notes_of = [](const Json& summary) { return CellOf(summary).at("notes").dump(); };
+  const Json estimated = ParseJson(Merge({GroupDir().string()}).out).value();
+  EXPECT_THAT(notes_of(estimated), HasSubstr("--ask-experts"));
+  const Outcome asked = Merge({GroupDir().string(), "--ask-experts"});
+  ASSERT_EQ(asked.exit_code, 0) << asked.err;
+  const Json told = ParseJson(asked.out).value();
+  EXPECT_THAT(notes_of(told), HasSubstr("the server told the experts of 100.0 % of them"));
+  for (const char* key : {"ttft_p50_s", "requests", "output_tokens_per_s"})
+    EXPECT_EQ(CellOf(told).at("figures").at(key), CellOf(estimated).at("figures").at(key)) << "what was timed stays";
+
+  // Without the server the run is there all the same.
+  StopMock();
+  const Outcome alone = Merge({GroupDir().string(), "--ask-experts"});
+  EXPECT_EQ(alone.exit_code, 1);
+  EXPECT_THAT(alone.err, HasSubstr("the run is stored, with estimated experts"));
+  EXPECT_EQ(CellOf(ParseJson(alone.out).value()).at("figures"), CellOf(estimated).at("figures"));
+}
+
+// Whoever started a shard twice by mistake must not end the load of the first.
+TEST_F(Shards, ASecondProcessOfAShardSpeaksForNobody) {
+  StartMock("0.02");
+  std::vector<std::string> args = LoadArgs();
+  args.insert(args.end(), {"--repeats", "2"});
+  std::vector<pid_t> shards = {StartShard(0, args)};
+  while (!fs::exists(GroupDir() / "meetings/0/0")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::vector<std::string> wrong = args;
+  wrong[1] = "http://127.0.0.1:1";  // it would fail before it began
+  fs::create_directories(dir_ / "client/twin");
+  wrong.insert(wrong.end(), {"--shard", fmt::format("0/{}", kShards), "--shard-group", kGroup});
+  const Outcome twin = FinishProgram(dir_ / "client/twin", StartProgram(dir_ / "client/twin", wrong));
+  EXPECT_EQ(twin.exit_code, 2);
+  EXPECT_THAT(twin.err, HasSubstr("another process is at work"));
+  for (int i = 1; i < kShards; ++i) shards.push_back(StartShard(i, args));
+  Finish(shards);
+  EXPECT_EQ(Merge({GroupDir().string()}).exit_code, 0);
 }
 
 TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
@@ -359,8 +408,9 @@ TEST_F(Shards, ASweepWaitsForWhatAForgottenJobWrote) {
         "echo 'slurm_load_jobs error: Invalid job id specified' >&2\nexit 1\n");
   write("srun", "shift\nexec \"$@\"\n");
   const std::string text = fmt::format(
-      "name: grid\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 2, input_tokens: 8, output_tokens: 2}}\n"
-      "  load: {{clients: 1}}\n  warmup_requests: 0\n",
+      "name: grid\nsettle_s: 600\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 2, input_tokens: 8, "
+      "output_tokens: "
+      "2}}\n  load: {{clients: 1}}\n  warmup_requests: 0\n",
       url_);
   ASSERT_TRUE(WriteFileAtomically(client / "grid.yaml", text).ok());
   std::atomic<bool> is_over = false;

@@ -117,13 +117,17 @@ bool NeedsCeilings(const experiment::PricedSystem& system) {
   return system.description.server_here && system.machine.empty();
 }
 
+Status AddCeilings(Manifest& manifest, const fs::path& cache_dir, const Clock& clock) {
+  if (std::ranges::none_of(manifest.systems, NeedsCeilings)) return {};
+  fmt::print(stderr, "this machine's bandwidth and FLOP ceilings (measured once a week)\n");
+  ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, cache_dir));
+  manifest.ceilings = std::move(ceilings.ceilings);
+  return {};
+}
+
 Result<Results> Create(Manifest manifest, const fs::path& results_dir, const fs::path& cache_dir, const Clock& clock) {
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
-  if (std::ranges::any_of(manifest.systems, NeedsCeilings)) {
-    fmt::print(stderr, "this machine's bandwidth and FLOP ceilings (measured once a week)\n");
-    ASSIGN_OR_RETURN(auto ceilings, hardware::LoadOrMeasureCeilings(manifest.host, {}, clock, cache_dir));
-    manifest.ceilings = std::move(ceilings.ceilings);
-  }
+  RETURN_IF_ERROR(AddCeilings(manifest, cache_dir, clock));
   return Results::Create(results_dir, std::move(manifest));
 }
 
@@ -261,38 +265,36 @@ Status ReportShard(const Results& results, const Status& executed, const ShardRu
   return {};
 }
 
-// The folder of this shard beside those of the others; one that was killed goes on in the folder that it has.
-struct ShardFolder {
-  Results results;
-  FolderLock lock;
-  bool came_again = false;
-};
-
-Result<ShardFolder> OpenShard(Manifest manifest, const ShardRun& run, const Clock& clock) {
-  manifest.shard = run.shard;
-  manifest.run_id = fmt::format("{}-of-{}", run.shard.shard.index, run.shard.shard.count);
-  const fs::path dir = run.start.folder / manifest.run_id;
-  if (!Results::IsExperiment(dir)) {
-    ASSIGN_OR_RETURN(Results results, Create(std::move(manifest), run.start.folder, CacheDir(), clock));
-    ASSIGN_OR_RETURN(FolderLock lock, FolderLock::Acquire(results.dir()));
-    return ShardFolder{std::move(results), std::move(lock), false};
-  }
+// The folder of this shard, beside those of the others, locked. Of two processes that were given the same shard the second one
+// is refused here, and tells nobody that it ended.
+Result<FolderLock> ClaimShard(const ShardRun& run, const fs::path& dir) {
+  RETURN_IF_ERROR(MakeWritableDir(dir));
   ASSIGN_OR_RETURN(FolderLock lock, FolderLock::Acquire(dir));
-  ASSIGN_OR_RETURN(Results results, Results::Open(dir));
-  if (results.manifest().complete) {
+  if (const auto before = Results::Open(dir); before.ok() && before->manifest().complete) {
     return BadInput(fmt::format("{} is there already: {} of the load {} was made; give the new load another --shard-group",
                                 dir.string(), InWords(run.shard.shard), run.shard.group));
   }
+  return lock;
+}
+
+// One that was killed goes on in the folder that it has.
+Result<Results> OpenShard(Manifest manifest, const ShardRun& run, const fs::path& dir, const Clock& clock) {
+  manifest.shard = run.shard;
+  if (!Results::IsExperiment(dir)) {
+    RETURN_IF_ERROR(AddCeilings(manifest, CacheDir(), clock));
+    return Results::CreateIn(dir, std::move(manifest));
+  }
+  ASSIGN_OR_RETURN(Results results, Results::Open(dir));
   RETURN_IF_ERROR(CheckUnchanged(results.manifest(), manifest));
   RETURN_IF_ERROR(results.PrepareResume());
   fmt::print(stderr, "{} was begun before and goes on: {} measurements are there\n", InWords(run.shard.shard),
              results.manifest().measurements.size());
-  return ShardFolder{std::move(results), std::move(lock), true};
+  return results;
 }
 
-// `is_ours`: whether this process is that shard; one that was started twice is not.
-Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
-                const Clock& clock, bool& is_ours) {
+// In its own folder `dir`, of which the caller has the lock.
+Status RunShard(const Config& config, const ShardRun& run, const fs::path& dir, const ExperimentFlags& flags,
+                const Invocation& invocation, const Clock& clock) {
   RETURN_IF_ERROR(experiment::CheckShards(config, run.shard.shard));
   LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested, [](const std::string&) {});
   accuracy::ProgramRunner run_code;
@@ -301,22 +303,21 @@ Status RunShard(const Config& config, const ShardRun& run, const ExperimentFlags
   }
   ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
   ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, nullptr));
-  is_ours = false;
-  ASSIGN_OR_RETURN(ShardFolder folder, OpenShard(std::move(manifest), run, clock));
-  is_ours = true;
+  const bool came_again = Results::IsExperiment(dir);
+  ASSIGN_OR_RETURN(Results results, OpenShard(std::move(manifest), run, dir, clock));
   experiment::ComeAfterAll(run.start);
   const std::optional<ShardRun> shard = run;
-  const Status executed =
-      Measure(experiment, folder.results, nullptr, {nullptr, std::move(run_code), shard, folder.came_again}, clock);
-  return ReportShard(folder.results, executed, run, flags);
+  const Status executed = Measure(experiment, results, nullptr, {nullptr, std::move(run_code), shard, came_again}, clock);
+  return ReportShard(results, executed, run, flags);
 }
 
 // Shards that wait for this one learn that it failed.
 Status RunOneOfSeveral(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
                        const Clock& clock) {
-  bool is_ours = true;
-  const Status status = RunShard(config, run, flags, invocation, clock, is_ours);
-  if (!status.ok() && is_ours) experiment::GiveUp(run.start, status.error().message);
+  const fs::path dir = run.start.folder / fmt::format("{}-of-{}", run.shard.shard.index, run.shard.shard.count);
+  ASSIGN_OR_RETURN(const FolderLock lock, ClaimShard(run, dir));
+  const Status status = RunShard(config, run, dir, flags, invocation, clock);
+  if (!status.ok()) experiment::GiveUp(run.start, status.error().message);
   return status;
 }
 
@@ -382,6 +383,24 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
     return executed;
   }
   return Report(*results, executed, flags, verb, index);
+}
+
+Status AskForExperts(Results& results, const Invocation& invocation) {
+  InstallInterruptHandler();
+  RaiseOpenFileLimit();
+  const SteadyClock clock;
+  ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Acquire(results.dir()));
+  const Config config = results.manifest().config;
+  LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested, [](const std::string&) {});
+  ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
+  ASSIGN_OR_RETURN(Manifest now, Describe(config, experiment, invocation, nullptr));
+  now.host = results.manifest().host;  // any client may ask
+  RETURN_IF_ERROR(CheckUnchanged(results.manifest(), now));
+  ProgressLine progress(clock);
+  experiment::Hooks hooks;
+  hooks.stop_requested = [] { return InterruptRequested(); };
+  hooks.on_progress = [&](const experiment::ProgressUpdate& update) { progress.Update(update); };
+  return experiment.AskForExperts(results, hooks);
 }
 
 Result<cap::JudgedExperiment> MeasureInScratch(Config config, const fs::path& scratch, const Invocation& invocation) {

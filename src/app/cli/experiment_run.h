@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "cap/judgement.h"
 #include "experiment/config.h"
+#include "experiment/results.h"
 
 namespace CLI {
 class App;
@@ -39,5 +40,9 @@ Status RunExperiment(const std::optional<experiment::Config>& config, const Expe
 // removes; the machine's ceilings are taken from the cache, or measured and not kept. Errors: as RunExperiment.
 Result<cap::JudgedExperiment> MeasureInScratch(experiment::Config config, const std::filesystem::path& scratch,
                                                const Invocation& invocation);
+
+// Asks the servers for the experts behind the answers of a complete run that was merged from shards, and stores what they tell
+// in it. Errors: kBadInput when a server cannot be reached or is not the one that was measured; kInterrupted.
+Status AskForExperts(experiment::Results& results, const Invocation& invocation);
 
 }  // namespace moecap::app

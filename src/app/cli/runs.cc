@@ -50,6 +50,8 @@ struct RunsFlags {
   std::string format = "folder";
   bool files = false;
   bool yes = false;
+  bool ask_experts = false;
+  const Invocation* invocation = nullptr;
 };
 
 void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -383,7 +385,7 @@ struct Subcommands {
 
 }  // namespace
 
-Action AddRuns(CLI::App& app, const Invocation&) {
+Action AddRuns(CLI::App& app, const Invocation& invocation) {
   auto flags = std::make_shared<RunsFlags>();
   app.add_option("--results-dir", flags->results_dir, "where runs are stored (default: results)");
   app.add_flag("--json", flags->json, "print JSON");
@@ -412,10 +414,14 @@ Action AddRuns(CLI::App& app, const Invocation&) {
           "folders with a manifest.json or exports; or results of vllm bench serve, SGLang bench_serving, AIPerf, GenAI-Perf, "
           "GuideLLM, llama-bench, MoE-CAP")
       ->required();
-  subs.Add("merge", "join the shards of a load into one run",
-           [](const RunsFlags& f) { return MergeRuns(f.dirs, f.results_dir, f.json); })
-      ->add_option("dirs", flags->dirs, "RESULTS_DIR/shards/GROUP, or the folders of its shards")
-      ->required();
+  flags->invocation = &invocation;
+  CLI::App* merge = subs.Add(
+      "merge", "join the shards of a load into one run; --ask-experts: while the server still runs",
+      [](const RunsFlags& f) { return MergeRuns(f.dirs, f.results_dir, f.json, f.ask_experts ? f.invocation : nullptr); });
+  merge->add_option("dirs", flags->dirs, "RESULTS_DIR/shards/GROUP, or the folders of its shards")->required();
+  merge->add_flag("--ask-experts", flags->ask_experts,
+                  "send all requests to the server once more and ask for the experts behind its answers; without this they are "
+                  "estimated (the configuration names the model)");
   CLI::App* take = subs.AddForRun(
       "export", "copy a run into a folder of its own; --to DIR; --compact: its figures only; --format parquet: tables", Export);
   take->add_option("--to", flags->to, "the folder to make")->required();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/cli/cli.h"
 #include "base/result.h"
 #include "experiment/results.h"
 
@@ -14,8 +15,10 @@ namespace moecap::app {
 Result<experiment::Results> MergeAndIndex(const std::vector<std::filesystem::path>& dirs,
                                           const std::filesystem::path& results_dir);
 
-// The same of `moecap runs merge`, and prints it. Error: kFailed, when everything is stored and printed, for a load of which a
-// part is missing.
-Status MergeRuns(const std::vector<std::string>& dirs, const std::filesystem::path& results_dir, bool json);
+// The same of `moecap runs merge`, and prints it. `asks`: of a program that asks the servers for the experts behind the answers
+// of a complete load; may be null. Error, when everything is stored and printed: kFailed for a load of which a part is missing;
+// as AskForExperts when that failed.
+Status MergeRuns(const std::vector<std::string>& dirs, const std::filesystem::path& results_dir, bool json,
+                 const Invocation* asks);
 
 }  // namespace moecap::app

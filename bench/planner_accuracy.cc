@@ -397,7 +397,8 @@ Status Run(const Files& files) {
   const Predictions wide = PredictAll(sample.wide, fitted);
   if (!sample.wide.empty()) PrintWide(sample.wide, wide);
   if (!files.runs.empty()) RETURN_IF_ERROR(bench::PrintOwnRuns(files.runs, builtin, sample.devices));
-  bench::PublishedSet published{sample.devices, sample.models};
+  ASSIGN_OR_RETURN(planner::SystemSupport systems, planner::SystemSupport::Builtin());
+  bench::PublishedSet published{sample.devices, sample.models, std::move(systems)};
   for (const std::string& file : {files.published, files.later}) {
     if (!file.empty()) RETURN_IF_ERROR(ReadPublishedRows(file, published));
   }

@@ -58,13 +58,13 @@ Band Band::Of(const std::vector<SiliconRow>& rows, const std::vector<double>& pr
               const std::function<bool(const SiliconRow&)>& take) {
   std::map<std::string, std::vector<double>> groups;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (take(rows[i])) groups[group(rows[i])].push_back(*(rows[i].observation.*measured) / predicted[i]);
+    if (take(rows[i])) groups[group(rows[i])].push_back(std::log(*(rows[i].observation.*measured) / predicted[i]));
   }
   std::vector<std::vector<double>> ratios;
   for (auto& [name, members] : groups) ratios.push_back(std::move(members));
   constexpr double kOutside = 0.1;  // on either side
   const auto interval = stats::UnseenGroupInterval(ratios, kOutside);
-  return interval ? Band{interval->low, interval->high} : Band{std::nan(""), std::nan("")};
+  return interval ? Band{std::exp(interval->low), std::exp(interval->high)} : Band{std::nan(""), std::nan("")};
 }
 
 int Held(const std::vector<SiliconRow>& rows, const std::vector<double>& predicted,

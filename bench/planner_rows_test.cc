@@ -75,17 +75,17 @@ TEST_F(PlannerRows, AMeasurementCountsOnceWithItsMeanLengths) {
 
 TEST_F(PlannerRows, PublishedRowsNameTheFaultyLine) {
   const std::string header = "# remark\nsource,...\n";
-  const std::string good = "s,p,Qwen/Qwen3-30B-A3B,,bf16,h200-sxm,vllm,1,2,2,1,1,8,100,200,0.05,0.004,\n";
-  PublishedSet set{*hardware::Catalogue::Builtin(), *model::ModelCatalogue::Builtin()};
+  const std::string good = "s,p,Qwen/Qwen3-30B-A3B,,bf16,h200-sxm,vllm,1,2,2,1,1,8,100,200,0.05,0.004,,\n";
+  PublishedSet set{*hardware::Catalogue::Builtin(), *model::ModelCatalogue::Builtin(), *planner::SystemSupport::Builtin()};
   ASSERT_TRUE(ReadPublishedRows(Write("good.csv", header + good), set).ok());
   ASSERT_EQ(set.rows.size(), 1u);
   EXPECT_EQ(set.rows[0].observation.deployment, (metrics::Deployment{2, 2, 1, 1}));
   EXPECT_EQ(*set.rows[0].observation.tpot_s, 0.004);
   EXPECT_FALSE(set.rows[0].output_tokens_per_s);
   for (const auto& [bad, word] :
-       {std::pair(std::string("s,p\n"), "18 are needed"),
-        std::pair(std::string("s,p,Qwen/Qwen3-30B-A3B,,bf16,h2000,vllm,1,1,1,1,1,8,1,2,,,5\n"), "h2000"),
-        std::pair(std::string("s,p,Qwen/Qwen3-30B-A3B,soft,bf16,h200-sxm,vllm,1,1,1,1,1,8,1,2,,,5\n"), "soft")}) {
+       {std::pair(std::string("s,p\n"), "19 are needed"),
+        std::pair(std::string("s,p,Qwen/Qwen3-30B-A3B,,bf16,h2000,vllm,1,1,1,1,1,8,1,2,,,5,\n"), "h2000"),
+        std::pair(std::string("s,p,Qwen/Qwen3-30B-A3B,soft,bf16,h200-sxm,vllm,1,1,1,1,1,8,1,2,,,5,\n"), "soft")}) {
     const Status status = ReadPublishedRows(Write("bad.csv", header + good + bad), set);
     ASSERT_FALSE(status.ok());
     EXPECT_NE(status.error().message.find("line 4"), std::string::npos) << status.error().message;
@@ -93,8 +93,9 @@ TEST_F(PlannerRows, PublishedRowsNameTheFaultyLine) {
   }
 }
 
-// Ten servers, 2 to 11 times as slow as predicted: of eleven equal weights, one of them for the server to come, less than two
-// may lie outside on a side, so that the band reaches from the first to the last; half of ten are reached with the fifth.
+// Ten servers, 2 to 11 times as slow as predicted: of eleven equal weights, one of them for the server to come and half of it
+// on a side, 1.1 lie outside on a side, where 1 does at the first server and 2 at the second; half of ten are reached with the
+// fifth.
 TEST_F(PlannerRows, ADefaultLaunchIsTheMedianAndTheBandOfDeployments) {
   const auto multipliers = *planner::Multipliers::Builtin();
   std::string text = "source,...\n";
@@ -102,10 +103,10 @@ TEST_F(PlannerRows, ADefaultLaunchIsTheMedianAndTheBandOfDeployments) {
     constexpr const char* kModels[] = {"Qwen/Qwen3-30B-A3B", "openai/gpt-oss-120b"};
     constexpr const char* kDevices[] = {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "h20"};
     return std::string(source) + ",p," + kModels[i % 2] + ",,bf16," + kDevices[i / 2] + ",sglang,1,2,1,1,1,8,100,200," +
-           std::to_string(ttft_s) + "," + std::to_string(tpot_s) + ",\n";
+           std::to_string(ttft_s) + "," + std::to_string(tpot_s) + ",,\n";
   };
   for (int i = 0; i < 10; ++i) text += row(i, 1, 1);
-  PublishedSet set{*hardware::Catalogue::Builtin(), *model::ModelCatalogue::Builtin()};
+  PublishedSet set{*hardware::Catalogue::Builtin(), *model::ModelCatalogue::Builtin(), *planner::SystemSupport::Builtin()};
   ASSERT_TRUE(ReadPublishedRows(Write("set.csv", text + row(0, 9, 9, "elsewhere")), set).ok());
   for (size_t i = 0; i < 10; ++i) {
     planner::Observation& o = set.rows[i].observation;
@@ -117,8 +118,8 @@ TEST_F(PlannerRows, ADefaultLaunchIsTheMedianAndTheBandOfDeployments) {
   EXPECT_EQ(launch.rows, 10);
   EXPECT_EQ(launch.deployments, 10);
   EXPECT_NEAR(launch.effect.tpot_time, 6, 1e-9);
-  EXPECT_NEAR(launch.effect.tpot.low, 2, 1e-9);
-  EXPECT_NEAR(launch.effect.tpot.high, 11, 1e-9);
+  EXPECT_NEAR(launch.effect.tpot.low, 2 * std::pow(1.5, 0.1), 1e-9);
+  EXPECT_NEAR(launch.effect.tpot.high, 11 * std::pow(10.0 / 11, 0.1), 1e-9);
   EXPECT_NEAR(launch.effect.ttft_time, 3, 1e-9);
   const DefaultLaunch blind = DefaultLaunchOf(set, multipliers, "openai/gpt-oss-120b");
   EXPECT_EQ(blind.deployments, 5);
@@ -131,7 +132,7 @@ TEST_F(PlannerRows, ADefaultLaunchIsTheMedianAndTheBandOfDeployments) {
   const auto again = planner::Multipliers::Parse(*ReadFile(path));
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_EQ(again->DefaultLaunch().tpot_time, 6);
-  EXPECT_EQ(again->DefaultLaunch().tpot.high, 11);
+  EXPECT_EQ(again->DefaultLaunch().tpot.high, 10.9);
   EXPECT_EQ(again->CalibratedBand().high, 1.5);
   const Status refused = WriteMultipliers((temp_.path() / "none.json").string(), multipliers, bands, blind, 1);
   ASSERT_FALSE(refused.ok());

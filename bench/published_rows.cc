@@ -15,6 +15,7 @@
 #include "model/kv_format.h"
 #include "model/weight_format.h"
 #include "planner/question.h"
+#include "planner/running_limit.h"
 #include "planner_errors.h"
 #include "planner_rows.h"
 #include "stats/unseen_group.h"
@@ -22,7 +23,7 @@
 namespace moecap::bench {
 namespace {
 
-constexpr size_t kColumns = 18;
+constexpr size_t kColumns = 19;
 
 std::optional<double> NumberOf(const std::string& cell) {
   return cell.empty() ? std::nullopt : std::optional(std::atof(cell.c_str()));
@@ -48,8 +49,14 @@ Status ReadRow(const std::vector<std::string>& cells, PublishedSet& set) {
   // Columns from the model to the layout, but for the version.
   std::vector<std::string> deployment(cells.begin() + 2, cells.begin() + 7);
   deployment.insert(deployment.end(), cells.begin() + 8, cells.begin() + 12);
-  PublishedRow row{cells[0], cells[1],           cells[2], cells[5], fmt::format("{}", fmt::join(deployment, "|")),
-                   {},       NumberOf(cells[17])};
+  PublishedRow row{cells[0],
+                   cells[1],
+                   cells[2],
+                   cells[5],
+                   fmt::format("{}", fmt::join(deployment, "|")),
+                   {},
+                   planner::kNoRunningLimit,
+                   NumberOf(cells[17])};
   ASSIGN_OR_RETURN(const model::ModelSpec spec, SpecOfCells(set, cells));
   ASSIGN_OR_RETURN(hardware::Device device, set.devices.FindDevice(row.gpu));
   planner::Observation& o = row.observation;
@@ -67,7 +74,11 @@ Status ReadRow(const std::vector<std::string>& cells, PublishedSet& set) {
   o.tpot_s = NumberOf(cells[16]);
   if (!o.load.clients || !(o.load.output_tokens > 0)) return BadInput("clients and lengths are needed");
   const auto memory = planner::PlanMemory(spec, o.deployment, static_cast<int64_t>(o.load.MeanContext()));
-  o.most_sequences = memory.MostSequences(planner::UsableMemory(*o.device));
+  const double usable = planner::UsableMemory(*o.device);
+  o.most_sequences = memory.MostSequences(usable);
+  o.running_limit = NumberOf(cells[18]).value_or(planner::kNoRunningLimit);
+  row.default_running = planner::RunningLimitOf(NumberOf(cells[18]), planner::Launch::kDefault, set.systems.Find(o.system),
+                                                *o.device, memory, usable);
   set.rows.push_back(std::move(row));
   return {};
 }
@@ -78,19 +89,28 @@ constexpr std::string_view kDefaultSource = "sgl-cookbook";
 constexpr double kLineS = 10;
 constexpr std::array kLaunches = {planner::Launch::kTuned, planner::Launch::kDefault, planner::Launch::kEither};
 
+// What of a row is predicted by tuned multipliers where its launch has the settings of its system's documentation: no more run
+// at once than the system lets run then.
+planner::Serving PredictDefault(const PublishedRow& row, const planner::Multipliers& multipliers) {
+  planner::Observation o = row.observation;
+  o.running_limit = row.default_running;
+  return Predict(o, multipliers.FactorsOf(o.system, *o.device));
+}
+
 // Of one kind of figure: errors against a tuned launch, and which rows lie inside the bands of each launch.
 struct Tally {
   Errors errors;
   std::array<int, 3> held = {};
   std::map<std::string, std::array<int, 4>> deployments = {};  // held by launch; rows
 
-  void Add(const std::string& deployment, double predicted, double measured, const std::array<planner::ErrorBand, 3>& bands,
-           double default_time) {
+  // `by_default`: predicted of a launch with default settings.
+  void Add(const std::string& deployment, double predicted, double by_default, double measured,
+           const std::array<planner::ErrorBand, 3>& bands) {
     errors.ratio.push_back(predicted / measured);
     std::array<int, 4>& group = deployments[deployment];
     ++group[3];
     for (size_t i = 0; i < kLaunches.size(); ++i) {
-      const double shown = kLaunches[i] == planner::Launch::kDefault ? predicted * default_time : predicted;
+      const double shown = kLaunches[i] == planner::Launch::kDefault ? by_default : predicted;
       const bool inside = bands[i].low * shown <= measured && measured <= bands[i].high * shown;
       held[i] += inside;
       group[i] += inside;
@@ -133,10 +153,14 @@ double MedianOfGroups(const Groups& groups) {
 
 planner::ErrorBand BandOfGroups(const Groups& groups) {
   std::vector<std::vector<double>> members;
-  for (const auto& [name, values] : groups) members.push_back(values);
+  for (const auto& [name, values] : groups) {
+    members.emplace_back();
+    for (const double value : values) members.back().push_back(std::log(value));
+  }
   constexpr double kOutside = 0.1;  // on either side
   const auto interval = stats::UnseenGroupInterval(members, kOutside);
-  return interval ? planner::ErrorBand{interval->low, interval->high, ""} : planner::ErrorBand{std::nan(""), std::nan(""), ""};
+  return interval ? planner::ErrorBand{std::exp(interval->low), std::exp(interval->high), ""}
+                  : planner::ErrorBand{std::nan(""), std::nan(""), ""};
 }
 
 const char* KindOf(const planner::Multipliers& multipliers, const planner::Observation& o) {
@@ -195,7 +219,7 @@ DefaultLaunch DefaultLaunchOf(const PublishedSet& set, const planner::Multiplier
     if (row.source != kDefaultSource || row.model == without || o.deployment.data > 1 || !multipliers.Calibrated(*o.device) ||
         !o.tpot_s || !o.ttft_s)
       continue;
-    const planner::Serving tuned = Predict(o, multipliers.FactorsOf(o.system, *o.device));
+    const planner::Serving tuned = PredictDefault(row, multipliers);
     tpot[row.deployment].push_back(*o.tpot_s / tuned.tpot_s);
     ttft[row.deployment].push_back(*o.ttft_s / tuned.ttft_s);
     ++launch.rows;
@@ -226,13 +250,18 @@ void PrintPublished(const PublishedSet& set, const planner::Multipliers& multipl
       ttft[i] = blind->TtftBandOf(*o.device, false, wide, kLaunches[i]);
     }
     const planner::LaunchEffect& effect = blind->DefaultLaunch();
+    const planner::Serving untuned = PredictDefault(row, multipliers);
     const bool line = o.ttft_s && *o.ttft_s > kLineS;
     const std::string key = fmt::format("{}, {}{}", row.source, KindOf(multipliers, o), line ? ", line" : "");
-    if (o.tpot_s) tallies[key + ": TPOT"].Add(row.deployment, serving.tpot_s, *o.tpot_s, tpot, effect.tpot_time);
-    if (o.ttft_s && !line) tallies[key + ": TTFT"].Add(row.deployment, serving.ttft_s, *o.ttft_s, ttft, effect.ttft_time);
-    if (!o.tpot_s && row.output_tokens_per_s)  // a time for each token, as the band is one of times
-      tallies[key + ": s/token"].Add(row.deployment, 1 / serving.output_tokens_per_s, 1 / *row.output_tokens_per_s, tpot,
-                                     effect.tpot_time);
+    if (o.tpot_s)
+      tallies[key + ": TPOT"].Add(row.deployment, serving.tpot_s, effect.tpot_time * untuned.tpot_s, *o.tpot_s, tpot);
+    if (o.ttft_s && !line)
+      tallies[key + ": TTFT"].Add(row.deployment, serving.ttft_s, effect.ttft_time * untuned.ttft_s, *o.ttft_s, ttft);
+    // A time for each token, as the band is one of times; of rows in a line, too, whose throughput does not depend on how
+    // requests of one length come in waves.
+    if ((!o.tpot_s || line) && row.output_tokens_per_s)
+      tallies[key + ": s/token"].Add(row.deployment, 1 / serving.output_tokens_per_s,
+                                     effect.tpot_time / untuned.output_tokens_per_s, 1 / *row.output_tokens_per_s, tpot);
   }
   fmt::print("\nPublished pages, {} rows that no multiplier was fitted on; errors against a tuned launch, %\n",
              set.rows.size());

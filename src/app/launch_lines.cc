@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/words.h"
 
@@ -221,7 +222,11 @@ std::string LaunchOf(const planner::Plan& plan) {
   LaunchOptions options;
   options.model = plan.model;
   options.gpus = best->device->device_class == "cpu" ? 0 : static_cast<int>(d.StepDevices());
-  options.batch = std::max(1, static_cast<int>(best->serving.running / d.data + 0.999));
+  // Of one rank of data parallelism, but for SGLang, whose flag is of the whole server.
+  const double planned = std::isfinite(best->running_limit) ? std::floor(best->serving.most_running / d.data)
+                                                            : std::ceil(best->serving.running / d.data - 1e-3);
+  const int ranks = best->system == "sglang" ? d.StepReplicas() : 1;
+  options.batch = std::max(1, static_cast<int>(planned)) * ranks;
   options.context = static_cast<int>(plan.question.load.input_tokens + plan.question.load.output_tokens);
   const Result<LaunchLine> line = LaunchLineOf(best->system, options);
   if (!line.ok()) return "";

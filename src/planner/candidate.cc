@@ -188,7 +188,10 @@ void Judge(const Question& question, Candidate& candidate) {
   candidate.misses.clear();
   candidate.worst_miss = 1;
   if (serving.over_capacity && question.load.clients) {
-    Miss(candidate, fmt::format("the KV cache has room for {:.0f} requests at once: the others wait", serving.most_running),
+    const bool limited = serving.bound == Bound::kRunningLimit;
+    Miss(candidate,
+         fmt::format("{} {:.0f} requests at once: the others wait", limited ? "its launch runs" : "the KV cache has room for",
+                     serving.most_running),
          std::max(1.01, *question.load.clients / serving.most_running));
   } else if (serving.over_capacity) {
     constexpr double kEndless = 1e3;  // a queue that grows is behind every time that is kept, and the more the less is served

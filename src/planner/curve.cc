@@ -23,7 +23,7 @@ std::vector<LoadPoint> LoadCurve(const Question& question, const SearchResult& s
     *amount *= factor;
     if (at.load.clients && *amount < 1) continue;
     Candidate moved = candidate;
-    moved.serving = Serve(point, at.load, candidate.room);
+    moved.serving = Serve(point, at.load, candidate.room, candidate.running_limit);
     Judge(question, moved);
     at.serving = moved.serving;
     at.keeps = moved.Answers();

@@ -197,6 +197,8 @@ Result<Apart> JudgeApart(const ApartQuestion& question, const model::ModelSpec& 
   setting.kv_bytes = spec.ResidentKvBytes(static_cast<int64_t>(question.load.input_tokens));
   if (setting.link_bytes_per_s <= 0) return BadInput(fmt::format("{}: no link between such devices is known", device.name));
   Apart apart;
+  if (ingredients.systems.Serves(question.system, spec, device) == Served::kUnknown)
+    apart.notes.push_back(NotCheckedNote({{question.system}}));
   apart.kv_bytes = setting.kv_bytes;
   apart.link_bytes_per_s = setting.link_bytes_per_s;
   apart.pools = PoolsOf(setting);

@@ -46,7 +46,8 @@ struct Apart {
   // The ratio of both rates if all predicted times are off by either end of the band.
   double gain = 1, gain_low = 1, gain_high = 1;
   bool better = false;
-  std::string why;  // a sentence
+  std::string why;                 // a sentence
+  std::vector<std::string> notes;  // what the catalogue does not know
 };
 
 // Apart is better where even the lower end of its gain is above this: two pools are harder to run than one.

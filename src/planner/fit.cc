@@ -217,7 +217,7 @@ double PredictTpotAt(const Observation& observation, const StepFactors& factors)
 }
 
 Serving Predict(const Observation& observation, const StepFactors& factors) {
-  return Serve(PointOf(observation, factors), observation.load, observation.most_sequences);
+  return Serve(PointOf(observation, factors), observation.load, observation.most_sequences, observation.running_limit);
 }
 
 Multipliers Fit(const Multipliers& prior, std::span<const Observation> rows, std::span<const std::string> keys,

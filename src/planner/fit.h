@@ -17,10 +17,11 @@ struct Observation {
   const hardware::Device* device = nullptr;
   metrics::Deployment deployment;
   Fabric fabric;
-  std::string system;         // "vllm"
-  Load load;                  // closed loop
-  double most_sequences = 0;  // that fit into a replica
-  double poll_steps = 1;      // ServingPoint::poll_steps
+  std::string system;                      // "vllm"
+  Load load;                               // closed loop
+  double most_sequences = 0;               // that fit into a replica
+  double running_limit = kNoRunningLimit;  // that its launch lets run there
+  double poll_steps = 1;                   // ServingPoint::poll_steps
   std::optional<double> tpot_s, ttft_s;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "planner/candidate.h"
+#include "planner/running_limit.h"
 
 namespace moecap::planner {
 namespace {
@@ -98,6 +99,7 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   if (!device.bandwidth_bytes_per_s || !device.memory_bytes)
     return BadInput(fmt::format("{}: its bandwidth or memory is not in the catalogue", device.name));
   RETURN_IF_ERROR(CheckServed(ingredients.systems, question.system, spec, device));
+  RETURN_IF_ERROR(CheckMaxRunning(question.max_running));
   for (const double rate : question.rates) {
     if (!(rate > 0 && rate < 1e9)) return BadInput(fmt::format("a rate of {:g} requests/s is not possible", rate));
   }
@@ -105,21 +107,28 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   const Fabric fabric = FabricOf(device, ingredients.devices);
   const StepFactors factors = ingredients.multipliers.FactorsOf(question.system, device, question.launch);
   LoadCost curve;
+  if (ingredients.systems.Serves(question.system, spec, device) == Served::kUnknown)
+    curve.notes.push_back(NotCheckedNote({{question.system}}));
   double room = 0;
   for (const metrics::Deployment& deployment : DeploymentsOf(device, question.devices.count, spec)) {
     if (deployment.data > 1 || (question.devices.count > 1 && fabric.node_bytes_per_s <= 0)) continue;
     const MemoryPlan memory =
         PlanMemory(spec, deployment, static_cast<int64_t>(question.load.MeanContext()), AllocatorOf(device));
-    const double sequences = memory.MostSequences(UsableMemory(device));
-    if (sequences < 1) continue;
+    const double held = memory.MostSequences(UsableMemory(device));
+    if (held < 1) continue;
+    const double limit = RunningLimitOf(question.max_running, question.launch, ingredients.systems.Find(question.system),
+                                        device, memory, UsableMemory(device));
+    const double sequences = std::min(held, limit);
     const double rate = GreatestRate({work, device, deployment, fabric, factors}, question.load, sequences);
     if (rate <= curve.greatest_per_s) continue;
     curve.greatest_per_s = rate;
     curve.deployment = deployment;
+    curve.limited = limit < held;
     room = sequences;
   }
   if (curve.greatest_per_s <= 0)
     return BadInput(fmt::format("{} does not fit on {} x {}", spec.id, question.devices.count, device.name));
+  curve.most_running = room;
   const ServingPoint point{work, device, curve.deployment, fabric, factors};
   const Prices prices = PricesOf(question, device, ingredients);
   curve.rent_usd_per_h = prices.rent_usd_per_h;

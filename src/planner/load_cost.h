@@ -17,9 +17,10 @@ struct LoadCostQuestion {
   Targets targets;  // where the curve is marked
   double margin = 1.15;
   Launch launch = Launch::kEither;
-  std::vector<double> rates;        // requests/s; empty = from a 64th of the greatest to the greatest
-  std::optional<double> usd_per_h;  // what is paid for all devices, instead of the catalogue's prices
-  double idle_power_share = 0.3;    // of the power under load that is drawn while nothing runs: an assumption
+  std::optional<double> max_running;  // as Question::max_running
+  std::vector<double> rates;          // requests/s; empty = from a 64th of the greatest to the greatest
+  std::optional<double> usd_per_h;    // what is paid for all devices, instead of the catalogue's prices
+  double idle_power_share = 0.3;      // of the power under load that is drawn while nothing runs: an assumption
 };
 
 struct CostPoint {
@@ -38,12 +39,15 @@ struct CostPoint {
 struct LoadCost {
   metrics::Deployment deployment;
   double greatest_per_s = 0;  // requests that can be served
+  double most_running = 0;    // at once: what memory holds, or what the launch lets run
+  bool limited = false;       // the latter
   std::optional<double> rent_usd_per_h, own_usd_per_h, watts;
   std::optional<double> targets_until_per_s;  // the greatest rate that keeps the targets; null: none are given, 0: no rate does
   std::string breaks;                         // which target breaks there: "TPOT", "TTFT"
   std::vector<CostPoint> points;              // by rate
   double spread = 1;                          // cost of a token at the first point / at the last
   ErrorBand band;
+  std::vector<std::string> notes;  // what the catalogue does not know
 };
 
 // Errors kBadInput: an unknown device, a model that does not fit, a rate that is not positive.

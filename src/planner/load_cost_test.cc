@@ -115,5 +115,36 @@ TEST_F(LoadCostTest, CostRefuses) {
               HasSubstr("no weights in fp8; name another system, or"));
 }
 
+// Fewer at once serve less, at more a token; the default of a launch that nobody tuned is known.
+TEST_F(LoadCostTest, ARunningLimitSaturatesSooner) {
+  LoadCostQuestion question = OneH100();
+  question.launch = Launch::kTuned;
+  const LoadCost open = *Ask(question);
+  question.max_running = 8;
+  const LoadCost limited = *Ask(question);
+  EXPECT_EQ(limited.most_running, 8);
+  EXPECT_TRUE(limited.limited);
+  EXPECT_FALSE(open.limited);
+  EXPECT_LT(limited.greatest_per_s, open.greatest_per_s);
+  EXPECT_LT(limited.points.back().tpot_s, open.points.back().tpot_s);
+  question.max_running = 0;
+  EXPECT_THAT(Ask(question).error().message, HasSubstr("whole number from 1"));
+  question = OneH100();
+  question.launch = Launch::kDefault;
+  question.system = "llama-server";
+  EXPECT_EQ(Ask(question)->most_running, 4);
+}
+
+TEST_F(LoadCostTest, SaysWhereItIsNotKnownWhetherTheSystemHasTheModel) {
+  const auto models = *model::ModelCatalogue::Builtin();
+  model::ModelSpec spec = *model::SpecOf(*models.Find("Qwen/Qwen3-30B-A3B"), "Qwen/Qwen3-30B-A3B");
+  const Ingredients ingredients{devices_, prices_, multipliers_, systems_};
+  EXPECT_TRUE(CostOfLoad(OneH100(), spec, ingredients)->notes.empty());
+  spec.model_type = "what_comes_next_year";
+  const LoadCost cost = *CostOfLoad(OneH100(), spec, ingredients);
+  ASSERT_EQ(cost.notes.size(), 1u);
+  EXPECT_THAT(cost.notes.front(), HasSubstr("Whether vllm takes this model is not in the catalogue"));
+}
+
 }  // namespace
 }  // namespace moecap::planner

@@ -104,6 +104,8 @@ ModelWork MakeModelWork(const model::ModelSpec& spec, const routing::ActivationS
       ++moe_layer;
     }
     AddCaches(layer, spec.kv_bits, work);
+    const auto& caches = layer.attention.caches;
+    work.indexer_layers += std::any_of(caches.begin(), caches.end(), [](const auto& cache) { return cache.index_keys; });
     for (const TensorClass c : kShardedClasses) {
       work.sharded_bytes += layer.weights[c].bytes;
       work.sharded_params += Count(layer.weights[c].matrix_params);
@@ -140,6 +142,14 @@ MatrixRate RateOf(const hardware::Device& device, std::string_view type) {
     if (const auto peak = hardware::DensePeak(device, wider)) return {*peak, !plain};
   }
   CHECK(false);
+}
+
+double OperandBytes(const hardware::Device& device, std::string_view type) {
+  if (RateOf(device, type).widened) return 2;
+  const std::string_view operand = OperandOf(type);
+  if (operand == "fp8" || operand == "int8") return 1;
+  if (operand == "fp4") return type.substr(0, 5) == "nvfp4" ? 4.5 / 8 : 4.25 / 8;  // a scale of 8 bits for 16, or 32
+  return 2;
 }
 
 }  // namespace moecap::planner

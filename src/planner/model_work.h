@@ -31,7 +31,8 @@ struct CacheGroup {
 };
 
 struct ModelWork {
-  double layers = 0;  // of the decoder
+  double layers = 0;          // of the decoder
+  double indexer_layers = 0;  // of them: whose attention reads only what an indexer of their own chose
   double hidden = 0;
   std::vector<ExpertGroup> experts;
   std::vector<CacheGroup> caches;
@@ -65,5 +66,8 @@ struct MatrixRate {
 };
 // Requires a device with at least one peak.
 MatrixRate RateOf(const hardware::Device& device, std::string_view type);
+// Bytes of an element of what such a device multiplies matrices stored as `type` with: as wide as the type where the device
+// multiplies in it (nvfp4 and mxfp4 with their scales), else 2.
+double OperandBytes(const hardware::Device& device, std::string_view type);
 
 }  // namespace moecap::planner

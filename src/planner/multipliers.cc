@@ -29,6 +29,7 @@ constexpr Field kFields[] = {
     {"layer_s", &StepFactors::layer_s},
     {"layer_s_per_element", &StepFactors::layer_s_per_element},
     {"quantise_layer_s", &StepFactors::quantise_layer_s},
+    {"indexer_layer_s", &StepFactors::indexer_layer_s},
     {"sync_s", &StepFactors::sync_s},
     {"sequence_s", &StepFactors::sequence_s},
     {"host_stream", &StepFactors::host_stream},
@@ -248,8 +249,8 @@ StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Devi
   for (const Field& field : kFields) factors.*field.factor = Find(field.key)->value;
   const std::string kernels = KernelsOf(system, device);
   const double layer = Factor("layer_time", kernels) * Factor("generation_time", GenerationOf(device));
-  for (double StepFactors::*latency :
-       {&StepFactors::layer_s, &StepFactors::layer_s_per_element, &StepFactors::quantise_layer_s, &StepFactors::sync_s})
+  for (double StepFactors::*latency : {&StepFactors::layer_s, &StepFactors::layer_s_per_element, &StepFactors::quantise_layer_s,
+                                       &StepFactors::indexer_layer_s, &StepFactors::sync_s})
     factors.*latency *= layer;
   if (!Calibrated(device)) {
     const double stream = Factor("stream_time", device.device_class);

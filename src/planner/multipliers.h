@@ -59,6 +59,7 @@ struct StepFactors {
   double layer_s = 0;                  // of each layer: its kernels, one behind the other
   double layer_s_per_element = 0;      // ... for each element of the hidden width
   double quantise_layer_s = 0;         // ... of 8-bit floating point, whose activations are quantised in each layer
+  double indexer_layer_s = 0;          // of each layer with an indexer of sparse attention: its kernels
   double sync_s = 0;                   // of each layer for each doubling of the tensor-parallel ranks
   double sequence_s = 0;               // of each running sequence: sampling, scheduling
   double host_stream = 1;              // bytes of experts that the processor reads from host memory

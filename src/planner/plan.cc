@@ -50,6 +50,11 @@ std::vector<Variation> Variations() {
           {"half the TPOT target", tpot(0.5)},
           {"twice the TPOT target", tpot(2)},
           {"four times the input", context(4)},
+          {"twice the running requests",
+           [](Question& q) {
+             if (q.max_running) *q.max_running *= 2;
+             return q.max_running.has_value();
+           }},
           {"without a safety margin",
            [](Question& q) {
              const bool differs = q.margin > 1;
@@ -152,9 +157,7 @@ void AddNotes(const model::ModelSpec& spec, Plan& plan) {
   plan.notes = spec.notes;
   if (const std::string refused = Refused(plan.search, [](const Refusal& one) { return one.model; }); !refused.empty())
     plan.notes.push_back(fmt::format("Left out: {}.", refused));
-  if (!plan.search.not_checked.empty())
-    plan.notes.push_back(fmt::format("Whether {} take this model is not in the catalogue: look before you rely on it.",
-                                     fmt::join(plan.search.not_checked, ", ")));
+  if (std::string note = NotCheckedNote(plan.search.not_checked); !note.empty()) plan.notes.push_back(std::move(note));
   if (const Candidate* best = plan.Best()) {
     if (best->Offloaded())
       plan.notes.emplace_back(

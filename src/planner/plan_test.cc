@@ -104,6 +104,49 @@ TEST_F(PlanTest, DefaultSettingsTakeLonger) {
   EXPECT_NE(Refusal({{"launch", "careful"}}).find("either, tuned, default"), std::string::npos);
 }
 
+// Four run at once: the others wait, which is said of each way, and twice as many are tried.
+TEST_F(PlanTest, ARunningLimitIsPartOfTheQuestion) {
+  const auto ask = [&](const char* limit) {
+    return Answer(
+        Ask({{"clients", "32"}, {"tpot", "1s"}, {"devices", "h200-sxm"}, {"most_devices", "1"}, {"max_running", limit}}),
+        "openai/gpt-oss-120b", true);
+  };
+  const Plan open = ask(""), four = ask("4"), as_many = ask("32");
+  EXPECT_FALSE(open.question.max_running);
+  EXPECT_TRUE(open.Answered());
+  EXPECT_EQ(open.Best()->running_limit, kNoRunningLimit);
+  EXPECT_EQ(as_many.Best()->serving.tpot_s, open.Best()->serving.tpot_s);
+  EXPECT_FALSE(four.Answered());
+  EXPECT_EQ(four.Best()->serving.running, 4);
+  EXPECT_EQ(four.Best()->serving.bound, Bound::kRunningLimit);
+  EXPECT_LT(four.Best()->serving.tpot_s, open.Best()->serving.tpot_s);
+  EXPECT_NE(four.Best()->misses.front().find("its launch runs 4 requests at once: the others wait"), std::string::npos);
+  const auto changes = [](const Plan& plan) {
+    return std::count_if(plan.changes.begin(), plan.changes.end(),
+                         [](const Change& change) { return change.what == "twice the running requests"; });
+  };
+  EXPECT_EQ(changes(four), 1);
+  EXPECT_EQ(changes(open), 0);
+  for (const char* bad : {"0", "-4", "2.5", "1e9"})
+    EXPECT_NE(Refusal({{"max_running", bad}}).find("use a whole number from 1"), std::string::npos) << bad;
+  EXPECT_NE(Refusal({{"max_running", "many"}}).find("max_running: 'many' is no number"), std::string::npos);
+}
+
+// What a system lets run by default is assumed of launches with default settings alone.
+TEST_F(PlanTest, DefaultSettingsHaveTheSystemsRunningLimit) {
+  const auto best = [&](const char* launch) {
+    const Plan plan =
+        Answer(Ask({{"clients", "32"}, {"tpot", "1s"}, {"own", "1xrtx-4090"}, {"launch", launch}}), "Qwen/Qwen3-30B-A3B");
+    const auto at = std::find_if(plan.search.candidates.begin(), plan.search.candidates.end(),
+                                 [](const Candidate& c) { return c.system == "llama-server"; });
+    EXPECT_NE(at, plan.search.candidates.end());
+    return at->running_limit;
+  };
+  EXPECT_EQ(best("default"), 4);
+  EXPECT_EQ(best("tuned"), kNoRunningLimit);
+  EXPECT_EQ(best("either"), kNoRunningLimit);
+}
+
 TEST_F(PlanTest, UncertainDevicesNeedAWiderMargin) {
   const Plan plan = Answer(Ask({{"clients", "8"}, {"tpot", "1s"}}), "openai/gpt-oss-120b");
   std::set<double> margins;

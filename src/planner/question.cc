@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 
 #include "base/units.h"
 
@@ -112,8 +113,19 @@ Result<Launch> FindLaunch(std::string_view name) {
   return static_cast<Launch>(index);
 }
 
+Status CheckMaxRunning(const std::optional<double>& max_running) {
+  constexpr double kMost = 1e6;
+  if (max_running && !(*max_running >= 1 && *max_running <= kMost && *max_running == std::floor(*max_running)))
+    return BadInput(
+        fmt::format("max_running: a launch that lets {:g} requests run at once is not possible; use a whole number "
+                    "from 1 to 1,000,000, or leave it out for as many as memory holds",
+                    *max_running));
+  return {};
+}
+
 Status CheckQuestion(const Question& question) {
   RETURN_IF_ERROR(CheckLoad(question.load));
+  RETURN_IF_ERROR(CheckMaxRunning(question.max_running));
   RETURN_IF_ERROR(CheckTargets(question));
   return CheckLimits(question);
 }

@@ -69,6 +69,9 @@ struct Question {
   Fidelity fidelity = Fidelity::kNear;
   std::optional<Owned> owned;
   Launch launch = Launch::kEither;
+  // Requests that the launch lets run at once in one replica, that is in one rank of data parallelism. Null: as many as memory
+  // holds; of a launch with default settings the system's own default.
+  std::optional<double> max_running;
   bool offload = true;  // experts outside the accelerators' memory are considered
   // Predicted times x margin must keep the targets: of devices that the multipliers were fitted on. Where predictions are less
   // certain the margin is wider, by the root of the ratio of the bands; 1 = none anywhere.
@@ -78,5 +81,7 @@ struct Question {
 
 // Errors: kBadInput naming what is out of range or what contradicts what: no load or two, targets that no length allows.
 Status CheckQuestion(const Question& question);
+// Of a limit on running requests alone.
+Status CheckMaxRunning(const std::optional<double>& max_running);
 
 }  // namespace moecap::planner

@@ -38,6 +38,8 @@ constexpr std::array kKeys = {
     QuestionKey{"objective", "by", "month (default), token, speed or power"},
     QuestionKey{"fidelity", "fidelity", "of the weights: original, near (8 bits or more, the default) or any"},
     QuestionKey{"launch", "launch", "of the server: tuned, default settings, or either (default: its band holds both)"},
+    QuestionKey{"max_running", "max-running",
+                "requests that the launch lets run at once in one replica, e.g. of --max-num-seqs (default: as memory holds)"},
     QuestionKey{"offload", "offload", "yes (default) or no: experts outside the devices' memory"},
     QuestionKey{"margin", "margin", "predicted times x this must keep the targets (default: 1.15)"},
     QuestionKey{"why_not", "why-not", "devices and systems to explain, comma-separated"}};
@@ -187,6 +189,7 @@ void ReadChoices(Values& values, Question& question) {
       values.Complain(BadInput(fmt::format("offload: '{}' is neither yes nor no", offload)));
     question.offload = offload == "yes";
   }
+  question.max_running = values.Number("max_running", {});
   question.margin = values.Number("margin", {}).value_or(question.margin);
   question.why_not = values.List("why_not");
 }

@@ -1,6 +1,7 @@
 #include "planner/search.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "base/units.h"
 #include "model/weight_format.h"
 #include "planner/candidate.h"
+#include "planner/running_limit.h"
 
 namespace moecap::planner {
 namespace {
@@ -115,7 +117,9 @@ class Searcher {
       const ServingPoint point{
           variant.work,     *candidate.device, candidate.deployment, fabric, FactorsOf(system, *candidate.device),
           candidate.offload};
-      candidate.serving = Serve(point, question_.load, candidate.room);
+      candidate.running_limit = RunningLimitOf(question_.max_running, question_.launch, ingredients_.systems.Find(system),
+                                               *candidate.device, candidate.memory, candidate.usable_bytes);
+      candidate.serving = Serve(point, question_.load, candidate.room, candidate.running_limit);
       SetBands(candidate);
       PriceTokens(question_.load, candidate);
       Judge(question_, candidate);
@@ -352,6 +356,12 @@ Status CheckServed(const SystemSupport& systems, std::string_view system, const 
                                 systems.WhyNotType(system, spec.weight_type, device)));
   }
   return {};
+}
+
+std::string NotCheckedNote(std::span<const std::string> systems) {
+  if (systems.empty()) return "";
+  return fmt::format("Whether {} {} this model is not in the catalogue: look before you rely on it.", fmt::join(systems, ", "),
+                     systems.size() == 1 ? "takes" : "take");
 }
 
 Result<SearchResult> Search(const Question& question, const model::ModelSpec& spec, const Ingredients& ingredients,

@@ -50,8 +50,9 @@ struct Candidate {
   double host_dram_bytes = 0;  // that it must have
   Serving serving;
   MemoryPlan memory;
-  double usable_bytes = 0;  // of a device
-  double room = 0;          // sequences of a replica that its memory holds
+  double usable_bytes = 0;                 // of a device
+  double room = 0;                         // sequences of a replica that its memory holds
+  double running_limit = kNoRunningLimit;  // ... and that its launch lets run
   Money money;
   std::optional<double> usd_per_million_input, usd_per_million_output, usd_per_million_tokens;
   ErrorBand band, ttft_band;
@@ -100,6 +101,9 @@ std::vector<std::string> ReasonsOf(std::span<const Refusal> refusals, const std:
 // their system.
 Status CheckServed(const SystemSupport& systems, std::string_view system, const model::ModelSpec& spec,
                    const hardware::Device& device);
+
+// What to say of systems of which the catalogue does not know whether they have the model; "" for none.
+std::string NotCheckedNote(std::span<const std::string> systems);
 
 // Requires CheckQuestion. Error kBadInput: a device that the catalogue does not know.
 Result<SearchResult> Search(const Question& question, const model::ModelSpec& spec, const Ingredients& ingredients,

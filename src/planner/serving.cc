@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "metrics/device_memory.h"
 #include "metrics/engine_memory.h"
@@ -57,7 +56,6 @@ double RunningOfRate(const ServingPoint& point, const Load& load, double rate, d
 }
 
 Bound BoundOf(const Serving& serving, double prefill_s) {
-  if (serving.over_capacity) return Bound::kCapacity;
   const StepTime& step = serving.step;
   const std::array<std::pair<double, Bound>, 7> parts = {
       {{step.experts_s, step.compute_bound ? Bound::kExpertFlops : Bound::kExpertBytes},
@@ -103,6 +101,8 @@ MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& 
   plan.activation_high_bytes = one.activations.high + one.workspace.high;
   plan.other_bytes = (plan.activation_low_bytes + plan.activation_high_bytes) / 2;
   plan.sequence_bytes = (many.kv_cache - one.kv_cache) / (kFar - 1);
+  const auto elements = static_cast<double>(model.StateElementsPerSequence());
+  plan.state_bytes = std::min(plan.sequence_bytes, elements * model.state_bits / 8 / deployment.tensor / deployment.pipeline);
   if (allocator == Allocator::kLlamaCpp) {
     const metrics::EngineMemory engine = metrics::MemoryOfEngine(model, {1, context_tokens});
     plan.other_bytes = plan.activation_low_bytes = plan.activation_high_bytes = engine.compute;
@@ -137,6 +137,8 @@ std::string_view Name(Bound bound) {
       return "prefill";
     case Bound::kCapacity:
       return "KV capacity";
+    case Bound::kRunningLimit:
+      return "running limit";
   }
   return "";
 }
@@ -149,9 +151,9 @@ double Tpot(const ServingPoint& point, const Load& load, double sequences) {
   return point.factors.tpot_time * (step.Total() + prefill) / (1 + load.accepted_tokens);
 }
 
-Serving Serve(const ServingPoint& point, const Load& load, double most_sequences) {
+Serving Serve(const ServingPoint& point, const Load& load, double most_sequences, double running_limit) {
   const double replicas = point.deployment.data;
-  const double most = std::max(most_sequences, 1.0);
+  const double most = std::max(std::min(most_sequences, running_limit), 1.0);
   Serving serving;
   serving.most_running = most * replicas;
   double clients = 0, running = 0;
@@ -167,7 +169,8 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
   running = std::clamp(running, load.clients ? std::min(1.0, *load.clients) : 0.0, most);
   serving.tpot_s = Tpot(point, load, running);
   const double decode_s = load.output_tokens * serving.tpot_s;
-  serving.ttft_s = Ttft(point, load, std::min(clients, most), serving.tpot_s);
+  const double served = serving.over_capacity ? std::min(clients, most) : clients;  // the others wait
+  serving.ttft_s = Ttft(point, load, served, serving.tpot_s);
   const double busy = load.clients ? std::min(replicas, *load.clients) : replicas;
   if (serving.over_capacity) {
     const double rate = running / decode_s;  // of one replica
@@ -192,7 +195,8 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
   serving.prefill_share = prefill_s / (serving.step.Total() + prefill_s);
   serving.untuned_s = (point.factors.tpot_time - 1) * (serving.step.Total() + prefill_s);
   SetUtilization(point, load, sequences, serving.step.Total() + prefill_s + serving.untuned_s, serving);
-  serving.bound = BoundOf(serving, prefill_s);
+  const Bound limit = running_limit < most_sequences ? Bound::kRunningLimit : Bound::kCapacity;
+  serving.bound = serving.over_capacity ? limit : BoundOf(serving, prefill_s);
   return serving;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -33,6 +34,7 @@ struct MemoryPlan {
   double routed_bytes = 0;          // of them
   double other_bytes = 0;           // activations, workspace: the middle of the estimate
   double sequence_bytes = 0;        // KV cache and state on this device for each sequence of its replica
+  double state_bytes = 0;           // of them: recurrent state
   double activation_low_bytes = 0;  // ends of other_bytes
   double activation_high_bytes = 0;
 
@@ -51,15 +53,27 @@ MemoryPlan PlanMemory(const model::ModelSpec& model, const metrics::Deployment& 
 // 26.0 and 26.4 (developer.apple.com/forums/thread/826325).
 double UsableMemory(const hardware::Device& device);
 
-enum class Bound : uint8_t { kExpertBytes, kExpertFlops, kHost, kWeights, kKvCache, kLink, kLatency, kPrefill, kCapacity };
-// "expert bytes", "expert FLOPs", "host memory", "other weights", "KV cache", "link", "latency", "prefill", "KV capacity".
+enum class Bound : uint8_t {
+  kExpertBytes,
+  kExpertFlops,
+  kHost,
+  kWeights,
+  kKvCache,
+  kLink,
+  kLatency,
+  kPrefill,
+  kCapacity,
+  kRunningLimit
+};
+// "expert bytes", "expert FLOPs", "host memory", "other weights", "KV cache", "link", "latency", "prefill", "KV capacity",
+// "running limit".
 std::string_view Name(Bound bound);
 
 // Figures of the whole deployment; times as a client sees them, means.
 struct Serving {
-  double running = 0;       // requests that decode at once
-  double most_running = 0;  // that the KV cache has room for
-  bool over_capacity = false;
+  double running = 0;          // requests that decode at once
+  double most_running = 0;     // that the KV cache has room for, and the launch lets run
+  bool over_capacity = false;  // more came than that
   double tpot_s = 0;
   double ttft_s = 0;  // with queue_s
   double queue_s = 0;
@@ -76,9 +90,13 @@ struct Serving {
 // TPOT with `sequences` running in one replica: (decode step + prefill share) / (1 + accepted drafts).
 double Tpot(const ServingPoint& point, const Load& load, double sequences);
 
-// Solves Little's law, running = clients x T_decode / (TTFT + T_decode), with `most_sequences` of a replica as the limit. Where
-// the limit binds, the rest of the clients wait: queue = clients / throughput - TTFT - T_decode. An open loop that no limit can
-// hold is over capacity, too; its queue is then without end and given as infinity.
-Serving Serve(const ServingPoint& point, const Load& load, double most_sequences);
+// A launch that lets as many requests run as memory holds.
+constexpr double kNoRunningLimit = std::numeric_limits<double>::infinity();
+
+// Solves Little's law, running = clients x T_decode / (TTFT + T_decode), in each replica. At most `most_sequences` of a replica
+// run, which its memory holds, and at most `running_limit`, which its launch lets run (--max-num-seqs). Where either binds, the
+// rest of the clients wait: queue = clients / throughput - TTFT - T_decode. An open loop that no limit can hold is over
+// capacity, too; its queue is then without end and given as infinity.
+Serving Serve(const ServingPoint& point, const Load& load, double most_sequences, double running_limit = kNoRunningLimit);
 
 }  // namespace moecap::planner

@@ -52,6 +52,75 @@ TEST_F(ServingTest, ClientsBeyondTheMemoryWait) {
   EXPECT_NEAR(tight.requests_per_s * tight.e2e_s, 32, 0.01);
 }
 
+// A launch that lets 8 of 32 clients run: by Little's law they are served at 8 / (output tokens x TPOT of 8), and each waits
+// until all have had their turn.
+TEST_F(ServingTest, ARunningLimitMakesALine) {
+  const ServingPoint point = Point();
+  const Serving limited = Serve(point, load_, 1e6, 8);
+  const double decode_s = load_.output_tokens * Tpot(point, load_, 8);
+  EXPECT_TRUE(limited.over_capacity);
+  EXPECT_EQ(limited.bound, Bound::kRunningLimit);
+  EXPECT_DOUBLE_EQ(limited.running, 8);
+  EXPECT_DOUBLE_EQ(limited.most_running, 8);
+  EXPECT_DOUBLE_EQ(limited.tpot_s, Tpot(point, load_, 8));
+  EXPECT_DOUBLE_EQ(limited.output_tokens_per_s, 8 / limited.tpot_s);
+  EXPECT_NEAR(limited.e2e_s, 32 * decode_s / 8, 1e-9 * limited.e2e_s);
+  const double service_s = TimeToFirstToken(point, 8, load_.NewTokens(), load_.CachedTokens(), limited.tpot_s);
+  EXPECT_NEAR(limited.queue_s, 32 * decode_s / 8 - decode_s - service_s, 1e-9 * limited.e2e_s);
+  // Whichever is less binds, and is named.
+  EXPECT_EQ(Serve(point, load_, 6, 8).bound, Bound::kCapacity);
+  EXPECT_DOUBLE_EQ(Serve(point, load_, 6, 8).running, 6);
+  EXPECT_EQ(Name(Bound::kRunningLimit), "running limit");
+}
+
+// It is of each replica: four of them run four times as many.
+TEST_F(ServingTest, ARunningLimitIsOfAReplica) {
+  const Serving four = Serve(Point({1, 1, 1, 4}), load_, 1e6, 2);
+  EXPECT_DOUBLE_EQ(four.running, 8);
+  EXPECT_DOUBLE_EQ(four.most_running, 8);
+}
+
+TEST_F(ServingTest, ARunningLimitOfTheClientsOrMoreChangesNothing) {
+  const Serving open = Serve(Point(), load_, 1e6);
+  for (const double limit : {32.0, 33.0, 1e5, open.running}) {
+    const Serving same = Serve(Point(), load_, 1e6, limit);
+    EXPECT_FALSE(same.over_capacity) << limit;
+    EXPECT_EQ(same.bound, open.bound);
+    EXPECT_EQ(same.running, open.running);
+    EXPECT_EQ(same.tpot_s, open.tpot_s);
+    EXPECT_EQ(same.ttft_s, open.ttft_s) << limit;
+    EXPECT_EQ(same.queue_s, open.queue_s);
+    EXPECT_EQ(same.output_tokens_per_s, open.output_tokens_per_s);
+  }
+}
+
+// From one request at a time to all of them: more are served and each token takes longer, in closed and open loops, on one
+// device and on replicas that step together, with drafts and without.
+TEST_F(ServingTest, ALargerRunningLimitServesNoLessAndItsTokensTakeNoLess) {
+  for (const metrics::Deployment& deployment :
+       {metrics::Deployment{}, metrics::Deployment{2, 2, 1, 1}, metrics::Deployment{1, 4, 1, 4}}) {
+    for (const double drafts : {0.0, 3.0}) {
+      for (const double clients : {1.0, 7.0, 200.0, 3000.0}) {
+        Load load = load_;
+        load.clients = clients;
+        load.drafted_tokens = drafts;
+        load.accepted_tokens = drafts / 2;
+        Serving before = Serve(Point(deployment), load, 900, 1);
+        for (double limit = 2; limit < 4000; limit = std::ceil(limit * 1.3)) {
+          const Serving next = Serve(Point(deployment), load, 900, limit);
+          EXPECT_GE(next.output_tokens_per_s, before.output_tokens_per_s * (1 - 1e-9)) << clients << " " << limit;
+          EXPECT_GE(next.tpot_s, before.tpot_s * (1 - 1e-9)) << clients << " " << limit;
+          EXPECT_LE(next.e2e_s, before.e2e_s * (1 + 1e-6)) << clients << " " << limit;
+          before = next;
+        }
+        load.clients = std::nullopt;
+        load.requests_per_s = before.requests_per_s * 0.9;
+        EXPECT_FALSE(Serve(Point(deployment), load, 900, 4000).over_capacity);
+      }
+    }
+  }
+}
+
 TEST_F(ServingTest, AnOpenLoopIsAClosedOneWithItsClients) {
   const Serving closed = Serve(Point(), load_, 1e6);
   Load open = load_;

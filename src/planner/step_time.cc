@@ -97,12 +97,14 @@ void AddKvCache(const ServingPoint& point, const StepLoad& load, StepTime& step)
 double CollectiveSeconds(const ServingPoint& point, double tokens) {
   const double tensor = point.deployment.tensor, replicas = point.deployment.StepReplicas();
   const double width = point.work.hidden * kActivationBytes;
+  // Tokens go to the experts in the type that these multiply in, and come back as they are.
+  const double there = point.work.hidden * OperandBytes(point.device, point.work.expert_type);
   double seconds = 0, expert_layers = 0;
   if (replicas > 1) {
     for (const ExpertGroup& group : point.work.experts) {
       const double imbalance =
           ExpertImbalance(point.deployment.expert, tokens * replicas, group.top_k, group.experts, point.work.cv);
-      seconds += group.layers * imbalance * AllToAllBytes(tokens / tensor, group.top_k, width, tensor * replicas) /
+      seconds += group.layers * imbalance * AllToAllBytes(tokens / tensor, group.top_k, there, width, tensor * replicas) /
                  point.fabric.BytesPerS(tensor * replicas);
       expert_layers += group.layers;
     }
@@ -124,7 +126,7 @@ double LatencySeconds(const ServingPoint& point) {
   if (point.work.dense_type.substr(0, 3) == "fp8" && !RateOf(point.device, point.work.dense_type).widened)
     layer += factors.quantise_layer_s;
   if (const double ranks = Ranks(point); ranks > 1) layer += factors.sync_s * std::log2(ranks);
-  return point.work.layers * layer;
+  return point.work.layers * layer + point.work.indexer_layers * factors.indexer_layer_s;
 }
 
 }  // namespace
@@ -155,8 +157,10 @@ double ExpertImbalance(double ranks, double tokens, double top_k, double experts
 
 double AllReduceBytes(double bytes, double ranks) { return 2 * (ranks - 1) / ranks * bytes; }
 
-double AllToAllBytes(double tokens, double top_k, double width, double ranks) {
-  return 2 * tokens * std::min(top_k, ranks) * width * (ranks - 1) / ranks;
+double RanksOfToken(double top_k, double ranks) { return ranks * (1 - std::pow(1 - 1 / ranks, top_k)); }
+
+double AllToAllBytes(double tokens, double top_k, double there, double back, double ranks) {
+  return tokens * RanksOfToken(top_k, ranks) * (there + back) * (ranks - 1) / ranks;
 }
 
 StepTime DecodeStep(const ServingPoint& point, const StepLoad& load) {

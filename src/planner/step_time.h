@@ -63,9 +63,11 @@ double ExpertImbalance(double ranks, double tokens, double top_k, double experts
 
 // Bytes that a rank sends in an all-reduce of `bytes` over `ranks`: 2 (N - 1) / N of it (ring).
 double AllReduceBytes(double bytes, double ranks);
-// ... in an all-to-all of `tokens` tokens of `width` bytes to their top-k experts' ranks: the share that leaves the rank, there
-// and back.
-double AllToAllBytes(double tokens, double top_k, double width, double ranks);
+// Ranks that the top-k experts of a token lie on, when each lies on any of `ranks` alike: N (1 - (1 - 1/N)^k).
+double RanksOfToken(double top_k, double ranks);
+// ... in an all-to-all of `tokens` tokens, of `there` bytes to the ranks of their experts, once to each rank however many of
+// them it has, and of `back` bytes from each: the share that leaves the rank, there and back.
+double AllToAllBytes(double tokens, double top_k, double there, double back, double ranks);
 
 // A decode step. Requires load.sequences > 0.
 StepTime DecodeStep(const ServingPoint& point, const StepLoad& load);

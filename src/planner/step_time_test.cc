@@ -69,7 +69,10 @@ TEST(Formulas, ByHand) {
   EXPECT_DOUBLE_EQ(Roofline(100, 10, 30, 2), 15);  // 10 s of bytes, 15 s of FLOPs
   EXPECT_DOUBLE_EQ(AllReduceBytes(800, 8), 1400);  // 2 x 7/8
   EXPECT_DOUBLE_EQ(AllReduceBytes(800, 1), 0);
-  EXPECT_DOUBLE_EQ(AllToAllBytes(10, 8, 100, 4), 2 * 10 * 4 * 100 * 0.75);  // a token reaches 4 ranks at most
+  EXPECT_DOUBLE_EQ(RanksOfToken(1, 8), 1);
+  EXPECT_DOUBLE_EQ(RanksOfToken(2, 4), 1 + 0.75);  // the second expert is elsewhere three times of four
+  EXPECT_NEAR(RanksOfToken(64, 4), 4, 1e-6);       // never more than there are
+  EXPECT_DOUBLE_EQ(AllToAllBytes(10, 2, 50, 100, 4), 10 * 1.75 * 150 * 0.75);
   EXPECT_DOUBLE_EQ(ExpertImbalance(1, 64, 8, 256, 0.5), 1);
   // Monte-Carlo values with their formula's: G 8, T 64, CV 0 and 0.5; G 64, T 4096, CV 1 (docs/planner.md).
   EXPECT_NEAR(ExpertImbalance(8, 64, 8, 256, 0), 1.25, 0.005);

@@ -39,12 +39,23 @@ std::vector<const ModelFamily*> FamiliesOf(std::span<const ModelFamily> families
 }  // namespace
 
 // For json_fields.h, in the namespace of the structs.
+void Fields(auto& archive, JsonFieldsOf<RunningDefault> auto& value) {
+  archive("requests", value.requests);
+  archive("large_requests", value.large_requests);
+  archive("large_bytes", value.large_bytes);
+  archive("not_large", value.not_large);
+  archive("processor_requests", value.processor_requests);
+  archive("state_share", value.state_share);
+  archive("states", value.states);
+  archive("source", value.source);
+}
 void Fields(auto& archive, JsonFieldsOf<SystemRelease> auto& value) {
   archive("system", value.name);
   archive("version", value.version);
   archive("date", value.date);
   archive("source", value.source);
   archive("weights", value.weights);
+  archive("running", value.running);
 }
 void Fields(auto& archive, JsonFieldsOf<ModelFamily> auto& value) {
   archive("architecture", value.architecture);
@@ -66,6 +77,13 @@ Result<SystemSupport> SystemSupport::Parse(std::string_view text) {
   for (const SystemRelease& system : support.systems_) {
     if (system.name.empty() || system.version.empty() || system.source.empty() || system.date.empty())
       return BadInput(fmt::format("system support: '{}' needs system, version, date and source", system.name));
+    const RunningDefault& running = system.running;
+    if (running.requests < 0 || running.states < 1 || running.state_share < 0 || running.state_share >= 1 ||
+        (running.requests > 0 && running.source.empty()))
+      return BadInput(
+          fmt::format("system support: {}: running needs requests, a source, states of 1 and more and a share "
+                      "below 1",
+                      system.name));
     if (!names.insert(system.name).second) return BadInput(fmt::format("system support: {} is there twice", system.name));
   }
   std::set<std::string> architectures;

@@ -14,6 +14,18 @@
 
 namespace moecap::planner {
 
+// How many requests one replica, that is one rank of data parallelism, lets run at once when its launch does not say.
+struct RunningDefault {
+  double requests = 0;                 // 0: nothing is known
+  double large_requests = 0;           // on devices of `large_bytes` of memory and more; 0 = as on others
+  double large_bytes = 0;              // ...
+  std::vector<std::string> not_large;  // ids of devices that count as small whatever their memory
+  double processor_requests = 0;       // on processors; 0 = as on others
+  double state_share = 0;  // of the memory beside the weights, for the recurrent state of hybrid models; 0 = no such pool
+  double states = 1;       // that each request takes of that pool
+  std::string source;
+};
+
 // One serving system as it was at one release.
 struct SystemRelease {
   std::string name;     // as `moecap systems` calls it
@@ -24,6 +36,7 @@ struct SystemRelease {
   // itself
   // ("any": every device) to be served weights of it.
   std::map<std::string, std::map<std::string, std::string>> weights;
+  RunningDefault running = {};
 };
 
 // Models of one class.

@@ -197,9 +197,10 @@ TrainingWork WorkOfTraining(const ModelSpec& model, const TrainingSetup& setup) 
   const metrics::Deployment& d = setup.deployment;
   for (const LayerSpec& layer : model.layers) {
     if (!layer.ffn.moe() || d.expert <= 1) continue;
-    const double tokens = setup.tokens_per_step;
-    work.expert_link_bytes +=
-        2 * AllToAllBytes(tokens, layer.ffn.ActiveExperts(), Count(model.hidden) * kActivationBytes, d.expert);
+    // There and back, forward and backward, at most one copy a rank.
+    const double ranks = d.expert, copies = std::min<double>(layer.ffn.ActiveExperts(), ranks);
+    const double bytes = setup.tokens_per_step * copies * Count(model.hidden) * kActivationBytes;
+    work.expert_link_bytes += 2 * 2 * bytes * (ranks - 1) / ranks;
   }
   work.gradient_link_bytes = AllReduceBytes(dense * kSentGradientBytes, DenseCopies(setup)) * DenseCopies(setup) +
                              AllReduceBytes(routed * kSentGradientBytes, RoutedCopies(setup)) * RoutedCopies(setup);

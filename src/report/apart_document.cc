@@ -83,6 +83,9 @@ Document ApartDocument(const ApartAnswer& answer) {
                  {"prompts would need",
                   answer.apart.apart_per_s > 0 ? ShareText(answer.apart.ideal_prompt_share, 0) + " of the devices" : ""}}});
   document.sections.push_back(std::move(pools));
+  if (!answer.apart.notes.empty())
+    document.sections.push_back(
+        {.heading = "Notes", .detail = Detail::kFirstScreen, .blocks = {Notes{"", answer.apart.notes}}});
   return document;
 }
 
@@ -102,6 +105,7 @@ Json ApartToJson(const ApartAnswer& answer) {
           {"system", answer.question.system},
           {"apart", apart.better},
           {"why", apart.why},
+          {"notes", apart.notes},
           {"together_requests_per_s", apart.together_per_s},
           {"apart_requests_per_s", apart.apart_per_s},
           {"gain", apart.gain},

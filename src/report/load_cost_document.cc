@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "report/format.h"
@@ -98,15 +99,19 @@ Document LoadCostDocument(const LoadCostAnswer& answer) {
       {"devices", fmt::format("{}, TP {} EP {}", answer.devices, cost.deployment.tensor, cost.deployment.expert)},
       {"system", answer.question.system},
       {"requests", fmt::format("{:.0f} tokens in, {:.0f} out", load.input_tokens, load.output_tokens)},
+      {"run at once",
+       fmt::format("{}, {}", NumberText(cost.most_running), cost.limited ? "as the launch lets" : "as memory holds")},
       {"an hour", fmt::format("{} rented, {} owned", cost.rent_usd_per_h ? MoneyText(cost.rent_usd_per_h) : "?",
                               cost.own_usd_per_h ? MoneyText(cost.own_usd_per_h) : "?")},
       {"power", cost.watts ? fmt::format("{:.0f} W under load, {} of it when idle", *cost.watts,
                                          ShareText(answer.question.idle_power_share, 0))
                            : ""}};
-  if (answer.question.usd_per_h) document.about.items[3].second = MoneyText(cost.rent_usd_per_h) + ", as given";
+  if (answer.question.usd_per_h) document.about.items[4].second = MoneyText(cost.rent_usd_per_h) + ", as given";
   document.headline = LoadCostHeadline(answer);
   document.sections.push_back({.heading = "Load", .detail = Detail::kFirstScreen, .blocks = {LoadCostTable(cost)}});
   document.sections.push_back({.heading = "Curve", .detail = Detail::kFolded, .blocks = {LoadCostFigure(cost)}});
+  if (!cost.notes.empty())
+    document.sections.push_back({.heading = "Notes", .detail = Detail::kFirstScreen, .blocks = {Notes{"", cost.notes}}});
   return document;
 }
 
@@ -131,8 +136,11 @@ Json LoadCostToJson(const LoadCostAnswer& answer) {
           {"devices", answer.devices},
           {"system", answer.question.system},
           {"launch", planner::Name(answer.question.launch)},
+          {"max_running_requests", Nullable(answer.question.max_running)},
           {"tensor", cost.deployment.tensor},
           {"expert", cost.deployment.expert},
+          {"most_running_requests", std::isfinite(cost.most_running) ? Json(cost.most_running) : Json(nullptr)},
+          {"running_is_limited", cost.limited},
           {"greatest_requests_per_s", cost.greatest_per_s},
           {"targets_until_requests_per_s", Nullable(cost.targets_until_per_s)},
           {"breaks", cost.breaks.empty() ? Json(nullptr) : Json(cost.breaks)},
@@ -141,7 +149,8 @@ Json LoadCostToJson(const LoadCostAnswer& answer) {
           {"watts", Nullable(cost.watts)},
           {"spread", cost.spread},
           {"band", {{"low", cost.band.low}, {"high", cost.band.high}, {"basis", cost.band.basis}}},
-          {"points", std::move(points)}};
+          {"points", std::move(points)},
+          {"notes", cost.notes}};
 }
 
 }  // namespace moecap::report

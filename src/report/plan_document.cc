@@ -60,6 +60,13 @@ std::string TargetsText(const planner::Question& question) {
   return fmt::format("{}, with a margin of {:g}", JoinWords(parts), question.margin);
 }
 
+// Of the best way; "" where its launch lets run what memory holds.
+std::string RunningLimitText(const Plan& plan) {
+  if (!plan.best || !std::isfinite(plan.Best()->running_limit)) return "";
+  return fmt::format("at most {:.0f} in a replica{}", plan.Best()->running_limit,
+                     plan.question.max_running ? "" : fmt::format(", the default of {}", plan.Best()->system));
+}
+
 std::string LaunchText(const Plan& plan) {
   const planner::Launch launch = plan.question.launch;
   const bool one_kind = plan.best && plan.Best()->default_time <= 1 && plan.Best()->serving.untuned_s <= 0;
@@ -223,7 +230,8 @@ KeyValues MemoryFacts(const Plan& plan) {
        {"activations, workspace", BytesText(best.memory.other_bytes)},
        {"KV of a request", BytesText(best.memory.sequence_bytes)},
        {"may be used", BytesText(best.usable_bytes)},
-       {"requests that fit", NumberText(best.serving.most_running)},
+       {"requests that fit", NumberText(best.room * best.deployment.data)},
+       {"of them may run", std::isfinite(best.running_limit) ? NumberText(best.serving.most_running) : ""},
        {"experts in a step",
         best.serving.step.distinct_experts > 0 ? "~" + NumberText(best.serving.step.distinct_experts) : ""},
        {"nearly all experts from", plan.dense_from ? fmt::format("{} tokens in a step", *plan.dense_from) : ""},
@@ -331,6 +339,7 @@ Document PlanDocument(const Plan& plan, const std::string& launch) {
                           {"targets", TargetsText(plan.question)},
                           {"limits", LimitsText(plan.question)},
                           {"launch", LaunchText(plan)},
+                          {"running requests", RunningLimitText(plan)},
                           {"chosen by", std::string(planner::Name(plan.question.objective))},
                           {"ways computed", std::to_string(plan.search.points)}};
   document.headline = Headline(plan);

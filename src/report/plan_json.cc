@@ -41,6 +41,7 @@ Json QuestionToJson(const planner::Question& question) {
           {"objective", planner::Name(question.objective)},
           {"fidelity", planner::Name(question.fidelity)},
           {"launch", planner::Name(question.launch)},
+          {"max_running_requests", OrNull(question.max_running)},
           {"margin", question.margin}};
 }
 
@@ -102,6 +103,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
           {"over_capacity", serving.over_capacity},
           {"running_requests", PlanNumber(serving.running)},
           {"most_running_requests", PlanNumber(serving.most_running)},
+          {"running_limit_requests", PlanNumber(candidate.running_limit)},
           {"requests_per_s", PlanNumber(serving.requests_per_s)},
           {"output_tokens_per_s", PlanNumber(serving.output_tokens_per_s)},
           {"prefill_share", serving.prefill_share},
@@ -119,7 +121,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
 
 }  // namespace
 
-Json PlanToJson(const Plan& plan, const std::string& launch, size_t most) {
+Json PlanToJson(const Plan& plan, const std::string& start_command, size_t most) {
   Json candidates = Json::array(), changes = Json::array(), why_not = Json::array();
   for (size_t i = 0; i < plan.search.candidates.size() && i < most; ++i)
     candidates.push_back(CandidateToJson(plan, plan.search.candidates[i]));
@@ -149,7 +151,7 @@ Json PlanToJson(const Plan& plan, const std::string& launch, size_t most) {
           {"answered", plan.Answered()},
           {"best", plan.best ? CandidateToJson(plan, *plan.Best()) : Json(nullptr)},
           {"runner_up", plan.runner_up ? CandidateToJson(plan, plan.search.candidates[*plan.runner_up]) : Json(nullptr)},
-          {"launch", launch.empty() ? Json(nullptr) : Json(launch)},
+          {"start_command", start_command.empty() ? Json(nullptr) : Json(start_command)},
           {"lacking_bytes_per_device", nowhere ? Json(plan.search.lacking_bytes) : Json(nullptr)},
           {"curve", curve},
           {"dense_from_tokens", OrNull(plan.dense_from)},

@@ -8,7 +8,7 @@
 
 namespace moecap::report {
 
-inline constexpr int kPlanSchema = 1;
+inline constexpr int kPlanSchema = 2;
 
 // `launch`: the command that starts one replica; empty = none is known. At most `most` candidates.
 Json PlanToJson(const planner::Plan& plan, const std::string& launch, size_t most = 20);

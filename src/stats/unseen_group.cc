@@ -10,12 +10,20 @@ namespace {
 
 using Weighted = std::vector<std::pair<double, double>>;  // value, weight
 
-// The first value that has at most `outside` of the weight before it, `beyond` of which is before all of them.
+// Where `outside` of the weight lies before, `beyond` of which lies before all values. Half of a value's own weight is before
+// it; between two values it grows in proportion.
 template <typename Iterator>
 double End(Iterator first, Iterator last, double beyond, double outside) {
-  double before = beyond;
-  while (first + 1 != last && before + first->second <= outside + 1e-12) before += (first++)->second;
-  return first->first;
+  double value = first->first, share = 0, before = beyond;
+  for (; first != last; ++first) {
+    const double next = before + first->second / 2;
+    if (next >= outside - 1e-12)
+      return share > 0 ? value + (outside - share) / (next - share) * (first->first - value) : first->first;
+    value = first->first;
+    share = next;
+    before += first->second;
+  }
+  return value;
 }
 
 }  // namespace
@@ -30,7 +38,8 @@ std::optional<Interval> UnseenGroupInterval(const std::vector<std::vector<double
     for (const double value : group) values.emplace_back(value, share / static_cast<double>(group.size()));
   }
   std::sort(values.begin(), values.end());
-  return Interval{End(values.begin(), values.end(), share, outside), End(values.rbegin(), values.rend(), share, outside)};
+  return Interval{End(values.begin(), values.end(), share / 2, outside),
+                  End(values.rbegin(), values.rend(), share / 2, outside)};
 }
 
 }  // namespace moecap::stats

@@ -28,14 +28,14 @@ TEST_F(PlanCli, AnswersWithBandRunnerUpAndLaunchLine) {
   const Outcome ran = Call("--model Qwen/Qwen3-235B-A22B --clients 200 --tpot 50ms --why-not rtx-4090 --json");
   ASSERT_EQ(ran.exit_code, 0) << ran.err;
   const Json plan = *ParseJson(ran.out);
-  EXPECT_EQ(plan["schema"], 1);
+  EXPECT_EQ(plan["schema"], 2);
   EXPECT_TRUE(plan["answered"].get<bool>());
   const Json& best = plan["best"];
   EXPECT_LE(best["tpot_s"].get<double>() * best["margin"].get<double>(), 0.05);
   EXPECT_LT(best["tpot_band_s"]["low"].get<double>(), best["tpot_s"].get<double>());
   EXPECT_GT(best["tpot_band_s"]["high"].get<double>(), best["tpot_s"].get<double>());
   EXPECT_FALSE(plan["runner_up"].is_null());
-  EXPECT_NE(plan["launch"].get<std::string>().find("Qwen3-235B"), std::string::npos);
+  EXPECT_NE(plan["start_command"].get<std::string>().find("Qwen3-235B"), std::string::npos);
   EXPECT_EQ(plan["why_not"].size(), 1);
   EXPECT_GE(plan["changes"].size(), 5);
   EXPECT_GE(plan["curve"].size(), 5);
@@ -58,6 +58,33 @@ TEST_F(PlanCli, ALaunchIsPartOfTheQuestion) {
   EXPECT_GT(best["either"]["tpot_band_s"]["high"].get<double>(), best["tuned"]["tpot_band_s"]["high"].get<double>());
   EXPECT_GT(best["either"]["default_launch_time"].get<double>(), 1);
   EXPECT_EQ(Call("--model openai/gpt-oss-120b --launch careful").exit_code, 2);
+}
+
+// How many a launch lets run, by flag and by file: in the answer, in what binds and in the line that starts the server.
+TEST_F(PlanCli, ARunningLimitIsPartOfTheQuestion) {
+  const std::string machine = "--model openai/gpt-oss-120b --clients 32 --own 1xh200-sxm --no-changes --json --tpot 1s ";
+  const Outcome ran = Call(machine + "--max-running 6");
+  ASSERT_EQ(ran.exit_code, 3) << ran.err;
+  const Json plan = *ParseJson(ran.out);
+  EXPECT_EQ(plan["question"]["max_running_requests"], 6);
+  const Json& best = plan["best"];
+  EXPECT_EQ(best["running_limit_requests"], 6);
+  EXPECT_EQ(best["running_requests"], 6);
+  EXPECT_EQ(best["most_running_requests"], 6);
+  EXPECT_EQ(best["bound"], "running limit");
+  EXPECT_TRUE(best["over_capacity"].get<bool>());
+  const std::map<std::string, std::string> flags = {
+      {"vllm", "--max-num-seqs 6 "}, {"sglang", "--max-running-requests 6 "}, {"trtllm", "--max_batch_size 6 "}};
+  EXPECT_NE(plan["start_command"].get<std::string>().find(flags.at(best["system"])), std::string::npos);
+  ASSERT_TRUE(WriteFileAtomically(temp_.path() / "question.yaml",
+                                  "model: openai/gpt-oss-120b\nclients: 32\nown: 1xh200-sxm\n"
+                                  "tpot: 1s\nmax_running: 6\n")
+                  .ok());
+  EXPECT_EQ(Call("question.yaml --no-changes --json").out, ran.out);
+  EXPECT_TRUE((*ParseJson(Call(machine).out))["best"]["running_limit_requests"].is_null());
+  const Outcome none = Call(machine + "--max-running 0");
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_NE(none.err.find("leave it out"), std::string::npos) << none.err;
 }
 
 TEST_F(PlanCli, AnImpossibleTargetIsMissedByTheNearest) {

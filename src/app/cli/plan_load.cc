@@ -42,6 +42,7 @@ Status RunLoadCost(const LoadCostFlags& flags) {
   answer.question.targets = question.targets;
   answer.question.margin = question.margin;
   answer.question.launch = question.launch;
+  answer.question.max_running = question.max_running;
   ASSIGN_OR_RETURN(const hardware::Device device, devices.FindDevice(answer.question.devices.id));
   answer.devices = fmt::format("{} x {}", answer.question.devices.count, device.name);
   ASSIGN_OR_RETURN(answer.cost, planner::CostOfLoad(answer.question, spec, {devices, prices, multipliers, systems}));
@@ -78,8 +79,8 @@ PlanVerb AddPlanLoad(CLI::App& plan) {
       ->check(CLI::Range(0.0, 1.0));
   app->add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
   app->add_option("--prices", flags->prices, "your own price list, laid over the built-in one");
-  constexpr std::array<std::string_view, 9> kKeys = {"scenario", "input_tokens", "output_tokens", "prefix_hit", "tpot",
-                                                     "ttft",     "e2e",          "margin",        "launch"};
+  constexpr std::array<std::string_view, 10> kKeys = {"scenario", "input_tokens", "output_tokens", "prefix_hit", "tpot",
+                                                      "ttft",     "e2e",          "margin",        "launch",     "max_running"};
   AddQuestionFlags(*app, kKeys, flags->text);
   app->add_option("--write-to", flags->write_to, "also write report.html, with the curve, into this folder");
   app->add_flag("--all", flags->all, "everything, not only the first screen");

@@ -1,0 +1,33 @@
+#include "planner/running_limit.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace moecap::planner {
+
+double DefaultRunningLimit(const SystemRelease& system, const hardware::Device& device, const MemoryPlan& memory,
+                           double usable_bytes) {
+  const RunningDefault& running = system.running;
+  if (running.requests <= 0) return kNoRunningLimit;
+  double limit = running.requests;
+  const bool small = std::find(running.not_large.begin(), running.not_large.end(), device.id) != running.not_large.end();
+  if (running.large_requests > 0 && !small && device.memory_bytes.value_or(0) >= running.large_bytes)
+    limit = running.large_requests;
+  if (running.processor_requests > 0 && device.device_class == "cpu") limit = running.processor_requests;
+  if (running.state_share > 0 && memory.state_bytes > 0) {
+    const double room = usable_bytes - memory.weights_bytes - memory.other_bytes;
+    limit = std::min(limit, room * running.state_share / (running.states * memory.state_bytes));
+    if (const double cache = memory.sequence_bytes - memory.state_bytes; cache > 0)
+      limit = std::min(limit, room * (1 - running.state_share) / cache);
+  }
+  return std::max(1.0, std::floor(limit));
+}
+
+double RunningLimitOf(const std::optional<double>& max_running, Launch launch, const SystemRelease* system,
+                      const hardware::Device& device, const MemoryPlan& memory, double usable_bytes) {
+  if (max_running) return *max_running;
+  if (launch != Launch::kDefault || system == nullptr) return kNoRunningLimit;
+  return DefaultRunningLimit(*system, device, memory, usable_bytes);
+}
+
+}  // namespace moecap::planner

@@ -1,0 +1,81 @@
+#include "planner/running_limit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "hardware/catalogue.h"
+#include "model/catalogue.h"
+
+namespace moecap::planner {
+namespace {
+
+class RunningLimitTest : public testing::Test {
+ protected:
+  double Default(const char* system, const char* device, const MemoryPlan& memory = {}, double usable_bytes = 0) const {
+    return DefaultRunningLimit(*systems_.Find(system), *devices_.FindDevice(device), memory, usable_bytes);
+  }
+
+  hardware::Catalogue devices_ = *hardware::Catalogue::Builtin();
+  SystemSupport systems_ = *SystemSupport::Builtin();
+};
+
+TEST_F(RunningLimitTest, EachSystemHasItsOwnDefault) {
+  EXPECT_EQ(Default("vllm", "h200-sxm"), 1024);
+  EXPECT_EQ(Default("vllm", "h100-sxm"), 1024) << "70 GiB and more";
+  EXPECT_EQ(Default("vllm", "a100-80-sxm"), 256) << "counts as small whatever its memory";
+  EXPECT_EQ(Default("vllm", "rtx-4090"), 256);
+  EXPECT_EQ(Default("vllm", "epyc-9755"), 128);
+  EXPECT_EQ(Default("sglang", "rtx-4090"), 2048);
+  EXPECT_EQ(Default("trtllm", "b200-sxm"), 2048);
+  EXPECT_EQ(Default("llama-server", "h200-sxm"), 4);
+  for (const SystemRelease& system : systems_.systems()) EXPECT_FALSE(system.running.source.empty()) << system.name;
+}
+
+// 40 GB beside the weights. States get 0.9 of 1.9 parts, 18.95 GB: 37 requests of five states of 0.1 GB. The caches of 0.2 GB a
+// request get the other 21.05 GB, room for 105.
+TEST_F(RunningLimitTest, APoolOfStatesLimitsHybridModels) {
+  MemoryPlan memory{.weights_bytes = 60e9, .sequence_bytes = 0.3e9, .state_bytes = 0.1e9};
+  EXPECT_EQ(Default("sglang", "h200-sxm", memory, 100e9), 37);
+  EXPECT_EQ(Default("vllm", "h200-sxm", memory, 100e9), 1024) << "no such pool";
+  memory.state_bytes = 1e6;
+  memory.sequence_bytes = 2.001e9;  // now the caches: 21.05 / 2
+  EXPECT_EQ(Default("sglang", "h200-sxm", memory, 100e9), 10);
+  EXPECT_EQ(Default("sglang", "h200-sxm", memory, 60.1e9), 1) << "one at least";
+  memory.state_bytes = 0;
+  EXPECT_EQ(Default("sglang", "h200-sxm", memory, 100e9), 2048) << "no hybrid model";
+}
+
+// The states of a model as it is published: 30 layers of Qwen3.5-35B-A3B with 32 heads of 128 x 128 in fp32 and a convolution.
+TEST_F(RunningLimitTest, TheStateOfARequestIsPartOfItsMemory) {
+  const char* id = "Qwen/Qwen3.5-35B-A3B";
+  const model::ModelSpec spec = *model::SpecOf(*model::ModelCatalogue::Builtin()->Find(id), id);
+  const MemoryPlan one = PlanMemory(spec, {}, 8192), two = PlanMemory(spec, {2, 1, 1, 1}, 8192);
+  EXPECT_NEAR(one.state_bytes, 30 * 32 * 128 * 128 * 4.0, 0.06 * one.state_bytes);
+  EXPECT_DOUBLE_EQ(two.state_bytes, one.state_bytes / 2);
+  EXPECT_LT(one.state_bytes, one.sequence_bytes);
+  const char* dense = "Qwen/Qwen3-30B-A3B";
+  EXPECT_EQ(PlanMemory(*model::SpecOf(*model::ModelCatalogue::Builtin()->Find(dense), dense), {}, 8192).state_bytes, 0);
+}
+
+TEST_F(RunningLimitTest, TheQuestionGoesFirst) {
+  const hardware::Device device = *devices_.FindDevice("h200-sxm");
+  const SystemRelease* const vllm = systems_.Find("vllm");
+  EXPECT_EQ(RunningLimitOf(48, Launch::kTuned, vllm, device, {}, 0), 48);
+  EXPECT_EQ(RunningLimitOf(48, Launch::kDefault, vllm, device, {}, 0), 48);
+  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kDefault, vllm, device, {}, 0), 1024);
+  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kTuned, vllm, device, {}, 0), kNoRunningLimit);
+  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kEither, vllm, device, {}, 0), kNoRunningLimit);
+  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kDefault, nullptr, device, {}, 0), kNoRunningLimit);
+}
+
+TEST_F(RunningLimitTest, AFaultyEntryIsNamed) {
+  const auto parsed = SystemSupport::Parse(
+      R"({"systems": [{"system": "s", "version": "1", "date": "d", "source": "t", "weights": {}, "running": {"requests": 8}}],
+          "models": []})");
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_NE(parsed.error().message.find("s: running needs"), std::string::npos) << parsed.error().message;
+}
+
+}  // namespace
+}  // namespace moecap::planner

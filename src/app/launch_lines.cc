@@ -232,6 +232,9 @@ std::string LaunchOf(const planner::Plan& plan) {
   if (!line.ok()) return "";
   std::string text = line->file_name.empty() ? "" : fmt::format("cat > {} <<'END'\n{}END\n", line->file_name, line->file_text);
   text += line->command;
+  // One state a request of a hybrid model, which SGLang has room for as planned, instead of several for the cache of prefixes.
+  const bool states = best->system == "sglang" && best->memory.state_bytes > 0 && planned > best->default_running;
+  if (states && plan.question.load.prefix_hit <= 0) text += " --disable-radix-cache";
   text += fmt::format("\n# planned: tensor {}, expert {}, pipeline {}, data {}", d.tensor, d.expert, d.pipeline, d.data);
   return text;
 }

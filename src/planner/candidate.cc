@@ -183,24 +183,34 @@ void PriceTokens(const Load& load, Candidate& candidate) {
   candidate.usd_per_million_tokens = cost.usd_per_million_tokens_all_in;
 }
 
+std::string StatesNote(const Candidate& candidate, const SystemRelease* system) {
+  const double running = candidate.serving.running / candidate.deployment.data;
+  const bool pool = system != nullptr && system->running.state_share > 0 && candidate.memory.state_bytes > 0;
+  if (!pool || running <= candidate.default_running) return "";
+  return fmt::format(
+      "{} keeps {:g} recurrent states for a request of such a model and runs {:.0f} at once in a replica by default; {:.0f} "
+      "take a "
+      "launch without its cache of prefixes (--disable-radix-cache), or with more memory for states.",
+      candidate.system, system->running.states, candidate.default_running, std::ceil(running));
+}
+
 void Judge(const Question& question, Candidate& candidate) {
   const Serving& serving = candidate.serving;
   candidate.misses.clear();
   candidate.worst_miss = 1;
-  if (serving.over_capacity && question.load.clients) {
-    const bool limited = serving.bound == Bound::kRunningLimit;
-    Miss(candidate,
-         fmt::format("{} {:.0f} requests at once: the others wait", limited ? "its launch runs" : "the KV cache has room for",
-                     serving.most_running),
+  // A line that the launch makes is a time to wait, which the targets judge; one that memory makes is more than can be served.
+  const bool line = serving.bound == Bound::kRunningLimit && question.load.clients;
+  if (serving.over_capacity && question.load.clients && !line) {
+    Miss(candidate, fmt::format("the KV cache has room for {:.0f} requests at once: the others wait", serving.most_running),
          std::max(1.01, *question.load.clients / serving.most_running));
-  } else if (serving.over_capacity) {
+  } else if (serving.over_capacity && !line) {
     constexpr double kEndless = 1e3;  // a queue that grows is behind every time that is kept, and the more the less is served
     const double served = serving.requests_per_s;
     Miss(candidate, fmt::format("it serves {:.{}f} requests/s, and the queue of the others grows", served, served < 10 ? 2 : 0),
          kEndless * std::max(1.01, *question.load.requests_per_s / serving.requests_per_s));
   }
   JudgeTime("TPOT", serving.tpot_s, candidate.margin, question.targets.tpot_s, candidate);
-  if (!serving.over_capacity) {
+  if (!serving.over_capacity || line) {
     JudgeTime("TTFT", serving.ttft_s, candidate.margin, question.targets.ttft_s, candidate);
     JudgeTime("E2E", serving.e2e_s, candidate.margin, question.targets.e2e_s, candidate);
   }

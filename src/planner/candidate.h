@@ -54,6 +54,10 @@ class Pricer {
 // Prices of tokens from the money and the load: the bill of an hour divided by node time (cost/tokens.h).
 void PriceTokens(const Load& load, Candidate& candidate);
 
+// Of a hybrid model on a system with a pool for recurrent states: that more are planned to run than its default launch has
+// states for, and what lets them. "": there is nothing to say. `system`: null = nothing is known of it.
+std::string StatesNote(const Candidate& candidate, const SystemRelease* system);
+
 // Fills `misses` and `worst_miss`.
 void Judge(const Question& question, Candidate& candidate);
 

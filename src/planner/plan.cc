@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/units.h"
+#include "planner/candidate.h"
 
 namespace moecap::planner {
 namespace {
@@ -153,7 +154,7 @@ Result<WhyNot> Explain(const std::string& name, const Plan& plan, const model::M
   return WhyNot{device.name, "it is not among the devices that the limits allow."};
 }
 
-void AddNotes(const model::ModelSpec& spec, Plan& plan) {
+void AddNotes(const model::ModelSpec& spec, const SystemSupport& systems, Plan& plan) {
   plan.notes = spec.notes;
   if (const std::string refused = Refused(plan.search, [](const Refusal& one) { return one.model; }); !refused.empty())
     plan.notes.push_back(fmt::format("Left out: {}.", refused));
@@ -162,6 +163,7 @@ void AddNotes(const model::ModelSpec& spec, Plan& plan) {
     if (best->Offloaded())
       plan.notes.emplace_back(
           "Which experts are read is taken from the published hit rates of one engine; a trace of this model says more.");
+    if (std::string note = StatesNote(*best, systems.Find(best->system)); !note.empty()) plan.notes.push_back(std::move(note));
     if (best->serving.step.bytes > 0 && best->serving.s_mbu > 1)
       plan.notes.emplace_back("The predicted step would be faster than the memory allows; do not use it.");
   }
@@ -215,7 +217,7 @@ Result<Plan> MakePlan(const Question& question, const model::ModelSpec& spec, co
     ASSIGN_OR_RETURN(WhyNot why_not, Explain(device, plan, spec, ingredients, options));
     plan.why_not.push_back(std::move(why_not));
   }
-  AddNotes(spec, plan);
+  AddNotes(spec, ingredients.systems, plan);
   return plan;
 }
 

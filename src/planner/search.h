@@ -50,9 +50,10 @@ struct Candidate {
   double host_dram_bytes = 0;  // that it must have
   Serving serving;
   MemoryPlan memory;
-  double usable_bytes = 0;                 // of a device
-  double room = 0;                         // sequences of a replica that its memory holds
-  double running_limit = kNoRunningLimit;  // ... and that its launch lets run
+  double usable_bytes = 0;                   // of a device
+  double room = 0;                           // sequences of a replica that its memory holds
+  double running_limit = kNoRunningLimit;    // ... and that its launch lets run
+  double default_running = kNoRunningLimit;  // ... if nobody says
   Money money;
   std::optional<double> usd_per_million_input, usd_per_million_output, usd_per_million_tokens;
   ErrorBand band, ttft_band;

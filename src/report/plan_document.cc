@@ -194,7 +194,7 @@ Table WaysTable(const Plan& plan) {
              DeploymentText(c.deployment), std::string(planner::CapClass(c.Offloaded(), variant.original)),
              Estimate(NumberText(c.serving.tpot_s, kMilli)), NumberText(c.serving.tpot_s * c.band.low, kMilli),
              NumberText(c.serving.tpot_s * c.band.high, kMilli),
-             Estimate(c.serving.over_capacity ? "" : NumberText(c.serving.ttft_s, kMilli)),
+             Estimate(c.serving.bound == planner::Bound::kCapacity ? "" : NumberText(c.serving.ttft_s, kMilli)),
              Estimate(NumberText(c.serving.output_tokens_per_s)), NumberText(month), NumberText(c.usd_per_million_input),
              NumberText(c.usd_per_million_output), NumberText(c.money.watts), std::string(planner::Name(c.serving.bound))}};
     if (!c.Answers()) row.cells.front() = WithNote(std::move(row.cells.front()), JoinWords(c.misses));

@@ -125,7 +125,8 @@ double LatencySeconds(const ServingPoint& point) {
   double layer = factors.layer_s + factors.layer_s_per_element * point.work.hidden;
   if (point.work.dense_type.substr(0, 3) == "fp8" && !RateOf(point.device, point.work.dense_type).widened)
     layer += factors.quantise_layer_s;
-  if (const double ranks = Ranks(point); ranks > 1) layer += factors.sync_s * std::log2(ranks);
+  // Two exchanges a layer, each half of it: behind attention among the ranks that share a sequence, in the FFN among all.
+  layer += factors.sync_s * (std::log2(point.deployment.tensor) + std::log2(Ranks(point))) / 2;
   return point.work.layers * layer + point.work.indexer_layers * factors.indexer_layer_s;
 }
 

@@ -101,6 +101,42 @@ TEST(DecodeStep, TensorParallelismDividesBytesAndAddsTheLink) {
   EXPECT_DOUBLE_EQ(a.bytes, b.bytes);
 }
 
+// A layer has an exchange behind attention, among the ranks of a replica, and one in the FFN, among all that share its experts:
+// half of the latency each, for each doubling of its ranks.
+TEST(DecodeStep, EachExchangeOfALayerHasHalfOfItsLatency) {
+  const auto latency = [](const metrics::Deployment& deployment) {
+    Fixture f("deepseek-ai/DeepSeek-V3", "h200-sxm", deployment);
+    f.point->factors.sync_s = 1e-6;
+    return DecodeStep(*f.point, {4, 1024, 1}).latency_s / 61;
+  };
+  EXPECT_DOUBLE_EQ(latency({8, 1, 1, 1}), 3e-6);
+  EXPECT_DOUBLE_EQ(latency({1, 8, 1, 8}), 1.5e-6);
+  EXPECT_DOUBLE_EQ(latency({2, 8, 1, 4}), 2e-6);
+  EXPECT_DOUBLE_EQ(latency({1, 1, 1, 8}), 0) << "replicas that share nothing";
+}
+
+// DeepSeek-V3.2 is V3 with an indexer in each of its 61 layers.
+TEST(DecodeStep, AnIndexerHasKernelsOfItsOwn) {
+  const auto latency = [](const char* id) {
+    Fixture f(id);
+    f.point->factors.indexer_layer_s = 1e-6;
+    return DecodeStep(*f.point, {4, 1024, 1}).latency_s;
+  };
+  EXPECT_DOUBLE_EQ(latency("deepseek-ai/DeepSeek-V3"), 0);
+  EXPECT_NEAR(latency("deepseek-ai/DeepSeek-V3.2"), 61e-6, 1e-12);
+}
+
+TEST(OperandBytes, AreThoseOfTheTypeThatIsMultiplied) {
+  const hardware::Catalogue devices = *hardware::Catalogue::Builtin();
+  const auto bytes = [&](const char* device, const char* type) { return OperandBytes(*devices.FindDevice(device), type); };
+  EXPECT_EQ(bytes("h200-sxm", "bf16"), 2);
+  EXPECT_EQ(bytes("h200-sxm", "fp8"), 1);
+  EXPECT_EQ(bytes("a100-80-sxm", "fp8"), 2) << "widened: weights alone are in fp8";
+  EXPECT_EQ(bytes("h200-sxm", "nvfp4"), 2);
+  EXPECT_EQ(bytes("b200-sxm", "nvfp4"), 4.5 / 8) << "a scale of 8 bits for 16 elements";
+  EXPECT_EQ(bytes("b200-sxm", "mxfp4"), 4.25 / 8) << "... for 32";
+}
+
 TEST(DecodeStep, LatentsAreReadByEveryRank) {
   Fixture one("deepseek-ai/DeepSeek-V3"), eight("deepseek-ai/DeepSeek-V3", "h200-sxm", {8, 1, 1, 1});
   const double a = DecodeStep(*one.point, {4, 8192, 1}).kv_s * 3350, b = DecodeStep(*eight.point, {4, 8192, 1}).kv_s * 4800;

@@ -77,8 +77,8 @@ Status ReadRow(const std::vector<std::string>& cells, PublishedSet& set) {
   const double usable = planner::UsableMemory(*o.device);
   o.most_sequences = memory.MostSequences(usable);
   o.running_limit = NumberOf(cells[18]).value_or(planner::kNoRunningLimit);
-  row.default_running = planner::RunningLimitOf(NumberOf(cells[18]), planner::Launch::kDefault, set.systems.Find(o.system),
-                                                *o.device, memory, usable);
+  row.default_running =
+      NumberOf(cells[18]).value_or(planner::DefaultRunningLimit(set.systems.Find(o.system), *o.device, memory, usable));
   set.rows.push_back(std::move(row));
   return {};
 }

@@ -116,8 +116,9 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
         PlanMemory(spec, deployment, static_cast<int64_t>(question.load.MeanContext()), AllocatorOf(device));
     const double held = memory.MostSequences(UsableMemory(device));
     if (held < 1) continue;
-    const double limit = RunningLimitOf(question.max_running, question.launch, ingredients.systems.Find(question.system),
-                                        device, memory, UsableMemory(device));
+    const double limit =
+        RunningLimitOf(question.max_running, question.launch,
+                       DefaultRunningLimit(ingredients.systems.Find(question.system), device, memory, UsableMemory(device)));
     const double sequences = std::min(held, limit);
     const double rate = GreatestRate({work, device, deployment, fabric, factors}, question.load, sequences);
     if (rate <= curve.greatest_per_s) continue;

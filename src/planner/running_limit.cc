@@ -5,10 +5,10 @@
 
 namespace moecap::planner {
 
-double DefaultRunningLimit(const SystemRelease& system, const hardware::Device& device, const MemoryPlan& memory,
+double DefaultRunningLimit(const SystemRelease* system, const hardware::Device& device, const MemoryPlan& memory,
                            double usable_bytes) {
-  const RunningDefault& running = system.running;
-  if (running.requests <= 0) return kNoRunningLimit;
+  if (system == nullptr || system->running.requests <= 0) return kNoRunningLimit;
+  const RunningDefault& running = system->running;
   double limit = running.requests;
   const bool small = std::find(running.not_large.begin(), running.not_large.end(), device.id) != running.not_large.end();
   if (running.large_requests > 0 && !small && device.memory_bytes.value_or(0) >= running.large_bytes)
@@ -23,11 +23,8 @@ double DefaultRunningLimit(const SystemRelease& system, const hardware::Device& 
   return std::max(1.0, std::floor(limit));
 }
 
-double RunningLimitOf(const std::optional<double>& max_running, Launch launch, const SystemRelease* system,
-                      const hardware::Device& device, const MemoryPlan& memory, double usable_bytes) {
-  if (max_running) return *max_running;
-  if (launch != Launch::kDefault || system == nullptr) return kNoRunningLimit;
-  return DefaultRunningLimit(*system, device, memory, usable_bytes);
+double RunningLimitOf(const std::optional<double>& max_running, Launch launch, double default_limit) {
+  return max_running.value_or(launch == Launch::kDefault ? default_limit : kNoRunningLimit);
 }
 
 }  // namespace moecap::planner

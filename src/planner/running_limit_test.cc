@@ -13,7 +13,7 @@ namespace {
 class RunningLimitTest : public testing::Test {
  protected:
   double Default(const char* system, const char* device, const MemoryPlan& memory = {}, double usable_bytes = 0) const {
-    return DefaultRunningLimit(*systems_.Find(system), *devices_.FindDevice(device), memory, usable_bytes);
+    return DefaultRunningLimit(systems_.Find(system), *devices_.FindDevice(device), memory, usable_bytes);
   }
 
   hardware::Catalogue devices_ = *hardware::Catalogue::Builtin();
@@ -59,14 +59,12 @@ TEST_F(RunningLimitTest, TheStateOfARequestIsPartOfItsMemory) {
 }
 
 TEST_F(RunningLimitTest, TheQuestionGoesFirst) {
-  const hardware::Device device = *devices_.FindDevice("h200-sxm");
-  const SystemRelease* const vllm = systems_.Find("vllm");
-  EXPECT_EQ(RunningLimitOf(48, Launch::kTuned, vllm, device, {}, 0), 48);
-  EXPECT_EQ(RunningLimitOf(48, Launch::kDefault, vllm, device, {}, 0), 48);
-  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kDefault, vllm, device, {}, 0), 1024);
-  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kTuned, vllm, device, {}, 0), kNoRunningLimit);
-  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kEither, vllm, device, {}, 0), kNoRunningLimit);
-  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kDefault, nullptr, device, {}, 0), kNoRunningLimit);
+  EXPECT_EQ(RunningLimitOf(48, Launch::kTuned, 1024), 48);
+  EXPECT_EQ(RunningLimitOf(48, Launch::kDefault, 1024), 48);
+  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kDefault, 1024), 1024);
+  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kTuned, 1024), kNoRunningLimit);
+  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kEither, 1024), kNoRunningLimit);
+  EXPECT_EQ(DefaultRunningLimit(nullptr, *devices_.FindDevice("h200-sxm"), {}, 0), kNoRunningLimit) << "nothing is known";
 }
 
 TEST_F(RunningLimitTest, AFaultyEntryIsNamed) {

@@ -117,10 +117,9 @@ class Searcher {
       const ServingPoint point{
           variant.work,     *candidate.device, candidate.deployment, fabric, FactorsOf(system, *candidate.device),
           candidate.offload};
-      candidate.default_running = RunningLimitOf(std::nullopt, Launch::kDefault, ingredients_.systems.Find(system),
-                                                 *candidate.device, candidate.memory, candidate.usable_bytes);
-      const double usual = question_.launch == Launch::kDefault ? candidate.default_running : kNoRunningLimit;
-      candidate.running_limit = question_.max_running.value_or(usual);
+      candidate.default_running =
+          DefaultRunningLimit(ingredients_.systems.Find(system), *candidate.device, candidate.memory, candidate.usable_bytes);
+      candidate.running_limit = RunningLimitOf(question_.max_running, question_.launch, candidate.default_running);
       candidate.serving = Serve(point, question_.load, candidate.room, candidate.running_limit);
       SetBands(candidate);
       PriceTokens(question_.load, candidate);

@@ -166,6 +166,11 @@ std::vector<std::string> Headline(const Plan& plan) {
   return lines;
 }
 
+// For room in memory, or without end: the time to a first token says nothing then.
+bool Waits(const planner::Serving& serving) {
+  return serving.bound == planner::Bound::kCapacity || !std::isfinite(serving.ttft_s);
+}
+
 Table WaysTable(const Plan& plan) {
   Table table{.name = "ways", .title = plan.Answered() ? "Ways that keep the targets first" : "Nearest ways first"};
   table.columns = {{.header = "devices", .kind = ColumnKind::kKey},
@@ -194,7 +199,7 @@ Table WaysTable(const Plan& plan) {
              DeploymentText(c.deployment), std::string(planner::CapClass(c.Offloaded(), variant.original)),
              Estimate(NumberText(c.serving.tpot_s, kMilli)), NumberText(c.serving.tpot_s * c.band.low, kMilli),
              NumberText(c.serving.tpot_s * c.band.high, kMilli),
-             Estimate(c.serving.bound == planner::Bound::kCapacity ? "" : NumberText(c.serving.ttft_s, kMilli)),
+             Estimate(Waits(c.serving) ? "" : NumberText(c.serving.ttft_s, kMilli)),
              Estimate(NumberText(c.serving.output_tokens_per_s)), NumberText(month), NumberText(c.usd_per_million_input),
              NumberText(c.usd_per_million_output), NumberText(c.money.watts), std::string(planner::Name(c.serving.bound))}};
     if (!c.Answers()) row.cells.front() = WithNote(std::move(row.cells.front()), JoinWords(c.misses));

@@ -11,7 +11,8 @@
 //   --published  figures of published pages, a second set: predicted by the built-in multipliers and never fitted on; with
 //              --write it says what a launch with default settings takes
 //   --later    figures that were published later, a third set: of the same form, predicted and nothing else
-//   --runs     a folder of our own stored runs: their levels are predicted by the built-in multipliers and never fitted on
+//   --runs     a folder of our own stored runs: their levels are predicted by the built-in multipliers; those
+//              that rest on them are fitted again, each model left out
 //   --rows-to  writes how each row was read and what was predicted of it without its model, as CSV; fresh rows, too
 //   --write    stores the multipliers fitted on all rows, and the bands, into a copy of the built-in catalogue
 #include <fmt/format.h>

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "app/cli/stored_runs.h"
+#include "base/wall_clock.h"
 #include "planner/question_file.h"
 
 namespace moecap::app {
@@ -55,6 +56,13 @@ std::optional<Machine> MachineOf(const experiment::Manifest& manifest, const exp
   const hardware::DensePeaks& peaks = machine.device.peaks;
   if (!machine.device.bandwidth_bytes_per_s || !(peaks.bf16 || peaks.fp16 || peaks.fp8 || peaks.fp32)) return std::nullopt;
   return machine;
+}
+
+std::optional<double> CeilingsAgeS(const experiment::Manifest& manifest) {
+  if (!manifest.ceilings) return std::nullopt;
+  const auto measured = ParseIso8601(manifest.ceilings->measured_at), started = ParseIso8601(manifest.started_at);
+  if (!measured.ok() || !started.ok()) return std::nullopt;
+  return 1e-9 * static_cast<double>(*started - *measured);
 }
 
 // All devices as tensor-parallel ranks, unless the server's pages tell how many are.
@@ -123,7 +131,8 @@ void MeasuredLevels::AddSystem(const experiment::Manifest& manifest, const exper
   row.most_sequences = 1e6;  // what was measured ran
   for (const cap::CellSummary& cell : summary.cells) {
     if (SetTimes(cell.level, cell.figures, row)) {
-      levels_.push_back({manifest.run_id, summary.name, cell.label, cell.IsValid(), row});
+      levels_.push_back(
+          {manifest.run_id, summary.name, cell.label, spec.model_type, cell.IsValid(), CeilingsAgeS(manifest), row});
     } else {
       ++unusable_;
     }

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,8 +18,11 @@
 namespace moecap::app {
 
 struct MeasuredLevel {
-  std::string run, system, level;    // as they call themselves
-  bool valid = false;                // no gate of the cell tripped
+  std::string run, system, level;  // as they call themselves
+  std::string architecture;        // of the model: "olmoe"
+  bool valid = false;              // no gate of the cell tripped
+  // From the measurement of this machine's ceilings to the run; null where it has none.
+  std::optional<double> ceilings_age_s;
   planner::Observation observation;  // closed loop, both times known
 };
 

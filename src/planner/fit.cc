@@ -236,6 +236,10 @@ std::vector<std::string> FittedKeys(const Multipliers& multipliers, std::span<co
   const bool tpot = target == FitTarget::kTpot;
   for (const Observation& row : rows) {
     named.insert(tpot ? "layer_time." + Multipliers::KernelsOf(row.system, *row.device) : "ttft_time." + row.system);
+    if (tpot) {
+      for (const char* of_kernels : {"vector_time.", "packed_time.", "replay_time."})
+        named.insert(of_kernels + Multipliers::KernelsOf(row.system, *row.device));
+    }
     const std::string generation = multipliers.GenerationOf(*row.device);
     if (tpot && generation != "blackwell") named.insert("generation_time." + generation);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "base/check.h"
 #include "routing/estimate.h"
@@ -150,6 +151,15 @@ double OperandBytes(const hardware::Device& device, std::string_view type) {
   if (operand == "fp8" || operand == "int8") return 1;
   if (operand == "fp4") return type.substr(0, 5) == "nvfp4" ? 4.5 / 8 : 4.25 / 8;  // a scale of 8 bits for 16, or 32
   return 2;
+}
+
+bool RowsInterleaved(std::string_view type) {
+  constexpr std::array<std::string_view, 4> kInterleaved = {"q4_0", "q4_k", "iq4_nl", "mxfp4"};
+  return std::any_of(kInterleaved.begin(), kInterleaved.end(), [&](std::string_view known) {
+    return type.size() >= known.size() && std::equal(known.begin(), known.end(), type.begin(), [](char a, char b) {
+             return a == std::tolower(static_cast<unsigned char>(b));
+           });
+  });
 }
 
 }  // namespace moecap::planner

@@ -70,4 +70,8 @@ MatrixRate RateOf(const hardware::Device& device, std::string_view type);
 // multiplies in it (nvfp4 and mxfp4 with their scales), else 2.
 double OperandBytes(const hardware::Device& device, std::string_view type);
 
+// Whether llama.cpp interleaves the rows of matrices stored as `type` on a processor (ggml-cpu/repack.cpp at v0.5.0, AVX2):
+// Q4_0, Q4_K, IQ4_NL and MXFP4. In any case of letters.
+bool RowsInterleaved(std::string_view type);
+
 }  // namespace moecap::planner

@@ -44,8 +44,10 @@ constexpr Field kFields[] = {
     {"waiting_steps", &StepFactors::waiting_steps},
 };
 // Keys with these prefixes name a system, a generation or a device class behind the dot.
-constexpr std::string_view kPrefixes[] = {"layer_time", "generation_time", "stream_time", "ttft_time",
-                                          "kv_time",    "tile_operations", "logit_s"};
+constexpr std::string_view kPrefixes[] = {"layer_time",  "generation_time", "stream_time",  "ttft_time",
+                                          "kv_time",     "tile_operations", "logit_s",      "vector_time",
+                                          "packed_time", "replay_time",     "prompt_waves", "widened_prompt_time",
+                                          "replay_s"};
 
 bool IsKnownKey(std::string_view key) {
   if (std::any_of(std::begin(kFields), std::end(kFields), [&](const Field& field) { return field.key == key; })) return true;
@@ -200,7 +202,9 @@ double Multipliers::Factor(std::string_view prefix, std::string_view name, doubl
 }
 
 std::string Multipliers::KernelsOf(std::string_view system, const hardware::Device& device) {
-  return system == "llama-server" && device.vendor == "NVIDIA" ? "llama-cuda" : std::string(system);
+  if (system != "llama-server") return std::string(system);
+  if (device.device_class == "cpu") return "llama-cpu";
+  return device.vendor == "NVIDIA" ? "llama-cuda" : std::string(system);
 }
 
 std::string Multipliers::GenerationOf(const hardware::Device& device) const {
@@ -261,6 +265,13 @@ StepFactors Multipliers::FactorsOf(std::string_view system, const hardware::Devi
   factors.tile_operations = Factor("tile_operations", kernels, 0);
   if (factors.tile_operations > 0) factors.weight_only_time = 1;  // tiles take as long in every type
   factors.logit_s = Factor("logit_s", system, 0);
+  factors.vector_time = Factor("vector_time", kernels, 0);
+  factors.packed_time = Factor("packed_time", kernels, factors.vector_time);
+  if (factors.vector_time > 0) factors.weight_stream = factors.kv_stream = factors.expert_stream;  // all row by row
+  factors.widened_prompt_time = Factor("widened_prompt_time", kernels);
+  factors.replay_s = Factor("replay_s", kernels, 0);
+  factors.replay_time = Factor("replay_time", kernels);
+  factors.prompt_waves = Factor("prompt_waves", system, 0);
   factors.ttft_factor = Factor("ttft_time", system);
   return factors;
 }

@@ -76,6 +76,14 @@ struct StepFactors {
   double tile_operations = 0;          // of kernels that multiply a tile of tokens: vector operations for each parameter of an
                                        // expert and each doubling of the step's tokens
   double logit_s = 0;                  // of each logit of a sequence: chosen by the host
+  double vector_time = 0;              // of kernels that fetch a row of weights and then multiply it on vector units: FLOPs at
+                                       // the peak in fp32, behind the bytes; 0 = devices that multiply while they read
+  double packed_time = 0;              // ... of 4-bit types whose rows are interleaved for them
+  double widened_prompt_time = 1;      // of a prompt's tiles in types that the device does not multiply
+  double replay_time = 1;              // on the latency of the layers of a step of one token, whose kernels are replayed
+  double replay_s = 0;                 // ... and of such a step as a whole: what the host does before and behind it
+  double prompt_waves = 0;             // of the other clients, the share whose prompts come with a request's own and are all
+                                       // computed, one after another, before decoding goes on
   double tpot_time = 1;                // of the launch, on the time per token as a whole
   double ttft_time = 1;                // ... and on the time to the first token
 };
@@ -98,7 +106,7 @@ class Multipliers {
 
   StepFactors FactorsOf(std::string_view system, const hardware::Device& device, Launch launch = Launch::kTuned) const;
   // Whose kernels a system runs there, as the keys name them: llama.cpp has others for each backend ("llama-cuda" on NVIDIA's
-  // GPUs, "llama-server" elsewhere).
+  // GPUs, "llama-cpu" on processors, "llama-server" elsewhere).
   static std::string KernelsOf(std::string_view system, const hardware::Device& device);
   // Whether rows of this very device were fitted, or at least of its generation.
   bool Measured(const hardware::Device& device) const;

@@ -63,6 +63,19 @@ TEST(Multipliers, KernelsAreThoseOfABackend) {
   const auto h200 = *devices->FindDevice("h200-sxm"), mac = *devices->FindDevice("m3-ultra");
   EXPECT_EQ(Multipliers::KernelsOf("llama-server", h200), "llama-cuda");
   EXPECT_EQ(Multipliers::KernelsOf("llama-server", mac), "llama-server");
+  const auto grace = *devices->FindDevice("grace-480"),
+             epyc = *devices->FindDevice("epyc-9654");  // NVIDIA's is a processor, too
+  for (const hardware::Device& processor : {grace, epyc}) {
+    EXPECT_EQ(Multipliers::KernelsOf("llama-server", processor), "llama-cpu");
+    const StepFactors vectors = multipliers->FactorsOf("llama-server", processor);
+    EXPECT_GT(vectors.vector_time, vectors.packed_time);
+    EXPECT_GT(vectors.packed_time, 1);
+    EXPECT_EQ(vectors.weight_stream, vectors.expert_stream);
+    EXPECT_EQ(multipliers->FactorsOf("vllm", processor).vector_time, 0);
+  }
+  EXPECT_EQ(multipliers->FactorsOf("llama-server", epyc).replay_s, 0);
+  EXPECT_LT(multipliers->FactorsOf("llama-server", h200).replay_time, 1);
+  EXPECT_EQ(multipliers->FactorsOf("vllm", h200).prompt_waves, 0);
   EXPECT_EQ(Multipliers::KernelsOf("vllm", h200), "vllm");
   const StepFactors cuda = multipliers->FactorsOf("llama-server", h200), vllm = multipliers->FactorsOf("vllm", h200);
   EXPECT_GT(cuda.tile_operations, 0);

@@ -13,6 +13,14 @@ namespace {
 constexpr int kRounds = 24;
 constexpr double kTolerance = 1e-6;  // of the clients
 
+// Sequences of a decode step when `running` requests decode on average: where prompts come in waves, those whose prompt is done
+// wait until all are, and then all clients decode together.
+double TogetherOf(const ServingPoint& point, const Load& load, double running) {
+  if (!load.clients || point.factors.prompt_waves <= 0) return running;
+  const double clients = *load.clients / point.deployment.data;
+  return running + point.factors.prompt_waves * std::max(0.0, clients - running);
+}
+
 double DecodeSeconds(const ServingPoint& point, const Load& load, double sequences) {
   return load.output_tokens * Tpot(point, load, sequences);
 }
@@ -144,7 +152,7 @@ std::string_view Name(Bound bound) {
 }
 
 double Tpot(const ServingPoint& point, const Load& load, double sequences) {
-  const double running = std::max(sequences, 1.0);
+  const double running = std::max(TogetherOf(point, load, sequences), 1.0);
   const StepTime step = DecodeStep(point, {running, load.MeanContext(), 1 + load.drafted_tokens});
   const double steps = load.output_tokens / (1 + load.accepted_tokens);
   const double prefill = PrefillShare(point, running, load.NewTokens(), load.CachedTokens(), steps);
@@ -167,7 +175,9 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
     clients = std::min(running, most);
   }
   running = std::clamp(running, load.clients ? std::min(1.0, *load.clients) : 0.0, most);
-  serving.tpot_s = Tpot(point, load, running);
+  Load held = load;  // by the servers, without those who wait for a place
+  if (held.clients) held.clients = std::min(*held.clients, most * replicas);
+  serving.tpot_s = Tpot(point, held, running);
   const double decode_s = load.output_tokens * serving.tpot_s;
   const double served = serving.over_capacity ? std::min(clients, most) : clients;  // the others wait
   serving.ttft_s = Ttft(point, load, served, serving.tpot_s);
@@ -188,7 +198,7 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
   serving.running = running * busy;
   serving.requests_per_s = load.requests_per_s && !serving.over_capacity ? *load.requests_per_s : serving.running / decode_s;
   serving.output_tokens_per_s = serving.requests_per_s * load.output_tokens;
-  const double sequences = std::max(running, 1.0);
+  const double sequences = std::max(TogetherOf(point, held, running), 1.0);
   serving.step = DecodeStep(point, {sequences, load.MeanContext(), 1 + load.drafted_tokens});
   const double prefill_s =
       PrefillShare(point, sequences, load.NewTokens(), load.CachedTokens(), load.output_tokens / (1 + load.accepted_tokens));

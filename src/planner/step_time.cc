@@ -8,8 +8,9 @@
 namespace moecap::planner {
 namespace {
 
-constexpr double kActivationBytes = 2;  // of an element that devices exchange: bf16
-constexpr double kPassTokens = 8192;    // the servers' usual chunk of prefill
+constexpr double kActivationBytes = 2;    // of an element that devices exchange: bf16
+constexpr double kPassTokens = 8192;      // the servers' usual chunk of prefill
+constexpr double kShortPassTokens = 512;  // llama.cpp's micro-batch
 
 double Ranks(const ServingPoint& point) {
   return static_cast<double>(point.deployment.tensor) * point.deployment.StepReplicas();
@@ -17,6 +18,14 @@ double Ranks(const ServingPoint& point) {
 
 // One micro-batch of the replica: a pipeline works on as many as it has stages, if there are enough sequences.
 double MicroBatch(const ServingPoint& point, double sequences) { return std::max(1.0, sequences / point.deployment.pipeline); }
+
+// What matrices take behind the read of their bytes where a kernel fetches and multiplies in turn; 0 where it does both at
+// once.
+double VectorSeconds(const ServingPoint& point, double flops, std::string_view type) {
+  if (point.factors.vector_time <= 0) return 0;
+  const double time = RowsInterleaved(type) ? point.factors.packed_time : point.factors.vector_time;
+  return flops / RateOf(point.device, "f32").flops_per_s * time;
+}
 
 // Of all the experts of one layer, as if one device computed them.
 double TileSeconds(const ServingPoint& point, const ExpertGroup& group, double distinct, double tokens) {
@@ -41,11 +50,13 @@ void AddExperts(const ServingPoint& point, const StepLoad& load, StepTime& step)
     const double here = DeviceServes(point.offload, distinct, group.experts);
     const double imbalance = ExpertImbalance(expert_ranks, tokens, group.top_k, group.experts, point.work.cv);
     const double of_bytes = here * bytes / ranks / *point.device.bandwidth_bytes_per_s * point.factors.expert_stream;
-    const double of_flops = here * flops / ranks * imbalance / rate.flops_per_s * point.factors.matrix_time;
+    const double of_vectors = VectorSeconds(point, here * flops / ranks, point.work.expert_type);
+    const double of_flops =
+        of_vectors > 0 ? of_vectors : here * flops / ranks * imbalance / rate.flops_per_s * point.factors.matrix_time;
     const double of_tiles = here * group.layers * TileSeconds(point, group, distinct, tokens) / ranks;
     bytes_s += of_bytes;
     flops_s += std::max(of_flops, of_tiles);
-    step.experts_s += std::max({of_bytes * widened, of_flops * widened, of_tiles});
+    step.experts_s += of_vectors > 0 ? of_bytes + of_vectors : std::max({of_bytes * widened, of_flops * widened, of_tiles});
     step.experts_s += group.layers * here * distinct / expert_ranks * point.factors.expert_overhead_s;
     host_s += group.layers * HostSeconds(point.offload, point.factors, ranks, distinct, group.experts, group.bytes_per_expert,
                                          2 * group.params_per_expert, tokens * group.top_k);
@@ -66,8 +77,11 @@ void AddWeights(const ServingPoint& point, const StepLoad& load, StepTime& step)
   const double bytes = work.sharded_bytes / tensor + work.whole_bytes + tokens * work.embedding_row_bytes;
   const double flops = tokens * (2 * (work.sharded_params + work.head_params) + work.state_flops);
   const double rate = RateOf(point.device, work.dense_type).flops_per_s;
-  step.weights_s = Roofline(bytes * point.factors.weight_stream, *point.device.bandwidth_bytes_per_s,
-                            flops / tensor * point.factors.matrix_time, rate);
+  const double streamed = bytes * point.factors.weight_stream,
+               of_vectors = VectorSeconds(point, flops / tensor, work.dense_type);
+  step.weights_s = of_vectors > 0 ? streamed / *point.device.bandwidth_bytes_per_s + of_vectors
+                                  : Roofline(streamed, *point.device.bandwidth_bytes_per_s,
+                                             flops / tensor * point.factors.matrix_time, rate);
   step.bytes += work.sharded_bytes + work.whole_bytes + tokens * replicas * work.embedding_row_bytes;
   step.flops += flops * replicas;
 }
@@ -120,14 +134,16 @@ double CollectiveSeconds(const ServingPoint& point, double tokens) {
   return seconds * point.factors.collective_time;
 }
 
-double LatencySeconds(const ServingPoint& point) {
+double LatencySeconds(const ServingPoint& point, double tokens) {
   const StepFactors& factors = point.factors;
   double layer = factors.layer_s + factors.layer_s_per_element * point.work.hidden;
   if (point.work.dense_type.substr(0, 3) == "fp8" && !RateOf(point.device, point.work.dense_type).widened)
     layer += factors.quantise_layer_s;
   // Two exchanges a layer, each half of it: behind attention among the ranks that share a sequence, in the FFN among all.
   layer += factors.sync_s * (std::log2(point.deployment.tensor) + std::log2(Ranks(point))) / 2;
-  return point.work.layers * layer + point.work.indexer_layers * factors.indexer_layer_s;
+  const double alone = std::clamp(2 - tokens, 0.0, 1.0);  // between one token and two the average step is sometimes of one
+  return point.work.layers * layer * (1 + alone * (factors.replay_time - 1)) + alone * factors.replay_s +
+         point.work.indexer_layers * factors.indexer_layer_s;
 }
 
 }  // namespace
@@ -170,7 +186,7 @@ StepTime DecodeStep(const ServingPoint& point, const StepLoad& load) {
   AddWeights(point, load, step);
   AddKvCache(point, load, step);
   step.collectives_s = CollectiveSeconds(point, MicroBatch(point, load.sequences) * load.tokens_per_sequence);
-  step.latency_s = LatencySeconds(point);
+  step.latency_s = LatencySeconds(point, MicroBatch(point, load.sequences) * load.tokens_per_sequence);
   const double vocabulary = point.work.head_params / std::max(1.0, point.work.hidden);
   step.sequences_s = MicroBatch(point, load.sequences) *
                      (point.factors.sequence_s + vocabulary * load.tokens_per_sequence * point.factors.logit_s);
@@ -225,9 +241,19 @@ double PromptSeconds(const ServingPoint& point, double new_tokens, double cached
          tensor;
 }
 
+double PromptVectorSeconds(const ServingPoint& point, double new_tokens, double cached_tokens) {
+  const ModelWork& work = point.work;
+  const double routed = 2 * new_tokens * work.ActiveRoutedParams();
+  const double rest = PromptFlops(work, new_tokens, cached_tokens) - routed;
+  const double here = point.offload.device_share;  // a prompt reads nearly every expert
+  return (VectorSeconds(point, here * routed, work.expert_type) + VectorSeconds(point, rest, work.dense_type)) /
+         point.deployment.tensor;
+}
+
 double PromptReadSeconds(const ServingPoint& point, double new_tokens) {
   if (new_tokens <= 0) return 0;
-  const double passes = std::ceil(new_tokens / kPassTokens), tokens = new_tokens / passes;
+  const double passes = std::ceil(new_tokens / (point.factors.vector_time > 0 ? kShortPassTokens : kPassTokens));
+  const double tokens = new_tokens / passes;
   const ModelWork& work = point.work;
   double experts = 0;
   for (const ExpertGroup& group : work.experts) {
@@ -242,39 +268,53 @@ double PromptReadSeconds(const ServingPoint& point, double new_tokens) {
 
 double PromptTileSeconds(const ServingPoint& point, double new_tokens) {
   if (point.factors.tile_operations <= 0 || new_tokens <= 0) return 0;
-  constexpr double kTilePassTokens = 512;  // llama.cpp's micro-batch
-  const double passes = std::ceil(new_tokens / kTilePassTokens), tokens = new_tokens / passes;
+  const double passes = std::ceil(new_tokens / kShortPassTokens), tokens = new_tokens / passes;
   double seconds = 0;
   for (const ExpertGroup& group : point.work.experts) {
     const double distinct = DistinctExperts(point.work, group, std::pow(tokens, point.work.in_sequence_exponent));
     const double share = DeviceServes(point.offload, distinct, group.experts);
     seconds += share * passes * group.layers * TileSeconds(point, group, std::min(distinct, group.experts), tokens);
   }
-  return seconds / Ranks(point);
+  const bool widened = RateOf(point.device, point.work.expert_type).widened;
+  return seconds / Ranks(point) * (widened ? point.factors.widened_prompt_time : 1);
+}
+
+// What no FLOP takes of a prompt.
+double PromptLatencySeconds(const ServingPoint& point) {
+  return point.factors.admission_s + point.work.layers * point.factors.prefill_layer_s;
 }
 
 double PrefillShare(const ServingPoint& point, double sequences, double new_tokens, double cached_tokens,
                     double output_tokens) {
+  if (const double waves = point.factors.prompt_waves; waves > 0) {
+    const double others = std::max(0.0, sequences - 1) / point.deployment.pipeline * (1 - waves / 2);
+    return others / output_tokens *
+           (PromptServiceSeconds(point, new_tokens, cached_tokens) + PromptLatencySeconds(point) * point.factors.ttft_factor);
+  }
   const double flops = PromptSeconds(point, new_tokens, cached_tokens) * point.factors.interference_time;
   return sequences / point.deployment.pipeline / output_tokens *
          (std::max(flops, PromptTileSeconds(point, new_tokens)) + HostPromptSeconds(point, new_tokens));
 }
 
 double PromptServiceSeconds(const ServingPoint& point, double new_tokens, double cached_tokens) {
+  const double behind =
+      PromptCollectiveSeconds(point, new_tokens) * point.factors.prefill_collective_time + HostPromptSeconds(point, new_tokens);
+  const double read = PromptReadSeconds(point, new_tokens);
+  if (const double vectors = PromptVectorSeconds(point, new_tokens, cached_tokens); vectors > 0) return read + vectors + behind;
   const double flops = PromptSeconds(point, new_tokens, cached_tokens) * point.factors.prefill_time;
-  return std::max({flops, PromptReadSeconds(point, new_tokens), PromptTileSeconds(point, new_tokens)}) +
-         PromptCollectiveSeconds(point, new_tokens) * point.factors.prefill_collective_time +
-         HostPromptSeconds(point, new_tokens);
+  return std::max({flops, read, PromptTileSeconds(point, new_tokens)}) + behind;
 }
 
 double TimeToFirstToken(const ServingPoint& point, double clients, double new_tokens, double cached_tokens, double tpot_s) {
   const StepFactors& factors = point.factors;
   const double prompt = PromptServiceSeconds(point, new_tokens, cached_tokens);
-  const double bunched = 1 + factors.bunching * std::max(0.0, clients - 1);
+  const double others = std::max(0.0, clients - 1), latency = PromptLatencySeconds(point);
+  if (const double waves = factors.prompt_waves; waves > 0)
+    return (prompt + latency * factors.ttft_factor) * (1 + others * waves / 2);
+  const double bunched = 1 + factors.bunching * others;
   const double behind_s = std::clamp(clients - 1, 0.0, 1.0) * tpot_s;  // a step of others; alone there is none to wait for
-  const double latency = factors.admission_s + point.work.layers * factors.prefill_layer_s + factors.waiting_steps * behind_s;
   const double polls = (point.poll_steps - 1) / 2 * behind_s;
-  return prompt * bunched + latency * factors.ttft_factor + polls;
+  return prompt * bunched + (latency + factors.waiting_steps * behind_s) * factors.ttft_factor + polls;
 }
 
 }  // namespace moecap::planner

@@ -77,6 +77,9 @@ StepTime DecodeStep(const ServingPoint& point, const StepLoad& load);
 double PromptSeconds(const ServingPoint& point, double new_tokens, double cached_tokens);
 // What its passes of at most 8,192 tokens read of weights: short prompts are bound by that, as a decode step is.
 double PromptReadSeconds(const ServingPoint& point, double new_tokens);
+// What its products take, behind the read of its passes of at most 512 tokens, in kernels that multiply row by row
+// (StepFactors::vector_time); 0 on other devices.
+double PromptVectorSeconds(const ServingPoint& point, double new_tokens, double cached_tokens);
 // What its passes of at most 512 tokens take in kernels that multiply tiles of tokens (StepFactors::tile_operations).
 double PromptTileSeconds(const ServingPoint& point, double new_tokens);
 // What a prompt takes on the devices of a replica as they are: FLOPs, weights or tiles, whichever takes longest, all-reduces
@@ -87,17 +90,21 @@ double HostPromptSeconds(const ServingPoint& point, double new_tokens);
 // What its ranks say to each other, at the links' peak: an all-reduce of all its tokens after attention, over the
 // tensor-parallel ranks, and one after the FFN, over all that share its experts. 0 for one rank.
 double PromptCollectiveSeconds(const ServingPoint& point, double new_tokens);
+// ... of its admission and its layers, for the system's factor.
+double PromptLatencySeconds(const ServingPoint& point);
 // FLOPs of a prompt.
 double PromptFlops(const ModelWork& work, double new_tokens, double cached_tokens);
 
 // What decoding requests wait in a step for the prompts that are computed in it, when each of `sequences` requests brings a
-// prompt every `output_tokens` steps.
+// prompt every `output_tokens` steps. Where prompts come in waves (StepFactors::prompt_waves), a request waits for those behind
+// its own: (1 - waves / 2) of the others.
 double PrefillShare(const ServingPoint& point, double sequences, double new_tokens, double cached_tokens, double output_tokens);
 
 // From a request's arrival to its first token when `clients` of one replica are served, without waiting for a place: the prompt
 // x (1 + bunching (clients - 1)), which the devices do, + (admission + layers x latency + waiting steps x TPOT) x the system's
 // factor + half of the steps between two polls x TPOT, which is a setting. A single client waits for no step of others, and
-// between 1 and 2 clients the waits grow in proportion.
+// between 1 and 2 clients the waits grow in proportion. Where prompts come in waves, of n clients the k-th waits for k prompts:
+// (the prompt + the latency) x (1 + waves (n - 1) / 2), and no step passes.
 double TimeToFirstToken(const ServingPoint& point, double clients, double new_tokens, double cached_tokens, double tpot_s);
 
 }  // namespace moecap::planner

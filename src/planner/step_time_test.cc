@@ -9,6 +9,7 @@
 #include "model/catalogue.h"
 #include "model/kv_format.h"
 #include "planner/fit.h"
+#include "planner/serving.h"
 
 namespace moecap::planner {
 namespace {
@@ -258,6 +259,77 @@ TEST(DecodeStep, TilesByHand) {
   // Each sequence's logits are looked through by the host.
   factors.logit_s = 1e-9;
   EXPECT_NEAR(DecodeStep(*f.point, {64, 0, 1}).sequences_s, 64 * 32000e-9, 1e-12);
+}
+
+// A processor fetches a row of weights and then multiplies it: bytes at 460.8 GB/s, and behind them FLOPs at 7.4 TFLOP/s in
+// fp32.
+TEST(DecodeStep, VectorUnitsByHand) {
+  Fixture f("mistralai/Mixtral-8x7B-v0.1", "epyc-9654");
+  StepFactors& factors = f.point->factors;
+  factors.vector_time = 2;
+  factors.packed_time = 1.5;
+  const double params = 32 * 2 * 3 * 4096.0 * 14336;  // two of eight experts
+  const StepTime one = DecodeStep(*f.point, {1, 0, 1});
+  EXPECT_NEAR(one.experts_s, params * 2 / 460.8e9 + 2 * params / 7.4e12 * 2, 1e-9);
+  EXPECT_FALSE(one.compute_bound);
+  const double dense = f.work.sharded_params + f.work.head_params;
+  const double bytes = f.work.sharded_bytes + f.work.whole_bytes + f.work.embedding_row_bytes;
+  EXPECT_NEAR(one.weights_s, bytes / 460.8e9 + 2 * dense / 7.4e12 * 2, 1e-9);
+  f.work.expert_type = "MXFP4";  // interleaved rows
+  EXPECT_NEAR(DecodeStep(*f.point, {1, 0, 1}).experts_s, params * 2 / 460.8e9 + 2 * params / 7.4e12 * 1.5, 1e-9);
+  EXPECT_TRUE(DecodeStep(*f.point, {64, 0, 1}).compute_bound);
+  // A prompt of two passes reads twice, and multiplies once for each token; its attention and head as the other matrices.
+  const double routed = 2 * 1024 * f.work.ActiveRoutedParams();
+  const double vectors = (routed * 1.5 + (PromptFlops(f.work, 1024, 0) - routed) * 2) / 7.4e12;
+  EXPECT_NEAR(PromptVectorSeconds(*f.point, 1024, 0), vectors, 1e-9);
+  EXPECT_NEAR(PromptReadSeconds(*f.point, 1024), 2 * PromptReadSeconds(*f.point, 512), 1e-12);
+  EXPECT_NEAR(PromptServiceSeconds(*f.point, 1024, 0), PromptReadSeconds(*f.point, 1024) + vectors, 1e-12);
+}
+
+TEST(RowsInterleaved, ByNameInAnyCase) {
+  for (const char* type : {"Q4_0", "q4_0", "Q4_K", "q4_k_m", "IQ4_NL", "MXFP4", "mxfp4"})
+    EXPECT_TRUE(RowsInterleaved(type)) << type;
+  for (const char* type : {"Q8_0", "Q5_K", "Q4_1", "BF16", "q4", ""}) EXPECT_FALSE(RowsInterleaved(type)) << type;
+}
+
+// 32 layers of 50 us; a step of one token replays its kernels in a quarter of that, and its host takes 2 ms.
+TEST(DecodeStep, ReplayByHand) {
+  Fixture f("mistralai/Mixtral-8x7B-v0.1");
+  f.point->factors.layer_s = 50e-6;
+  f.point->factors.replay_time = 0.25;
+  f.point->factors.replay_s = 2e-3;
+  EXPECT_NEAR(DecodeStep(*f.point, {1, 0, 1}).latency_s, 32 * 50e-6 / 4 + 2e-3, 1e-12);
+  EXPECT_NEAR(DecodeStep(*f.point, {2, 0, 1}).latency_s, 32 * 50e-6, 1e-12);
+  EXPECT_NEAR(DecodeStep(*f.point, {1.5, 0, 1}).latency_s, (32 * 50e-6 * 1.25 + 2e-3) / 2, 1e-12);
+}
+
+// Five clients whose prompts come at once: the k-th waits for k of them, 3 on average, and 2 are computed between its own and
+// the first step of all. Together a request takes 5 prompts, as if they had come one at a time.
+TEST(TimeToFirstToken, WavesByHand) {
+  Fixture f("Qwen/Qwen3-30B-A3B");
+  StepFactors& factors = f.point->factors;
+  factors.prompt_waves = 1;
+  factors.bunching = 0.1;
+  factors.waiting_steps = 5;
+  factors.admission_s = 0.002;
+  factors.prefill_layer_s = 1e-4;
+  factors.ttft_factor = 1.5;
+  const double prompt = PromptServiceSeconds(*f.point, 1024, 0) + 1.5 * (0.002 + 0.0048);
+  EXPECT_NEAR(TimeToFirstToken(*f.point, 5, 1024, 0, 0.01), 3 * prompt, 1e-12);
+  EXPECT_NEAR(TimeToFirstToken(*f.point, 1, 1024, 0, 0.01), prompt, 1e-12);
+  EXPECT_NEAR(PrefillShare(*f.point, 5, 1024, 0, 100), 2 * prompt / 100, 1e-12);
+  EXPECT_EQ(PrefillShare(*f.point, 1, 1024, 0, 100), 0);
+  Load load;
+  load.clients = 5;
+  load.input_tokens = 1024;
+  load.output_tokens = 100;
+  const Serving serving = Serve(*f.point, load, 1e6);
+  const double step = DecodeStep(*f.point, {5, load.MeanContext(), 1}).Total();  // all five decode together
+  EXPECT_NEAR(serving.tpot_s, step + 2 * prompt / 100, 1e-9);
+  EXPECT_NEAR(serving.e2e_s, 5 * prompt + 100 * step, 1e-6);
+  EXPECT_LT(serving.running, 5);                 // on average: prompts take their time, too
+  const Serving two = Serve(*f.point, load, 2);  // places for two
+  EXPECT_NEAR(two.tpot_s, DecodeStep(*f.point, {2, load.MeanContext(), 1}).Total() + prompt / 2 / 100, 1e-9);
 }
 
 TEST(SpeculativeDecoding, ChecksDraftsForFewerBytesThanSteps) {

@@ -88,9 +88,8 @@ void PrintOwnFit(const OwnFit& fit, const planner::Multipliers& priors, std::spa
 Status PrintOwnRuns(const std::string& folder, const planner::Multipliers& multipliers, const hardware::Catalogue& devices) {
   app::MeasuredLevels measured(devices);
   for (const std::filesystem::path& run : analysis::RunFolders(folder)) RETURN_IF_ERROR(measured.Add(run));
-  fmt::print(
-      "\nOur own runs ({} levels left out: experts in host memory, a system that is not planned, an open loop)\n",
-      measured.unusable());
+  fmt::print("\nOur own runs ({} levels left out: experts in host memory, a system that is not planned, an open loop)\n",
+             measured.unusable());
   fmt::print("  {:<46} {:<13} {:<11} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}\n", "run", "system", "level", "TPOT, ms", "predicted",
              "%", "TTFT, ms", "predicted", "%");
   std::map<std::string, std::pair<Errors, Errors>> by_system;

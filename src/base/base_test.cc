@@ -1,9 +1,13 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -90,6 +94,38 @@ TEST(Clock, SteadyClockDoesNotGoBack) {
   const int64_t first = clock.NowNs();
   EXPECT_GE(clock.NowNs(), first);
   EXPECT_THAT(WallTimeIso8601(), testing::MatchesRegex("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"));
+}
+
+// A rename would put a file in the place of the device, for every program of the machine.
+TEST(SpecialFile, IsWrittenInto) {
+  const TempDir dir;
+  const fs::path pipe = dir / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_TRUE(IsSpecialFile(pipe));
+  EXPECT_TRUE(IsSpecialFile("/dev/null"));
+  EXPECT_FALSE(IsSpecialFile(dir.path()));
+  EXPECT_FALSE(IsSpecialFile(dir / "nothing"));
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  ASSERT_TRUE(WriteFileAtomically(pipe, "whole ").ok());
+  auto writer = AtomicFileWriter::Create(pipe, 6);
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  ASSERT_TRUE(writer->Append("pieces").ok());
+  ASSERT_TRUE(writer->Commit().ok());
+  std::string seen(64, '\0');
+  seen.resize(static_cast<size_t>(std::max<ssize_t>(0, ::read(reader, seen.data(), seen.size()))));
+  ::close(reader);
+  EXPECT_EQ(seen, "whole pieces");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()), 1) << "and nothing beside it";
+  // An open file by its number, as /dev/stdout is when it is redirected.
+  const int open_file = ::open((dir / "file").c_str(), O_RDWR | O_CREAT, 0600);
+  ASSERT_GE(open_file, 0);
+  const fs::path by_number = "/proc/self/fd/" + std::to_string(open_file);
+  EXPECT_TRUE(IsSpecialFile(by_number));
+  ASSERT_TRUE(WriteFileAtomically(by_number, "text").ok());
+  ::close(open_file);
+  EXPECT_EQ(ReadFile(dir / "file").value(), "text");
 }
 
 TEST(AtomicFileWriter, AppearsWholeOrNotAtAll) {

@@ -60,17 +60,21 @@ Result<std::vector<std::string>> ReadLines(const fs::path& path) {
   return lines;
 }
 
+bool IsSpecialFile(const fs::path& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (error || type == fs::file_type::not_found || type == fs::file_type::directory) return false;
+  if (type != fs::file_type::regular) return true;
+  const auto names_open_file = [&](const fs::path& name) {
+    return fs::canonical(fs::absolute(name, error).parent_path(), error).native().starts_with("/proc/");
+  };
+  return names_open_file(path) || names_open_file(ThroughLinks(path));
+}
+
 Status WriteFileAtomically(const fs::path& path, std::string_view content) {
-  const fs::path temporary = UnfinishedName(path);
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return OsError("write", path, errno);
-  int error_number = WriteAll(fd, content);
-  if (error_number == 0 && ::fsync(fd) != 0) error_number = errno;
-  if (::close(fd) != 0 && error_number == 0) error_number = errno;
-  if (error_number == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) error_number = errno;
-  if (error_number == 0) return {};
-  ::unlink(temporary.c_str());
-  return OsError("write", path, error_number);
+  ASSIGN_OR_RETURN(AtomicFileWriter file, AtomicFileWriter::Beside(path));
+  RETURN_IF_ERROR(file.Append(content));
+  return file.Commit();
 }
 
 fs::path ThroughLinks(const fs::path& name) {
@@ -78,6 +82,7 @@ fs::path ThroughLinks(const fs::path& name) {
   std::error_code error;
   fs::path path = name;
   for (int links = 0; links < kMostLinks && fs::is_symlink(path, error); ++links) {
+    if (path.native().starts_with("/proc/")) break;  // of an open file: where it leads is a remark
     const fs::path target = fs::read_symlink(path, error);
     if (error) break;
     path = path.parent_path() / target;
@@ -88,14 +93,20 @@ fs::path ThroughLinks(const fs::path& name) {
 Result<AtomicFileWriter> AtomicFileWriter::Create(const fs::path& name, uint64_t bytes) {
   std::error_code error;
   const fs::path path = ThroughLinks(name);
+  if (IsSpecialFile(path)) return Beside(path);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < bytes) {
     return BadInput(
         fmt::format("cannot write {}: it needs {} bytes, its volume has {} free", path.string(), bytes, space.available));
   }
-  fs::path temporary = UnfinishedName(path);
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  return Beside(path);
+}
+
+Result<AtomicFileWriter> AtomicFileWriter::Beside(const fs::path& path) {
+  fs::path temporary = IsSpecialFile(path) ? fs::path() : UnfinishedName(path);
+  const int fd = temporary.empty() ? ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)
+                                   : ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return OsError("write", path, errno);
   return AtomicFileWriter(path, std::move(temporary), fd);
 }
@@ -109,7 +120,7 @@ AtomicFileWriter::AtomicFileWriter(AtomicFileWriter&& other) noexcept
 AtomicFileWriter::~AtomicFileWriter() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 Status AtomicFileWriter::Append(std::string_view piece) {
@@ -119,11 +130,12 @@ Status AtomicFileWriter::Append(std::string_view piece) {
 }
 
 Status AtomicFileWriter::Commit() {
-  int error_number = ::fsync(fd_) != 0 ? errno : 0;
+  const bool special = temporary_.empty();
+  int error_number = !special && ::fsync(fd_) != 0 ? errno : 0;
   if (::close(std::exchange(fd_, -1)) != 0 && error_number == 0) error_number = errno;
-  if (error_number == 0 && ::rename(temporary_.c_str(), path_.c_str()) != 0) error_number = errno;
+  if (!special && error_number == 0 && ::rename(temporary_.c_str(), path_.c_str()) != 0) error_number = errno;
   if (error_number == 0) return {};
-  ::unlink(temporary_.c_str());
+  if (!special) ::unlink(temporary_.c_str());
   return OsError("write", path_, error_number);
 }
 

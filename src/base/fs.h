@@ -17,7 +17,11 @@ Result<std::string> ReadFile(const std::filesystem::path& path);
 // Lines without their '\n'; a last line without '\n' counts, an empty last line does not.
 Result<std::vector<std::string>> ReadLines(const std::filesystem::path& path);
 
-// Writes `content` to a temporary file beside `path`, syncs it and renames it over `path`.
+// Whether something is there that is neither file nor folder, "/dev/null" or a pipe, or `path` names an open file
+// ("/dev/stdout"). It is written into: another name beside it cannot take its place.
+bool IsSpecialFile(const std::filesystem::path& path);
+
+// Writes `content` to a temporary file beside `path`, syncs it and renames it over `path`; into a special file as it is.
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
 
 // Where `name` leads, link by link; the end need not be there.
@@ -27,9 +31,11 @@ std::filesystem::path ThroughLinks(const std::filesystem::path& name);
 // nothing appears.
 class AtomicFileWriter {
  public:
-  // A symbolic link is written through: what it points to is replaced, and need not be there. Error: kBadInput when the file
-  // cannot be made or the volume has fewer than `bytes` free.
+  // A symbolic link is written through: what it points to is replaced, and need not be there. A special file gets each piece at
+  // once. Error: kBadInput when the file cannot be made or the volume has fewer than `bytes` free.
   static Result<AtomicFileWriter> Create(const std::filesystem::path& path, uint64_t bytes);
+  // As Create, but a symbolic link is replaced itself, and room is not looked for.
+  static Result<AtomicFileWriter> Beside(const std::filesystem::path& path);
   AtomicFileWriter(AtomicFileWriter&& other) noexcept;
   AtomicFileWriter& operator=(AtomicFileWriter&&) = delete;
   ~AtomicFileWriter();
@@ -41,8 +47,8 @@ class AtomicFileWriter {
   AtomicFileWriter(std::filesystem::path path, std::filesystem::path temporary, int fd);
 
   std::filesystem::path path_;
-  std::filesystem::path temporary_;
-  int fd_;  // -1 = moved away or committed
+  std::filesystem::path temporary_;  // empty for a special file
+  int fd_;                           // -1 = moved away or committed
 };
 
 // Creates `path` and its parents, and proves that a file can be written there. Error: kBadInput with a remedy.

@@ -95,8 +95,9 @@ constexpr double kNoRunningLimit = std::numeric_limits<double>::infinity();
 
 // Solves Little's law, running = clients x T_decode / (TTFT + T_decode), in each replica. At most `most_sequences` of a replica
 // run, which its memory holds, and at most `running_limit`, which its launch lets run (--max-num-seqs). Where either binds, the
-// rest of the clients wait: queue = clients / throughput - TTFT - T_decode. An open loop that no limit can hold is over
-// capacity, too; its queue is then without end and given as infinity.
+// rest of the clients wait: queue = clients / throughput - TTFT - T_decode. Both limits count decoding requests; a server
+// counts those in prefill, too, so that its throughput is overstated by up to TTFT / T_decode. An open loop that no limit can
+// hold is over capacity, too; its queue is then without end and given as infinity.
 Serving Serve(const ServingPoint& point, const Load& load, double most_sequences, double running_limit = kNoRunningLimit);
 
 }  // namespace moecap::planner

@@ -336,7 +336,7 @@ Notes WhyNotNotes(const Plan& plan) {
 
 }  // namespace
 
-Document PlanDocument(const Plan& plan, const std::string& launch) {
+Document PlanDocument(const Plan& plan, const std::string& start_command) {
   Document document;
   document.kind = "plan";
   document.title = plan.model;
@@ -351,7 +351,7 @@ Document PlanDocument(const Plan& plan, const std::string& launch) {
   document.headline.resize(std::min(document.headline.size(), kMostHeadlines));
   Section ways{.heading = "Ways to serve it", .detail = Detail::kFirstScreen, .blocks = {WaysTable(plan)}};
   if (!plan.why_not.empty()) ways.blocks.emplace_back(WhyNotNotes(plan));
-  if (!launch.empty()) ways.blocks.emplace_back(Code{"Starts one replica", launch, "sh"});
+  if (!start_command.empty()) ways.blocks.emplace_back(Code{"Starts one replica", start_command, "sh"});
   document.sections.push_back(std::move(ways));
   if (plan.best) {
     document.sections.push_back(

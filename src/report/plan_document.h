@@ -9,8 +9,8 @@
 
 namespace moecap::report {
 
-// `launch`: the command that starts one replica; empty = none is known.
-Document PlanDocument(const planner::Plan& plan, const std::string& launch);
+// `start_command`: the command that starts one replica; empty = none is known.
+Document PlanDocument(const planner::Plan& plan, const std::string& start_command);
 
 // Several models under one question: which of them keep its targets.
 Document ModelsDocument(std::span<const planner::Plan> plans, const planner::Question& question);

@@ -10,7 +10,7 @@ namespace moecap::report {
 
 inline constexpr int kPlanSchema = 2;
 
-// `launch`: the command that starts one replica; empty = none is known. At most `most` candidates.
-Json PlanToJson(const planner::Plan& plan, const std::string& launch, size_t most = 20);
+// `start_command`: the command that starts one replica; empty = none is known. At most `most` candidates.
+Json PlanToJson(const planner::Plan& plan, const std::string& start_command, size_t most = 20);
 
 }  // namespace moecap::report

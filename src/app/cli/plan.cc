@@ -37,17 +37,17 @@ struct PlanFlags {
 };
 
 Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
-  const std::string launch = LaunchOf(plan);
-  const report::Document document = report::PlanDocument(plan, launch);
+  const std::string start_command = LaunchOf(plan);
+  const report::Document document = report::PlanDocument(plan, start_command);
   if (!flags.write_to.empty()) {
-    std::vector<report::NamedText> files = {{"plan.json", DumpJsonPretty(report::PlanToJson(plan, launch))}};
+    std::vector<report::NamedText> files = {{"plan.json", DumpJsonPretty(report::PlanToJson(plan, start_command))}};
     for (const ReportFormat format : {ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv}) {
       for (auto& file : ReportFiles(document, format, {.all = true})) files.push_back(std::move(file));
     }
     RETURN_IF_ERROR(WriteFiles(files, flags.write_to));
   }
   if (flags.json) {
-    PrintText(DumpJsonPretty(report::PlanToJson(plan, launch)));
+    PrintText(DumpJsonPretty(report::PlanToJson(plan, start_command)));
   } else {
     PrintDocument(document, flags.all);
   }

@@ -38,9 +38,9 @@ Result<std::vector<fs::path>> ShardFolders(const std::vector<fs::path>& dirs) {
   return folders;
 }
 
-// Sorted by index. Error: kBadInput as of MergeShards, but for plans.
 constexpr int kMostShards = 100'000;
 
+// Sorted by index. Error: kBadInput as of MergeShards, but for plans.
 Result<std::vector<Results>> OpenShards(const std::vector<fs::path>& dirs) {
   ASSIGN_OR_RETURN(const std::vector<fs::path> folders, ShardFolders(dirs));
   std::vector<Results> shards;

@@ -102,9 +102,8 @@ Result<ShardOfGroup> ParseShard(std::string_view text, const std::string& group,
 Status CheckShards(const Config& config, const Shard& shard) {
   if (config.search)
     return BadInput(
-        "a search decides by what it measured what comes next; shards measure given levels: give several at once (--rate "
-        "10,20,40), "
-        "and the merged report says which meet the objectives");
+        "a search decides by what it measured what comes next; shards measure given levels: give several at once "
+        "(--rate 10,20,40), and the merged report says which meet the objectives");
   for (const SystemConfig& system : config.systems) {
     if (!system.server) return BadInput(fmt::format("{}: runs in this process; shards make the load of a server", system.name));
     if (system.launch) {

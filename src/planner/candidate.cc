@@ -188,9 +188,8 @@ std::string StatesNote(const Candidate& candidate, const SystemRelease* system) 
   const bool pool = system != nullptr && system->running.state_share > 0 && candidate.memory.state_bytes > 0;
   if (!pool || running <= candidate.default_running) return "";
   return fmt::format(
-      "{} keeps {:g} recurrent states for a request of such a model and runs {:.0f} at once in a replica by default; {:.0f} "
-      "take a "
-      "launch without its cache of prefixes (--disable-radix-cache), or with more memory for states.",
+      "{} keeps {:g} recurrent states for a request of such a model and runs {:.0f} at once in a replica by default; "
+      "{:.0f} take a launch without its cache of prefixes (--disable-radix-cache), or with more memory for states.",
       candidate.system, system->running.states, candidate.default_running, std::ceil(running));
 }
 

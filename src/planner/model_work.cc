@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 #include "base/check.h"
+#include "model/json_at.h"
 #include "routing/estimate.h"
 
 namespace moecap::planner {
@@ -155,11 +155,8 @@ double OperandBytes(const hardware::Device& device, std::string_view type) {
 
 bool RowsInterleaved(std::string_view type) {
   constexpr std::array<std::string_view, 4> kInterleaved = {"q4_0", "q4_k", "iq4_nl", "mxfp4"};
-  return std::any_of(kInterleaved.begin(), kInterleaved.end(), [&](std::string_view known) {
-    return type.size() >= known.size() && std::equal(known.begin(), known.end(), type.begin(), [](char a, char b) {
-             return a == std::tolower(static_cast<unsigned char>(b));
-           });
-  });
+  const std::string lower = model::LowerCase(type);
+  return std::ranges::any_of(kInterleaved, [&](std::string_view known) { return lower.starts_with(known); });
 }
 
 }  // namespace moecap::planner

@@ -80,10 +80,8 @@ Result<SystemSupport> SystemSupport::Parse(std::string_view text) {
     const RunningDefault& running = system.running;
     if (running.requests < 0 || running.states < 1 || running.state_share < 0 || running.state_share >= 1 ||
         (running.requests > 0 && running.source.empty()))
-      return BadInput(
-          fmt::format("system support: {}: running needs requests, a source, states of 1 and more and a share "
-                      "below 1",
-                      system.name));
+      return BadInput(fmt::format(
+          "system support: {}: running needs requests, a source, states of 1 and more and a share below 1", system.name));
     if (!names.insert(system.name).second) return BadInput(fmt::format("system support: {} is there twice", system.name));
   }
   std::set<std::string> architectures;

@@ -33,8 +33,7 @@ struct SystemRelease {
   std::string date;     // when it was read
   std::string source;
   // By type of weights ("plain", "fp8", "int4", ...), by vendor ("*": any other): the type that a device must multiply by
-  // itself
-  // ("any": every device) to be served weights of it.
+  // itself ("any": every device) to be served weights of it.
   std::map<std::string, std::map<std::string, std::string>> weights;
   RunningDefault running = {};
 };

@@ -206,10 +206,9 @@ class Happenings final : public EventStream {
 template <typename T>
 std::shared_ptr<const T> LiveScans::Latest<T>::Get(const std::function<T()>& look) {
   const std::lock_guard lock(mutex_);
-  const auto now = std::chrono::steady_clock::now();
-  if (found_ == nullptr || now - looked_ >= kFor) {
-    looked_ = now;
+  if (found_ == nullptr || std::chrono::steady_clock::now() - looked_ >= kFor) {
     found_ = std::make_shared<const T>(look());
+    looked_ = std::chrono::steady_clock::now();  // a slow look is shared by those that waited for it
   }
   return found_;
 }

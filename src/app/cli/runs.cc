@@ -383,6 +383,18 @@ struct Subcommands {
   }
 };
 
+void AddMerge(Subcommands& subs, const Invocation& invocation) {
+  RunsFlags& flags = *subs.flags;
+  flags.invocation = &invocation;
+  CLI::App* merge = subs.Add(
+      "merge", "join the shards of a load into one run; --ask-experts: while the server still runs",
+      [](const RunsFlags& f) { return MergeRuns(f.dirs, f.results_dir, f.json, f.ask_experts ? f.invocation : nullptr); });
+  merge->add_option("dirs", flags.dirs, "RESULTS_DIR/shards/GROUP, or the folders of its shards")->required();
+  merge->add_flag("--ask-experts", flags.ask_experts,
+                  "send all requests to the server once more and ask for the experts behind its answers; without this they are "
+                  "estimated (the configuration names the model)");
+}
+
 }  // namespace
 
 Action AddRuns(CLI::App& app, const Invocation& invocation) {
@@ -414,14 +426,7 @@ Action AddRuns(CLI::App& app, const Invocation& invocation) {
           "folders with a manifest.json or exports; or results of vllm bench serve, SGLang bench_serving, AIPerf, GenAI-Perf, "
           "GuideLLM, llama-bench, MoE-CAP")
       ->required();
-  flags->invocation = &invocation;
-  CLI::App* merge = subs.Add(
-      "merge", "join the shards of a load into one run; --ask-experts: while the server still runs",
-      [](const RunsFlags& f) { return MergeRuns(f.dirs, f.results_dir, f.json, f.ask_experts ? f.invocation : nullptr); });
-  merge->add_option("dirs", flags->dirs, "RESULTS_DIR/shards/GROUP, or the folders of its shards")->required();
-  merge->add_flag("--ask-experts", flags->ask_experts,
-                  "send all requests to the server once more and ask for the experts behind its answers; without this they are "
-                  "estimated (the configuration names the model)");
+  AddMerge(subs, invocation);
   CLI::App* take = subs.AddForRun(
       "export", "copy a run into a folder of its own; --to DIR; --compact: its figures only; --format parquet: tables", Export);
   take->add_option("--to", flags->to, "the folder to make")->required();

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -44,12 +45,13 @@ Result<model::ModelSpec> SpecOfCells(const PublishedSet& set, const std::vector<
   return spec;
 }
 
-Status ReadRow(const std::vector<std::string>& cells, PublishedSet& set) {
+Status ReadRow(const std::string& file, const std::vector<std::string>& cells, PublishedSet& set) {
   if (cells.size() != kColumns) return BadInput(fmt::format("{} cells, {} are needed", cells.size(), kColumns));
   // Columns from the model to the layout, but for the version.
   std::vector<std::string> deployment(cells.begin() + 2, cells.begin() + 7);
   deployment.insert(deployment.end(), cells.begin() + 8, cells.begin() + 12);
-  PublishedRow row{cells[0],
+  PublishedRow row{file,
+                   cells[0],
                    cells[1],
                    cells[2],
                    cells[5],
@@ -201,11 +203,12 @@ void PrintOrder(const PublishedSet& set, const std::vector<double>& predicted) {
 Status ReadPublishedRows(const std::string& path, PublishedSet& set) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const std::vector<std::string> lines = SplitCells(text, '\n');
+  const std::string file = std::filesystem::path(path).filename().string();
   bool header = true;
   for (size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].empty() || lines[i].front() == '#') continue;
     if (std::exchange(header, false)) continue;
-    if (const Status read = ReadRow(SplitCells(lines[i], ','), set); !read.ok())
+    if (const Status read = ReadRow(file, SplitCells(lines[i], ','), set); !read.ok())
       return BadInput(fmt::format("{}, line {}: {}", path, i + 1, read.error().message));
   }
   return set.rows.empty() ? Status(BadInput(path + ": no rows")) : Status();
@@ -230,7 +233,8 @@ DefaultLaunch DefaultLaunchOf(const PublishedSet& set, const planner::Multiplier
 }
 
 void PrintPublished(const PublishedSet& set, const planner::Multipliers& multipliers) {
-  std::map<std::string, Tally> tallies;
+  std::map<std::string, Tally> tallies,
+      files;  // of a whole file: TPOT, or seconds a token where there is none or it is of a line
   std::map<std::string, planner::Multipliers> without;  // the model, in what a default launch takes
   std::vector<double> throughput;
   for (const PublishedRow& row : set.rows) {
@@ -259,15 +263,20 @@ void PrintPublished(const PublishedSet& set, const planner::Multipliers& multipl
       tallies[key + ": TTFT"].Add(row.deployment, serving.ttft_s, effect.ttft_time * untuned.ttft_s, *o.ttft_s, ttft);
     // A time for each token, as the band is one of times; of rows in a line, too, whose throughput does not depend on how
     // requests of one length come in waves.
-    if ((!o.tpot_s || line) && row.output_tokens_per_s)
-      tallies[key + ": s/token"].Add(row.deployment, 1 / serving.output_tokens_per_s,
-                                     effect.tpot_time / untuned.output_tokens_per_s, 1 / *row.output_tokens_per_s, tpot);
+    const bool by_rate = (!o.tpot_s || line) && row.output_tokens_per_s;
+    if (!by_rate && !o.tpot_s) continue;
+    const double predicted = by_rate ? 1 / serving.output_tokens_per_s : serving.tpot_s;
+    const double by_default = effect.tpot_time * (by_rate ? 1 / untuned.output_tokens_per_s : untuned.tpot_s);
+    const double measured = by_rate ? 1 / *row.output_tokens_per_s : *o.tpot_s;
+    if (by_rate) tallies[key + ": s/token"].Add(row.deployment, predicted, by_default, measured, tpot);
+    files[row.file].Add(row.deployment, predicted, by_default, measured, tpot);
   }
   fmt::print("\nPublished pages, {} rows that no multiplier was fitted on; errors against a tuned launch, %\n",
              set.rows.size());
   fmt::print("  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", "", "rows", "median", "mean", "P90", "bias",
              "predicted / measured, P10 to P90");
   for (const auto& [key, tally] : tallies) tally.Print(key);
+  for (const auto& [file, tally] : files) tally.Print(file);
   PrintOrder(set, throughput);
 }
 

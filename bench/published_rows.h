@@ -15,7 +15,7 @@
 namespace moecap::bench {
 
 struct PublishedRow {
-  std::string source, place, model, gpu;
+  std::string file, source, place, model, gpu;
   std::string deployment;            // model, types, devices, system, layout: rows of one are loads of the same server
   planner::Observation observation;  // a closed loop; its times, and the limit of its launch, where the source has them
   double default_running = planner::kNoRunningLimit;  // that its system lets run in a replica, where its launch does not say

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "base/words.h"
+#include "planner/candidate.h"
 
 namespace moecap::app {
 namespace {
@@ -223,18 +223,19 @@ std::string LaunchOf(const planner::Plan& plan) {
   options.model = plan.model;
   options.gpus = best->device->device_class == "cpu" ? 0 : static_cast<int>(d.StepDevices());
   // Of one rank of data parallelism, but for SGLang, whose flag is of the whole server.
-  const double planned = std::isfinite(best->running_limit) ? std::floor(best->serving.most_running / d.data)
-                                                            : std::ceil(best->serving.running / d.data - 1e-3);
-  const int ranks = best->system == "sglang" ? d.StepReplicas() : 1;
-  options.batch = std::max(1, static_cast<int>(planned)) * ranks;
-  options.context = static_cast<int>(plan.question.load.input_tokens + plan.question.load.output_tokens);
+  const planner::Load& load = plan.question.load;
+  const double planned = planner::PlannedRunning(*best, load);
+  const bool sglang = best->system == "sglang" || best->system == "ktransformers";
+  options.batch = static_cast<int>(planned) * (sglang ? d.StepReplicas() : 1);
+  options.context = static_cast<int>(load.input_tokens + load.output_tokens);
   const Result<LaunchLine> line = LaunchLineOf(best->system, options);
   if (!line.ok()) return "";
   std::string text = line->file_name.empty() ? "" : fmt::format("cat > {} <<'END'\n{}END\n", line->file_name, line->file_text);
   text += line->command;
-  // One state a request of a hybrid model, which SGLang has room for as planned, instead of several for the cache of prefixes.
-  const bool states = best->system == "sglang" && best->memory.state_bytes > 0 && planned > best->default_running;
-  if (states && plan.question.load.prefix_hit <= 0) text += " --disable-radix-cache";
+  // Of a hybrid model one state a request instead of several for the cache of prefixes, or room for several.
+  if (sglang && best->state_ratio > 0 && planned > best->default_running)
+    text +=
+        load.prefix_hit > 0 ? fmt::format(" --mamba-full-memory-ratio {:.3g}", best->state_ratio) : " --disable-radix-cache";
   text += fmt::format("\n# planned: tensor {}, expert {}, pipeline {}, data {}", d.tensor, d.expert, d.pipeline, d.data);
   return text;
 }

@@ -183,14 +183,13 @@ void PriceTokens(const Load& load, Candidate& candidate) {
   candidate.usd_per_million_tokens = cost.usd_per_million_tokens_all_in;
 }
 
-std::string StatesNote(const Candidate& candidate, const SystemRelease* system) {
-  const double running = candidate.serving.running / candidate.deployment.data;
-  const bool pool = system != nullptr && system->running.state_share > 0 && candidate.memory.state_bytes > 0;
-  if (!pool || running <= candidate.default_running) return "";
-  return fmt::format(
-      "{} keeps {:g} recurrent states for a request of such a model and runs {:.0f} at once in a replica by default; "
-      "{:.0f} take a launch without its cache of prefixes (--disable-radix-cache), or with more memory for states.",
-      candidate.system, system->running.states, candidate.default_running, std::ceil(running));
+double PlannedRunning(const Candidate& candidate, const Load& load) {
+  constexpr double kRounding = 1e-3;
+  const double replicas = candidate.deployment.data;
+  if (std::isfinite(candidate.running_limit)) return std::max(1.0, std::floor(candidate.serving.most_running / replicas));
+  const double running = candidate.serving.running / replicas;
+  const double most = load.clients ? running : std::min(running + 3 * std::sqrt(running), candidate.room);
+  return std::max(1.0, std::ceil(most - kRounding));
 }
 
 void Judge(const Question& question, Candidate& candidate) {

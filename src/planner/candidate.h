@@ -54,9 +54,10 @@ class Pricer {
 // Prices of tokens from the money and the load: the bill of an hour divided by node time (cost/tokens.h).
 void PriceTokens(const Load& load, Candidate& candidate);
 
-// Of a hybrid model on a system with a pool for recurrent states: that more are planned to run than its default launch has
-// states for, and what lets them. "": there is nothing to say. `system`: null = nothing is known of it.
-std::string StatesNote(const Candidate& candidate, const SystemRelease* system);
+// Requests that the launch of one replica must let run at once, a whole number: its limit where it has one, the clients of a
+// closed loop, and in an open one, where Poisson arrivals make a Poisson number in service, three deviations more than the
+// mean, as far as memory goes.
+double PlannedRunning(const Candidate& candidate, const Load& load);
 
 // Fills `misses` and `worst_miss`.
 void Judge(const Question& question, Candidate& candidate);

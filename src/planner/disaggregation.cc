@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "planner/candidate.h"
+#include "planner/running_limit.h"
 
 namespace moecap::planner {
 namespace {
@@ -25,6 +26,11 @@ struct Setting {
   double link_bytes_per_s = 0, kv_bytes = 0;
   double off = 1;  // predicted times are really so many times as long
 };
+
+double Room(const Setting& setting, const MemoryPlan& memory) {
+  return RoomOf(setting.ingredients.systems.Find(setting.question.system), memory, UsableMemory(setting.device),
+                setting.question.load);
+}
 
 // Of a prompt, launches included.
 double ServiceSeconds(const ServingPoint& point, const Load& load) {
@@ -99,7 +105,7 @@ std::vector<PoolRates> PoolsOf(const Setting& setting) {
       if (deployment.data > 1 || deployment.pipeline > 1) continue;
       const MemoryPlan memory =
           PlanMemory(setting.spec, deployment, static_cast<int64_t>(load.MeanContext()), AllocatorOf(setting.device));
-      const double room = memory.MostSequences(UsableMemory(setting.device));
+      const double room = Room(setting, memory);
       if (room < 1) continue;
       const ServingPoint point{setting.work, setting.device, deployment, fabric,
                                setting.ingredients.multipliers.FactorsOf(setting.question.system, setting.device)};
@@ -211,9 +217,7 @@ Result<Apart> JudgeApart(const ApartQuestion& question, const model::ModelSpec& 
     const ServingPoint point{work, device, apart.together, fabric, ingredients.multipliers.FactorsOf(question.system, device)};
     const MemoryPlan memory =
         PlanMemory(spec, apart.together, static_cast<int64_t>(question.load.MeanContext()), AllocatorOf(device));
-    apart.prefill_share =
-        ServeTogether(setting, point, apart.together_per_s / replicas, memory.MostSequences(UsableMemory(device)))
-            .prefill_share;
+    apart.prefill_share = ServeTogether(setting, point, apart.together_per_s / replicas, Room(setting, memory)).prefill_share;
     apart.gain = apart.apart_per_s / apart.together_per_s;
   } else {
     apart.gain = GainWith(setting, 1);

@@ -20,10 +20,11 @@ Serving ServeRate(const ServingPoint& point, Load load, double rate, double room
   return Serve(point, load, room);
 }
 
-// Requests a second with every place taken.
+// Requests a second of one replica with every place taken, by requests in prefill or in decode.
 double GreatestRate(const ServingPoint& point, Load load, double room) {
-  const double full = std::min(room, kMostSequencesAtOnce);
-  return full / (load.output_tokens * Tpot(point, load, full));
+  load.clients = std::min(room, kMostSequencesAtOnce);
+  load.requests_per_s.reset();
+  return Serve(point, load, room).requests_per_s;
 }
 
 bool KeepsTargets(const LoadCostQuestion& question, const Serving& serving, std::string* breaks = nullptr) {
@@ -106,19 +107,20 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   const ModelWork work = MakeModelWork(spec);
   const Fabric fabric = FabricOf(device, ingredients.devices);
   const StepFactors factors = ingredients.multipliers.FactorsOf(question.system, device, question.launch);
+  const SystemRelease* const system = ingredients.systems.Find(question.system);
   LoadCost curve;
   if (ingredients.systems.Serves(question.system, spec, device) == Served::kUnknown)
     curve.notes.push_back(NotCheckedNote({{question.system}}));
   double room = 0;
+  std::string states;
   for (const metrics::Deployment& deployment : DeploymentsOf(device, question.devices.count, spec)) {
     if (deployment.data > 1 || (question.devices.count > 1 && fabric.node_bytes_per_s <= 0)) continue;
     const MemoryPlan memory =
         PlanMemory(spec, deployment, static_cast<int64_t>(question.load.MeanContext()), AllocatorOf(device));
-    const double held = memory.MostSequences(UsableMemory(device));
+    const double held = RoomOf(system, memory, UsableMemory(device), question.load);
     if (held < 1) continue;
-    const double limit =
-        RunningLimitOf(question.max_running, question.launch,
-                       DefaultRunningLimit(ingredients.systems.Find(question.system), device, memory, UsableMemory(device)));
+    const double by_default = DefaultRunningLimit(system, device, memory, UsableMemory(device));
+    const double limit = RunningLimitOf(question.max_running, question.launch, by_default);
     const double sequences = std::min(held, limit);
     const double rate = GreatestRate({work, device, deployment, fabric, factors}, question.load, sequences);
     if (rate <= curve.greatest_per_s) continue;
@@ -126,10 +128,12 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
     curve.deployment = deployment;
     curve.limited = limit < held;
     room = sequences;
+    states = StatesNote(system, memory, by_default, std::floor(sequences), question.load);
   }
   if (curve.greatest_per_s <= 0)
     return BadInput(fmt::format("{} does not fit on {} x {}", spec.id, question.devices.count, device.name));
   curve.most_running = room;
+  if (!states.empty()) curve.notes.push_back(std::move(states));
   const ServingPoint point{work, device, curve.deployment, fabric, factors};
   const Prices prices = PricesOf(question, device, ingredients);
   curve.rent_usd_per_h = prices.rent_usd_per_h;

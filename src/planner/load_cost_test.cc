@@ -135,6 +135,23 @@ TEST_F(LoadCostTest, ARunningLimitSaturatesSooner) {
   EXPECT_EQ(Ask(question)->most_running, 4);
 }
 
+TEST_F(LoadCostTest, SaysWhatSglangNeedsForAHybridModel) {
+  LoadCostQuestion question = OneH100();
+  question.devices = {"h200-sxm", 1};
+  question.system = "sglang";
+  question.launch = Launch::kTuned;
+  const char* hybrid = "Qwen/Qwen3.5-35B-A3B";
+  const LoadCost tuned = *Ask(question, hybrid);
+  ASSERT_EQ(tuned.notes.size(), 1u);
+  EXPECT_THAT(tuned.notes.front(), HasSubstr("--disable-radix-cache"));
+  question.load.prefix_hit = 0.5;
+  const LoadCost hits = *Ask(question, hybrid);
+  EXPECT_LT(hits.most_running, tuned.most_running / 2) << "five states for one";
+  EXPECT_THAT(hits.notes.front(), HasSubstr("take a launch with"));
+  question.launch = Launch::kDefault;
+  EXPECT_TRUE(Ask(question, hybrid)->notes.empty());
+}
+
 TEST_F(LoadCostTest, SaysWhereItIsNotKnownWhetherTheSystemHasTheModel) {
   const auto models = *model::ModelCatalogue::Builtin();
   model::ModelSpec spec = *model::SpecOf(*models.Find("Qwen/Qwen3-30B-A3B"), "Qwen/Qwen3-30B-A3B");

@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "planner/candidate.h"
+#include "planner/running_limit.h"
 
 namespace moecap::planner {
 namespace {
@@ -163,7 +164,11 @@ void AddNotes(const model::ModelSpec& spec, const SystemSupport& systems, Plan& 
     if (best->Offloaded())
       plan.notes.emplace_back(
           "Which experts are read is taken from the published hit rates of one engine; a trace of this model says more.");
-    if (std::string note = StatesNote(*best, systems.Find(best->system)); !note.empty()) plan.notes.push_back(std::move(note));
+    const Load& load = plan.question.load;
+    if (std::string note =
+            StatesNote(systems.Find(best->system), best->memory, best->default_running, PlannedRunning(*best, load), load);
+        !note.empty())
+      plan.notes.push_back(std::move(note));
     if (best->serving.step.bytes > 0 && best->serving.s_mbu > 1)
       plan.notes.emplace_back("The predicted step would be faster than the memory allows; do not use it.");
   }

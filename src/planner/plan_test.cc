@@ -8,6 +8,7 @@
 #include "model/catalogue.h"
 #include "planner/candidate.h"
 #include "planner/question_file.h"
+#include "planner/running_limit.h"
 
 namespace moecap::planner {
 namespace {
@@ -120,7 +121,8 @@ TEST_F(PlanTest, ARunningLimitIsPartOfTheQuestion) {
   EXPECT_EQ(open.Best()->running_limit, kNoRunningLimit);
   EXPECT_EQ(as_many.Best()->serving.tpot_s, open.Best()->serving.tpot_s);
   EXPECT_TRUE(four.Answered());
-  EXPECT_EQ(four.Best()->serving.running, 4);
+  EXPECT_NEAR(four.Best()->serving.running, 4, 1e-4);
+  EXPECT_LT(four.Best()->serving.decoding, 4);
   EXPECT_EQ(four.Best()->serving.bound, Bound::kRunningLimit);
   EXPECT_LT(four.Best()->serving.tpot_s, open.Best()->serving.tpot_s);
   EXPECT_FALSE(quick.Answered());
@@ -153,11 +155,11 @@ TEST_F(PlanTest, DefaultSettingsHaveTheSystemsRunningLimit) {
 
 // SGLang has states for fewer requests of a hybrid model than memory would hold: a plan for more says so.
 TEST_F(PlanTest, ManyRequestsOfAHybridModelNeedAnotherLaunchOfSglang) {
-  const auto note = [&](const char* clients) {
+  const auto note = [&](const char* clients, const char* hits = "0") {
     const Plan plan = Answer(Ask({{"clients", clients},
                                   {"input_tokens", "8192"},
                                   {"output_tokens", "1024"},
-                                  {"prefix_hit", "0"},
+                                  {"prefix_hit", hits},
                                   {"tpot", "9s"},
                                   {"own", "1xh200-sxm"},
                                   {"fidelity", "original"}}),
@@ -165,10 +167,16 @@ TEST_F(PlanTest, ManyRequestsOfAHybridModelNeedAnotherLaunchOfSglang) {
     const auto& candidates = plan.search.candidates;
     const auto at = std::find_if(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.system == "sglang"; });
     EXPECT_NE(at, candidates.end());
-    EXPECT_GT(at->room, 2 * at->default_running);
-    return StatesNote(*at, systems_.Find(at->system));
+    EXPECT_GT(at->room, at->default_running);
+    const Load& load = plan.question.load;
+    return StatesNote(systems_.Find(at->system), at->memory, at->default_running, PlannedRunning(*at, load), load);
   };
   EXPECT_NE(note("200").find("sglang keeps 5 recurrent states"), std::string::npos) << note("200");
+  EXPECT_NE(note("200").find("200 take a launch without its cache of prefixes (--disable-radix-cache), or with"),
+            std::string::npos);
+  // Five states of 67 MB against a cache of 8,704 tokens of 20 KiB.
+  EXPECT_NE(note("120", "0.5").find("120 take a launch with 1.8 times as much memory for states"), std::string::npos)
+      << note("120", "0.5");
   EXPECT_EQ(note("20"), "");
 }
 

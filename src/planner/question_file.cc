@@ -245,6 +245,8 @@ Result<QuestionText> ParseQuestionFile(std::string_view yaml, const std::string&
     } else if (entry.kind != YamlNode::Kind::kScalar) {
       return BadInput(fmt::format("{}:{}: {} is a word, a number or a list of words", file, entry.line, entry.key));
     }
+    if (value.empty())
+      return BadInput(fmt::format("{}:{}: {} is empty: give a value, or leave it out", file, entry.line, entry.key));
     text.Set(entry.key, value);
   }
   return text;

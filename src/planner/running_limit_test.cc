@@ -29,6 +29,8 @@ TEST_F(RunningLimitTest, EachSystemHasItsOwnDefault) {
   EXPECT_EQ(Default("sglang", "rtx-4090"), 2048);
   EXPECT_EQ(Default("trtllm", "b200-sxm"), 2048);
   EXPECT_EQ(Default("llama-server", "h200-sxm"), 4);
+  EXPECT_EQ(Default("ktransformers", "rtx-4090"), 2048) << "its server is SGLang";
+  for (const char* one : {"ollama", "moe-infinity", "transformers"}) EXPECT_EQ(Default(one, "h200-sxm"), 1) << one;
   for (const SystemRelease& system : systems_.systems()) EXPECT_FALSE(system.running.source.empty()) << system.name;
 }
 
@@ -37,6 +39,7 @@ TEST_F(RunningLimitTest, EachSystemHasItsOwnDefault) {
 TEST_F(RunningLimitTest, APoolOfStatesLimitsHybridModels) {
   MemoryPlan memory{.weights_bytes = 60e9, .sequence_bytes = 0.3e9, .state_bytes = 0.1e9};
   EXPECT_EQ(Default("sglang", "h200-sxm", memory, 100e9), 37);
+  EXPECT_EQ(Default("ktransformers", "h200-sxm", memory, 100e9), 37) << "its server is SGLang";
   EXPECT_EQ(Default("vllm", "h200-sxm", memory, 100e9), 1024) << "no such pool";
   memory.state_bytes = 1e6;
   memory.sequence_bytes = 2.001e9;  // now the caches: 21.05 / 2
@@ -44,6 +47,25 @@ TEST_F(RunningLimitTest, APoolOfStatesLimitsHybridModels) {
   EXPECT_EQ(Default("sglang", "h200-sxm", memory, 60.1e9), 1) << "one at least";
   memory.state_bytes = 0;
   EXPECT_EQ(Default("sglang", "h200-sxm", memory, 100e9), 2048) << "no hybrid model";
+}
+
+// With prefix hits the cache of prefixes stays on: five states and a cache a request, 0.7 GB, which a pool of 0.5 / 0.2 of the
+// caches holds as many of.
+TEST_F(RunningLimitTest, PrefixHitsTakeSeveralStates) {
+  const MemoryPlan memory{.weights_bytes = 60e9, .sequence_bytes = 0.3e9, .state_bytes = 0.1e9};
+  const SystemRelease *sglang = systems_.Find("sglang"), *vllm = systems_.Find("vllm");
+  Load load;
+  EXPECT_NEAR(RoomOf(sglang, memory, 100e9, load), 40 / 0.3, 1e-9);
+  EXPECT_NEAR(StateRatioOf(sglang, memory, 37), 2.5, 1e-12);
+  EXPECT_EQ(StateRatioOf(sglang, memory, 2048), 0) << "states are not what limits";
+  EXPECT_EQ(StateRatioOf(vllm, memory, 37), 0);
+  EXPECT_EQ(StateRatioOf(nullptr, memory, 37), 0);
+  load.prefix_hit = 0.5;
+  EXPECT_NEAR(RoomOf(sglang, memory, 100e9, load), 40 / 0.7, 1e-9);
+  EXPECT_NEAR(RoomOf(vllm, memory, 100e9, load), 40 / 0.3, 1e-9);
+  EXPECT_NEAR(RoomOf(nullptr, memory, 100e9, load), 40 / 0.3, 1e-9);
+  const MemoryPlan no_state{.weights_bytes = 60e9, .sequence_bytes = 0.3e9};
+  EXPECT_NEAR(RoomOf(sglang, no_state, 100e9, load), 40 / 0.3, 1e-9);
 }
 
 // The states of a model as it is published: 30 layers of Qwen3.5-35B-A3B with 32 heads of 128 x 128 in fp32 and a convolution.

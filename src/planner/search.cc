@@ -107,8 +107,6 @@ class Searcher {
     candidate.money =
         pricer_.Of(*candidate.device, candidate.count, candidate.nodes, candidate.processor,
                    candidate.device->device_class == "cpu" ? candidate.memory.weights_bytes * 1.2 : candidate.host_dram_bytes);
-    candidate.room = candidate.offload.residence == Residence::kDevice ? candidate.memory.MostSequences(candidate.usable_bytes)
-                                                                       : SequencesBesideExperts();
     for (const std::string& system : SystemsFor(*candidate.device, candidate.offload.residence, candidate.variant)) {
       // llama.cpp-class engines split a model by layers, and share no experts.
       if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
@@ -117,8 +115,12 @@ class Searcher {
       const ServingPoint point{
           variant.work,     *candidate.device, candidate.deployment, fabric, FactorsOf(system, *candidate.device),
           candidate.offload};
-      candidate.default_running =
-          DefaultRunningLimit(ingredients_.systems.Find(system), *candidate.device, candidate.memory, candidate.usable_bytes);
+      const SystemRelease* const release = ingredients_.systems.Find(system);
+      candidate.room = candidate.offload.residence == Residence::kDevice
+                           ? RoomOf(release, candidate.memory, candidate.usable_bytes, question_.load)
+                           : SequencesBesideExperts();
+      candidate.default_running = DefaultRunningLimit(release, *candidate.device, candidate.memory, candidate.usable_bytes);
+      candidate.state_ratio = StateRatioOf(release, candidate.memory, candidate.default_running);
       candidate.running_limit = RunningLimitOf(question_.max_running, question_.launch, candidate.default_running);
       candidate.serving = Serve(point, question_.load, candidate.room, candidate.running_limit);
       SetBands(candidate);

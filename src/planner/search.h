@@ -54,6 +54,7 @@ struct Candidate {
   double room = 0;                           // sequences of a replica that its memory holds
   double running_limit = kNoRunningLimit;    // ... and that its launch lets run
   double default_running = kNoRunningLimit;  // ... if nobody says
+  double state_ratio = 0;                    // StateRatioOf
   Money money;
   std::optional<double> usd_per_million_input, usd_per_million_output, usd_per_million_tokens;
   ErrorBand band, ttft_band;

@@ -11,7 +11,8 @@ namespace moecap::planner {
 namespace {
 
 constexpr int kRounds = 24;
-constexpr double kTolerance = 1e-6;  // of the clients
+constexpr double kTolerance = 1e-6;             // of the clients
+constexpr double kMostSequencesAtOnce = 65536;  // of a replica whose memory never fills
 
 // Sequences of a decode step when `running` requests decode on average: where prompts come in waves, those whose prompt is done
 // wait until all are, and then all clients decode together.
@@ -31,9 +32,9 @@ double Ttft(const ServingPoint& point, const Load& load, double clients, double 
          TimeToFirstToken(point, clients, load.NewTokens(), load.CachedTokens(), tpot_s / factors.tpot_time);
 }
 
-// Requests that run in one replica of `clients` clients, without a limit: the fixed point of Little's law by secants, which the
-// law itself, between 0 and `clients`, keeps in bounds.
-double RunningOfClients(const ServingPoint& point, const Load& load, double clients) {
+// Requests that decode in one replica that serves `clients`: the fixed point of Little's law by secants, which the law itself,
+// between 0 and `clients`, keeps in bounds.
+double DecodingOfClients(const ServingPoint& point, const Load& load, double clients) {
   const auto law = [&](double running) {
     const double decode_s = DecodeSeconds(point, load, running);
     return clients * decode_s / (Ttft(point, load, clients, decode_s / load.output_tokens) + decode_s);
@@ -52,8 +53,8 @@ double RunningOfClients(const ServingPoint& point, const Load& load, double clie
   return running;
 }
 
-// ... to which `rate` requests come a second: the least that satisfies running = rate x T_decode(running), up to `most`.
-double RunningOfRate(const ServingPoint& point, const Load& load, double rate, double most) {
+// ... to which `rate` requests come a second: the least that satisfies decoding = rate x T_decode(decoding), up to `most`.
+double DecodingOfRate(const ServingPoint& point, const Load& load, double rate, double most) {
   double low = 0, high = most;
   if (rate * DecodeSeconds(point, load, most) > most) return std::numeric_limits<double>::infinity();
   for (int round = 0; round < 2 * kRounds; ++round) {
@@ -164,28 +165,31 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
   const double most = std::max(std::min(most_sequences, running_limit), 1.0);
   Serving serving;
   serving.most_running = most * replicas;
-  double clients = 0, running = 0;
+  Load held = load;                  // by the servers, without those who wait for a place
+  double decoding = 0, running = 0;  // in one replica
   if (load.clients) {
-    clients = std::max(1.0, *load.clients / replicas);
-    running = RunningOfClients(point, load, clients);
-    serving.over_capacity = clients > most && running > most;
+    const double clients = std::max(1.0, *load.clients / replicas);
+    running = std::min(clients, most);
+    serving.over_capacity = clients > most;
+    held.clients = std::min(*load.clients, most * replicas);
+    decoding = DecodingOfClients(point, held, running);
   } else {
-    running = RunningOfRate(point, load, *load.requests_per_s / replicas, std::min(most, 65536.0));
-    serving.over_capacity = !std::isfinite(running);
-    clients = std::min(running, most);
+    const double fullest = DecodingOfClients(point, load, std::min(most, kMostSequencesAtOnce));
+    decoding = DecodingOfRate(point, load, *load.requests_per_s / replicas, fullest);
+    serving.over_capacity = !std::isfinite(decoding);
+    decoding = std::min(decoding, fullest);
+    running = serving.over_capacity ? most : decoding;
   }
-  running = std::clamp(running, load.clients ? std::min(1.0, *load.clients) : 0.0, most);
-  Load held = load;  // by the servers, without those who wait for a place
-  if (held.clients) held.clients = std::min(*held.clients, most * replicas);
-  serving.tpot_s = Tpot(point, held, running);
+  serving.tpot_s = Tpot(point, held, decoding);
   const double decode_s = load.output_tokens * serving.tpot_s;
-  const double served = serving.over_capacity ? std::min(clients, most) : clients;  // the others wait
-  serving.ttft_s = Ttft(point, load, served, serving.tpot_s);
+  serving.ttft_s = Ttft(point, load, running, serving.tpot_s);
   const double busy = load.clients ? std::min(replicas, *load.clients) : replicas;
+  serving.decoding = decoding * busy;
+  serving.requests_per_s = load.requests_per_s && !serving.over_capacity ? *load.requests_per_s : serving.decoding / decode_s;
+  serving.running = serving.requests_per_s * (serving.ttft_s + decode_s);
   if (serving.over_capacity) {
-    const double rate = running / decode_s;  // of one replica
-    serving.queue_s =
-        load.clients ? std::max(0.0, clients / rate - serving.ttft_s - decode_s) : std::numeric_limits<double>::infinity();
+    serving.queue_s = load.clients ? std::max(0.0, *load.clients / serving.requests_per_s - serving.ttft_s - decode_s)
+                                   : std::numeric_limits<double>::infinity();
   } else if (load.requests_per_s) {
     // One server of fixed service time (M/D/1): the prompts that are computed in front.
     const double prompt_s =
@@ -195,10 +199,8 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
   }
   serving.ttft_s += serving.queue_s;
   serving.e2e_s = serving.ttft_s + decode_s;
-  serving.running = running * busy;
-  serving.requests_per_s = load.requests_per_s && !serving.over_capacity ? *load.requests_per_s : serving.running / decode_s;
   serving.output_tokens_per_s = serving.requests_per_s * load.output_tokens;
-  const double sequences = std::max(TogetherOf(point, held, running), 1.0);
+  const double sequences = std::max(TogetherOf(point, held, decoding), 1.0);
   serving.step = DecodeStep(point, {sequences, load.MeanContext(), 1 + load.drafted_tokens});
   const double prefill_s =
       PrefillShare(point, sequences, load.NewTokens(), load.CachedTokens(), load.output_tokens / (1 + load.accepted_tokens));

@@ -71,7 +71,8 @@ std::string_view Name(Bound bound);
 
 // Figures of the whole deployment; times as a client sees them, means.
 struct Serving {
-  double running = 0;          // requests that decode at once
+  double running = 0;          // requests in prefill or decode at once, on average
+  double decoding = 0;         // of them in decode
   double most_running = 0;     // that the KV cache has room for, and the launch lets run
   bool over_capacity = false;  // more came than that
   double tpot_s = 0;
@@ -93,11 +94,11 @@ double Tpot(const ServingPoint& point, const Load& load, double sequences);
 // A launch that lets as many requests run as memory holds.
 constexpr double kNoRunningLimit = std::numeric_limits<double>::infinity();
 
-// Solves Little's law, running = clients x T_decode / (TTFT + T_decode), in each replica. At most `most_sequences` of a replica
-// run, which its memory holds, and at most `running_limit`, which its launch lets run (--max-num-seqs). Where either binds, the
-// rest of the clients wait: queue = clients / throughput - TTFT - T_decode. Both limits count decoding requests; a server
-// counts those in prefill, too, so that its throughput is overstated by up to TTFT / T_decode. An open loop that no limit can
-// hold is over capacity, too; its queue is then without end and given as infinity.
+// Solves Little's law, decoding = running x T_decode / (TTFT + T_decode), in each replica. At most `most_sequences` of a
+// replica run, which its memory holds, and at most `running_limit`, which its launch lets run (--max-num-seqs). Both count
+// requests in prefill, too, as schedulers do: running = requests_per_s x (e2e_s - queue_s) never exceeds most_running. The
+// clients beyond wait: queue = clients / throughput - TTFT - T_decode. An open loop that no limit can hold is over capacity,
+// too; its queue is then without end and given as infinity.
 Serving Serve(const ServingPoint& point, const Load& load, double most_sequences, double running_limit = kNoRunningLimit);
 
 }  // namespace moecap::planner

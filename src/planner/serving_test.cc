@@ -37,61 +37,70 @@ TEST_F(ServingTest, KeepsLittlesLaw) {
   EXPECT_FALSE(serving.over_capacity);
   // Clients = throughput x time in the system; running requests = throughput x time of decoding.
   EXPECT_NEAR(serving.requests_per_s * serving.e2e_s, 32, 0.01);
-  EXPECT_NEAR(serving.requests_per_s * load_.output_tokens * serving.tpot_s, serving.running, 1e-6);
-  EXPECT_LT(serving.running, 32);
+  EXPECT_NEAR(serving.requests_per_s * load_.output_tokens * serving.tpot_s, serving.decoding, 1e-6);
+  EXPECT_LT(serving.decoding, 32);
 }
 
 TEST_F(ServingTest, ClientsBeyondTheMemoryWait) {
   const Serving roomy = Serve(Point(), load_, 1e6), tight = Serve(Point(), load_, 8);
   EXPECT_TRUE(tight.over_capacity);
   EXPECT_EQ(tight.bound, Bound::kCapacity);
-  EXPECT_DOUBLE_EQ(tight.running, 8);
+  EXPECT_LT(tight.decoding, 8);
+  EXPECT_NEAR(tight.running, 8, 1e-4);
   EXPECT_GT(tight.queue_s, 0);
   EXPECT_GT(tight.ttft_s, roomy.ttft_s);
   EXPECT_LT(tight.tpot_s, roomy.tpot_s);  // fewer run at once
   EXPECT_NEAR(tight.requests_per_s * tight.e2e_s, 32, 0.01);
 }
 
-// A launch that lets 8 of 32 clients run: by Little's law they are served at 8 / (output tokens x TPOT of 8), and each waits
-// until all have had their turn.
+// A launch that lets 8 of 32 clients run serves as 8 clients alone would be; each of the 32 has a turn in four.
 TEST_F(ServingTest, ARunningLimitMakesALine) {
-  const ServingPoint point = Point();
-  const Serving limited = Serve(point, load_, 1e6, 8);
-  const double decode_s = load_.output_tokens * Tpot(point, load_, 8);
+  Load eight = load_;
+  eight.clients = 8;
+  const Serving limited = Serve(Point(), load_, 1e6, 8), alone = Serve(Point(), eight, 1e6);
   EXPECT_TRUE(limited.over_capacity);
   EXPECT_EQ(limited.bound, Bound::kRunningLimit);
-  EXPECT_DOUBLE_EQ(limited.running, 8);
   EXPECT_DOUBLE_EQ(limited.most_running, 8);
-  EXPECT_DOUBLE_EQ(limited.tpot_s, Tpot(point, load_, 8));
-  EXPECT_DOUBLE_EQ(limited.output_tokens_per_s, 8 / limited.tpot_s);
-  EXPECT_NEAR(limited.e2e_s, 32 * decode_s / 8, 1e-9 * limited.e2e_s);
-  const double service_s = TimeToFirstToken(point, 8, load_.NewTokens(), load_.CachedTokens(), limited.tpot_s);
-  EXPECT_NEAR(limited.queue_s, 32 * decode_s / 8 - decode_s - service_s, 1e-9 * limited.e2e_s);
+  EXPECT_EQ(limited.decoding, alone.decoding);
+  EXPECT_EQ(limited.tpot_s, alone.tpot_s);
+  EXPECT_EQ(limited.output_tokens_per_s, alone.output_tokens_per_s);
+  EXPECT_NEAR(limited.e2e_s, 4 * alone.e2e_s, 1e-5 * limited.e2e_s);
+  EXPECT_NEAR(limited.queue_s, 3 * alone.e2e_s, 1e-5 * limited.e2e_s);
   // Whichever is less binds, and is named.
-  EXPECT_EQ(Serve(point, load_, 6, 8).bound, Bound::kCapacity);
-  EXPECT_DOUBLE_EQ(Serve(point, load_, 6, 8).running, 6);
+  EXPECT_EQ(Serve(Point(), load_, 6, 8).bound, Bound::kCapacity);
+  EXPECT_DOUBLE_EQ(Serve(Point(), load_, 6, 8).most_running, 6);
   EXPECT_EQ(Name(Bound::kRunningLimit), "running limit");
 }
 
 // It is of each replica: four of them run four times as many.
 TEST_F(ServingTest, ARunningLimitIsOfAReplica) {
   const Serving four = Serve(Point({1, 1, 1, 4}), load_, 1e6, 2);
-  EXPECT_DOUBLE_EQ(four.running, 8);
   EXPECT_DOUBLE_EQ(four.most_running, 8);
+  EXPECT_NEAR(four.running, 8, 1e-4);
 }
 
 TEST_F(ServingTest, ARunningLimitOfTheClientsOrMoreChangesNothing) {
   const Serving open = Serve(Point(), load_, 1e6);
-  for (const double limit : {32.0, 33.0, 1e5, open.running}) {
+  for (const double limit : {32.0, 33.0, 1e5}) {
     const Serving same = Serve(Point(), load_, 1e6, limit);
     EXPECT_FALSE(same.over_capacity) << limit;
     EXPECT_EQ(same.bound, open.bound);
-    EXPECT_EQ(same.running, open.running);
+    EXPECT_EQ(same.decoding, open.decoding);
     EXPECT_EQ(same.tpot_s, open.tpot_s);
     EXPECT_EQ(same.ttft_s, open.ttft_s) << limit;
     EXPECT_EQ(same.queue_s, open.queue_s);
     EXPECT_EQ(same.output_tokens_per_s, open.output_tokens_per_s);
   }
+}
+
+// A client that is alone is not always in decode.
+TEST_F(ServingTest, OneClientPaysForItsPrompt) {
+  load_.clients = 1;
+  load_.input_tokens = 65536;
+  load_.output_tokens = 2;
+  const Serving one = Serve(Point(), load_, 1e6);
+  EXPECT_NEAR(one.requests_per_s * one.e2e_s, 1, 1e-6);
+  EXPECT_LT(one.decoding, 0.7);
 }
 
 // From one request at a time to all of them: more are served and each token takes longer, in closed and open loops, on one
@@ -111,11 +120,15 @@ TEST_F(ServingTest, ALargerRunningLimitServesNoLessAndItsTokensTakeNoLess) {
           EXPECT_GE(next.output_tokens_per_s, before.output_tokens_per_s * (1 - 1e-9)) << clients << " " << limit;
           EXPECT_GE(next.tpot_s, before.tpot_s * (1 - 1e-9)) << clients << " " << limit;
           EXPECT_LE(next.e2e_s, before.e2e_s * (1 + 1e-6)) << clients << " " << limit;
+          EXPECT_LE(next.running, next.most_running * (1 + 1e-5)) << clients << " " << limit;
+          EXPECT_NEAR(next.running, next.requests_per_s * (next.e2e_s - next.queue_s), 1e-6 * next.running);
           before = next;
         }
         load.clients = std::nullopt;
         load.requests_per_s = before.requests_per_s * 0.9;
-        EXPECT_FALSE(Serve(Point(deployment), load, 900, 4000).over_capacity);
+        const Serving open = Serve(Point(deployment), load, 900, 4000);
+        EXPECT_FALSE(open.over_capacity);
+        EXPECT_LE(open.running, open.most_running * (1 + 1e-5));
       }
     }
   }
@@ -127,11 +140,14 @@ TEST_F(ServingTest, AnOpenLoopIsAClosedOneWithItsClients) {
   open.clients = std::nullopt;
   open.requests_per_s = closed.requests_per_s;
   const Serving opened = Serve(Point(), open, 1e6);
-  EXPECT_NEAR(opened.running, closed.running, 0.01 * closed.running);
+  EXPECT_NEAR(opened.decoding, closed.decoding, 0.01 * closed.decoding);
   open.requests_per_s = 1e5;
   const Serving drowned = Serve(Point(), open, 64);
   EXPECT_TRUE(drowned.over_capacity);
   EXPECT_TRUE(std::isinf(drowned.queue_s));
+  // It serves what as many clients as have room would be served.
+  load_.clients = 64;
+  EXPECT_NEAR(drowned.requests_per_s, Serve(Point(), load_, 64).requests_per_s, 1e-9 * drowned.requests_per_s);
 }
 
 TEST_F(ServingTest, MoreReplicasServeMore) {

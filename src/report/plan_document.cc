@@ -142,9 +142,10 @@ std::vector<std::string> Headline(const Plan& plan) {
   lines.push_back(fmt::format("Expected TPOT {}, TTFT {}. The band: {}.", BandText(best.serving.tpot_s, best.band),
                               BandText(best.serving.ttft_s, best.ttft_band), best.band.basis));
   if (const std::string line = DefaultLaunchLine(plan); !line.empty()) lines.push_back(line);
-  lines.push_back(fmt::format("{} binds: {} output tokens/s at {} running requests, S-MBU {}, S-MFU {}.",
+  lines.push_back(fmt::format("{} binds: {} output tokens/s at {} running requests, {} of them in decode, S-MBU {}, S-MFU {}.",
                               planner::Name(best.serving.bound), NumberText(best.serving.output_tokens_per_s),
-                              NumberText(best.serving.running), ShareText(best.serving.s_mbu), ShareText(best.serving.s_mfu)));
+                              NumberText(best.serving.running), NumberText(best.serving.decoding),
+                              ShareText(best.serving.s_mbu), ShareText(best.serving.s_mfu)));
   lines.back() = Sentence(lines.back());
   if (best.usd_per_million_output) {
     lines.push_back(fmt::format("1M tokens cost USD {} in and USD {} out at the usual utilisation.",

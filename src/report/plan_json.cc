@@ -102,6 +102,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
           {"queue_s", PlanNumber(serving.queue_s)},
           {"over_capacity", serving.over_capacity},
           {"running_requests", PlanNumber(serving.running)},
+          {"decoding_requests", PlanNumber(serving.decoding)},
           {"most_running_requests", PlanNumber(serving.most_running)},
           {"running_limit_requests", PlanNumber(candidate.running_limit)},
           {"requests_per_s", PlanNumber(serving.requests_per_s)},

@@ -60,7 +60,7 @@ constexpr Slider kSliders[] = {
     {"usd_per_month", "Month", "USD", 100, 1e6, nullptr, "limit", "none"},
     {"budget_usd", "Purchase", "USD", 500, 1e7, nullptr, "limit", "none"},
     {"power_w", "Power", "W", 50, 200000, nullptr, "limit, at the wall", "none"},
-    {"max_running", "Running at once", "", 1, 4096, nullptr, "of the launch, a replica", "what memory holds"},
+    {"max_running", "Running at once", "", 1, 1e6, nullptr, "of the launch, a replica", "what memory holds"},
     {"most_devices", "Devices", "", 1, 64, nullptr, "limit", "none"}};
 
 planner::Preset PresetOf(const Query& query) {

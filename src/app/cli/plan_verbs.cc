@@ -13,8 +13,9 @@ void AddQuestionFlags(CLI::App& app, std::span<const std::string_view> keys, pla
   for (const planner::QuestionKey& key : planner::QuestionKeys()) {
     if (std::find(keys.begin(), keys.end(), key.name) == keys.end()) continue;
     app.add_option_function<std::string>(
-        "--" + std::string(key.flag),
-        [&text, name = std::string(key.name)](const std::string& value) { text.Set(name, value); }, std::string(key.help));
+           "--" + std::string(key.flag),
+           [&text, name = std::string(key.name)](const std::string& value) { text.Set(name, value); }, std::string(key.help))
+        ->check([](const std::string& value) { return value.empty() ? "is empty: give a value, or leave it out" : ""; });
   }
 }
 

@@ -65,15 +65,19 @@ std::optional<double> CeilingsAgeS(const experiment::Manifest& manifest) {
   return 1e-9 * static_cast<double>(*started - *measured);
 }
 
+// The number that a fact of the server's pages begins with ("64 requests"); 0 = they did not tell it.
+int NumberTold(const experiment::SystemDescription& description, const std::string& fact) {
+  int number = 0;
+  if (const auto told = description.facts.find(fact); told != description.facts.end())
+    std::from_chars(told->second.data(), told->second.data() + told->second.size(), number);
+  return std::max(0, number);
+}
+
 // All devices as tensor-parallel ranks, unless the server's pages tell how many are.
-metrics::Deployment DeploymentOf(const experiment::PricedSystem& priced, int64_t count) {
-  metrics::Deployment deployment{static_cast<int>(count), 1, 1, 1};
-  const auto told = priced.description.facts.find("tensor parallel");
-  if (told == priced.description.facts.end()) return deployment;
-  int tensor = 0;
-  std::from_chars(told->second.data(), told->second.data() + told->second.size(), tensor);
-  if (tensor > 0 && count % tensor == 0) deployment = {tensor, 1, 1, static_cast<int>(count / tensor)};
-  return deployment;
+metrics::Deployment DeploymentOf(const experiment::SystemDescription& description, int64_t count) {
+  const int tensor = NumberTold(description, "tensor parallel");
+  if (tensor == 0 || count % tensor != 0) return {static_cast<int>(count), 1, 1, 1};
+  return {tensor, 1, 1, static_cast<int>(count / tensor)};
 }
 
 bool Offloads(const experiment::SystemDescription& description) {
@@ -125,10 +129,12 @@ void MeasuredLevels::AddSystem(const experiment::Manifest& manifest, const exper
   Observation row;
   row.work = &works_.back();
   row.device = &used_.back();
-  row.deployment = DeploymentOf(priced, machine->count);
+  row.deployment = DeploymentOf(priced.description, machine->count);
   row.fabric = planner::FabricOf(machine->device, devices_);
   row.system = system;
-  row.most_sequences = 1e6;  // what was measured ran
+  row.most_sequences = 1e6;  // what was measured ran, ...
+  if (const int limit = NumberTold(priced.description, "batch limit"); limit > 0)
+    row.running_limit = limit;  // ... so many at once
   for (const cap::CellSummary& cell : summary.cells) {
     if (SetTimes(cell.level, cell.figures, row)) {
       levels_.push_back(

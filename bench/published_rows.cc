@@ -250,8 +250,8 @@ void PrintPublished(const PublishedSet& set, const planner::Multipliers& multipl
     const bool wide = o.deployment.data > 1;
     std::array<planner::ErrorBand, 3> tpot, ttft;
     for (size_t i = 0; i < kLaunches.size(); ++i) {
-      tpot[i] = blind->BandOf(*o.device, false, wide, kLaunches[i]);
-      ttft[i] = blind->TtftBandOf(*o.device, false, wide, kLaunches[i]);
+      tpot[i] = blind->BandOf(o.system, *o.device, false, wide, kLaunches[i]);
+      ttft[i] = blind->TtftBandOf(o.system, *o.device, false, wide, kLaunches[i]);
     }
     const planner::LaunchEffect& effect = blind->DefaultLaunch();
     const planner::Serving untuned = PredictDefault(row, multipliers);

@@ -196,10 +196,16 @@ void Judge(const Question& question, Candidate& candidate) {
   const Serving& serving = candidate.serving;
   candidate.misses.clear();
   candidate.worst_miss = 1;
-  // A line that the launch makes is a time to wait, which the targets judge; one that memory makes is more than can be served.
-  const bool line = serving.bound == Bound::kRunningLimit && question.load.clients;
+  // A line that the launch makes is a time to wait, which the targets judge; one that memory or the system itself makes is more
+  // than can be served.
+  const bool asked =
+      question.max_running ? candidate.running_limit >= *question.max_running : question.launch == Launch::kDefault;
+  const bool by_limit = serving.bound == Bound::kRunningLimit;
+  const bool line = by_limit && asked && question.load.clients;
   if (serving.over_capacity && question.load.clients && !line) {
-    Miss(candidate, fmt::format("the KV cache has room for {:.0f} requests at once: the others wait", serving.most_running),
+    Miss(candidate,
+         fmt::format("{} {:.0f} requests at once: the others wait",
+                     by_limit ? candidate.system + " runs no more than" : "the KV cache has room for", serving.most_running),
          std::max(1.01, *question.load.clients / serving.most_running));
   } else if (serving.over_capacity && !line) {
     constexpr double kEndless = 1e3;  // a queue that grows is behind every time that is kept, and the more the less is served

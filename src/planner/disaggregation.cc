@@ -222,7 +222,7 @@ Result<Apart> JudgeApart(const ApartQuestion& question, const model::ModelSpec& 
   } else {
     apart.gain = GainWith(setting, 1);
   }
-  const ErrorBand band = ingredients.multipliers.BandOf(device, false);
+  const ErrorBand band = ingredients.multipliers.BandOf(question.system, device, false);
   const std::array gains = {apart.gain, GainWith(setting, band.low), GainWith(setting, band.high)};
   apart.gain_low = *std::min_element(gains.begin(), gains.end());
   apart.gain_high = *std::max_element(gains.begin(), gains.end());

@@ -85,7 +85,7 @@ RoomWay PredictWay(const Way& way, ServingPoint point, const RoomQuestion& quest
           way.served,
           way.measured,
           step_s,
-          ingredients.multipliers.BandOf(point.device, !room.AllFit())};
+          ingredients.multipliers.BandOf(way.system, point.device, !room.AllFit())};
 }
 
 // What experts leave of a device's memory, and take of it.

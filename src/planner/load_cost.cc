@@ -12,8 +12,6 @@
 namespace moecap::planner {
 namespace {
 
-constexpr double kMostSequencesAtOnce = 65536;
-
 Serving ServeRate(const ServingPoint& point, Load load, double rate, double room) {
   load.clients.reset();
   load.requests_per_s = rate;
@@ -21,10 +19,9 @@ Serving ServeRate(const ServingPoint& point, Load load, double rate, double room
 }
 
 // Requests a second of one replica with every place taken, by requests in prefill or in decode.
-double GreatestRate(const ServingPoint& point, Load load, double room) {
-  load.clients = std::min(room, kMostSequencesAtOnce);
-  load.requests_per_s.reset();
-  return Serve(point, load, room).requests_per_s;
+double GreatestRate(const ServingPoint& point, const Load& load, double room) {
+  constexpr double kFlood = 1e12;
+  return ServeRate(point, load, kFlood, room).requests_per_s;
 }
 
 bool KeepsTargets(const LoadCostQuestion& question, const Serving& serving, std::string* breaks = nullptr) {
@@ -120,7 +117,7 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
     const double held = RoomOf(system, memory, UsableMemory(device), question.load);
     if (held < 1) continue;
     const double by_default = DefaultRunningLimit(system, device, memory, UsableMemory(device));
-    const double limit = RunningLimitOf(question.max_running, question.launch, by_default);
+    const double limit = RunningLimitOf(system, question.max_running, question.launch, by_default);
     const double sequences = std::min(held, limit);
     const double rate = GreatestRate({work, device, deployment, fabric, factors}, question.load, sequences);
     if (rate <= curve.greatest_per_s) continue;
@@ -139,8 +136,8 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   curve.rent_usd_per_h = prices.rent_usd_per_h;
   curve.own_usd_per_h = prices.own_usd_per_h;
   curve.watts = prices.watts;
-  curve.band =
-      ingredients.multipliers.BandOf(device, false, false, ingredients.multipliers.LaunchOf(question.system, question.launch));
+  curve.band = ingredients.multipliers.BandOf(question.system, device, false, false,
+                                              ingredients.multipliers.LaunchOf(question.system, question.launch));
   FindBreak(question, point, room, curve);
   std::vector<double> rates = question.rates;
   if (rates.empty()) {

@@ -12,6 +12,9 @@
 namespace moecap::planner {
 namespace {
 
+// As wide as that of a device that was not fitted, though its own runs on two machines were (docs/planner.md, "Our own runs").
+constexpr const char* kNotPublic = "assumption: no public measurement of this system was fitted";
+
 // The keys that every catalogue must have, and where each goes.
 struct Field {
   std::string_view key;
@@ -230,17 +233,21 @@ bool Multipliers::Measured(const hardware::Device& device) const {
 
 bool Multipliers::TellsLaunches(std::string_view system) const { return Find(fmt::format("ttft_time.{}", system)) != nullptr; }
 
-ErrorBand Multipliers::BandOf(const hardware::Device& device, bool offloaded, bool wide, Launch launch) const {
+ErrorBand Multipliers::BandOf(std::string_view system, const hardware::Device& device, bool offloaded, bool wide,
+                              Launch launch) const {
   if (offloaded) return offloaded_;
+  if (!TellsLaunches(system)) return {uncalibrated_.low, uncalibrated_.high, kNotPublic};
   const ErrorBand& tuned = !Calibrated(device) ? uncalibrated_ : wide ? wide_ : Measured(device) ? calibrated_ : sibling_;
   return OfLaunch(tuned, calibrated_, default_launch_.tpot, default_launch_.tpot_time, launch);
 }
 
-ErrorBand Multipliers::TtftBandOf(const hardware::Device& device, bool offloaded, bool wide, Launch launch) const {
-  const ErrorBand band = BandOf(device, offloaded, wide);
+ErrorBand Multipliers::TtftBandOf(std::string_view system, const hardware::Device& device, bool offloaded, bool wide,
+                                  Launch launch) const {
+  const ErrorBand band = BandOf(system, device, offloaded, wide);
+  const bool public_rows = Calibrated(device) && !offloaded && TellsLaunches(system);
   const ErrorBand tuned = {std::min(band.low, ttft_.low), std::max(band.high, ttft_.high),
-                           Calibrated(device) && !offloaded ? ttft_.basis : band.basis};
-  if (offloaded) return tuned;
+                           public_rows ? ttft_.basis : band.basis};
+  if (offloaded || !TellsLaunches(system)) return tuned;
   return OfLaunch(tuned, ttft_, default_launch_.ttft, default_launch_.ttft_time, launch);
 }
 

@@ -108,15 +108,17 @@ class Multipliers {
   // Whose kernels a system runs there, as the keys name them: llama.cpp has others for each backend ("llama-cuda" on NVIDIA's
   // GPUs, "llama-cpu" on processors, "llama-server" elsewhere).
   static std::string KernelsOf(std::string_view system, const hardware::Device& device);
-  // Whether rows of this very device were fitted, or at least of its generation.
+  // Whether public rows of this very device were fitted, or at least of its generation.
   bool Measured(const hardware::Device& device) const;
   bool Calibrated(const hardware::Device& device) const;
   // Of a time per token, and of the time to the first token, which is never known better. `wide`: replicas that step together
   // or more than one node, which no fit has seen.
   const ErrorBand& CalibratedBand() const { return calibrated_; }
   // Relative to what FactorsOf() of the same launch predicts.
-  ErrorBand BandOf(const hardware::Device& device, bool offloaded, bool wide = false, Launch launch = Launch::kTuned) const;
-  ErrorBand TtftBandOf(const hardware::Device& device, bool offloaded, bool wide = false, Launch launch = Launch::kTuned) const;
+  ErrorBand BandOf(std::string_view system, const hardware::Device& device, bool offloaded, bool wide = false,
+                   Launch launch = Launch::kTuned) const;
+  ErrorBand TtftBandOf(std::string_view system, const hardware::Device& device, bool offloaded, bool wide = false,
+                       Launch launch = Launch::kTuned) const;
 
   // Launches are told apart of systems that tuned rows were fitted of; of all others each launch counts as tuned.
   bool TellsLaunches(std::string_view system) const;

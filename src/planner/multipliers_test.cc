@@ -46,8 +46,8 @@ TEST(Multipliers, KnowsWhatWasMeasured) {
   const auto sibling = *devices->FindDevice("h20");
   EXPECT_TRUE(multipliers->Measured(hopper));
   EXPECT_TRUE(multipliers->Calibrated(sibling) && !multipliers->Measured(sibling));
-  EXPECT_GT(multipliers->BandOf(sibling, false).high, multipliers->BandOf(hopper, false).high);
-  EXPECT_GT(multipliers->BandOf(mac, false).high, multipliers->BandOf(hopper, false).high);
+  EXPECT_GT(multipliers->BandOf("vllm", sibling, false).high, multipliers->BandOf("vllm", hopper, false).high);
+  EXPECT_GT(multipliers->BandOf("vllm", mac, false).high, multipliers->BandOf("vllm", hopper, false).high);
   // An uncalibrated device reads more slowly than its peak by the factor of its class.
   const double fitted = multipliers->FactorsOf("vllm", hopper).expert_stream;
   EXPECT_DOUBLE_EQ(multipliers->FactorsOf("vllm", mac).expert_stream,
@@ -95,27 +95,31 @@ TEST(Multipliers, BandsOfALaunch) {
   ASSERT_TRUE(devices.ok() && multipliers.ok());
   const auto h200 = *devices->FindDevice("h200-sxm"), mi300x = *devices->FindDevice("mi300x");
   multipliers->SetDefaultLaunch({1.5, 2, {0.9, 3, "cookbook"}, {0.5, 6, "cookbook"}});
-  const ErrorBand tuned = multipliers->BandOf(h200, false), unknown = multipliers->BandOf(mi300x, false);
-  const ErrorBand measured = multipliers->BandOf(h200, false, false, Launch::kDefault);
+  const ErrorBand tuned = multipliers->BandOf("vllm", h200, false), unknown = multipliers->BandOf("vllm", mi300x, false);
+  const ErrorBand measured = multipliers->BandOf("vllm", h200, false, false, Launch::kDefault);
   EXPECT_NEAR(measured.low, 0.6, 1e-12);  // 0.9 of what a tuned launch takes, of which 1.5 are predicted
   EXPECT_NEAR(measured.high, 2, 1e-12);
   EXPECT_EQ(measured.basis, "cookbook");
-  const ErrorBand ttft = multipliers->TtftBandOf(h200, false, false, Launch::kDefault);
+  const ErrorBand ttft = multipliers->TtftBandOf("vllm", h200, false, false, Launch::kDefault);
   EXPECT_NEAR(ttft.low, 0.25, 1e-12);
   EXPECT_NEAR(ttft.high, 3, 1e-12);
-  const ErrorBand wider = multipliers->BandOf(mi300x, false, false, Launch::kDefault);
+  const ErrorBand wider = multipliers->BandOf("vllm", mi300x, false, false, Launch::kDefault);
   EXPECT_NEAR(wider.low, 0.6 * unknown.low / tuned.low, 1e-12);
   EXPECT_NEAR(wider.high, 2 * unknown.high / tuned.high, 1e-12);
   EXPECT_NE(wider.basis.find("assumed"), std::string::npos);
   for (const hardware::Device& device : {h200, mi300x}) {
     for (const bool wide : {false, true}) {
-      const ErrorBand either = multipliers->BandOf(device, false, wide, Launch::kEither);
-      const ErrorBand alone = multipliers->BandOf(device, false, wide),
-                      slow = multipliers->BandOf(device, false, wide, Launch::kDefault);
+      const ErrorBand either = multipliers->BandOf("vllm", device, false, wide, Launch::kEither);
+      const ErrorBand alone = multipliers->BandOf("vllm", device, false, wide),
+                      slow = multipliers->BandOf("vllm", device, false, wide, Launch::kDefault);
       EXPECT_LE(either.low, std::min(alone.low, 1.5 * slow.low) + 1e-12);
       EXPECT_GE(either.high, std::max(alone.high, 1.5 * slow.high) - 1e-12);
     }
-    EXPECT_EQ(multipliers->BandOf(device, true, false, Launch::kDefault).high, multipliers->BandOf(device, true).high);
+    EXPECT_EQ(multipliers->BandOf("llama-server", device, false, false, Launch::kEither).basis,
+              "assumption: no public measurement of this system was fitted");
+    EXPECT_EQ(multipliers->BandOf("llama-server", device, false).high, multipliers->BandOf("vllm", mi300x, false).high);
+    EXPECT_EQ(multipliers->BandOf("vllm", device, true, false, Launch::kDefault).high,
+              multipliers->BandOf("vllm", device, true).high);
   }
 }
 

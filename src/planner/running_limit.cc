@@ -44,13 +44,17 @@ std::string StatesNote(const SystemRelease* system, const MemoryPlan& memory, do
   if (ratio <= 0 || planned <= default_running) return "";
   return fmt::format(
       "{} keeps {:g} recurrent states for a request of such a model and runs {:.0f} at once in a replica by default; "
-      "{:.0f} take a launch {}with {:.2g} times as much memory for states as for caches (--mamba-full-memory-ratio).",
+      "{:.0f} take a launch {}.",
       system->name, system->running.states, default_running, planned,
-      load.prefix_hit > 0 ? "" : "without its cache of prefixes (--disable-radix-cache), or ", ratio);
+      load.prefix_hit > 0
+          ? fmt::format("with {:.2g} times as much memory for states as for caches (--mamba-full-memory-ratio)", ratio)
+          : "without its cache of prefixes (--disable-radix-cache)");
 }
 
-double RunningLimitOf(const std::optional<double>& max_running, Launch launch, double default_limit) {
-  return max_running.value_or(launch == Launch::kDefault ? default_limit : kNoRunningLimit);
+double RunningLimitOf(const SystemRelease* system, const std::optional<double>& max_running, Launch launch,
+                      double default_limit) {
+  const double most = system != nullptr && system->running.most_requests > 0 ? system->running.most_requests : kNoRunningLimit;
+  return std::min(most, max_running.value_or(launch == Launch::kDefault ? default_limit : kNoRunningLimit));
 }
 
 }  // namespace moecap::planner

@@ -32,7 +32,8 @@ std::string StatesNote(const SystemRelease* system, const MemoryPlan& memory, do
                        const Load& load);
 
 // Of one replica: `max_running` where the question says it, the system's default of a launch with default settings, and no
-// limit of others, which are started with as many as are planned.
-double RunningLimitOf(const std::optional<double>& max_running, Launch launch, double default_limit);
+// limit of others, which are started with as many as are planned; no more than the system can run at once, however started.
+double RunningLimitOf(const SystemRelease* system, const std::optional<double>& max_running, Launch launch,
+                      double default_limit);
 
 }  // namespace moecap::planner

@@ -81,11 +81,14 @@ TEST_F(RunningLimitTest, TheStateOfARequestIsPartOfItsMemory) {
 }
 
 TEST_F(RunningLimitTest, TheQuestionGoesFirst) {
-  EXPECT_EQ(RunningLimitOf(48, Launch::kTuned, 1024), 48);
-  EXPECT_EQ(RunningLimitOf(48, Launch::kDefault, 1024), 48);
-  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kDefault, 1024), 1024);
-  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kTuned, 1024), kNoRunningLimit);
-  EXPECT_EQ(RunningLimitOf(std::nullopt, Launch::kEither, 1024), kNoRunningLimit);
+  EXPECT_EQ(RunningLimitOf(nullptr, 48, Launch::kTuned, 1024), 48);
+  EXPECT_EQ(RunningLimitOf(nullptr, 48, Launch::kDefault, 1024), 48);
+  EXPECT_EQ(RunningLimitOf(nullptr, std::nullopt, Launch::kDefault, 1024), 1024);
+  EXPECT_EQ(RunningLimitOf(nullptr, std::nullopt, Launch::kTuned, 1024), kNoRunningLimit);
+  EXPECT_EQ(RunningLimitOf(nullptr, std::nullopt, Launch::kEither, 1024), kNoRunningLimit);
+  const SystemRelease* one = systems_.Find("moe-infinity");
+  EXPECT_EQ(RunningLimitOf(one, std::nullopt, Launch::kTuned, 1), 1) << "no launch of it runs more";
+  EXPECT_EQ(RunningLimitOf(one, 16, Launch::kTuned, 1), 1);
   EXPECT_EQ(DefaultRunningLimit(nullptr, *devices_.FindDevice("h200-sxm"), {}, 0), kNoRunningLimit) << "nothing is known";
 }
 

@@ -57,7 +57,6 @@ class Searcher {
         base.variant = v;
         base.memory = MemoryOf(v, deployment, allocator);
         base.usable_bytes = UsableOf(device);
-        base.measured = ingredients_.multipliers.Measured(device);
         if (base.memory.MostSequences(base.usable_bytes) >= 1) {
           TryResidence(base, fabric);
         } else {
@@ -110,6 +109,8 @@ class Searcher {
     for (const std::string& system : SystemsFor(*candidate.device, candidate.offload.residence, candidate.variant)) {
       // llama.cpp-class engines split a model by layers, and share no experts.
       if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
+      // Ranks with attention of their own are single GPUs there: enable_attention_dp leaves no tensor parallelism inside one.
+      if (system == "trtllm" && candidate.deployment.tensor > 1 && candidate.deployment.StepReplicas() > 1) continue;
       candidate.system = system;
       candidate.offload.overlapped = system == "ktransformers" || system == "moe-infinity";
       const ServingPoint point{
@@ -121,7 +122,7 @@ class Searcher {
                            : SequencesBesideExperts();
       candidate.default_running = DefaultRunningLimit(release, *candidate.device, candidate.memory, candidate.usable_bytes);
       candidate.state_ratio = StateRatioOf(release, candidate.memory, candidate.default_running);
-      candidate.running_limit = RunningLimitOf(question_.max_running, question_.launch, candidate.default_running);
+      candidate.running_limit = RunningLimitOf(release, question_.max_running, question_.launch, candidate.default_running);
       candidate.serving = Serve(point, question_.load, candidate.room, candidate.running_limit);
       SetBands(candidate);
       PriceTokens(question_.load, candidate);
@@ -166,11 +167,13 @@ class Searcher {
     const Multipliers& multipliers = ingredients_.multipliers;
     const bool wide = candidate.deployment.StepReplicas() > 1 || candidate.nodes > 1, offloaded = candidate.Offloaded();
     const Launch launch = offloaded ? Launch::kTuned : multipliers.LaunchOf(candidate.system, question_.launch);
-    candidate.band = multipliers.BandOf(*candidate.device, offloaded, wide, launch);
-    candidate.ttft_band = multipliers.TtftBandOf(*candidate.device, offloaded, wide, launch);
+    candidate.band = multipliers.BandOf(candidate.system, *candidate.device, offloaded, wide, launch);
+    candidate.ttft_band = multipliers.TtftBandOf(candidate.system, *candidate.device, offloaded, wide, launch);
+    candidate.measured = !offloaded && multipliers.TellsLaunches(candidate.system) && multipliers.Measured(*candidate.device);
     const bool either = launch == Launch::kEither;
     candidate.default_time = either ? multipliers.DefaultLaunch().tpot_time : 1;
-    candidate.margin = MarginOf(either ? multipliers.BandOf(*candidate.device, offloaded, wide) : candidate.band);
+    candidate.margin =
+        MarginOf(either ? multipliers.BandOf(candidate.system, *candidate.device, offloaded, wide) : candidate.band);
   }
 
   double MarginOf(const ErrorBand& band) const {
@@ -206,7 +209,8 @@ class Searcher {
     offload.dram_share = std::min(1 - offload.device_share, dram);
     candidate.host_dram_bytes = question_.owned && question_.owned->dram_bytes ? *question_.owned->dram_bytes
                                                                                : offload.dram_share * routed / kHostShare;
-    candidate.measured = false;
+    candidate.memory.weights_bytes -= (1 - offload.device_share) * candidate.memory.routed_bytes;
+    candidate.memory.routed_bytes *= offload.device_share;
     const bool fits = offload.device_share + offload.dram_share >= 1 - 1e-9;
     for (const Residence residence : {Residence::kExecute, Residence::kCopy, Residence::kSsd}) {
       if (fits == (residence == Residence::kSsd)) continue;

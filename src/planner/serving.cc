@@ -22,6 +22,14 @@ double TogetherOf(const ServingPoint& point, const Load& load, double running) {
   return running + point.factors.prompt_waves * std::max(0.0, clients - running);
 }
 
+// Of `sequences` that decode on average, those whose prompts one of them meets: all but its own share in a closed loop, all
+// where requests come by chance.
+double OthersOf(const ServingPoint& point, const Load& load, double sequences) {
+  const double together = TogetherOf(point, load, sequences);
+  const double clients = load.clients ? std::max(1.0, *load.clients / point.deployment.data) : 0;
+  return load.clients ? together * (clients - 1) / clients : together;
+}
+
 double DecodeSeconds(const ServingPoint& point, const Load& load, double sequences) {
   return load.output_tokens * Tpot(point, load, sequences);
 }
@@ -77,15 +85,17 @@ Bound BoundOf(const Serving& serving, double prefill_s) {
   return std::max_element(parts.begin(), parts.end())->second;
 }
 
-// Utilisation of the deployment's peaks by decode steps and the prompts in them.
-void SetUtilization(const ServingPoint& point, const Load& load, double sequences, double step_s, Serving& serving) {
+// Utilisation of the deployment's peaks: S-MBU of decode steps as clients see them, those of `step_s`; S-MFU of the whole work,
+// in which each step has its share of the prompts and takes `cycle_s`.
+void SetUtilization(const ServingPoint& point, const Load& load, double sequences, double step_s, double cycle_s,
+                    Serving& serving) {
   const double devices = static_cast<double>(point.deployment.StepDevices());
   const double in_flight = std::min<double>(point.deployment.pipeline, sequences);  // micro-batches
   const double replicas = point.deployment.StepReplicas();
-  const double prompts = sequences / point.deployment.pipeline / load.output_tokens * replicas;
+  const double prompts = sequences / point.deployment.pipeline / load.output_tokens * (1 + load.accepted_tokens) * replicas;
   const double flops = serving.step.flops + prompts * PromptFlops(point.work, load.NewTokens(), load.CachedTokens());
   serving.s_mbu = in_flight * serving.step.bytes / step_s / devices / *point.device.bandwidth_bytes_per_s;
-  serving.s_mfu = in_flight * flops / step_s / devices / RateOf(point.device, "bf16").flops_per_s;
+  serving.s_mfu = in_flight * flops / cycle_s / devices / RateOf(point.device, "bf16").flops_per_s;
 }
 
 }  // namespace
@@ -156,7 +166,7 @@ double Tpot(const ServingPoint& point, const Load& load, double sequences) {
   const double running = std::max(TogetherOf(point, load, sequences), 1.0);
   const StepTime step = DecodeStep(point, {running, load.MeanContext(), 1 + load.drafted_tokens});
   const double steps = load.output_tokens / (1 + load.accepted_tokens);
-  const double prefill = PrefillShare(point, running, load.NewTokens(), load.CachedTokens(), steps);
+  const double prefill = PrefillShare(point, OthersOf(point, load, sequences), load.NewTokens(), load.CachedTokens(), steps);
   return point.factors.tpot_time * (step.Total() + prefill) / (1 + load.accepted_tokens);
 }
 
@@ -202,13 +212,15 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
   serving.output_tokens_per_s = serving.requests_per_s * load.output_tokens;
   const double sequences = std::max(TogetherOf(point, held, decoding), 1.0);
   serving.step = DecodeStep(point, {sequences, load.MeanContext(), 1 + load.drafted_tokens});
-  const double prefill_s =
-      PrefillShare(point, sequences, load.NewTokens(), load.CachedTokens(), load.output_tokens / (1 + load.accepted_tokens));
-  serving.prefill_share = prefill_s / (serving.step.Total() + prefill_s);
-  serving.untuned_s = (point.factors.tpot_time - 1) * (serving.step.Total() + prefill_s);
-  SetUtilization(point, load, sequences, serving.step.Total() + prefill_s + serving.untuned_s, serving);
+  const double steps = load.output_tokens / (1 + load.accepted_tokens);
+  const double met_s = PrefillShare(point, OthersOf(point, held, decoding), load.NewTokens(), load.CachedTokens(), steps);
+  const double prompts_s = PromptsShare(point, sequences, load.NewTokens(), load.CachedTokens(), steps);
+  serving.prefill_share = prompts_s / (serving.step.Total() + prompts_s);
+  serving.untuned_s = (point.factors.tpot_time - 1) * (serving.step.Total() + met_s);
+  SetUtilization(point, load, sequences, serving.step.Total() + met_s + serving.untuned_s,
+                 serving.step.Total() + prompts_s + serving.untuned_s, serving);
   const Bound limit = running_limit < most_sequences ? Bound::kRunningLimit : Bound::kCapacity;
-  serving.bound = serving.over_capacity ? limit : BoundOf(serving, prefill_s);
+  serving.bound = serving.over_capacity ? limit : BoundOf(serving, prompts_s);
   return serving;
 }
 

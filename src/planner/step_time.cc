@@ -284,16 +284,17 @@ double PromptLatencySeconds(const ServingPoint& point) {
   return point.factors.admission_s + point.work.layers * point.factors.prefill_layer_s;
 }
 
-double PrefillShare(const ServingPoint& point, double sequences, double new_tokens, double cached_tokens,
-                    double output_tokens) {
-  if (const double waves = point.factors.prompt_waves; waves > 0) {
-    const double others = std::max(0.0, sequences - 1) / point.deployment.pipeline * (1 - waves / 2);
-    return others / output_tokens *
+double PromptsShare(const ServingPoint& point, double requests, double new_tokens, double cached_tokens, double output_tokens) {
+  const double in_step = requests / point.deployment.pipeline / output_tokens;
+  if (point.factors.prompt_waves > 0)
+    return in_step *
            (PromptServiceSeconds(point, new_tokens, cached_tokens) + PromptLatencySeconds(point) * point.factors.ttft_factor);
-  }
   const double flops = PromptSeconds(point, new_tokens, cached_tokens) * point.factors.interference_time;
-  return sequences / point.deployment.pipeline / output_tokens *
-         (std::max(flops, PromptTileSeconds(point, new_tokens)) + HostPromptSeconds(point, new_tokens));
+  return in_step * (std::max(flops, PromptTileSeconds(point, new_tokens)) + HostPromptSeconds(point, new_tokens));
+}
+
+double PrefillShare(const ServingPoint& point, double others, double new_tokens, double cached_tokens, double output_tokens) {
+  return (1 - point.factors.prompt_waves / 2) * PromptsShare(point, others, new_tokens, cached_tokens, output_tokens);
 }
 
 double PromptServiceSeconds(const ServingPoint& point, double new_tokens, double cached_tokens) {

@@ -95,10 +95,11 @@ double PromptLatencySeconds(const ServingPoint& point);
 // FLOPs of a prompt.
 double PromptFlops(const ModelWork& work, double new_tokens, double cached_tokens);
 
-// What decoding requests wait in a step for the prompts that are computed in it, when each of `sequences` requests brings a
-// prompt every `output_tokens` steps. Where prompts come in waves (StepFactors::prompt_waves), a request waits for those behind
-// its own: (1 - waves / 2) of the others.
-double PrefillShare(const ServingPoint& point, double sequences, double new_tokens, double cached_tokens, double output_tokens);
+// What prompts take of the devices for each decode step, when each of `requests` brings one every `output_tokens` steps.
+double PromptsShare(const ServingPoint& point, double requests, double new_tokens, double cached_tokens, double output_tokens);
+// What a decoding request waits in a step for the prompts that `others` bring; its own is part of its first token. Where
+// prompts come in waves (StepFactors::prompt_waves), it waits for those behind its own: (1 - waves / 2) of the others.
+double PrefillShare(const ServingPoint& point, double others, double new_tokens, double cached_tokens, double output_tokens);
 
 // From a request's arrival to its first token when `clients` of one replica are served, without waiting for a place: the prompt
 // x (1 + bunching (clients - 1)), which the devices do, + (admission + layers x latency + waiting steps x TPOT) x the system's

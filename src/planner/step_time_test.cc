@@ -317,8 +317,9 @@ TEST(TimeToFirstToken, WavesByHand) {
   const double prompt = PromptServiceSeconds(*f.point, 1024, 0) + 1.5 * (0.002 + 0.0048);
   EXPECT_NEAR(TimeToFirstToken(*f.point, 5, 1024, 0, 0.01), 3 * prompt, 1e-12);
   EXPECT_NEAR(TimeToFirstToken(*f.point, 1, 1024, 0, 0.01), prompt, 1e-12);
-  EXPECT_NEAR(PrefillShare(*f.point, 5, 1024, 0, 100), 2 * prompt / 100, 1e-12);
-  EXPECT_EQ(PrefillShare(*f.point, 1, 1024, 0, 100), 0);
+  EXPECT_NEAR(PrefillShare(*f.point, 4, 1024, 0, 100), 2 * prompt / 100, 1e-12);
+  EXPECT_NEAR(PromptsShare(*f.point, 5, 1024, 0, 100), 5 * prompt / 100, 1e-12);
+  EXPECT_EQ(PrefillShare(*f.point, 0, 1024, 0, 100), 0);
   Load load;
   load.clients = 5;
   load.input_tokens = 1024;

@@ -45,6 +45,7 @@ void Fields(auto& archive, JsonFieldsOf<RunningDefault> auto& value) {
   archive("large_bytes", value.large_bytes);
   archive("not_large", value.not_large);
   archive("processor_requests", value.processor_requests);
+  archive("most_requests", value.most_requests);
   archive("state_share", value.state_share);
   archive("states", value.states);
   archive("source", value.source);

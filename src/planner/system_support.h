@@ -21,6 +21,7 @@ struct RunningDefault {
   double large_bytes = 0;              // ...
   std::vector<std::string> not_large;  // ids of devices that count as small whatever their memory
   double processor_requests = 0;       // on processors; 0 = as on others
+  double most_requests = 0;            // that any launch lets run; 0 = as many as it says
   double state_share = 0;  // of the memory beside the weights, for the recurrent state of hybrid models; 0 = no such pool
   double states = 1;       // that each request takes of that pool
   std::string source;

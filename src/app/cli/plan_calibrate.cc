@@ -22,12 +22,13 @@ namespace fs = std::filesystem;
 
 using planner::Observation;
 
-// Pull of the prior: as strong as so many measurements together.
-constexpr double kPriorRows = 0.05;
+// Pull of the prior for each squared logarithm by which a multiplier moves, where a level pulls by 1 for each logarithm that it
+// is off: one level moves its prediction by a factor of 1.5 at the most, two that agree by 2.2, three by 3.3.
+constexpr double kPull = 0.5;
 
 planner::Multipliers FitTo(const planner::Multipliers& builtin, const std::vector<Observation>& rows) {
   planner::FitOptions options;
-  options.ridge = kPriorRows / static_cast<double>(rows.size());
+  options.ridge = kPull / static_cast<double>(rows.size());
   const planner::Multipliers fitted = Fit(builtin, rows, FittedKeys(builtin, rows, planner::FitTarget::kTpot), options);
   options.target = planner::FitTarget::kTtft;
   return Fit(fitted, rows, FittedKeys(builtin, rows, planner::FitTarget::kTtft), options);
@@ -54,7 +55,7 @@ std::vector<std::string> NotesOf(const planner::Multipliers& before, const plann
         unusable));
   for (const planner::Multiplier& entry : after.entries()) {
     const double ratio = entry.value / before.Find(entry.key)->value;
-    if (std::abs(std::log(ratio)) < 0.02) continue;
+    if (entry.rows < 1 || std::abs(std::log(ratio)) < 0.02) continue;
     notes.push_back(fmt::format("{}: {:.3g} -> {:.3g}{}{}, on {:g} levels ({}).", entry.key, before.Find(entry.key)->value,
                                 entry.value, entry.unit.empty() ? "" : " ", entry.unit, entry.rows, entry.meaning));
   }

@@ -6,7 +6,6 @@
 #include <array>
 
 #include "base/words.h"
-#include "planner/candidate.h"
 
 namespace moecap::app {
 namespace {
@@ -20,6 +19,12 @@ struct Row {
 
 std::string Folder(const LaunchOptions& o) { return o.folder.empty() ? "\"$PWD\"" : ShellWord(o.folder); }
 
+// `spread`: for {0} GPUs, where there are several.
+std::string LayoutOf(const LaunchOptions& o, fmt::format_string<const int&> spread) {
+  if (!o.layout.empty()) return " " + o.layout;
+  return o.gpus > 1 ? fmt::format(spread, o.gpus) : "";
+}
+
 Error NoExperts(std::string_view system, std::string_view instead) {
   return BadInput(fmt::format("{} records no experts{}; leave --experts out", system, instead));
 }
@@ -28,7 +33,7 @@ Result<LaunchLine> Vllm(const LaunchOptions& o) {
   LaunchLine line;
   line.command = fmt::format("VLLM_NO_USAGE_STATS=1 VLLM_SERVER_DEV_MODE=1 {}vllm serve {} --host 127.0.0.1 --port {}",
                              o.gpus == 0 ? "VLLM_CPU_KVCACHE_SPACE=4 " : "", ShellWord(o.model), o.port);
-  if (o.gpus > 1) line.command += fmt::format(" --tensor-parallel-size {} --enable-expert-parallel", o.gpus);
+  line.command += LayoutOf(o, " --tensor-parallel-size {0} --enable-expert-parallel");
   line.command +=
       fmt::format(" --max-num-seqs {} --max-model-len {} --enable-prompt-tokens-details --enable-logging-iteration-details",
                   o.batch, o.context);
@@ -41,7 +46,7 @@ std::string SglangCommon(const LaunchOptions& o) {
       "python -m sglang.launch_server --model-path {} --host 127.0.0.1 --port {} --max-running-requests {} --context-length {} "
       "--stream-interval 1 --enable-metrics --enable-cache-report",
       ShellWord(o.model), o.port, o.batch, o.context);
-  if (o.gpus > 1) common += fmt::format(" --tp {0} --ep-size {0}", o.gpus);
+  common += LayoutOf(o, " --tp {0} --ep-size {0}");
   if (o.experts) {
     common +=
         " --enable-return-routed-experts --expert-distribution-recorder-mode per_pass "
@@ -64,9 +69,9 @@ Result<LaunchLine> KTransformers(const LaunchOptions& o) {
   if (o.gpus == 0) return BadInput("ktransformers needs a GPU for what is no expert; give --gpus 1 or more");
   const std::string recorder = RecorderFolder(o);
   return LaunchLine{recorder + SglangCommon(o) +
-                        fmt::format(" --kt-method BF16 --kt-weight-path WEIGHTS --kt-cpuinfer {} --kt-num-gpu-experts 0 "
+                        fmt::format(" --kt-method {} --kt-weight-path WEIGHTS --kt-cpuinfer {} --kt-num-gpu-experts {} "
                                     "--kt-max-deferred-experts-per-token 0",
-                                    o.cpus == 0 ? "\"$(nproc)\"" : std::to_string(o.cpus)),
+                                    o.kt_method, o.cpus == 0 ? "\"$(nproc)\"" : std::to_string(o.cpus), o.gpu_experts),
                     "", ""};
 }
 
@@ -93,14 +98,15 @@ Result<LaunchLine> TensorRtLlm(const LaunchOptions& o) {
   if (o.gpus == 0) return BadInput("trtllm needs a GPU; give --gpus 1 or more");
   LaunchLine line;
   line.file_name = "trtllm.yaml";
-  line.file_text =
+  line.file_text = fmt::format(
       "enable_iter_perf_stats: true\nreturn_perf_metrics: true\nperf_metrics_max_requests: 10000\nstream_interval: 1\n"
-      "kv_cache_config: {enable_block_reuse: false}\n";
-  line.command = fmt::format(
-      "{}trtllm-serve {} --host 127.0.0.1 --port {} --tp_size {} --ep_size {} --max_batch_size {} --max_seq_len {} --config {}",
-      o.experts ? fmt::format("EXPERT_STATISTIC_ITER_RANGE=0-1000 EXPERT_STATISTIC_PATH={} ", Folder(o)) : "",
-      ShellWord(o.model), o.port, o.gpus, o.gpus, o.batch, o.context,
-      o.folder.empty() ? line.file_name : ShellWord(o.folder + "/" + line.file_name));
+      "kv_cache_config: {{enable_block_reuse: {}{}}}\n",
+      o.reuse_prefixes, o.kv_type.empty() ? "" : ", dtype: " + o.kv_type);
+  line.command =
+      fmt::format("{}trtllm-serve {} --host 127.0.0.1 --port {} {} --max_batch_size {} --max_seq_len {} --config {}",
+                  o.experts ? fmt::format("EXPERT_STATISTIC_ITER_RANGE=0-1000 EXPERT_STATISTIC_PATH={} ", Folder(o)) : "",
+                  ShellWord(o.model), o.port, o.layout.empty() ? fmt::format("--tp_size {0} --ep_size {0}", o.gpus) : o.layout,
+                  o.batch, o.context, o.folder.empty() ? line.file_name : ShellWord(o.folder + "/" + line.file_name));
   return line;
 }
 
@@ -108,9 +114,10 @@ Result<LaunchLine> MoeInfinity(const LaunchOptions& o) {
   if (o.experts) return NoExperts("moe-infinity", " over HTTP");
   if (o.gpus == 0) return BadInput("moe-infinity needs a GPU; give --gpus 1");
   return LaunchLine{
-      fmt::format("python -m moe_infinity.entrypoints.openai.api_server --model {} --offload-dir {} --device-memory-ratio 0.75 "
+      fmt::format("python -m moe_infinity.entrypoints.openai.api_server --model {} --offload-dir {} --device-memory-ratio {} "
                   "--port {}",
-                  ShellWord(o.model), o.offload_folder.empty() ? "\"$PWD/offload\"" : ShellWord(o.offload_folder), o.port),
+                  ShellWord(o.model), o.offload_folder.empty() ? "\"$PWD/offload\"" : ShellWord(o.offload_folder),
+                  o.device_memory_ratio, o.port),
       "", ""};
 }
 
@@ -213,31 +220,6 @@ Result<const LaunchSystem*> FindLaunchSystem(const std::string& name) {
 Result<LaunchLine> LaunchLineOf(const std::string& name, const LaunchOptions& options) {
   ASSIGN_OR_RETURN(const Row* const row, FindRow(name));
   return row->make(options);
-}
-
-std::string LaunchOf(const planner::Plan& plan) {
-  const planner::Candidate* const best = plan.Best();
-  if (!best) return "";
-  const metrics::Deployment& d = best->deployment;
-  LaunchOptions options;
-  options.model = plan.model;
-  options.gpus = best->device->device_class == "cpu" ? 0 : static_cast<int>(d.StepDevices());
-  // Of one rank of data parallelism, but for SGLang, whose flag is of the whole server.
-  const planner::Load& load = plan.question.load;
-  const double planned = planner::PlannedRunning(*best, load);
-  const bool sglang = best->system == "sglang" || best->system == "ktransformers";
-  options.batch = static_cast<int>(planned) * (sglang ? d.StepReplicas() : 1);
-  options.context = static_cast<int>(load.input_tokens + load.output_tokens);
-  const Result<LaunchLine> line = LaunchLineOf(best->system, options);
-  if (!line.ok()) return "";
-  std::string text = line->file_name.empty() ? "" : fmt::format("cat > {} <<'END'\n{}END\n", line->file_name, line->file_text);
-  text += line->command;
-  // Of a hybrid model one state a request instead of several for the cache of prefixes, or room for several.
-  if (sglang && best->state_ratio > 0 && planned > best->default_running)
-    text +=
-        load.prefix_hit > 0 ? fmt::format(" --mamba-full-memory-ratio {:.3g}", best->state_ratio) : " --disable-radix-cache";
-  text += fmt::format("\n# planned: tensor {}, expert {}, pipeline {}, data {}", d.tensor, d.expert, d.pipeline, d.data);
-  return text;
 }
 
 }  // namespace moecap::app

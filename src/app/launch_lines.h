@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "planner/plan.h"
 
 namespace moecap::app {
 
@@ -22,6 +21,13 @@ struct LaunchOptions {
   // Where files of the line are, and what a system keeps on disk; "" = a shell's working directory.
   std::string folder, offload_folder;
   int cpus = 0;  // of this machine; 0 = a shell counts them
+  // Of a plan (app/planned_launch.h); as they stand here, of a benchmark.
+  std::string layout;                 // flags in place of those that spread the model over `gpus` by tensors and experts
+  bool reuse_prefixes = false;        // TensorRT-LLM; the others do
+  std::string kv_type;                // TensorRT-LLM; "" = as the model says
+  std::string kt_method = "BF16";     // KTransformers: in what the processor computes experts
+  int gpu_experts = 0;                // ... and how many of each layer the GPUs do
+  double device_memory_ratio = 0.75;  // MoE-Infinity: of a GPU's memory, for experts
 };
 
 struct LaunchSystem {
@@ -43,8 +49,6 @@ struct LaunchLine {
 
 // Error: kBadInput for an unknown name, for a system that does not run on the processor, or records no experts.
 Result<LaunchLine> LaunchLineOf(const std::string& name, const LaunchOptions& options);
-// One replica of the best way of a plan, with the plan's layout as a comment; empty = nothing is known to start it.
-std::string LaunchOf(const planner::Plan& plan);
 // Error: kBadInput naming the choices.
 Result<const LaunchSystem*> FindLaunchSystem(const std::string& name);
 

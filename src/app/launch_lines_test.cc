@@ -6,80 +6,36 @@
 namespace moecap::app {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
-
-// A closed loop of 96 clients on eight devices in two ranks of data parallelism that step together, 48 requests each.
-class PlannedLine : public testing::Test {
- protected:
-  PlannedLine() {
-    device_.id = "h200-sxm";
-    plan_.model = "org/model";
-    plan_.question.load.clients = 96;
-    plan_.question.load.input_tokens = 1000;
-    plan_.question.load.output_tokens = 24;
-    planner::Candidate best;
-    best.device = &device_;
-    best.count = 8;
-    best.deployment = {4, 8, 1, 2};
-    best.serving.running = 96;
-    best.serving.decoding = 80;
-    best.serving.most_running = 400;
-    best.room = 200;
-    plan_.search.candidates = {best};
-    plan_.best = 0;
-  }
-  planner::Candidate& Best() { return plan_.search.candidates[0]; }
-  std::string On(const std::string& system) {
-    Best().system = system;
-    return LaunchOf(plan_);
-  }
-
-  hardware::Device device_;
-  planner::Plan plan_;
-};
-
-// Requests in prefill have a place, too.
-TEST_F(PlannedLine, LetsAsManyRunAsThereAreClients) {
-  EXPECT_THAT(On("vllm"), HasSubstr("--max-num-seqs 48 --max-model-len 1024 "));
-  EXPECT_THAT(On("sglang"), HasSubstr("--max-running-requests 96 --context-length 1024 ")) << "of all ranks";
-  EXPECT_THAT(On("trtllm"), HasSubstr("--max_batch_size 48 "));
-  EXPECT_THAT(On("vllm"), HasSubstr("\n# planned: tensor 4, expert 8, pipeline 1, data 2"));
+// Two GPUs share tensors and experts, nothing is kept between requests, and what plans set is left at what a benchmark needs.
+TEST(LaunchLines, OfABenchmarkSpreadTheModelOverItsGpus) {
+  const LaunchOptions two{.gpus = 2, .batch = 4, .context = 512, .folder = "/f", .offload_folder = "/o", .cpus = 8};
+  const auto of = [&](const char* system) { return *LaunchLineOf(system, two); };
+  EXPECT_EQ(of("vllm").command,
+            "VLLM_NO_USAGE_STATS=1 VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --host 127.0.0.1 --port 8000 "
+            "--tensor-parallel-size 2 --enable-expert-parallel --max-num-seqs 4 --max-model-len 512 "
+            "--enable-prompt-tokens-details --enable-logging-iteration-details");
+  EXPECT_EQ(of("sglang").command,
+            "python -m sglang.launch_server --model-path MODEL --host 127.0.0.1 --port 8000 --max-running-requests 4 "
+            "--context-length 512 --stream-interval 1 --enable-metrics --enable-cache-report --tp 2 --ep-size 2");
+  EXPECT_THAT(of("ktransformers").command,
+              testing::EndsWith(" --tp 2 --ep-size 2 --kt-method BF16 --kt-weight-path WEIGHTS --kt-cpuinfer 8 "
+                                "--kt-num-gpu-experts 0 --kt-max-deferred-experts-per-token 0"));
+  const LaunchLine trtllm = of("trtllm");
+  EXPECT_EQ(trtllm.command,
+            "trtllm-serve MODEL --host 127.0.0.1 --port 8000 --tp_size 2 --ep_size 2 --max_batch_size 4 --max_seq_len 512 "
+            "--config /f/trtllm.yaml");
+  EXPECT_EQ(trtllm.file_text,
+            "enable_iter_perf_stats: true\nreturn_perf_metrics: true\nperf_metrics_max_requests: 10000\nstream_interval: 1\n"
+            "kv_cache_config: {enable_block_reuse: false}\n");
+  EXPECT_EQ(of("moe-infinity").command,
+            "python -m moe_infinity.entrypoints.openai.api_server --model MODEL --offload-dir /o --device-memory-ratio 0.75 "
+            "--port 8000");
 }
 
-TEST_F(PlannedLine, ALimitOfTheQuestionStandsInTheLine) {
-  Best().running_limit = 10;
-  Best().serving.most_running = 20;
-  EXPECT_THAT(On("vllm"), HasSubstr("--max-num-seqs 10 "));
-  EXPECT_THAT(On("sglang"), HasSubstr("--max-running-requests 20 "));
-}
-
-// 48 in a replica on average: 48 + 3 x 6.93 = 68.8 in all but 2 of 1,000 moments; no more than memory holds.
-TEST_F(PlannedLine, ArrivalsByChanceComeInNumbers) {
-  plan_.question.load.clients.reset();
-  plan_.question.load.requests_per_s = 2;
-  EXPECT_THAT(On("vllm"), HasSubstr("--max-num-seqs 69 "));
-  Best().room = 60;
-  EXPECT_THAT(On("vllm"), HasSubstr("--max-num-seqs 60 "));
-}
-
-TEST_F(PlannedLine, MoreOfAHybridModelThanSglangHasStatesFor) {
-  Best().state_ratio = 2.44;
-  Best().default_running = 48;
-  EXPECT_THAT(On("sglang"), Not(HasSubstr("radix"))) << "as many as planned";
-  Best().default_running = 40;
-  EXPECT_THAT(On("sglang"), HasSubstr(" --disable-radix-cache\n"));
-  EXPECT_THAT(On("vllm"), Not(HasSubstr("radix")));
-  plan_.question.load.prefix_hit = 0.5;
-  EXPECT_THAT(On("sglang"), HasSubstr(" --mamba-full-memory-ratio 2.44\n")) << "hits need the cache of prefixes";
-  EXPECT_THAT(On("sglang"), Not(HasSubstr("radix")));
-  Best().state_ratio = 0;
-  EXPECT_THAT(On("sglang"), Not(HasSubstr("mamba"))) << "states are not what limits";
-}
-
-TEST_F(PlannedLine, NothingPlannedStartsNothing) {
-  plan_.best.reset();
-  EXPECT_EQ(LaunchOf(plan_), "");
+TEST(LaunchLines, OfOneGpuNeedNoLayout) {
+  EXPECT_THAT(LaunchLineOf("vllm", {})->command, testing::HasSubstr("--port 8000 --max-num-seqs 64"));
+  EXPECT_THAT(LaunchLineOf("sglang", {})->command, testing::EndsWith("--enable-cache-report"));
+  EXPECT_THAT(LaunchLineOf("trtllm", {})->command, testing::HasSubstr(" --tp_size 1 --ep_size 1 "));
 }
 
 }  // namespace

@@ -93,6 +93,28 @@ TEST_F(PlanCli, ARunningLimitIsPartOfTheQuestion) {
   EXPECT_NE(empty.err.find("is empty"), std::string::npos) << empty.err;
 }
 
+// The weights, the cache and the layout of the answer are what its line starts.
+TEST_F(PlanCli, TheLineStartsWhatIsPlanned) {
+  const auto line = [&](const std::string& flags) {
+    const Outcome ran = Call(flags + " --clients 8 --tpot 1s --no-changes --json");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    return (*ParseJson(ran.out))["start_command"].get<std::string>();
+  };
+  const auto has = [](const std::string& text, const char* part) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
+  };
+  const std::string offloaded = line("--model openai/gpt-oss-120b --own 2xrtx-4090 --dram 256GB");
+  has(offloaded, offloaded.starts_with("llama-server") ? " -m MODEL-mxfp4.gguf " : " --kt-method MXFP4 ");
+  has(offloaded, offloaded.starts_with("llama-server") ? " --n-cpu-moe " : " --kt-num-gpu-experts ");
+  const std::string amd = line("--model Qwen/Qwen3-30B-A3B --own 1xmi300x --precision fp8 --kv fp8");
+  has(amd, " Qwen/Qwen3-30B-A3B ");
+  has(amd, " --quantization fp8");
+  has(amd, " --kv-cache-dtype fp8");
+  const std::string stored = line("--model Qwen/Qwen3-30B-A3B --own 1xmi300x --precision bf16 --fidelity original --kv f16");
+  EXPECT_EQ(stored.find("--quantization"), std::string::npos) << stored;
+  EXPECT_EQ(stored.find("--kv-cache-dtype"), std::string::npos) << stored;
+}
+
 TEST_F(PlanCli, AnImpossibleTargetIsMissedByTheNearest) {
   const Outcome ran = Call("--model openai/gpt-oss-120b --clients 64 --tpot 0.01ms --no-changes");
   EXPECT_EQ(ran.exit_code, 3);

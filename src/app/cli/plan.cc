@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -16,7 +17,7 @@
 #include "app/cli/plan_calibrate.h"
 #include "app/cli/plan_dialogue.h"
 #include "app/cli/plan_verbs.h"
-#include "app/launch_lines.h"
+#include "app/planned_launch.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "metrics/estimate.h"
@@ -36,8 +37,20 @@ struct PlanFlags {
   bool no_changes = false, json = false, all = false;
 };
 
-Status PrintPlan(const planner::Plan& plan, const PlanFlags& flags) {
-  const std::string start_command = LaunchOf(plan);
+// Of a model that lies here, or is served as something else than is stored, the plan does not say what there is to start.
+PlannedCheckpoint CheckpointOf(const ModelFlags& model) {
+  PlannedCheckpoint checkpoint;
+  std::error_code code;
+  if (model.name.ends_with(".gguf") || std::filesystem::is_directory(model.name, code)) checkpoint.path = model.name;
+  if (model.precision.empty() && model.kv.empty()) return checkpoint;
+  const Result<model::ModelSpec> stored = OpenModel(ModelFlags{.name = model.name});
+  checkpoint.weight_type = stored.ok() ? stored->weight_type : "unknown";
+  if (stored.ok()) checkpoint.kv_type = stored->kv_type;
+  return checkpoint;
+}
+
+Status PrintPlan(const planner::Plan& plan, const PlannedCheckpoint& checkpoint, const PlanFlags& flags) {
+  const std::string start_command = LaunchOf(plan, checkpoint);
   const report::Document document = report::PlanDocument(plan, start_command);
   if (!flags.write_to.empty()) {
     std::vector<report::NamedText> files = {{"plan.json", DumpJsonPretty(report::PlanToJson(plan, start_command))}};
@@ -143,7 +156,7 @@ Status RunPlan(const PlanFlags& flags) {
   }
   ASSIGN_OR_RETURN(planner::Plan plan, planner::MakePlan(question, spec, ingredients, options));
   plan.notes.insert(plan.notes.begin(), notes.begin(), notes.end());
-  return PrintPlan(plan, flags);
+  return PrintPlan(plan, CheckpointOf(model), flags);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include "app/cli/cli.h"
 #include "app/cli/signal_wait.h"
 #include "app/cli/stored_runs.h"
-#include "app/launch_lines.h"
+#include "app/planned_launch.h"
 #include "base/fs.h"
 #include "web/site.h"
 
@@ -53,7 +53,7 @@ Status Serve(const ServeFlags& flags) {
                                    .guard = {flags.hosts, token},
                                    .summarize = SummaryOf,
                                    .make_figures = MakeFigures,
-                                   .launch = LaunchOf});
+                                   .launch = [](const planner::Plan& plan) { return LaunchOf(plan); }});
   ASSIGN_OR_RETURN(const auto listening, web::HttpServer::Start(server, *site));
   if (!IsLoopback(server.address))
     fmt::print(stderr, "Everyone who reaches {} can read the runs in {}.\n", server.address, flags.results_dir);

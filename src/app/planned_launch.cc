@@ -20,9 +20,18 @@ namespace {
 using metrics::Deployment;
 using model::LowerCase;
 
-bool IsSixteenBit(std::string_view type) {
-  constexpr std::array<std::string_view, 5> kNames = {"f16", "fp16", "float16", "bf16", "bfloat16"};
-  return std::ranges::find(kNames, type) != kNames.end();
+// One name for each plain type, in lower case.
+std::string TypeName(std::string_view type) {
+  const std::string name = LowerCase(type);
+  if (name == "bfloat16") return "bf16";
+  if (name == "fp16" || name == "float16") return "f16";
+  if (name == "fp32" || name == "float32") return "f32";
+  return name;
+}
+
+bool SameType(std::string_view a, std::string_view b) {
+  const auto sixteen = [](std::string_view type) { return type == "bf16" || type == "f16"; };
+  return a == b || (sixteen(a) && sixteen(b));
 }
 
 // What is to be started.
@@ -34,11 +43,8 @@ struct PlannedWay {
 
   const Deployment& layout() const { return best.deployment; }
   const planner::Load& load() const { return plan.question.load; }
-  std::string Type() const { return LowerCase(variant.original ? variant.spec.weight_type : variant.label); }
-  bool AsStored() const {
-    const std::string stored = LowerCase(checkpoint.weight_type);
-    return Type() == stored || (IsSixteenBit(Type()) && IsSixteenBit(stored));
-  }
+  std::string Type() const { return TypeName(variant.original ? variant.spec.weight_type : variant.label); }
+  bool AsStored() const { return SameType(Type(), TypeName(checkpoint.weight_type)); }
   bool IsGguf() const { return checkpoint.path.ends_with(".gguf"); }
   std::string Model() const { return checkpoint.path.empty() ? plan.model : checkpoint.path; }
   // Of one replica.
@@ -76,18 +82,12 @@ int PagedContext(const PlannedWay& way) {
   return static_cast<int>(most ? std::min(context, static_cast<double>(*most)) : context);
 }
 
-// The planned type of the KV cache, in lower case; "" = what the checkpoint asks for.
-std::string KvTypeOf(const PlannedWay& way) {
-  const std::string planned = LowerCase(way.variant.spec.kv_type), stored = LowerCase(way.checkpoint.kv_type);
-  return planned == stored || (IsSixteenBit(planned) && IsSixteenBit(stored)) ? "" : planned;
-}
-
 using KvNames = std::vector<std::pair<std::string_view, std::string_view>>;  // a plan's name, the system's
 
 // The system's name of the planned type; "" = as the checkpoint asks, or with a comment where the system has none.
 std::string KvName(const PlannedWay& way, const KvNames& names, PlannedLine& line) {
-  const std::string planned = KvTypeOf(way);
-  if (planned.empty()) return "";
+  const std::string planned = TypeName(way.variant.spec.kv_type);
+  if (SameType(planned, TypeName(way.checkpoint.kv_type))) return "";
   const auto found = std::ranges::find(names, planned, &KvNames::value_type::first);
   if (found != names.end()) return std::string(found->second);
   line.comments.push_back(fmt::format("planned with a KV cache in {}, for which {} has no setting", planned, way.best.system));
@@ -121,7 +121,7 @@ void SetModel(const PlannedWay& way, PlannedLine& line) {
 }
 
 void NameNodes(const PlannedWay& way, std::string_view how, PlannedLine& line) {
-  if (way.Nodes() > 1) line.comments.push_back(fmt::format("a replica is on {} nodes: {}", way.Nodes(), how));
+  if (way.Nodes() > 1) line.comments.push_back(fmt::format("it takes {} nodes: {}", way.Nodes(), how));
 }
 
 void NameDrafts(const PlannedWay& way, std::string_view how, PlannedLine& line) {
@@ -141,11 +141,8 @@ void PlanVllm(const PlannedWay& way, PlannedLine& line) {
   // With it experts are spread over tensor x data ranks, without by tensors.
   if (d.expert > 1) line.options.layout += " --enable-expert-parallel";
   if (way.load().prefix_hit > 0) line.flags.emplace_back("--enable-prefix-caching");
-  const KvNames names = {{"f16", "bfloat16"},
-                         {"fp16", "bfloat16"},
-                         {"float16", "bfloat16"},
-                         {"bf16", "bfloat16"},
-                         {"bfloat16", "bfloat16"},
+  const KvNames names = {{"bf16", "bfloat16"},
+                         {"f16", "bfloat16"},
                          {"fp8", "fp8"},
                          {"fp8_e4m3", "fp8_e4m3"},
                          {"fp8_e5m2", "fp8_e5m2"},
@@ -173,9 +170,9 @@ void PlanSglangRanks(const PlannedWay& way, PlannedLine& line) {
                                 {"--attn-dp-size", d.StepReplicas()},
                                 {"--ep-size", d.expert},
                                 {"--pp-size", d.pipeline}});
-  const KvNames names = {
-      {"f16", "bf16"},     {"fp16", "bf16"},         {"float16", "bf16"},      {"bf16", "bf16"},           {"bfloat16", "bf16"},
-      {"fp8", "fp8_e4m3"}, {"fp8_e4m3", "fp8_e4m3"}, {"fp8_e5m2", "fp8_e5m2"}, {"fp8_ds_mla", "fp8_e4m3"}, {"nvfp4", "nvfp4"}};
+  const KvNames names = {{"bf16", "bf16"},         {"f16", "bf16"},          {"fp8", "fp8_e4m3"},
+                         {"fp8_e4m3", "fp8_e4m3"}, {"fp8_e5m2", "fp8_e5m2"}, {"fp8_ds_mla", "fp8_e4m3"},
+                         {"nvfp4", "nvfp4"}};
   if (const std::string kv = KvName(way, names, line); !kv.empty()) line.flags.push_back("--kv-cache-dtype " + kv);
   // Of a hybrid model one state a request instead of several for the cache of prefixes, or room for several.
   if (way.best.state_ratio > 0 && way.Running() > way.best.default_running) {
@@ -208,7 +205,8 @@ void PlanKTransformers(const PlannedWay& way, PlannedLine& line) {
   if (kind == "gguf") {
     if (!way.IsGguf()) line.options.model = way.Model();
     line.comments.push_back(fmt::format(
-        "WEIGHTS: a folder with the model as GGUF in {}, for the processor; what the GPUs hold stays as {} stores it",
+        "WEIGHTS: a folder with the model as GGUF in {}, for the processor; what the GPUs hold stays as {} stores it: if that "
+        "does not fit, lower --kt-num-gpu-experts",
         way.Type(), line.options.model));
   } else {
     SetModel(way, line);
@@ -282,9 +280,8 @@ void PlanLlamaServer(const PlannedWay& way, PlannedLine& line) {
       line.comments.emplace_back(
           "more experts than host memory holds: the file stays mapped, and what is missing comes from it");
   }
-  const KvNames names = {{"f32", "f32"},     {"fp32", "f32"},  {"float32", "f32"},   {"f16", "f16"},      {"fp16", "f16"},
-                         {"float16", "f16"}, {"bf16", "bf16"}, {"bfloat16", "bf16"}, {"q8_0", "q8_0"},    {"q5_1", "q5_1"},
-                         {"q5_0", "q5_0"},   {"q4_1", "q4_1"}, {"q4_0", "q4_0"},     {"iq4_nl", "iq4_nl"}};
+  const KvNames names = {{"f32", "f32"},   {"f16", "f16"},   {"bf16", "bf16"}, {"q8_0", "q8_0"},    {"q5_1", "q5_1"},
+                         {"q5_0", "q5_0"}, {"q4_1", "q4_1"}, {"q4_0", "q4_0"}, {"iq4_nl", "iq4_nl"}};
   if (const std::string kv = KvName(way, names, line); !kv.empty()) line.flags.push_back(fmt::format("-ctk {0} -ctv {0}", kv));
   line.comments.push_back(
       fmt::format("a slot holds {} tokens, the mean of a request: for longer ones raise -c ({} slots x tokens)",

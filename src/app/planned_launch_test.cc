@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
+#include "planner/candidate.h"
+
 namespace moecap::app {
 namespace {
 
@@ -158,15 +162,47 @@ TEST_F(PlannedLine, SaysHowManyOfItThePlanTakes) {
   EXPECT_THAT(On("llama-server", {1, 1, 1, 2}), HasSubstr("each with a device and a port of its own"));
 }
 
+// Of whatever layout: the devices that the flags of a line take, times the lines, are the plan's.
+TEST_F(PlannedLine, TakesThePlansDevices) {
+  const auto size = [](const std::string& line, const std::string& before) -> int64_t {
+    const size_t at = line.find(before + " ");
+    return at == std::string::npos ? 1 : std::stoll(line.substr(at + before.size() + 1));
+  };
+  const model::ModelSpec moe = [] {
+    model::ModelSpec spec;
+    spec.layers.resize(16);
+    for (model::LayerSpec& layer : spec.layers) layer.ffn.experts = 128;
+    return spec;
+  }();
+  hardware::Device linked = device_;
+  linked.device_class = "datacenter";
+  linked.scale_up_link = "nvlink";
+  int layouts = 0;
+  for (const int64_t count : {1, 2, 8, 32}) {
+    for (const hardware::Device& device : {device_, linked}) {
+      for (const metrics::Deployment& layout : planner::DeploymentsOf(device, count, moe)) {
+        ++layouts;
+        const std::string vllm = On("vllm", layout), sglang = On("sglang", layout), trtllm = On("trtllm", layout);
+        const int64_t of_vllm =
+            size(vllm, "--tensor-parallel-size") * size(vllm, "--pipeline-parallel-size") * size(vllm, "--data-parallel-size");
+        EXPECT_EQ(of_vllm * size(vllm, "it takes"), count) << vllm;
+        EXPECT_EQ(size(sglang, "--tp-size") * size(sglang, "--pp-size") * size(sglang, "it takes"), count) << sglang;
+        EXPECT_EQ(size(trtllm, "--tp_size") * size(trtllm, "--pp_size") * size(trtllm, "it takes"), count) << trtllm;
+        EXPECT_EQ(size(sglang, "--tp-size") % size(sglang, "--attn-dp-size"), 0) << sglang;
+        EXPECT_LE(size(trtllm, "--ep_size"), size(trtllm, "--tp_size")) << trtllm;
+      }
+    }
+  }
+  EXPECT_GT(layouts, 40);
+}
+
 TEST_F(PlannedLine, SaysWhatItTakesOnSeveralNodes) {
-  EXPECT_THAT(
-      On("vllm", {8, 16, 1, 2}, 2),
-      EndsWith("\n# a replica is on 2 nodes: the same line on each, with --nnodes 2 --node-rank R --master-addr ADDRESS, "
-               "and --headless on all but the first"));
+  EXPECT_THAT(On("vllm", {8, 16, 1, 2}, 2),
+              EndsWith("\n# it takes 2 nodes: the same line on each, with --nnodes 2 --node-rank R --master-addr ADDRESS, "
+                       "and --headless on all but the first"));
   EXPECT_THAT(On("sglang"), EndsWith("with --nnodes 2 --node-rank R --dist-init-addr ADDRESS:PORT"));
-  EXPECT_THAT(
-      On("trtllm", {16, 16, 1, 1}, 2),
-      EndsWith("\n# a replica is on 2 nodes: trtllm-llmapi-launch before the command, as 16 MPI ranks (srun or mpirun)"));
+  EXPECT_THAT(On("trtllm", {16, 16, 1, 1}, 2),
+              EndsWith("\n# it takes 2 nodes: trtllm-llmapi-launch before the command, as 16 MPI ranks (srun or mpirun)"));
   EXPECT_THAT(On("vllm", {8, 8, 1, 2}, 2), Not(HasSubstr("nnodes"))) << "each replica is on one";
 }
 

@@ -114,9 +114,9 @@ Status PrintOwnRuns(const std::string& folder, const planner::Multipliers& multi
         return band.low * shown <= truth && truth <= band.high * shown;
       };
       inside[launch].first +=
-          holds(multipliers.BandOf(*o.device, false, false, launch), factors.tpot_time * serving.tpot_s, *o.tpot_s);
+          holds(multipliers.BandOf(o.system, *o.device, false, false, launch), factors.tpot_time * serving.tpot_s, *o.tpot_s);
       inside[launch].second +=
-          holds(multipliers.TtftBandOf(*o.device, false, false, launch), factors.ttft_time * serving.ttft_s, *o.ttft_s);
+          holds(multipliers.TtftBandOf(o.system, *o.device, false, false, launch), factors.ttft_time * serving.ttft_s, *o.ttft_s);
     }
   }
   fmt::print("  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", "valid levels, %", "rows", "median", "mean", "P90", "bias",

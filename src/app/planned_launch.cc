@@ -228,13 +228,6 @@ void PlanTensorRtLlm(const PlannedWay& way, PlannedLine& line) {
   const KvNames names = {{"fp8", "fp8"}, {"fp8_e4m3", "fp8"}, {"nvfp4", "nvfp4"}};
   line.options.kv_type = KvName(way, names, line);
   if (replicas > 1) line.file = "enable_attention_dp: true\n";
-  if (replicas > 1 && d.tensor > 1) {
-    line.options.batch = (way.Running() + d.tensor - 1) / d.tensor;
-    line.comments.push_back(fmt::format(
-        "not as planned: attention is spread over {} ranks by data alone, with {} requests each, not over {} replicas "
-        "of {} ranks",
-        d.tensor * replicas, line.options.batch, replicas, d.tensor));
-  }
   NameNodes(way, fmt::format("trtllm-llmapi-launch before the command, as {} MPI ranks (srun or mpirun)", d.StepDevices()),
             line);
   NameDrafts(way, "speculative_config in trtllm.yaml", line);
@@ -292,13 +285,9 @@ void PlanLlamaServer(const PlannedWay& way, PlannedLine& line) {
 
 void PlanMoeInfinity(const PlannedWay& way, PlannedLine& line) {
   SetModel(way, line);
-  const double experts = way.best.offload.device_share * way.best.memory.routed_bytes;
-  const double memory = way.best.device->memory_bytes.value_or(0);
+  const double experts = way.best.memory.routed_bytes, memory = way.best.device->memory_bytes.value_or(0);
   // Hundredths, rounded down; a cache of nothing would hold no expert to compute with.
   if (memory > 0) line.options.device_memory_ratio = std::max(0.01, std::floor(100 * experts / memory) / 100);
-  if (way.Running() > 1)
-    line.comments.push_back(
-        fmt::format("it serves one request at a time: of the {} that are planned at once the others wait", way.Running()));
   KvName(way, {}, line);
   NameDrafts(way, "it has none", line);
 }

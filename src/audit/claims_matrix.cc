@@ -134,7 +134,8 @@ Status Fill(const DecisionRow& inputs, const Claim& claim, const Sources& source
   ASSIGN_OR_RETURN(const model::ModelSpec spec, FindModel(inputs.model, claim, sources));
   if (const auto device = FindDevice(inputs.device, claim, sources); !device.ok()) return device.error();
   ASSIGN_OR_RETURN(const planner::Multipliers multipliers, planner::Multipliers::Builtin());
-  ASSIGN_OR_RETURN(const planner::SystemSupport systems, planner::SystemSupport::Builtin());
+  ASSIGN_OR_RETURN(const planner::SystemSupport served, planner::SystemSupport::Builtin());
+  const planner::SystemSupport systems = served.ForBatches();  // the table speaks of batches, not of servers
   for (const int64_t batch : inputs.batches) {
     ASSIGN_OR_RETURN(const SearchResult search,
                      planner::Search(QuestionOf(inputs, batch), spec, {sources.devices, sources.prices, multipliers, systems}));

@@ -102,6 +102,12 @@ Result<SystemSupport> SystemSupport::Parse(std::string_view text) {
 
 Result<SystemSupport> SystemSupport::Builtin() { return Parse(BuiltinSystemSupportText()); }
 
+SystemSupport SystemSupport::ForBatches() const {
+  SystemSupport batches = *this;
+  for (SystemRelease& system : batches.systems_) system.running.most_requests = 0;
+  return batches;
+}
+
 const SystemRelease* SystemSupport::Find(std::string_view system) const {
   const auto at = std::find_if(systems_.begin(), systems_.end(), [&](const SystemRelease& one) { return one.name == system; });
   return at == systems_.end() ? nullptr : &*at;

@@ -57,6 +57,9 @@ class SystemSupport {
   // What ships with the program.
   static Result<SystemSupport> Builtin();
 
+  // The same for batches that are given to a system's library at once: what its server can run at a time is no limit of them.
+  SystemSupport ForBatches() const;
+
   std::span<const SystemRelease> systems() const { return systems_; }
   std::span<const ModelFamily> families() const { return families_; }
   // Null for a system that is not listed.

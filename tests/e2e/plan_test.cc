@@ -178,7 +178,7 @@ TEST_F(PlanCli, CalibratesToStoredRuns) {
   EXPECT_NE(run.out.find("Levels left out: 1."), std::string::npos);
   const Outcome all = Call(question + runs);
   ASSERT_EQ(all.exit_code, 0) << all.err;
-  EXPECT_NE(all.out.find("refitted to 79 measured levels"), std::string::npos) << all.out.substr(0, 2000);
+  EXPECT_NE(all.out.find("refitted to 81 measured levels"), std::string::npos) << all.out.substr(0, 2000);
   EXPECT_EQ(Call(question + runs + "/h200-transformers-qwen3-30b-a3b-graphs").exit_code, 2) << "a system that is not planned";
 }
 

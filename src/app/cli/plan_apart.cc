@@ -42,7 +42,7 @@ Status RunApart(const ApartFlags& flags) {
   answer.question.margin = question.margin;
   ASSIGN_OR_RETURN(const hardware::Device device, devices.FindDevice(answer.question.devices.id));
   answer.devices = fmt::format("{} x {}", answer.question.devices.count, device.name);
-  answer.band = multipliers.BandOf(question.system, device, false);
+  answer.band = multipliers.BandOf(flags.system, device, false);
   ASSIGN_OR_RETURN(answer.apart, planner::JudgeApart(answer.question, spec, {devices, prices, multipliers, systems}));
   if (flags.json) {
     PrintText(DumpJsonPretty(report::ApartToJson(answer)));

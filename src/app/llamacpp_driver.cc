@@ -272,6 +272,8 @@ Result<std::unique_ptr<experiment::SystemDriver>> MakeDriver(const std::shared_p
     ASSIGN_OR_RETURN(description.model_file_xxh3, store::HashFile(file, description.model_file_bytes));
   }
   if (system.experts) RETURN_IF_ERROR(LeaveExperts(*system.experts, clock, placed, description));
+  const std::string plain = llamacpp::PlainWeightsInWords(llamacpp::CpuFeatures(), placed.placement, file);
+  if (!plain.empty()) placed.words += ", " + plain;
   description.description =
       fmt::format("{}, {} {}{}{}, {}{}{}", description.engine, description.model.id, description.model.weight_type,
                   system.kv ? ", KV cache " + description.model.kv_type : "",

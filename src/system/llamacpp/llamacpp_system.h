@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,7 +36,7 @@ struct Placement {
   int cpu_experts = 0;
   std::optional<ExpertOptions> experts;  // beyond a budget on disk; null = in memory. Only without GPUs
   // The processor's own layout of some weight types ("Q4_0"), which is a copy in memory, is left out; always with `experts`,
-  // and where the processor has AMX for models with weights per head, which the engine's layout for AMX does not compute.
+  // and where NeedsPlainWeights.
   bool plain_weights = false;
 };
 
@@ -43,8 +44,18 @@ struct Placement {
 std::vector<std::string> HostTensorPatterns(int cpu_experts);
 
 // Whether the file has weights that multiply per head: those of latent attention, when they are kept apart
-// ("blk.0.attn_k_b.weight"). False for a file that cannot be read; of a model in parts the first one counts.
+// ("blk.0.attn_k_b.weight"), or says so ("deepseek2.attention.key_length_mla"), as the first of a model's parts does even where
+// it holds no tensors. False for a file that cannot be read.
 bool HasPerHeadWeights(const std::filesystem::path& gguf);
+
+// Whether the weights must stay as they lie in the file on a processor with `cpu_features` (of CpuFeatures): LoadedModel::Load
+// then leaves them so without being asked.
+bool NeedsPlainWeights(std::span<const std::string> cpu_features, const std::filesystem::path& gguf);
+
+// That they stay so, and why, for the description of a system; empty where that changes nothing: they need not, would anyway,
+// or lie on GPUs, all of them.
+std::string PlainWeightsInWords(std::span<const std::string> cpu_features, const Placement& placement,
+                                const std::filesystem::path& gguf);
 
 // A model's weights, shared by the systems that run it one after the other.
 class LoadedModel {

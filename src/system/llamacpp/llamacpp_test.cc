@@ -20,6 +20,7 @@
 #include "base/rng.h"
 #include "base/testing/temp_dir.h"
 #include "load/closed_loop.h"
+#include "model/gguf_test_writer.h"
 #include "system/llamacpp/arg_max.h"
 #include "system/llamacpp/graph_run.h"
 #include "system/llamacpp/kv_type.h"
@@ -61,6 +62,40 @@ TEST(ComputeType, IsThePropertyOfEngineAndProcessor) {
   EXPECT_EQ(ComputeTypeOf("F32", with), "fp32");
   EXPECT_EQ(ComputeTypeOf("Q4_0", with), "int8");
   EXPECT_EQ(ComputeTypeOf("MXFP4", without), "int8");
+}
+
+// A GGUF of keys alone, as the first part of a split model may be.
+fs::path WithoutTensors(const TempDir& dir, const char* key) {
+  model::GgufTestWriter file;
+  file.Text("general.architecture", "deepseek2");
+  file.U32(key, 192);
+  return dir.Write(std::string(key) + ".gguf", file.File());
+}
+
+TEST(PlainWeights, AreNeededByLatentAttentionWhereTheProcessorHasAmx) {
+  const std::vector<std::string> amx = {"AVX2", "AMX_INT8"}, avx = {"AVX2", "AVX512_BF16"};
+  const TempDir dir;
+  const fs::path latent = WithoutTensors(dir, "deepseek2.attention.key_length_mla");
+  EXPECT_TRUE(NeedsPlainWeights(amx, latent)) << "its tensors are in the parts that follow";
+  EXPECT_FALSE(NeedsPlainWeights(avx, latent));
+  EXPECT_FALSE(NeedsPlainWeights({}, latent));
+  EXPECT_FALSE(NeedsPlainWeights(amx, WithoutTensors(dir, "deepseek2.attention.key_length")));
+  EXPECT_FALSE(NeedsPlainWeights(amx, TinyMoe()));
+  EXPECT_FALSE(NeedsPlainWeights(amx, dir.path() / "missing.gguf"));
+}
+
+TEST(PlainWeights, AreToldWhereTheyMakeADifference) {
+  const std::vector<std::string> amx = {"AMX_INT8"};
+  const TempDir dir;
+  const fs::path latent = WithoutTensors(dir, "deepseek2.attention.key_length_mla");
+  EXPECT_THAT(PlainWeightsInWords(amx, {}, latent),
+              testing::HasSubstr("weights laid out as in the file (the engine's layout for AMX"));
+  EXPECT_NE(PlainWeightsInWords(amx, {.gpus = {"CUDA0"}, .gpu_layers = 3}, latent), "");
+  EXPECT_EQ(PlainWeightsInWords(amx, {.gpus = {"CUDA0"}}, latent), "");
+  EXPECT_EQ(PlainWeightsInWords(amx, {.experts = ExpertOptions()}, latent), "");
+  EXPECT_EQ(PlainWeightsInWords(amx, {.plain_weights = true}, latent), "");
+  EXPECT_EQ(PlainWeightsInWords(amx, {}, TinyMoe()), "");
+  EXPECT_EQ(PlainWeightsInWords({}, {}, latent), "");
 }
 
 class Engine : public testing::Test {

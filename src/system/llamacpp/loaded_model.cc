@@ -21,22 +21,30 @@ std::vector<std::string> HostTensorPatterns(int cpu_experts) {
 
 bool HasPerHeadWeights(const std::filesystem::path& gguf) {
   const gguf_context_ptr file(gguf_init_from_file(gguf.c_str(), {.no_alloc = true, .ctx = nullptr}));
-  const int64_t tensors = file ? gguf_get_n_tensors(file.get()) : 0;
-  for (int64_t i = 0; i < tensors; ++i) {
+  if (!file) return false;
+  // The first of several parts may hold no tensors, but holds every key.
+  for (int64_t i = 0; i < gguf_get_n_kv(file.get()); ++i) {
+    if (std::string_view(gguf_get_key(file.get(), i)).ends_with(".attention.key_length_mla")) return true;
+  }
+  for (int64_t i = 0; i < gguf_get_n_tensors(file.get()); ++i) {
     if (std::string_view(gguf_get_tensor_name(file.get(), i)).find(".attn_k_b.") != std::string_view::npos) return true;
   }
   return false;
 }
 
-namespace {
-
 // llama.cpp v0.5.0 puts weights that multiply per head into its AMX layout, whose kernels cannot multiply by what stands beside
 // them (it is not contiguous; ggml-cpu/amx/amx.cpp), and ends the process when it finds out.
-bool NeedsPlainWeights(const std::filesystem::path& gguf) {
-  return std::ranges::count(CpuFeatures(), "AMX_INT8") > 0 && HasPerHeadWeights(gguf);
+bool NeedsPlainWeights(std::span<const std::string> cpu_features, const std::filesystem::path& gguf) {
+  return std::ranges::count(cpu_features, "AMX_INT8") > 0 && HasPerHeadWeights(gguf);
 }
 
-}  // namespace
+std::string PlainWeightsInWords(std::span<const std::string> cpu_features, const Placement& placement,
+                                const std::filesystem::path& gguf) {
+  const bool all_on_gpus = !placement.gpus.empty() && placement.gpu_layers < 0;
+  const bool plain_anyway = placement.experts || placement.plain_weights;
+  if (all_on_gpus || plain_anyway || !NeedsPlainWeights(cpu_features, gguf)) return "";
+  return "weights laid out as in the file (the engine's layout for AMX does not compute weights per head)";
+}
 
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary& library, const std::filesystem::path& gguf,
                                                              const Placement& placement) {
@@ -52,7 +60,7 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::Load(const EngineLibrary
   // Without a list the engine takes every GPU whose backend this process has loaded, for another system perhaps.
   params.devices = devices.data();
   params.n_gpu_layers = on_gpu ? placement.gpu_layers : 0;
-  params.use_extra_bufts = !placement.experts && !placement.plain_weights && !NeedsPlainWeights(gguf);
+  params.use_extra_bufts = !placement.experts && !placement.plain_weights && !NeedsPlainWeights(CpuFeatures(), gguf);
   if (placement.experts) params.load_mode = LLAMA_LOAD_MODE_MMAP;
   const std::vector<std::string> host_tensors = HostTensorPatterns(on_gpu ? placement.cpu_experts : 0);
   std::vector<llama_model_tensor_buft_override> overrides;

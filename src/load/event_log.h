@@ -68,8 +68,12 @@ struct EventLog {
   uint64_t damaged_bytes = 0;  // at the end of the file, of a frame that was not written to its end
 };
 
-// Errors: kBadInput for a file that is no event log, of a newer version, or with events that make no sense.
-Result<EventLog> ParseEventLog(std::string_view bytes);
+// Tokens of a log beyond one an event: so many at most. Bounds what a small hostile file can make the reader allocate: 800 MB.
+inline constexpr int64_t kMostUnseenTokens = 100'000'000;
+
+// Errors: kBadInput for a file that is no event log, of a newer version, with events that make no sense, or with more than
+// `most_unseen` such tokens.
+Result<EventLog> ParseEventLog(std::string_view bytes, int64_t most_unseen = kMostUnseenTokens);
 // The same of a file; errors name it.
 Result<EventLog> ReadEventLog(const std::filesystem::path& path);
 

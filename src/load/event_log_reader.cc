@@ -51,7 +51,8 @@ Status CheckInstants(std::initializer_list<int64_t> times_ns) {
 // Feeds events to the same recorder that a run uses.
 class Replay {
  public:
-  explicit Replay(const EventLogHeader& header) : recorder_(header.cell, header.origin_ns) {}
+  Replay(const EventLogHeader& header, int64_t most_unseen)
+      : most_unseen_(most_unseen), recorder_(header.cell, header.origin_ns) {}
 
   Status Frame(std::string_view payload) {
     while (!payload.empty()) {
@@ -167,7 +168,7 @@ class Replay {
     FinishEvent event;
     RETURN_IF_ERROR(Take(payload, event));
     if (event.finish < 0 || event.finish > kLastFinish || event.tokens_source < 0 || event.tokens_source > kLastSource ||
-        event.output_tokens > kMostTokens) {
+        event.output_tokens > kMostUnseenTokens) {
       return BadInput("the end of a request makes no sense");
     }
     const Timings& timings = event.timings;
@@ -202,15 +203,14 @@ class Replay {
     return static_cast<record::RequestError>(value);
   }
 
-  // Tokens beyond one an event. Bounds what a small hostile file can make the reader allocate: 800 MB.
-  static constexpr int64_t kMostTokens = 100'000'000;
   Status CountUnseen(int64_t tokens) {
     unseen_ += std::max<int64_t>(tokens, 0);
-    return unseen_ <= kMostTokens
+    return unseen_ <= most_unseen_
                ? Status()
-               : BadInput(fmt::format("it tells of more than {} tokens without an event of their own", kMostTokens));
+               : BadInput(fmt::format("it tells of more than {} tokens without an event of their own", most_unseen_));
   }
 
+  int64_t most_unseen_;
   int64_t unseen_ = 0;
   std::unordered_map<uint64_t, Completion> details_;  // by ticket, until the request ends
   Recorder recorder_;
@@ -267,7 +267,7 @@ Status CheckFileHead(std::string_view head) {
       fmt::format("version {} is not known to this program (it knows {} to {})", version, kOldestVersion, kVersion));
 }
 
-Result<EventLog> Parse(Bytes& bytes) {
+Result<EventLog> Parse(Bytes& bytes, int64_t most_unseen = kMostUnseenTokens) {
   RETURN_IF_ERROR(CheckFileHead(bytes.Take(kFileHeadBytes)));
   EventLog log;
   std::optional<Replay> replay;
@@ -282,7 +282,7 @@ Result<EventLog> Parse(Bytes& bytes) {
     if (head.type == kHeaderFrame && !replay) {
       ASSIGN_OR_RETURN(log.header, HeaderFromJson(std::string(payload)));
       RETURN_IF_ERROR(CheckInstants({log.header.origin_ns}));
-      replay.emplace(log.header);
+      replay.emplace(log.header, most_unseen);
     } else if (head.type == kEventFrame && replay) {
       RETURN_IF_ERROR(replay->Frame(payload));
     } else {
@@ -297,9 +297,9 @@ Result<EventLog> Parse(Bytes& bytes) {
 
 }  // namespace
 
-Result<EventLog> ParseEventLog(std::string_view text) {
+Result<EventLog> ParseEventLog(std::string_view text, int64_t most_unseen) {
   TextBytes bytes(text);
-  return Parse(bytes);
+  return Parse(bytes, most_unseen);
 }
 
 Result<EventLog> ReadEventLog(const std::filesystem::path& path) {

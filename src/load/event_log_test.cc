@@ -8,6 +8,7 @@
 #include <csignal>
 #include <limits>
 
+#include "base/check.h"
 #include "base/fs.h"
 #include "load/open_loop.h"
 #include "load/recorder.h"
@@ -96,6 +97,32 @@ TEST(EventLog, RefusesTokensThatNoEventCanHaveBrought) {
   EXPECT_THAT(ReadEventLog(TestFile()).error().message, HasSubstr("more than 100000000 tokens without an event of their own"));
 }
 
+// The limit counts what has no event of its own, in chunks and in totals: the eleven tokens of one request that each have
+// theirs are read where no more than ten others are.
+TEST(EventLog, CountsTokensWithAnEventOfTheirOwnForNothing) {
+  constexpr int64_t kMostUnseen = 10;
+  const auto read = [](const std::vector<int64_t>& chunks, int64_t total) {
+    SteadyClock clock;
+    auto writer = EventLogWriter::Create(TestFile(), {}, clock);
+    writer->OnSend(0, "a", 0, 0, 0);
+    for (const int64_t tokens : chunks) writer->OnChunk(0, {.arrival_ns = 1, .tokens = static_cast<int32_t>(tokens)});
+    Completion completion;
+    completion.tokens_source = record::TokensSource::kFinalUsage;
+    completion.output_tokens = total;
+    writer->OnFinish(0, completion);
+    CHECK(writer->Close().ok());
+    const auto log = ParseEventLog(ReadFile(TestFile()).value(), kMostUnseen);
+    return log.ok() ? log->result.requests[0].output_tokens : -1;
+  };
+  EXPECT_EQ(read(std::vector<int64_t>(1000, 1), 1000), 1000);
+  EXPECT_EQ(read(std::vector<int64_t>(1000, 1), 1010), 1010) << "ten in the total";
+  EXPECT_EQ(read(std::vector<int64_t>(1000, 1), 1011), -1);
+  EXPECT_EQ(read({11}, 11), 11) << "ten in the chunk";
+  EXPECT_EQ(read({12}, 12), -1);
+  EXPECT_EQ(read({6, 6}, 12), 12) << "five in each chunk";
+  EXPECT_EQ(read({6, 6}, 13), -1);
+}
+
 TEST(EventLog, ReadsAFileAsItReadsItsText) {
   FakeClock clock;
   RunWithLog(TestFile(), clock);
@@ -176,6 +203,18 @@ TEST(Recorder, TokensAreStampedWhenTheKernelHadThem) {
   const LoadResult result = std::move(recorder).Finish();
   EXPECT_THAT(result.requests[0].token_s,
               testing::ElementsAre(testing::DoubleEq(0.006), testing::DoubleEq(0.02), testing::DoubleEq(0.02)));
+}
+
+TEST(RecorderDeathTest, NothingIsToldOfARequestThatWasForgotten) {
+  FakeClock clock;
+  auto writer = EventLogWriter::Create(TestFile(), {}, clock);
+  Recorder recorder({}, 0, &*writer, /*logged_only=*/true);
+  const uint64_t ticket = recorder.OnSend("a", 4, 0, 0, 0);
+  recorder.OnFinish(ticket, {});
+  recorder.Forget(ticket);
+  EXPECT_DEATH(recorder.OnChunk(ticket, {.arrival_ns = 1}), "requests_\\[ticket\\] != nullptr");
+  EXPECT_DEATH(recorder.OnFinish(ticket, {}), "requests_\\[ticket\\] != nullptr");
+  EXPECT_DEATH(recorder.OnGivenUp(ticket, record::RequestError::kTotalTimeout), "requests_\\[ticket\\] != nullptr");
 }
 
 TEST(EventLog, SplitsWhatOneEventCannotHold) {

@@ -123,10 +123,11 @@ class Loop {
       GiveUp(cancellations_.top().ticket, record::RequestError::kCancelledByClient);
       cancellations_.pop();
     }
-    if (now_ns < drained_ns_) return;
-    for (int64_t ticket = 0; ticket < recorder_.sent(); ++ticket)
-      GiveUp(static_cast<uint64_t>(ticket), record::RequestError::kTotalTimeout);
-    NoteEnds();
+    if (now_ns >= drained_ns_) {
+      for (int64_t ticket = 0; ticket < recorder_.sent(); ++ticket)
+        GiveUp(static_cast<uint64_t>(ticket), record::RequestError::kTotalTimeout);
+    }
+    NoteEnds();  // before the loop finds nothing in flight
   }
 
   void GiveUp(uint64_t ticket, record::RequestError kind) {

@@ -63,6 +63,22 @@ TEST_F(OpenLoopTest, CancelsAsPlanned) {
   EXPECT_THAT(system.cancelled, ElementsAre(1));
 }
 
+// The request that a user gives up as the last of all is told of like every other.
+TEST_F(OpenLoopTest, NotesTheEndOfWhatIsCancelledLast) {
+  cancel_after_s = 0.035;
+  LoadCounters counters;
+  std::vector<int64_t> ended;
+  OpenLoopOptions options;
+  options.counters = &counters;
+  options.on_progress = [&](const LoadProgress& progress) { ended.push_back(progress.ended); };
+  const auto result = Run({2, 10}, {0, 0}, options);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->requests[1].error_kind, record::RequestError::kCancelledByClient);
+  EXPECT_EQ(counters.ended, 2);
+  EXPECT_EQ(counters.failed, 0) << "as planned";
+  EXPECT_THAT(ended, ElementsAre(1, 2));
+}
+
 TEST_F(OpenLoopTest, EndsTheDrain) {
   const auto result = Run({1, 1000, 1}, {0, 0.1, 0.2}, {.drain_s = 0.5});
   ASSERT_TRUE(result.ok());

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
 #include "load/event_log.h"
 #include "load/token_spread.h"
 
@@ -84,16 +83,16 @@ void Recorder::OnNotIssued(std::string id, int client, int64_t intended_ns) {
 }
 
 void Recorder::OnGivenUp(uint64_t ticket, record::RequestError kind) {
+  record::RequestRecord& request = Kept(ticket);
   if (events_ != nullptr) events_->OnGivenUp(ticket, kind);
-  record::RequestRecord& request = *requests_[ticket];
   request.error_kind = kind;
   request.error = WhyGivenUp(kind);
   End(ticket);
 }
 
 void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
+  record::RequestRecord& request = Kept(ticket);
   if (events_ != nullptr) events_->OnChunk(ticket, chunk);
-  record::RequestRecord& request = *requests_[ticket];
   // When the kernel had it, where that is known. Its wall clock may be set meanwhile: time stays ordered.
   const double earliest_s = request.token_s.empty() ? request.send_s : request.token_s.back();
   const double arrival_s = std::max(earliest_s, SinceOrigin(chunk.arrival_ns - std::max<int64_t>(chunk.kernel_delay_ns, 0)));
@@ -111,8 +110,8 @@ void Recorder::OnChunk(uint64_t ticket, const Chunk& chunk) {
 }
 
 void Recorder::OnFinish(uint64_t ticket, Completion completion) {
+  record::RequestRecord& request = Kept(ticket);
   if (events_ != nullptr) events_->OnFinish(ticket, completion);
-  record::RequestRecord& request = *requests_[ticket];
   request.finish = completion.finish;
   request.input_tokens = completion.input_tokens;
   request.text = std::move(completion.text);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "load/load_result.h"
 #include "load/system_under_test.h"
 
@@ -40,8 +41,8 @@ class Recorder final : public Observer {
   // Requests that ended since the last call, in that order.
   std::vector<uint64_t> TakeEnded();
   // Of one that was not forgotten.
-  const record::RequestRecord& request(uint64_t ticket) const { return *requests_[ticket]; }
-  // Of a request that ended nothing stays but what the log holds.
+  const record::RequestRecord& request(uint64_t ticket) const { return Kept(ticket); }
+  // Of a request that ended nothing stays but what the log holds; nothing more may be told of it.
   void Forget(uint64_t ticket) { requests_[ticket].reset(); }
 
   // Writes logged events out when they are due.
@@ -55,6 +56,10 @@ class Recorder final : public Observer {
   std::optional<double> InstantSinceOrigin(int64_t now_ns) const;
   void CopyTimings(const Timings& timings, record::RequestRecord& request) const;
   record::RequestRecord& Add(std::string id, int client, int64_t intended_ns);
+  record::RequestRecord& Kept(uint64_t ticket) const {
+    CHECK(requests_[ticket] != nullptr);
+    return *requests_[ticket];
+  }
   void End(uint64_t ticket);
 
   record::CellId cell_;

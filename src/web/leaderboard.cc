@@ -227,7 +227,7 @@ Response LeaderboardPage(const Library& library, const Query& query, bool writab
       ASSIGN_OR_RETURN(cells, store::ListCells(*index, filter));
       ASSIGN_OR_RETURN(choices, store::ListChoices(*index));
     }
-    std::string body = "<main id=\"main\" class=\"wideview\">\n<h1>Leaderboard</h1>\n" + RunningStrip(library) +
+    std::string body = "<main id=\"main\" class=\"wideview\">\n<h1>Leaderboard</h1>\n" + RunningStrip(RunningNow(library)) +
                        FilterForm(query, choices) + "<div id=\"list\">\n";
     body += cells.total == 0 && query.pairs().empty() ? HowToBegin(library) : Pager(cells, filter, query);
     if (cells.total > 0) body += TableOf(cells, filter, query) + Pager(cells, filter, query);

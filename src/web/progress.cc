@@ -144,9 +144,15 @@ std::string ProgressBox(const Progress& progress) {
   return out + "</section>\n";
 }
 
-std::string RunningStrip(const Library& library) {
+std::vector<Progress> RunningNow(const Library& library) {
+  std::vector<Progress> running;
+  for (const experiment::Results& results : library.Running()) running.push_back(ProgressOf(results));
+  return running;
+}
+
+std::string RunningStrip(std::span<const Progress> running) {
   std::string out = "<div id=\"running\">";
-  for (const experiment::Results& results : library.Running()) out += ProgressBox(ProgressOf(results));
+  for (const Progress& progress : running) out += ProgressBox(progress);
   return out + "</div>\n";
 }
 

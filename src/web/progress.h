@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,9 @@ Json ToJson(const Progress& progress);
 Response ProgressJson(const Library& library, const std::string& run_id);
 // A box with a bar; a script keeps it up to date.
 std::string ProgressBox(const Progress& progress);
-// Such a box for each run that is being measured, in an element to which a script adds those that begin.
-std::string RunningStrip(const Library& library);
+// Of the runs that are being measured.
+std::vector<Progress> RunningNow(const Library& library);
+// Such a box for each of them, in an element to which a script adds those that begin.
+std::string RunningStrip(std::span<const Progress> running);
 
 }  // namespace moecap::web

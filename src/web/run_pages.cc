@@ -214,8 +214,8 @@ Response RunListPage(const Library& library, const Query& query, bool writable) 
   const auto page = [&]() -> Result<std::string> {
     ASSIGN_OR_RETURN(const RunSelection selection, SelectionOf(query, 500));
     ASSIGN_OR_RETURN(const RunPart part, ListPart(library, selection));
-    std::string body = "<main id=\"main\" class=\"wideview\">\n<h1>Runs</h1>\n" + RunningStrip(library) + RunForm(query) +
-                       "<div id=\"list\">\n";
+    std::string body = "<main id=\"main\" class=\"wideview\">\n<h1>Runs</h1>\n" + RunningStrip(RunningNow(library)) +
+                       RunForm(query) + "<div id=\"list\">\n";
     body += part.runs.empty() ? "<p class=\"empty\">No run is as the filters say.</p>\n"
                               : RunPager(selection, part, query) + RunTable(part.runs) + RunPager(selection, part, query);
     return body + "</div>\n" + NotIndexedNote(library) + kCompareTray + "</main>\n";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/clock.h"
 #include "web/comparison_page.h"
 #include "web/leaderboard.h"
 #include "web/library.h"
@@ -59,7 +60,7 @@ class Site final : public Service {
     if (Begins(path, {"runs"}, 1)) return RunPage(library_, path[1], writable());
     if (Begins(path, {"runs"}, 2)) return RunExport(library_, path[1], path[2]);
     if (Is(path, {"compare"})) return ComparisonPage(library_, query, writable());
-    if (Is(path, {"live"})) return LivePage(library_, writable());
+    if (Is(path, {"live"})) return LivePage(scans_, writable());
     if (Is(path, {"plan"})) return PlanPage(query, options_.launch, writable());
     if (Is(path, {"import"}) && writable()) return ImportPage();
     if (Begins(path, {"assets"}, 1)) return AssetResponse(path[1]);
@@ -73,7 +74,7 @@ class Site final : public Service {
     if (Begins(path, {"api", "runs"}, 1)) return RunJson(library_, path[2]);
     if (Begins(path, {"api", "runs"}, 2) && path[3] == "progress") return ProgressJson(library_, path[2]);
     if (Is(path, {"api", "compare"})) return ComparisonJson(library_, query);
-    if (Is(path, {"api", "live"})) return LiveJson(library_);
+    if (Is(path, {"api", "live"})) return LiveJson(scans_);
     if (Is(path, {"api", "events"})) return LiveEvents(library_, scans_, query.Has("watches"));
     if (Is(path, {"api", "plan"})) return PlanJson(query, options_.launch);
     return JsonError(BadInput("there is no such address"));
@@ -91,7 +92,8 @@ class Site final : public Service {
 
   SiteOptions options_;
   Library library_;
-  LiveScans scans_{library_};
+  SteadyClock clock_;
+  LiveScans scans_{library_, clock_};
   std::mutex writing_;
 };
 

@@ -10,11 +10,13 @@
 #include "analysis/imported.h"
 #include "analysis/testing/run_test_folder.h"
 #include "analysis/transfer.h"
+#include "base/clock.h"
 #include "base/folder_lock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "web/curves.h"
 #include "web/testing/raw_client.h"
+#include "web/watches.h"
 
 namespace moecap::web {
 namespace {
@@ -231,12 +233,30 @@ TEST_F(SiteTest, ShowsServersThatAreWatched) {
                                   lines + "{\"kind\":\"summary\",\"tokens_per_s\":1}\n{\"start_s\":3,")
                   .ok());
   fs::create_symlink(files_ / "results" / "watch" / "mine.jsonl", results() / "watch" / "link.jsonl");
+  Start({});  // nobody has looked yet
   const Json json = GetJson("/api/live");
   ASSERT_EQ(json["watches"].size(), 1u);
   EXPECT_EQ(json["watches"][0]["name"], "mine");
   EXPECT_EQ(json["watches"][0]["reading"]["tokens_per_s"], 102);
   EXPECT_THAT(Get("/live").body, AllOf(HasSubstr("102 tokens/s"), HasSubstr("50.0 %"), HasSubstr("watch-0-tokens_per_s"),
                                        HasSubstr("&lt;script&gt;"), Not(HasSubstr("<script>"))));
+}
+
+TEST_F(SiteTest, PageAndJsonShareALookAtWhatIsLive) {
+  const Library library(results(), analysis::SummarizeStored);
+  FakeClock clock;
+  LiveScans scans(library, clock);
+  EXPECT_THAT(LivePage(scans, false).body, HasSubstr("Nothing is being measured here now"));
+  const FolderLock lock = FolderLock::Acquire(files_.Write("running", false)).value();
+  fs::create_directories(results() / "watch");
+  ASSERT_TRUE(WriteFileAtomically(results() / "watch" / "mine.jsonl", "{\"start_s\":0}\n").ok());
+  const auto live = [&] { return ParseJson(LiveJson(scans).body).value(); };
+  EXPECT_TRUE(live()["runs"].empty());
+  EXPECT_TRUE(live()["watches"].empty());
+  clock.AdvanceNs(Latest<int>::kForNs);
+  EXPECT_EQ(live()["runs"].at(0).at("run_id"), "running");
+  EXPECT_EQ(live()["watches"].at(0).at("name"), "mine");
+  EXPECT_THAT(LivePage(scans, false).body, AllOf(HasSubstr("data-run=\"running\""), HasSubstr("id=\"nothing\" hidden")));
 }
 
 TEST_F(SiteTest, OnlyReadsUnlessItIsToldOtherwise) {

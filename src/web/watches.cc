@@ -15,7 +15,6 @@
 #include "report/format.h"
 #include "web/curves.h"
 #include "web/page.h"
-#include "web/progress.h"
 
 namespace moecap::web {
 namespace fs = std::filesystem;
@@ -66,7 +65,7 @@ std::map<std::string, std::vector<Json>> ByServer(std::vector<Json> readings) {
   return {{"", std::move(servers.begin()->second)}};
 }
 
-std::vector<Watch> Watches(const fs::path& results_dir) {
+std::vector<Watch> WatchesIn(const fs::path& results_dir) {
   std::vector<std::pair<fs::file_time_type, fs::path>> files;
   std::error_code code;
   for (auto entry = fs::directory_iterator(results_dir / kWatchFolder, code); !code && entry != fs::directory_iterator();
@@ -154,14 +153,6 @@ std::string WatchBox(const Watch& watch, size_t index) {
   return out + "</dl>\n" + FiguresHtml(CurvesOf(watch, index), "") + "</section>\n";
 }
 
-// The boxes of all watches.
-std::string WatchBoxes(const Library& library) {
-  std::string boxes;
-  const std::vector<Watch> watches = Watches(library.results_dir());
-  for (size_t i = 0; i < watches.size(); ++i) boxes += WatchBox(watches[i], i);
-  return boxes;
-}
-
 class Happenings final : public EventStream {
  public:
   Happenings(const Library& library, LiveScans& scans, bool watches) : library_(library), scans_(scans), watches_(watches) {}
@@ -170,7 +161,7 @@ class Happenings final : public EventStream {
     std::set<std::string> now;
     // The first one says that events arrive at all.
     std::string text = last_.empty() ? News("hello", "", "{}") : "";
-    for (const auto& [run_id, progress] : *scans_.Running()) {
+    for (const auto& [run_id, progress] : scans_.Running()->json) {
       now.insert(run_id);
       text += News("progress", run_id, progress);
     }
@@ -181,7 +172,7 @@ class Happenings final : public EventStream {
         text += News("progress", run_id, DumpJson(ToJson(ProgressOf(*results))));
     }
     running_ = std::move(now);
-    if (watches_) text += News("watches", "", *scans_.Watches());
+    if (watches_) text += News("watches", "", scans_.Watched()->boxes_json);
     return text;
   }
 
@@ -203,48 +194,45 @@ class Happenings final : public EventStream {
 
 }  // namespace
 
-template <typename T>
-std::shared_ptr<const T> LiveScans::Latest<T>::Get(const std::function<T()>& look) {
-  const std::lock_guard lock(mutex_);
-  if (found_ == nullptr || std::chrono::steady_clock::now() - looked_ >= kFor) {
-    found_ = std::make_shared<const T>(look());
-    looked_ = std::chrono::steady_clock::now();  // a slow look is shared by those that waited for it
-  }
-  return found_;
-}
-
 std::shared_ptr<const LiveScans::Runs> LiveScans::Running() {
-  return running_.Get([this] {
-    Runs runs;
-    for (const experiment::Results& results : library_.Running())
-      runs[results.manifest().run_id] = DumpJson(ToJson(ProgressOf(results)));
+  return runs_.Get([this] {
+    Runs runs{RunningNow(library_), {}};
+    for (const Progress& progress : runs.progress) runs.json[progress.run_id] = DumpJson(ToJson(progress));
     return runs;
   });
 }
 
-std::shared_ptr<const std::string> LiveScans::Watches() {
-  return watches_.Get([this] { return DumpJson({{"html", WatchBoxes(library_)}}); });
+std::shared_ptr<const LiveScans::Watches> LiveScans::Watched() {
+  return watches_.Get([this] {
+    const std::vector<Watch> all = WatchesIn(library_.results_dir());
+    Watches watches;
+    Json readings = Json::array();
+    for (size_t i = 0; i < all.size(); ++i) {
+      watches.boxes += WatchBox(all[i], i);
+      readings.push_back({{"name", all[i].name}, {"watched", all[i].fresh}, {"reading", all[i].readings.back()}});
+    }
+    watches.boxes_json = DumpJson({{"html", watches.boxes}});
+    watches.json = DumpJson(readings);
+    return watches;
+  });
 }
 
-Response LivePage(const Library& library, bool writable) {
-  const std::string watches = WatchBoxes(library);
-  const std::string running = RunningStrip(library);
-  const bool nothing = watches.empty() && running.find("<section") == std::string::npos;
+Response LivePage(LiveScans& scans, bool writable) {
+  const auto runs = scans.Running();
+  const auto watches = scans.Watched();
+  const bool nothing = runs->progress.empty() && watches->boxes.empty();
   return Page({"Live", "/live", writable},
               fmt::format("<main id=\"main\" class=\"wideview\"><h1>Live</h1>\n{}<div id=\"watches\">\n{}</div>\n"
                           "<p class=\"empty\" id=\"nothing\"{}>Nothing is being measured here now. Runs show themselves; a "
                           "server that is watched does with <code>moecap watch URL --json &gt; "
                           "results/watch/NAME.jsonl</code>.</p>\n</main>\n",
-                          running, watches, nothing ? "" : " hidden"));
+                          RunningStrip(runs->progress), watches->boxes, nothing ? "" : " hidden"));
 }
 
-Response LiveJson(const Library& library) {
+Response LiveJson(LiveScans& scans) {
   Json runs = Json::array();
-  for (const experiment::Results& results : library.Running()) runs.push_back(ToJson(ProgressOf(results)));
-  Json watches = Json::array();
-  for (const Watch& watch : Watches(library.results_dir()))
-    watches.push_back({{"name", watch.name}, {"watched", watch.fresh}, {"reading", watch.readings.back()}});
-  return {200, kJsonType, DumpJson({{"schema", 1}, {"runs", std::move(runs)}, {"watches", std::move(watches)}}), {}};
+  for (const Progress& progress : scans.Running()->progress) runs.push_back(ToJson(progress));
+  return {200, kJsonType, fmt::format(R"({{"schema":1,"runs":{},"watches":{}}})", DumpJson(runs), scans.Watched()->json), {}};
 }
 
 Response LiveEvents(const Library& library, LiveScans& scans, bool watches) {

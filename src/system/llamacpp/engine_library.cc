@@ -104,7 +104,8 @@ Result<std::unique_ptr<EngineLibrary>> EngineLibrary::Load(const fs::path& folde
   ggml_set_abort_callback([](const char* message) {
     std::fprintf(stderr,
                  "\nmoecap: the engine failed and ends this program: %s\n"
-                 "What was measured is kept; with another model, device or number of threads it may go on.\n",
+                 "Measurements that a stored run had completed are kept; with another model, device or number of threads it "
+                 "may go on.\n",
                  message);
   });
   if (folder.empty()) {

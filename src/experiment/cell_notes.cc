@@ -139,9 +139,12 @@ void NoteReconstructed(const CellContext& context, std::span<const record::PassR
   if (cell.utilization.all.bytes && ShareOfPasses(passes, record::Source::kServerReported) > 0) {
     note += fmt::format("; the server told the experts of {:.1f} % of them",
                         100 * ShareOfPasses(passes, record::Source::kServerReported));
+    note += " in a second run";
+    if (facts && !facts->capture_flags.empty()) note += " of a server started with " + facts->capture_flags;
     if (const auto same = Least(whole, &ServerPassFacts::same_tokens)) {
-      const std::string of = facts && !facts->capture_flags.empty() ? " of a server started with " + facts->capture_flags : "";
-      note += fmt::format(" in a second run{}, which gave the same tokens in {:.1f} % of the answers", of, 100 * *same);
+      note += fmt::format(", which gave the same tokens in {:.1f} % of the answers", 100 * *same);
+    } else {
+      note += " of the prompts, whose answers were not compared with the timed ones: their tokens were not kept, or not told";
     }
   }
   if (const double estimated = ShareOfPasses(passes, record::Source::kEstimated); estimated > 0)

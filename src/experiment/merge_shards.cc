@@ -88,6 +88,26 @@ Status CheckTogether(const std::vector<Results>& shards) {
   return {};
 }
 
+bool Holds(const Results& shard, int index) { return shard.manifest().shard->shard.index == index; }
+
+// Of each shard why there is nothing of it; empty = there is.
+std::vector<std::string> WhyAbsent(const std::vector<fs::path>& dirs, const std::vector<Results>& shards) {
+  const int count = shards.front().manifest().shard->shard.count;
+  std::vector<std::string> absent(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    if (std::ranges::any_of(shards, [i](const Results& shard) { return Holds(shard, i); })) continue;
+    std::string& why = absent[static_cast<size_t>(i)];
+    why = "its folder is missing";
+    for (const fs::path& dir : dirs) {
+      std::error_code error;
+      const fs::path folder = dir / ShardFolderName({i, count});
+      if (fs::is_directory(folder, error))
+        why = fmt::format("{} holds no {}: it ended, or was killed, before it measured", folder.string(), kManifestName);
+    }
+  }
+  return absent;
+}
+
 // The head-room of all clients together; null unless all know theirs.
 std::optional<HeadRoom> SumOfHeadRoom(const std::vector<Results>& shards, const std::string& system) {
   HeadRoom sum;
@@ -129,13 +149,16 @@ Manifest ManifestOf(const std::vector<Results>& shards) {
 // One measurement as all shards made it.
 class MergedMeasurement {
  public:
-  MergedMeasurement(const std::vector<Results>& shards, const Measurement& any, int count) : shards_(shards) {
+  // `absent`: of WhyAbsent.
+  MergedMeasurement(const std::vector<Results>& shards, const std::vector<std::string>& absent, const Measurement& any)
+      : shards_(shards) {
     whole_.system = any.system;
     whole_.level = any.level;
     whole_.repeat = any.repeat;
     whole_.started_at = any.started_at;
-    whole_.shards = count;
-    for (int i = 0; i < count; ++i) whole_.parts.push_back({.index = i, .missing = "its folder is missing", .clock = {}});
+    whole_.shards = static_cast<int>(absent.size());
+    for (int i = 0; i < whole_.shards; ++i)
+      whole_.parts.push_back({.index = i, .missing = absent[static_cast<size_t>(i)], .clock = {}});
   }
 
   Status Store(Results& results) {
@@ -153,8 +176,10 @@ class MergedMeasurement {
     if (whole_.complete) RETURN_IF_ERROR(AddPasses(*results.manifest().FindSystem(whole_.system), joined));
     ASSIGN_OR_RETURN(whole_.name, results.Begin(whole_, plan_));
     for (size_t i = 0; i < logs_.size(); ++i) {
-      ASSIGN_OR_RETURN(const std::string events, ReadFile(logs_[i]));
-      RETURN_IF_ERROR(WriteFileAtomically(results.EventLogFile(whole_.name, static_cast<int>(i)), events));
+      const fs::path copy = results.EventLogFile(whole_.name, static_cast<int>(i));
+      std::error_code error;
+      if (!fs::copy_file(logs_[i], copy, error))
+        return Failed(fmt::format("cannot copy {} to {}: {}", logs_[i].string(), copy.string(), error.message()));
     }
     // Answers lie beside all requests or beside none.
     return results.End(whole_, whole_.complete ? joined : load::LoadResult());
@@ -279,37 +304,76 @@ std::vector<Measurement> MeasurementsOfAll(const std::vector<Results>& shards) {
   return all;
 }
 
-Status StoreMerged(const std::vector<Results>& shards, bool complete, Results& results) {
+Status StoreMerged(const std::vector<Results>& shards, const std::vector<std::string>& absent, bool complete,
+                   Results& results) {
   for (const Measurement& measurement : MeasurementsOfAll(shards)) {
-    MergedMeasurement merged(shards, measurement, results.manifest().merged_shards);
+    MergedMeasurement merged(shards, absent, measurement);
     RETURN_IF_ERROR(merged.Store(results));
     complete = complete && merged.complete();
   }
   return complete ? results.MarkComplete() : Status();
 }
 
+constexpr const char* kInstead = "merge without --ask-experts";
+
+// Whether there is an answer whose experts can be asked for.
+Status CheckAskable(const Manifest& merged) {
+  if (!merged.complete) {
+    std::string missing;
+    for (const std::string& line : MissingShards(merged)) missing += "\n  " + line;
+    return BadInput(fmt::format("no experts can be asked for while a part of the load is missing; {}, or complete it first:{}",
+                                kInstead, missing));
+  }
+  std::string why;
+  for (const Measurement& measurement : merged.measurements) {
+    const model::ModelSpec& model = merged.FindSystem(measurement.system)->description.model;
+    if (measurement.server_passes && MayAskForExperts(model, *measurement.server_passes)) return {};
+    if (model.layers.empty()) {
+      why =
+          "no model of the server is given, and so no pass is known; measure again with --serves MODEL (model in a "
+          "configuration)";
+    } else if (model.MoeLayers() == 0) {
+      why = fmt::format("{} has no experts", model.id);
+    } else {
+      why = measurement.server_passes ? measurement.server_passes->missing : "the shards did not learn how the server works";
+    }
+  }
+  return BadInput(fmt::format("there are no experts to ask for: {}; {}", why.empty() ? "nothing was measured" : why, kInstead));
+}
+
 }  // namespace
 
-Result<Results> MergeShards(const std::vector<fs::path>& dirs, const fs::path& results_dir) {
+std::vector<std::string> MissingShards(const Manifest& merged) {
+  std::vector<std::string> lines;
+  for (const std::string& note : merged.notes) {
+    if (note.starts_with("shard ")) lines.push_back(note);
+  }
+  return lines;
+}
+
+Result<Results> MergeShards(const std::vector<fs::path>& dirs, const fs::path& results_dir, bool to_ask) {
   ASSIGN_OR_RETURN(const std::vector<Results> shards, OpenShards(dirs));
   RETURN_IF_ERROR(CheckTogether(shards));
+  const std::vector<std::string> absent = WhyAbsent(dirs, shards);
   Manifest manifest = ManifestOf(shards);
   const int count = manifest.merged_shards;
   bool complete = std::ssize(shards) == count;
   for (int i = 0; i < count; ++i) {
-    const auto found = std::ranges::find_if(shards, [&](const Results& s) { return s.manifest().shard->shard.index == i; });
+    const auto found = std::ranges::find_if(shards, [i](const Results& shard) { return Holds(shard, i); });
     if (found != shards.end() && found->manifest().complete) continue;
     complete = false;
-    manifest.notes.push_back(fmt::format(
-        "{}: {}", InWords({i, count}),
-        found == shards.end() ? "its folder is missing" : "it did not end, or missed a measurement: killed, or still running"));
+    manifest.notes.push_back(fmt::format("{}: {}", InWords({i, count}),
+                                         found == shards.end()
+                                             ? absent[static_cast<size_t>(i)]
+                                             : "it did not end, or missed a measurement: killed, or still running"));
   }
   RETURN_IF_ERROR(MakeWritableDir(results_dir));
   // Not in sight before it is whole: a merge that was killed must not be taken for a load of which a part is missing.
   const fs::path hidden = HiddenName(results_dir / manifest.run_id, "tmp");
   Result<Results> results = Results::Create(hidden, std::move(manifest));
   Status stored;
-  if (results.ok()) stored = StoreMerged(shards, complete, *results);
+  if (results.ok()) stored = StoreMerged(shards, absent, complete, *results);
+  if (results.ok() && stored.ok() && to_ask) stored = CheckAskable(results->manifest());
   if (results.ok() && stored.ok()) stored = results->MoveTo(results_dir);
   std::error_code error;
   fs::remove_all(hidden, error);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -12,8 +13,13 @@ namespace moecap::experiment {
 
 // The folders of the shards' own runs (RESULTS_DIR/shards/GROUP/0-of-8, ...), or folders that hold them. Makes
 // RESULTS_DIR/RUN_ID. A shard that is missing, or whose part of a measurement is not whole, leaves that measurement and the run
-// incomplete, and the manifest's notes name it. Errors: kBadInput for a folder that holds no shard, for one shard twice, and
-// for shards of different loads: configuration, version, data, servers or plan.
-Result<Results> MergeShards(const std::vector<std::filesystem::path>& dirs, const std::filesystem::path& results_dir);
+// incomplete, and the manifest's notes name it. `to_ask`: the servers are to be asked for the experts behind the answers next
+// (Experiment::AskForExperts). Errors: kBadInput for a folder that holds no shard, for one shard twice, for shards of different
+// loads: configuration, version, data, servers or plan; and, before anything is stored, where there is nothing to be asked.
+Result<Results> MergeShards(const std::vector<std::filesystem::path>& dirs, const std::filesystem::path& results_dir,
+                            bool to_ask = false);
+
+// The notes of a merged run that name a shard of which a part is missing, and say why.
+std::vector<std::string> MissingShards(const Manifest& merged);
 
 }  // namespace moecap::experiment

@@ -93,9 +93,8 @@ class Experiment::Session {
 
   Status AskForExperts() {
     return AskAbout([this](const Measurement& measurement) {
-      const ServerPassFacts& facts = *measurement.server_passes;
-      const model::ModelSpec& model = results_.manifest().FindSystem(measurement.system)->description.model;
-      return facts.missing.empty() && !facts.recorded && model.MoeLayers() > 0;
+      return MayAskForExperts(results_.manifest().FindSystem(measurement.system)->description.model,
+                              *measurement.server_passes);
     });
   }
 

@@ -99,6 +99,10 @@ bool IsOf(const model::ModelSpec& model, const PassRecord& pass) {
 
 }  // namespace
 
+bool MayAskForExperts(const model::ModelSpec& model, const ServerPassFacts& facts) {
+  return facts.missing.empty() && !facts.recorded && model.MoeLayers() > 0;
+}
+
 metrics::PassReconstruction ReconstructServerPasses(std::span<const RequestRecord> requests, const metrics::PassRule* rule,
                                                     std::span<const LoggedPass> logged, ServerPassFacts& facts) {
   metrics::PassReconstruction passes;

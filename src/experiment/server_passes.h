@@ -47,6 +47,10 @@ struct ServerPassFacts {
   bool experts_due = false;  // it has not been asked yet
 };
 
+// Whether the passes of a server with `model` are known as a second run can tell the experts of: reconstructed, not written
+// down by the server itself.
+bool MayAskForExperts(const model::ModelSpec& model, const ServerPassFacts& facts);
+
 // The passes as the client's clock tells them by `rule`; null = how the server forms them is not known. The facts then say what
 // is missing, or how many passes of the server's own log (empty = none) are composed alike.
 metrics::PassReconstruction ReconstructServerPasses(std::span<const record::RequestRecord> requests,

@@ -62,6 +62,8 @@ int64_t BeginOfShare(int64_t total, const Shard& shard) {
 
 std::string InWords(const Shard& shard) { return fmt::format("shard {}/{}", shard.index, shard.count); }
 
+std::string ShardFolderName(const Shard& shard) { return fmt::format("{}-of-{}", shard.index, shard.count); }
+
 std::optional<ShardOfGroup> ShardOfScheduler(const Environment& environment) {
   if (const auto rank = NumberOf(environment, "OMPI_COMM_WORLD_RANK")) {
     const auto size = NumberOf(environment, "OMPI_COMM_WORLD_SIZE");

@@ -29,6 +29,9 @@ int64_t BeginOfShare(int64_t total, const Shard& shard);
 // "shard 3/8", as it was given.
 std::string InWords(const Shard& shard);
 
+// Of the folder of its run below that of its group: "0-of-8".
+std::string ShardFolderName(const Shard& shard);
+
 // A shard, and the load it belongs to.
 struct ShardOfGroup {
   Shard shard;

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr int kShards = 4;
 constexpr const char* kGroup = "g";
@@ -168,6 +169,10 @@ TEST_F(Shards, MergeIntoWhatTheirUnionGivesBitForBit) {
       << "the server counted all shards' requests: " << Gate(CellOf(summary), "counts of client and server").dump();
   EXPECT_TRUE(Gate(CellOf(summary), "start skew of shards").at("value").is_number());
 
+  const Outcome unknown = Merge({GroupDir().string(), "--ask-experts"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, AllOf(HasSubstr("no model of the server is given"), HasSubstr("merge without --ask-experts")));
+
   // The order in which they are named changes nothing.
   std::vector<std::string> backwards;
   for (int i = kShards - 1; i >= 0; --i) backwards.push_back(ResultOf(i).string());
@@ -217,9 +222,28 @@ TEST_F(Shards, AskForTheExpertsWhenAllHaveEnded) {
   const Outcome asked = Merge({GroupDir().string(), "--ask-experts"});
   ASSERT_EQ(asked.exit_code, 0) << asked.err;
   const Json told = ParseJson(asked.out).value();
-  EXPECT_THAT(notes_of(told), HasSubstr("the server told the experts of 100.0 % of them"));
+  EXPECT_THAT(notes_of(told),
+              HasSubstr("the server told the experts of 100.0 % of them in a second run of the prompts, whose answers "
+                        "were not compared with the timed ones"));
   for (const char* key : {"ttft_p50_s", "requests", "output_tokens_per_s"})
     EXPECT_EQ(CellOf(told).at("figures").at(key), CellOf(estimated).at("figures").at(key)) << "what was timed stays";
+
+  // Another program asks nothing in the name of the one that measured.
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    for (int i = 0; i < kShards; ++i) {
+      std::string manifest = ReadFile(ResultOf(i) / "manifest.json").value();
+      const size_t at = manifest.find(from);
+      ASSERT_NE(at, std::string::npos) << from;
+      ASSERT_TRUE(WriteFileAtomically(ResultOf(i) / "manifest.json", manifest.replace(at, from.size(), to)).ok());
+    }
+  };
+  replace("\"moecap_version\": \"", "\"moecap_version\": \"0.");
+  const Outcome other = Merge({GroupDir().string(), "--ask-experts"});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, AllOf(HasSubstr("the run is stored, with estimated experts: asking for them failed"),
+                               HasSubstr("cannot be asked about"), HasSubstr("moecap: it was 0."),
+                               Not(HasSubstr("cannot be finished")), Not(HasSubstr("start a new one"))));
+  replace("\"moecap_version\": \"0.", "\"moecap_version\": \"");
 
   // Without the server the run is there all the same.
   StopMock();
@@ -266,11 +290,25 @@ TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
   EXPECT_TRUE(CellOf(summary).at("figures").at("ttft_p50_s").is_null())
       << "what three quarters of a load saw is no figure of it";
 
-  // Nor does one whose folder was lost.
+  // Nor does one whose folder is empty, as of one that ended before it measured, or was lost.
   fs::remove_all(ResultOf(2));
+  fs::create_directory(ResultOf(2));
+  const Outcome empty = Merge({GroupDir().string()});
+  EXPECT_EQ(empty.exit_code, 1);
+  EXPECT_THAT(empty.err, HasSubstr("shard 2/4: " + ResultOf(2).string() + " holds no manifest.json: it ended, or was killed"));
+  fs::remove(ResultOf(2));
   const Outcome lost = Merge({GroupDir().string()});
   EXPECT_EQ(lost.exit_code, 1);
   EXPECT_THAT(lost.err, HasSubstr("shard 2/4: its folder is missing"));
+
+  // What is not whole is not asked about.
+  const auto runs = [&] { return std::distance(fs::directory_iterator(dir_ / "client/results"), {}); };
+  const auto before = runs();
+  const Outcome asked = Merge({GroupDir().string(), "--ask-experts"});
+  EXPECT_EQ(asked.exit_code, 2);
+  EXPECT_THAT(asked.err, AllOf(HasSubstr("while a part of the load is missing; merge without --ask-experts"),
+                               HasSubstr("\n  shard 2/4: its folder is missing")));
+  EXPECT_EQ(runs(), before) << "nothing is stored";
 }
 
 // The others wait for it before their second repetition, which is then whole; of the first one its part is lost.
@@ -358,6 +396,11 @@ TEST_F(Shards, RefusesWhatDoesNotBelongTogether) {
   };
   EXPECT_THAT(begun(1, kGroup).err, HasSubstr("is there already"));
   EXPECT_THAT(begun(kShards, "h").err, HasSubstr("numbered 0 to 3"));
+  std::vector<std::string> few = LoadArgs();
+  few.insert(few.end(), {"--clients", "2"});
+  const pid_t too_many = StartShard(0, few, "few");
+  EXPECT_EQ(FinishProgram(ShardDir(0), too_many).exit_code, 2);
+  EXPECT_FALSE(fs::exists(GroupDir().parent_path() / "few" / "0-of-4")) << "a load that cannot be divided";
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_ / "client/results"), {}), 1) << "nothing but the shards";
 }
 

@@ -143,14 +143,14 @@ Result<Results> OpenToResume(const ExperimentFlags& flags, std::optional<FolderL
   return results;
 }
 
-// Half of an experiment from another machine, engine, model or configuration would be none.
-Status CheckUnchanged(const Manifest& stored, const Manifest& now) {
+// Half of an experiment from another machine, engine, model or configuration would be none. `refused` says what cannot be done
+// then, `remedy` what can.
+Status CheckUnchanged(const Manifest& stored, const Manifest& now, const char* refused, const std::string& remedy) {
   const std::vector<std::string> changes = experiment::ChangesSince(stored, now);
   if (changes.empty()) return {};
   std::string text;
   for (const std::string& change : changes) text += "\n  " + change;
-  return BadInput(
-      fmt::format("{} cannot be finished here; since it began these changed:{}\nstart a new one instead", stored.run_id, text));
+  return BadInput(fmt::format("{} {}; since it began these changed:{}\n{}", stored.run_id, refused, text, remedy));
 }
 
 std::string TimeLeft(const experiment::ProgressUpdate& update, double elapsed_s) {
@@ -285,7 +285,9 @@ Result<Results> OpenShard(Manifest manifest, const ShardRun& run, const fs::path
     return Results::CreateIn(dir, std::move(manifest));
   }
   ASSIGN_OR_RETURN(Results results, Results::Open(dir));
-  RETURN_IF_ERROR(CheckUnchanged(results.manifest(), manifest));
+  RETURN_IF_ERROR(CheckUnchanged(
+      results.manifest(), manifest, "cannot go on here",
+      fmt::format("make the load anew, with another --shard-group than {} for all of its shards", run.shard.group)));
   RETURN_IF_ERROR(results.PrepareResume());
   fmt::print(stderr, "{} was begun before and goes on: {} measurements are there\n", InWords(run.shard.shard),
              results.manifest().measurements.size());
@@ -295,7 +297,6 @@ Result<Results> OpenShard(Manifest manifest, const ShardRun& run, const fs::path
 // In its own folder `dir`, of which the caller has the lock.
 Status RunShard(const Config& config, const ShardRun& run, const fs::path& dir, const ExperimentFlags& flags,
                 const Invocation& invocation, const Clock& clock) {
-  RETURN_IF_ERROR(experiment::CheckShards(config, run.shard.shard));
   LaunchRoom room(config.results_dir, config.launch_together, InterruptRequested, [](const std::string&) {});
   accuracy::ProgramRunner run_code;
   if (config.problems && config.problems->run_code) {
@@ -314,7 +315,8 @@ Status RunShard(const Config& config, const ShardRun& run, const fs::path& dir, 
 // Shards that wait for this one learn that it failed.
 Status RunOneOfSeveral(const Config& config, const ShardRun& run, const ExperimentFlags& flags, const Invocation& invocation,
                        const Clock& clock) {
-  const fs::path dir = run.start.folder / fmt::format("{}-of-{}", run.shard.shard.index, run.shard.shard.count);
+  RETURN_IF_ERROR(experiment::CheckShards(config, run.shard.shard));  // all of them fail here, and none leaves a folder
+  const fs::path dir = run.start.folder / experiment::ShardFolderName(run.shard.shard);
   ASSIGN_OR_RETURN(const FolderLock lock, ClaimShard(run, dir));
   const Status status = RunShard(config, run, dir, flags, invocation, clock);
   if (!status.ok()) experiment::GiveUp(run.start, status.error().message);
@@ -364,7 +366,7 @@ Status RunExperiment(const std::optional<Config>& given, const ExperimentFlags& 
   const auto energy = experiment.RunsHere() ? experiment::OpenEnergyMeter(no_energy) : nullptr;
   ASSIGN_OR_RETURN(Manifest manifest, Describe(config, experiment, invocation, energy.get()));
   if (results) {
-    RETURN_IF_ERROR(CheckUnchanged(results->manifest(), manifest));
+    RETURN_IF_ERROR(CheckUnchanged(results->manifest(), manifest, "cannot be finished here", "start a new one instead"));
     RETURN_IF_ERROR(results->PrepareResume());
   } else {
     ASSIGN_OR_RETURN(results, Create(std::move(manifest), config.results_dir, CacheDir(), clock));
@@ -395,7 +397,8 @@ Status AskForExperts(Results& results, const Invocation& invocation) {
   ASSIGN_OR_RETURN(Experiment experiment, Experiment::Prepare(config, Drivers(room, clock), clock));
   ASSIGN_OR_RETURN(Manifest now, Describe(config, experiment, invocation, nullptr));
   now.host = results.manifest().host;  // any client may ask
-  RETURN_IF_ERROR(CheckUnchanged(results.manifest(), now));
+  RETURN_IF_ERROR(CheckUnchanged(results.manifest(), now, "cannot be asked about: the experts would be those of something else",
+                                 "merge again where they are as they were"));
   ProgressLine progress(clock);
   experiment::Hooks hooks;
   hooks.stop_requested = [] { return InterruptRequested(); };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "analysis/judge.h"
@@ -23,9 +24,9 @@ struct Merged {
 // `asks`: null = it does not ask for experts.
 Result<Merged> Merge(const std::vector<std::filesystem::path>& dirs, const std::filesystem::path& results_dir,
                      const Invocation* asks) {
-  ASSIGN_OR_RETURN(experiment::Results results, experiment::MergeShards(dirs, results_dir));
+  ASSIGN_OR_RETURN(experiment::Results results, experiment::MergeShards(dirs, results_dir, asks != nullptr));
   Status asked;
-  if (asks != nullptr && results.manifest().complete) asked = AskForExperts(results, *asks);
+  if (asks != nullptr) asked = AskForExperts(results, *asks);
   ASSIGN_OR_RETURN(cap::JudgedExperiment judged, analysis::JudgeStored(results, {}));
   const bool complete = results.manifest().complete;
   RunIndex().Update(results, complete ? store::RunStatus::kComplete : store::RunStatus::kInterrupted, judged);
@@ -34,6 +35,16 @@ Result<Merged> Merge(const std::vector<std::filesystem::path>& dirs, const std::
 }
 
 }  // namespace
+
+std::string ExpertsInWords(const experiment::Manifest& manifest) {
+  const auto told = std::ranges::count_if(manifest.measurements, [](const experiment::Measurement& measurement) {
+    return measurement.server_passes && measurement.server_passes->told;
+  });
+  if (told == 0) return "with estimated experts";
+  if (told == std::ssize(manifest.measurements)) return "with the experts that were told";
+  return fmt::format("with the experts that were told of {} of {} measurements and estimates for the others", told,
+                     manifest.measurements.size());
+}
 
 Result<experiment::Results> MergeAndIndex(const std::vector<std::filesystem::path>& dirs,
                                           const std::filesystem::path& results_dir) {
@@ -48,15 +59,12 @@ Status MergeRuns(const std::vector<std::string>& dirs, const std::filesystem::pa
   PrintReport(merged.judged, json, false);
   NameReports(merged.results.dir());
   if (!merged.asked.ok()) {
-    return Error{merged.asked.error().kind,
-                 fmt::format("the run is stored, with estimated experts: they could not be asked for: {}",
-                             merged.asked.error().message)};
+    return Error{merged.asked.error().kind, fmt::format("the run is stored, {}: asking for them failed: {}",
+                                                        ExpertsInWords(manifest), merged.asked.error().message)};
   }
   if (manifest.complete) return {};
   std::string missing;
-  for (const std::string& note : manifest.notes) {
-    if (note.starts_with("shard ")) missing += "\n  " + note;
-  }
+  for (const std::string& line : experiment::MissingShards(manifest)) missing += "\n  " + line;
   return Failed(fmt::format("a part of the load is missing, so that the run is not complete:{}", missing));
 }
 

@@ -16,9 +16,12 @@ Result<experiment::Results> MergeAndIndex(const std::vector<std::filesystem::pat
                                           const std::filesystem::path& results_dir);
 
 // The same of `moecap runs merge`, and prints it. `asks`: of a program that asks the servers for the experts behind the answers
-// of a complete load; may be null. Error, when everything is stored and printed: kFailed for a load of which a part is missing;
-// as AskForExperts when that failed.
+// of a complete load; may be null. Errors: as MergeShards; and, when everything is stored and printed, kFailed for a load of
+// which a part is missing, and as AskForExperts when that failed, perhaps after some measurements had theirs.
 Status MergeRuns(const std::vector<std::string>& dirs, const std::filesystem::path& results_dir, bool json,
                  const Invocation* asks);
+
+// Whose experts a merged run holds when asking for them failed, perhaps half-way: "with estimated experts".
+std::string ExpertsInWords(const experiment::Manifest& manifest);
 
 }  // namespace moecap::app

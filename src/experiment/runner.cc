@@ -480,9 +480,13 @@ class Experiment::Session {
     int64_t most = 0;
     for (const Measurement& measurement : results_.manifest().measurements) {
       if (measurement.system != name) continue;
-      ASSIGN_OR_RETURN(const Facts facts, results_.ReadFacts(measurement));
-      for (const metrics::ConcurrencyStep& step : metrics::ConcurrencyOverTime(facts.records.requests))
-        most = std::max(most, step.requests);
+      std::vector<metrics::Window> in_flight;  // not the requests: those of a long load fill the memory
+      for (int thread = 0; thread < measurement.threads; ++thread) {
+        RETURN_IF_ERROR(load::VisitRequests(
+            results_.EventLogFile(measurement.name, thread),
+            [&](const record::RequestRecord& request) { in_flight.push_back(metrics::InFlight(request)); }));
+      }
+      for (const metrics::ConcurrencyStep& step : metrics::ConcurrencyOverTime(in_flight)) most = std::max(most, step.requests);
     }
     if (most == 0) return {};
     const int streams = static_cast<int>(most);

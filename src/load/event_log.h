@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -76,5 +77,9 @@ inline constexpr int64_t kMostUnseenTokens = 100'000'000;
 Result<EventLog> ParseEventLog(std::string_view bytes, int64_t most_unseen = kMostUnseenTokens);
 // The same of a file; errors name it.
 Result<EventLog> ReadEventLog(const std::filesystem::path& path);
+
+// Shows `visit` each request of a file when it has ended, and last those that had not; no more than what was in flight is in
+// memory. Errors: as ReadEventLog.
+Status VisitRequests(const std::filesystem::path& path, const std::function<void(const record::RequestRecord&)>& visit);
 
 }  // namespace moecap::load

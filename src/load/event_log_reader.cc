@@ -48,11 +48,14 @@ Status CheckInstants(std::initializer_list<int64_t> times_ns) {
   return AreInstants(times_ns) ? Status() : BadInput("an event's time makes no sense");
 }
 
+using Visitor = std::function<void(const record::RequestRecord&)>;
+
 // Feeds events to the same recorder that a run uses.
 class Replay {
  public:
-  Replay(const EventLogHeader& header, int64_t most_unseen)
-      : most_unseen_(most_unseen), recorder_(header.cell, header.origin_ns) {}
+  // `visit` takes what has ended; where it is empty all is kept.
+  Replay(const EventLogHeader& header, int64_t most_unseen, const Visitor& visit)
+      : most_unseen_(most_unseen), visit_(visit), recorder_(header.cell, header.origin_ns, nullptr, visit != nullptr) {}
 
   Status Frame(std::string_view payload) {
     while (!payload.empty()) {
@@ -60,6 +63,7 @@ class Replay {
       RETURN_IF_ERROR(Peek(payload, head));
       RETURN_IF_ERROR(CheckTicket(head));
       RETURN_IF_ERROR(One(head, payload));
+      if (visit_) ShowWhatEnded();
     }
     return {};
   }
@@ -84,6 +88,13 @@ class Replay {
     std::string text(payload.substr(0, size));
     payload.remove_prefix(size);
     return text;
+  }
+
+  void ShowWhatEnded() {
+    for (const uint64_t ticket : recorder_.TakeEnded()) {
+      visit_(recorder_.request(ticket));
+      recorder_.Forget(ticket);
+    }
   }
 
   Status CheckTicket(const Head& head) const {
@@ -211,6 +222,7 @@ class Replay {
   }
 
   int64_t most_unseen_;
+  const Visitor& visit_;
   int64_t unseen_ = 0;
   std::unordered_map<uint64_t, Completion> details_;  // by ticket, until the request ends
   Recorder recorder_;
@@ -267,7 +279,8 @@ Status CheckFileHead(std::string_view head) {
       fmt::format("version {} is not known to this program (it knows {} to {})", version, kOldestVersion, kVersion));
 }
 
-Result<EventLog> Parse(Bytes& bytes, int64_t most_unseen = kMostUnseenTokens) {
+// The log then lacks what `visit`, where it is not empty, was shown.
+Result<EventLog> Parse(Bytes& bytes, int64_t most_unseen, const Visitor& visit) {
   RETURN_IF_ERROR(CheckFileHead(bytes.Take(kFileHeadBytes)));
   EventLog log;
   std::optional<Replay> replay;
@@ -282,7 +295,7 @@ Result<EventLog> Parse(Bytes& bytes, int64_t most_unseen = kMostUnseenTokens) {
     if (head.type == kHeaderFrame && !replay) {
       ASSIGN_OR_RETURN(log.header, HeaderFromJson(std::string(payload)));
       RETURN_IF_ERROR(CheckInstants({log.header.origin_ns}));
-      replay.emplace(log.header, most_unseen);
+      replay.emplace(log.header, most_unseen, visit);
     } else if (head.type == kEventFrame && replay) {
       RETURN_IF_ERROR(replay->Frame(payload));
     } else {
@@ -295,24 +308,33 @@ Result<EventLog> Parse(Bytes& bytes, int64_t most_unseen = kMostUnseenTokens) {
   return log;
 }
 
-}  // namespace
-
-Result<EventLog> ParseEventLog(std::string_view text, int64_t most_unseen) {
-  TextBytes bytes(text);
-  return Parse(bytes, most_unseen);
-}
-
-Result<EventLog> ReadEventLog(const std::filesystem::path& path) {
+// Errors name the file.
+Result<EventLog> ParseFile(const std::filesystem::path& path, const Visitor& visit) {
   std::error_code error;
   const uint64_t size = std::filesystem::file_size(path, error);
   if (error) return BadInput(fmt::format("cannot read {}: {}", path.string(), error.message()));
   std::ifstream file(path, std::ios::binary);
   if (!file) return BadInput(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
   FileBytes bytes(file, size);
-  auto log = Parse(bytes);
+  auto log = Parse(bytes, kMostUnseenTokens, visit);
   if (file.bad()) return BadInput(fmt::format("cannot read {}: {}", path.string(), std::strerror(EIO)));
   if (!log.ok()) return Annotate(path.string(), log.error());
   return log;
+}
+
+}  // namespace
+
+Result<EventLog> ParseEventLog(std::string_view text, int64_t most_unseen) {
+  TextBytes bytes(text);
+  return Parse(bytes, most_unseen, {});
+}
+
+Result<EventLog> ReadEventLog(const std::filesystem::path& path) { return ParseFile(path, {}); }
+
+Status VisitRequests(const std::filesystem::path& path, const Visitor& visit) {
+  ASSIGN_OR_RETURN(const EventLog rest, ParseFile(path, visit));
+  for (const record::RequestRecord& request : rest.result.requests) visit(request);
+  return {};
 }
 
 }  // namespace moecap::load

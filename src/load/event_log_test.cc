@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <limits>
 
@@ -80,6 +81,25 @@ TEST(EventLog, HoldsAloneWhatIsLeftToIt) {
   const auto log = ReadEventLog(TestFile());
   ASSERT_TRUE(log.ok()) << log.error().message;
   ExpectSame(log->result, recorded);
+}
+
+TEST(EventLog, ShowsEachRequestWhenItHasEnded) {
+  FakeClock clock;
+  RunWithLog(TestFile(), clock);
+  LoadResult shown;
+  ASSERT_TRUE(VisitRequests(TestFile(), [&](const record::RequestRecord& request) { shown.requests.push_back(request); }).ok());
+  EXPECT_THAT(shown.requests, testing::SizeIs(4));
+  std::ranges::sort(shown.requests, {}, &record::RequestRecord::send_s);
+  ExpectSame(shown, ReadEventLog(TestFile())->result);
+
+  // Of one that was killed what is left comes last.
+  const std::string text = ReadFile(TestFile()).value();
+  ASSERT_TRUE(WriteFileAtomically(TestFile(), text.substr(0, text.size() - 1)).ok());
+  shown.requests.clear();
+  ASSERT_TRUE(VisitRequests(TestFile(), [&](const record::RequestRecord& request) { shown.requests.push_back(request); }).ok());
+  std::ranges::sort(shown.requests, {}, &record::RequestRecord::send_s);
+  ExpectSame(shown, ReadEventLog(TestFile())->result);
+  EXPECT_THAT(VisitRequests(TestFile() / "none", {}).error().message, HasSubstr("cannot read"));
 }
 
 // A long load leaves as many events as tokens, however many; tokens without one are what a broken file claims.

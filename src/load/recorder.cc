@@ -58,9 +58,7 @@ std::string WhyGivenUp(record::RequestError kind) {
 }  // namespace
 
 Recorder::Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events, bool logged_only)
-    : cell_(cell), origin_ns_(origin_ns), last_event_ns_(origin_ns), events_(events), logged_only_(logged_only) {
-  CHECK(events != nullptr || !logged_only);
-}
+    : cell_(cell), origin_ns_(origin_ns), last_event_ns_(origin_ns), events_(events), logged_only_(logged_only) {}
 
 uint64_t Recorder::OnSend(std::string id, int64_t expected_tokens, int client, int64_t intended_ns, int64_t now_ns) {
   const uint64_t ticket = requests_.size();

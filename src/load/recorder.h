@@ -19,7 +19,7 @@ class EventLogWriter;
 // Times are recorded since `origin_ns`.
 class Recorder final : public Observer {
  public:
-  // `events` may be null; it must outlive the recorder. `logged_only`: see LoadOptions; requires events.
+  // `events` may be null; it must outlive the recorder. `logged_only`: see LoadOptions; receive delays are not kept.
   Recorder(const record::CellId& cell, int64_t origin_ns, EventLogWriter* events = nullptr, bool logged_only = false);
 
   // Returns the request's ticket: how many were sent before it. `expected_tokens` only reserves memory.

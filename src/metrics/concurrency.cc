@@ -66,11 +66,6 @@ std::vector<double> MeansOfSlices(std::span<const ConcurrencyStep> steps) {
   return means;
 }
 
-double EndOf(const record::RequestRecord& request) {
-  if (request.end_s) return *request.end_s;
-  return request.token_s.empty() ? request.send_s : request.token_s.back();
-}
-
 std::string DriftInWords(const char* name, const DriftVerdict& verdict) {
   if (verdict.drift == Drift::kTooFewSamples) return fmt::format("{}: too few requests to tell", name);
   if (verdict.drift == Drift::kSteady) return fmt::format("{} steady", name);
@@ -80,21 +75,32 @@ std::string DriftInWords(const char* name, const DriftVerdict& verdict) {
 
 }  // namespace
 
+Window InFlight(const record::RequestRecord& request) {
+  const double last_s = request.token_s.empty() ? request.send_s : request.token_s.back();
+  return {request.send_s, request.end_s.value_or(last_s)};
+}
+
 std::vector<ConcurrencyStep> ConcurrencyOverTime(std::span<const record::RequestRecord> requests) {
+  std::vector<Window> in_flight;
+  for (const record::RequestRecord& request : requests) in_flight.push_back(InFlight(request));
+  return ConcurrencyOverTime(in_flight);
+}
+
+std::vector<ConcurrencyStep> ConcurrencyOverTime(std::span<const Window> in_flight) {
   std::vector<ConcurrencyStep> changes;
-  for (const auto& request : requests) {
-    changes.push_back({request.send_s, 1});
-    changes.push_back({EndOf(request), -1});
+  for (const Window& own : in_flight) {
+    changes.push_back({own.from_s, 1});
+    changes.push_back({own.to_s, -1});
   }
   std::ranges::sort(changes, {}, &ConcurrencyStep::at_s);
   std::vector<ConcurrencyStep> steps;
-  int64_t in_flight = 0;
+  int64_t requests = 0;
   for (const ConcurrencyStep& change : changes) {
-    in_flight += change.requests;
+    requests += change.requests;
     if (!steps.empty() && steps.back().at_s == change.at_s) {
-      steps.back().requests = in_flight;
+      steps.back().requests = requests;
     } else {
-      steps.push_back({change.at_s, in_flight});
+      steps.push_back({change.at_s, requests});
     }
   }
   return steps;

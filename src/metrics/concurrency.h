@@ -16,7 +16,11 @@ struct ConcurrencyStep {
   int64_t requests = 0;
 };
 
-// A sweep over sends and ends. A request without an end (cancelled, failed) ends with its last token, or where it was sent.
+// When a request was in flight. One without an end (cancelled, failed) ends with its last token, or where it was sent.
+Window InFlight(const record::RequestRecord& request);
+
+// A sweep over sends and ends.
+std::vector<ConcurrencyStep> ConcurrencyOverTime(std::span<const Window> in_flight);
 std::vector<ConcurrencyStep> ConcurrencyOverTime(std::span<const record::RequestRecord> requests);
 
 struct ConcurrencyFigures {

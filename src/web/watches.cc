@@ -161,7 +161,8 @@ class Happenings final : public EventStream {
     std::set<std::string> now;
     // The first one says that events arrive at all.
     std::string text = last_.empty() ? News("hello", "", "{}") : "";
-    for (const auto& [run_id, progress] : scans_.Running()->json) {
+    const auto runs = scans_.Running();  // held: another look may take its place
+    for (const auto& [run_id, progress] : runs->json) {
       now.insert(run_id);
       text += News("progress", run_id, progress);
     }
@@ -230,8 +231,9 @@ Response LivePage(LiveScans& scans, bool writable) {
 }
 
 Response LiveJson(LiveScans& scans) {
+  const auto running = scans.Running();
   Json runs = Json::array();
-  for (const Progress& progress : scans.Running()->progress) runs.push_back(ToJson(progress));
+  for (const Progress& progress : running->progress) runs.push_back(ToJson(progress));
   return {200, kJsonType, fmt::format(R"({{"schema":1,"runs":{},"watches":{}}})", DumpJson(runs), scans.Watched()->json), {}};
 }
 

@@ -139,12 +139,12 @@ void NoteReconstructed(const CellContext& context, std::span<const record::PassR
   if (cell.utilization.all.bytes && ShareOfPasses(passes, record::Source::kServerReported) > 0) {
     note += fmt::format("; the server told the experts of {:.1f} % of them",
                         100 * ShareOfPasses(passes, record::Source::kServerReported));
-    note += " in a second run";
-    if (facts && !facts->capture_flags.empty()) note += " of a server started with " + facts->capture_flags;
+    const bool anew = facts && !facts->capture_flags.empty();
+    note += " in a second run of " + (anew ? "a server started with " + facts->capture_flags : "the prompts");
     if (const auto same = Least(whole, &ServerPassFacts::same_tokens)) {
       note += fmt::format(", which gave the same tokens in {:.1f} % of the answers", 100 * *same);
     } else {
-      note += " of the prompts, whose answers were not compared with the timed ones: their tokens were not kept, or not told";
+      note += ", whose answers were not compared with the timed ones: their tokens were not kept, or not told";
     }
   }
   if (const double estimated = ShareOfPasses(passes, record::Source::kEstimated); estimated > 0)

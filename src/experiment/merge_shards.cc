@@ -94,10 +94,11 @@ bool Holds(const Results& shard, int index) { return shard.manifest().shard->sha
 std::vector<std::string> WhyAbsent(const std::vector<fs::path>& dirs, const std::vector<Results>& shards) {
   const int count = shards.front().manifest().shard->shard.count;
   std::vector<std::string> absent(static_cast<size_t>(count));
+  const bool one_by_one = std::ranges::any_of(dirs, &Results::IsExperiment);
   for (int i = 0; i < count; ++i) {
     if (std::ranges::any_of(shards, [i](const Results& shard) { return Holds(shard, i); })) continue;
     std::string& why = absent[static_cast<size_t>(i)];
-    why = "its folder is missing";
+    why = one_by_one ? "its folder was not given" : "its folder is missing";
     for (const fs::path& dir : dirs) {
       std::error_code error;
       const fs::path folder = dir / ShardFolderName({i, count});

@@ -301,6 +301,9 @@ TEST_F(Shards, AKilledOneLeavesTheRunIncomplete) {
   EXPECT_EQ(lost.exit_code, 1);
   EXPECT_THAT(lost.err, HasSubstr("shard 2/4: its folder is missing"));
 
+  EXPECT_THAT(Merge({ResultOf(0).string(), ResultOf(1).string(), ResultOf(3).string()}).err,
+              HasSubstr("shard 2/4: its folder was not given"));
+
   // What is not whole is not asked about.
   const auto runs = [&] { return std::distance(fs::directory_iterator(dir_ / "client/results"), {}); };
   const auto before = runs();

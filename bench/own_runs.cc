@@ -115,8 +115,8 @@ Status PrintOwnRuns(const std::string& folder, const planner::Multipliers& multi
       };
       inside[launch].first +=
           holds(multipliers.BandOf(o.system, *o.device, false, false, launch), factors.tpot_time * serving.tpot_s, *o.tpot_s);
-      inside[launch].second +=
-          holds(multipliers.TtftBandOf(o.system, *o.device, false, false, launch), factors.ttft_time * serving.ttft_s, *o.ttft_s);
+      inside[launch].second += holds(multipliers.TtftBandOf(o.system, *o.device, false, false, launch),
+                                     factors.ttft_time * serving.ttft_s, *o.ttft_s);
     }
   }
   fmt::print("  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}   {}\n", "valid levels, %", "rows", "median", "mean", "P90", "bias",

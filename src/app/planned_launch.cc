@@ -72,12 +72,14 @@ std::string Joined(const std::vector<std::pair<std::string_view, int64_t>>& size
   return flags;
 }
 
-// Servers with paged caches: twice the mean, so that longer requests are served, too; no more than the model takes and than the
-// memory of a replica holds, without which a server does not start.
+// Servers with paged caches: twice the mean, or three deviations more than it, so that longer requests are served, too; no more
+// than the model takes and than the memory of a replica holds, without which a server does not start.
 int PagedContext(const PlannedWay& way) {
   const double mean = way.load().input_tokens + way.load().output_tokens;
   const double held = std::floor(way.best.room * way.load().MeanContext());
-  const double context = std::clamp(held, mean, 2 * mean);
+  const planner::Load& load = way.load();
+  const double spread = 3 * (load.input_tokens * load.input_cv + load.output_tokens * load.output_cv);
+  const double context = std::clamp(held, mean, mean + std::max(mean, spread));
   const auto most = way.variant.spec.max_context;
   return static_cast<int>(most ? std::min(context, static_cast<double>(*most)) : context);
 }

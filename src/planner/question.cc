@@ -41,6 +41,8 @@ Status CheckLoad(const Load& load) {
                                 load.clients ? "clients" : "requests a second"));
   if (!(load.input_tokens >= 1 && load.input_tokens <= 1e7 && load.output_tokens >= 1 && load.output_tokens <= 1e7))
     return BadInput("input and output have 1 to 10,000,000 tokens");
+  if (!(load.input_cv >= 0 && load.input_cv <= 10 && load.output_cv >= 0 && load.output_cv <= 10))
+    return BadInput("input_cv and output_cv are standard deviations over means, 0 to 10");
   if (!(load.prefix_hit >= 0 && load.prefix_hit < 1)) return BadInput("the prefix hits are a share from 0 to below 1");
   if (!(load.drafted_tokens >= 0 && load.drafted_tokens <= 64 && load.accepted_tokens >= 0))
     return BadInput("0 to 64 tokens may be drafted");

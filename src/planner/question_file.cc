@@ -18,6 +18,8 @@ constexpr std::array kKeys = {
     QuestionKey{"requests_per_s", "rate", "requests a second that arrive by chance, instead of clients"},
     QuestionKey{"input_tokens", "input", "mean tokens of a prompt"},
     QuestionKey{"output_tokens", "output", "mean tokens of an answer"},
+    QuestionKey{"input_cv", "input-cv", "spread of prompts' lengths: standard deviation / mean (default: 0, all alike)"},
+    QuestionKey{"output_cv", "output-cv", "spread of answers' lengths; 1 = as of an exponential distribution"},
     QuestionKey{"prefix_hit", "prefix-hit", "share of the input that the prefix cache has: 0.5 or 50%"},
     QuestionKey{"drafted_tokens", "draft", "tokens drafted a step by speculative decoding"},
     QuestionKey{"accepted_tokens", "accepted", "of them accepted, on average"},
@@ -118,6 +120,8 @@ void ReadLoad(const Preset& preset, Values& values, Load& load) {
   if (!load.clients && !load.requests_per_s) load.clients = preset.clients;
   load.input_tokens = values.Number("input_tokens", kAmounts).value_or(preset.input_tokens);
   load.output_tokens = values.Number("output_tokens", kAmounts).value_or(preset.output_tokens);
+  load.input_cv = values.Number("input_cv", {}).value_or(0);
+  load.output_cv = values.Number("output_cv", {}).value_or(0);
   load.prefix_hit = values.Number("prefix_hit", kAmounts).value_or(preset.prefix_hit);
   load.drafted_tokens = values.Number("drafted_tokens", {}).value_or(0);
   load.accepted_tokens = values.Number("accepted_tokens", {}).value_or(0);

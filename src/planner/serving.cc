@@ -201,11 +201,12 @@ Serving Serve(const ServingPoint& point, const Load& load, double most_sequences
     serving.queue_s = load.clients ? std::max(0.0, *load.clients / serving.requests_per_s - serving.ttft_s - decode_s)
                                    : std::numeric_limits<double>::infinity();
   } else if (load.requests_per_s) {
-    // One server of fixed service time (M/D/1): the prompts that are computed in front.
+    // One server whose service times spread as the prompts do (M/G/1, Pollaczek and Khinchine): those that are computed in
+    // front.
     const double prompt_s =
         PromptSeconds(point, load.NewTokens(), load.CachedTokens()) * point.factors.interference_time * point.factors.ttft_time;
     const double share = std::min(0.999, *load.requests_per_s / replicas * prompt_s / point.deployment.pipeline);
-    serving.queue_s = prompt_s * share / (2 * (1 - share));
+    serving.queue_s = prompt_s * share * (1 + load.input_cv * load.input_cv) / (2 * (1 - share));
   }
   serving.ttft_s += serving.queue_s;
   serving.e2e_s = serving.ttft_s + decode_s;

@@ -16,16 +16,19 @@ namespace moecap::planner {
 struct Load {
   std::optional<double> clients;
   std::optional<double> requests_per_s;
-  double input_tokens = 1024;
+  double input_tokens = 1024;  // means
   double output_tokens = 512;
+  double input_cv = 0;  // how far lengths spread: standard deviation / mean; 0 = all alike, 1 = exponential
+  double output_cv = 0;
   double prefix_hit = 0;       // share of the input tokens found in the prefix cache, 0..1
   double drafted_tokens = 0;   // of speculative decoding, checked in each step
   double accepted_tokens = 0;  // of them, on average
 
   double NewTokens() const { return input_tokens * (1 - prefix_hit); }
   double CachedTokens() const { return input_tokens * prefix_hit; }
-  // Of a request half-way through its answer.
-  double MeanContext() const { return input_tokens + output_tokens / 2; }
+  // Of a request that decodes at a moment chosen by chance: half-way through its answer, and long answers are met the more
+  // often, E[output^2] / (2 E[output]) = output (1 + cv^2) / 2 tokens behind the prompt.
+  double MeanContext() const { return input_tokens + output_tokens * (1 + output_cv * output_cv) / 2; }
 };
 
 // Memory of the fullest device: metrics::MemoryOfDevice as a line over the sequences.

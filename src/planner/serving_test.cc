@@ -184,6 +184,27 @@ TEST_F(ServingTest, AnOpenLoopIsAClosedOneWithItsClients) {
   EXPECT_NEAR(drowned.requests_per_s, served, served / 64);
 }
 
+// Answers of 100 and of 900 tokens, as many of each: over all 1,000 steps of such a pair the tokens behind the prompt are
+// counted one by one. Prompts that spread like exponential ones wait twice as long.
+TEST_F(ServingTest, LengthsThatSpreadAreMetWhereTheyAreLong) {
+  double behind = 0;
+  for (const int answer : {100, 900}) {
+    for (int token = 0; token < answer; ++token) behind += token + 0.5;
+  }
+  Load load;
+  load.output_tokens = 500;
+  load.output_cv = 0.8;  // 400 on either side
+  EXPECT_NEAR(load.MeanContext() - load.input_tokens, behind / 1000, 1e-9);
+  load.requests_per_s = 4;
+  const Serving alike = Serve(Point(), load, 1e6);
+  load.input_cv = 1;
+  const Serving spread = Serve(Point(), load, 1e6);
+  EXPECT_GT(alike.queue_s, 0);
+  EXPECT_NEAR(spread.queue_s, 2 * alike.queue_s, 1e-12);
+  load.output_cv = 0;
+  EXPECT_LT(Serve(Point(), load, 1e6).tpot_s, spread.tpot_s) << "shorter contexts";
+}
+
 TEST_F(ServingTest, MoreReplicasServeMore) {
   const Serving one = Serve(Point(), load_, 1e6), four = Serve(Point({1, 1, 1, 4}), load_, 1e6);
   EXPECT_GT(four.output_tokens_per_s, one.output_tokens_per_s);

@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "report/format.h"
+#include "report/plan_classes.h"
 
 namespace moecap::report {
 namespace {
@@ -42,6 +43,8 @@ std::string LoadText(const planner::Load& load) {
   const std::string amount = load.clients ? CountText(static_cast<int64_t>(*load.clients), "client", "clients")
                                           : fmt::format("{:g} requests/s", *load.requests_per_s);
   std::string text = fmt::format("{}, {:.0f} tokens in, {:.0f} out", amount, load.input_tokens, load.output_tokens);
+  if (load.input_cv > 0 || load.output_cv > 0)
+    text += fmt::format(", whose lengths spread by {:g} and {:g} of the means", load.input_cv, load.output_cv);
   if (load.prefix_hit > 0) text += fmt::format(", {} of the input cached", ShareText(load.prefix_hit, 0));
   if (load.drafted_tokens > 0)
     text += fmt::format(", {:g} drafted tokens of which {:g} are accepted", load.drafted_tokens, load.accepted_tokens);
@@ -361,6 +364,8 @@ Document PlanDocument(const Plan& plan, const std::string& start_command) {
         {.heading = "Sensitivity", .detail = Detail::kFirstScreen, .blocks = {CurveTable(plan), ChangesTable(plan)}});
     document.sections.push_back(
         {.heading = "Speed and price", .detail = Detail::kFolded, .blocks = {ParetoFigure(plan), CurveFigure(plan)}});
+    document.sections.push_back(
+        {.heading = "Cost, accuracy, performance", .detail = Detail::kFolded, .blocks = {ClassTable(plan), NeedFigure(plan)}});
   }
   if (!plan.notes.empty()) {
     document.sections.push_back({.heading = "Notes", .detail = Detail::kFirstScreen, .blocks = {Notes{"", plan.notes}}});

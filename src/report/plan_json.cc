@@ -24,6 +24,8 @@ Json QuestionToJson(const planner::Question& question) {
           {"requests_per_s", OrNull(load.requests_per_s)},
           {"input_tokens", load.input_tokens},
           {"output_tokens", load.output_tokens},
+          {"input_cv", load.input_cv},
+          {"output_cv", load.output_cv},
           {"prefix_hit", load.prefix_hit},
           {"drafted_tokens", load.drafted_tokens},
           {"accepted_tokens", load.accepted_tokens},

@@ -62,26 +62,26 @@ Table LeastTable(const SufficeAnswer& answer) {
   return table;
 }
 
-Figure DeviceMap(const SufficeAnswer& answer, const hardware::Catalogue& catalogue) {
+}  // namespace
+
+Figure DeviceMap(const std::string& model, double tpot_s, std::span<const planner::StepNeed> needs,
+                 const std::vector<const hardware::Device*>& devices, std::string_view chosen) {
   HardwareMap map;
-  map.frame = {"hardware-map", "Memory bandwidth against power", fmt::format("lines: what {} needs", answer.model), ""};
+  map.frame = {"hardware-map", "Memory bandwidth against power", fmt::format("lines: what {} needs", model), ""};
   for (const std::string_view name : hardware::kDeploymentClasses) map.kinds.emplace_back(name);
-  for (const hardware::Device& device : catalogue.devices()) {
-    const std::string_view deployed = DeploymentClass(device);
+  for (const hardware::Device* device : devices) {
+    const std::string_view deployed = DeploymentClass(*device);
     const auto kind = std::find(map.kinds.begin(), map.kinds.end(), deployed);
-    if (kind == map.kinds.end() || !device.bandwidth_bytes_per_s || !device.tdp_w) continue;
-    map.devices.push_back(
-        {device.name, static_cast<size_t>(kind - map.kinds.begin()), *device.bandwidth_bytes_per_s, *device.tdp_w, false, ""});
+    if (kind == map.kinds.end() || !device->bandwidth_bytes_per_s || !device->tdp_w) continue;
+    map.devices.push_back({device->name, static_cast<size_t>(kind - map.kinds.begin()), *device->bandwidth_bytes_per_s,
+                           *device->tdp_w, device->id == chosen, ""});
   }
-  for (const planner::StepNeed& need : answer.needs)
-    map.requirements.push_back(
-        {need.bandwidth_bytes_per_s, fmt::format("batch {}, TPOT {}", need.batch, SecondsText(answer.tpot_s))});
+  for (const planner::StepNeed& need : needs)
+    map.requirements.push_back({need.bandwidth_bytes_per_s, fmt::format("batch {}, TPOT {}", need.batch, SecondsText(tpot_s))});
   map.frame.description = ReadHardwareMap(map);
   return {map, "Devices above a line are fast enough for that batch, if they reach their peak; those whose power is known.",
           PlotWidth::kFull};
 }
-
-}  // namespace
 
 Document SufficeDocument(const SufficeAnswer& answer, const hardware::Catalogue& catalogue) {
   Document document;
@@ -93,7 +93,11 @@ Document SufficeDocument(const SufficeAnswer& answer, const hardware::Catalogue&
   document.headline = SufficeHeadline(answer);
   document.sections.push_back(
       {.heading = "Devices", .detail = Detail::kFirstScreen, .blocks = {NeedsTable(answer), LeastTable(answer)}});
-  document.sections.push_back({.heading = "Map", .detail = Detail::kPageOnly, .blocks = {DeviceMap(answer, catalogue)}});
+  std::vector<const hardware::Device*> devices;
+  for (const hardware::Device& device : catalogue.devices()) devices.push_back(&device);
+  document.sections.push_back({.heading = "Map",
+                               .detail = Detail::kPageOnly,
+                               .blocks = {DeviceMap(answer.model, answer.tpot_s, answer.needs, devices)}});
   return document;
 }
 

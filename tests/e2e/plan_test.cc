@@ -204,7 +204,10 @@ TEST_F(PlanCli, WritesItsFiles) {
   ASSERT_EQ(ran.exit_code, 0) << ran.err;
   for (const char* name : {"plan.json", "report.html", "report.md", "report.csv"})
     EXPECT_TRUE(ReadFile(dir / name).ok()) << name;
-  EXPECT_NE(ReadFile(dir / "report.html")->find("plan-pareto"), std::string::npos);
+  const std::string page = *ReadFile(dir / "report.html");
+  for (const char* part :
+       {"plan-pareto", "hardware-map", "decision matrix (Table 7)", "SGLang or vLLM, original weights on devices"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
 }
 
 TEST_F(PlanCli, WhatIsOfOneModelIsRefusedForAll) {

@@ -79,8 +79,9 @@ PlanVerb AddPlanLoad(CLI::App& plan) {
       ->check(CLI::Range(0.0, 1.0));
   app->add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
   app->add_option("--prices", flags->prices, "your own price list, laid over the built-in one");
-  constexpr std::array<std::string_view, 10> kKeys = {"scenario", "input_tokens", "output_tokens", "prefix_hit", "tpot",
-                                                      "ttft",     "e2e",          "margin",        "launch",     "max_running"};
+  constexpr std::array<std::string_view, 12> kKeys = {"scenario",  "input_tokens", "output_tokens", "input_cv",
+                                                      "output_cv", "prefix_hit",   "tpot",          "ttft",
+                                                      "e2e",       "margin",       "launch",        "max_running"};
   AddQuestionFlags(*app, kKeys, flags->text);
   app->add_option("--write-to", flags->write_to, "also write report.html, with the curve, into this folder");
   app->add_flag("--all", flags->all, "everything, not only the first screen");

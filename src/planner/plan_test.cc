@@ -134,7 +134,7 @@ TEST_F(PlanTest, ARunningLimitIsPartOfTheQuestion) {
   EXPECT_EQ(changes(open), 0);
   for (const char* bad : {"0", "-4", "2.5", "1e9"})
     EXPECT_NE(Refusal({{"max_running", bad}}).find("use a whole number from 1"), std::string::npos) << bad;
-  EXPECT_NE(Refusal({{"output_cv", "-1"}}).find("standard deviations over means, 0 to 10"), std::string::npos);
+  EXPECT_NE(Refusal({{"output_cv", "-1"}}).find("output_cv: -1 is not in range"), std::string::npos);
   EXPECT_NE(Refusal({{"max_running", "many"}}).find("max_running: 'many' is no number"), std::string::npos);
 }
 

@@ -39,13 +39,21 @@ Status CheckLoad(const Load& load) {
   if (!(amount > 0 && amount <= 1e6))
     return BadInput(fmt::format("a load of {:g} {} is not possible; use more than 0 and at most 1,000,000", amount,
                                 load.clients ? "clients" : "requests a second"));
-  if (!(load.input_tokens >= 1 && load.input_tokens <= 1e7 && load.output_tokens >= 1 && load.output_tokens <= 1e7))
-    return BadInput("input and output have 1 to 10,000,000 tokens");
-  if (!(load.input_cv >= 0 && load.input_cv <= 10 && load.output_cv >= 0 && load.output_cv <= 10))
-    return BadInput("input_cv and output_cv are standard deviations over means, 0 to 10");
-  if (!(load.prefix_hit >= 0 && load.prefix_hit < 1)) return BadInput("the prefix hits are a share from 0 to below 1");
-  if (!(load.drafted_tokens >= 0 && load.drafted_tokens <= 64 && load.accepted_tokens >= 0))
-    return BadInput("0 to 64 tokens may be drafted");
+  for (const auto& [key, tokens] : {std::pair("input_tokens", load.input_tokens), {"output_tokens", load.output_tokens}}) {
+    if (!(tokens >= 1 && tokens <= 1e7))
+      return BadInput(fmt::format("{}: {:g} is not in range: input and output have 1 to 10,000,000 tokens", key, tokens));
+  }
+  for (const auto& [key, spread] : {std::pair("input_cv", load.input_cv), {"output_cv", load.output_cv}}) {
+    if (!(spread >= 0 && spread <= 10))
+      return BadInput(fmt::format("{}: {:g} is not in range: a standard deviation over the mean, 0 to 10", key, spread));
+  }
+  if (!(load.prefix_hit >= 0 && load.prefix_hit < 1))
+    return BadInput(fmt::format("prefix_hit: {:g} is not in range: a share from 0 to below 1", load.prefix_hit));
+  for (const auto& [key, tokens] :
+       {std::pair("drafted_tokens", load.drafted_tokens), {"accepted_tokens", load.accepted_tokens}}) {
+    if (!(tokens >= 0 && tokens <= 64))
+      return BadInput(fmt::format("{}: {:g} is not in range: 0 to 64 tokens may be drafted", key, tokens));
+  }
   if (load.accepted_tokens > load.drafted_tokens)
     return BadInput(
         fmt::format("{:g} accepted of {:g} drafted tokens is not possible", load.accepted_tokens, load.drafted_tokens));
@@ -54,8 +62,11 @@ Status CheckLoad(const Load& load) {
 
 Status CheckTargets(const Question& question) {
   const Targets& targets = question.targets;
-  for (const std::optional<double>& target : {targets.tpot_s, targets.ttft_s, targets.e2e_s}) {
-    if (target && !(*target > 0)) return BadInput("a target is a time above 0");
+  constexpr double kLongest = 1e9;
+  for (const auto& [key, target] : {std::pair("tpot", targets.tpot_s), {"ttft", targets.ttft_s}, {"e2e", targets.e2e_s}}) {
+    if (target && !(*target > 0 && *target <= kLongest))
+      return BadInput(
+          fmt::format("{}: {:g} s is not in range: a target is a time above 0, at most {:g} s", key, *target, kLongest));
   }
   constexpr double kSlowest = 10;
   if (targets.tpot_s && *targets.tpot_s > kSlowest)
@@ -70,8 +81,12 @@ Status CheckTargets(const Question& question) {
 
 Status CheckLimits(const Question& question) {
   const Limits& limits = question.limits;
-  for (const std::optional<double>& limit : {limits.purchase_usd, limits.usd_per_month, limits.watts}) {
-    if (limit && !(*limit > 0)) return BadInput("a limit is an amount above 0");
+  constexpr double kMostAmount = 1e15;
+  for (const auto& [key, limit] :
+       {std::pair("budget_usd", limits.purchase_usd), {"usd_per_month", limits.usd_per_month}, {"power_w", limits.watts}}) {
+    if (limit && !(*limit > 0 && *limit <= kMostAmount))
+      return BadInput(
+          fmt::format("{}: {:g} is not in range: a limit is an amount above 0, at most {:g}", key, *limit, kMostAmount));
   }
   if (limits.most_devices < 1 || limits.most_devices > 1024) return BadInput("use 1 to 1024 devices");
   if (limits.purchase_usd && question.pay == cost::Pay::kRent)
@@ -80,7 +95,8 @@ Status CheckLimits(const Question& question) {
     return BadInput("the limits contradict each other: hardware that is owned is not rented");
   if (question.owned && (!limits.devices.empty() || !limits.device_classes.empty()))
     return BadInput("the limits contradict each other: with hardware that is owned no other devices are considered");
-  if (!(question.margin >= 1 && question.margin <= 4)) return BadInput("the margin is a factor from 1 to 4");
+  if (!(question.margin >= 1 && question.margin <= 4))
+    return BadInput(fmt::format("margin: {:g} is not in range: it is a factor from 1 to 4", question.margin));
   return {};
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/nearest_word.h"
 #include "base/yaml.h"
@@ -91,6 +92,8 @@ class Values {
       for (const Unit& unit : units) hint += fmt::format("{}{}", hint.empty() ? "; it may end in " : ", ", unit.name);
       Complain(BadInput(fmt::format("{}: '{}' is no number{}", key, text_.Get(key), hint)));
     }
+    if (number && !std::isfinite(*number * factor))
+      Complain(BadInput(fmt::format("{}: '{}' is too large", key, text_.Get(key))));
     return number ? std::optional(*number * factor) : std::nullopt;
   }
   std::vector<std::string> List(const char* key) const { return ListOf(text_.Get(key)); }

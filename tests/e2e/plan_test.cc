@@ -223,6 +223,49 @@ TEST_F(PlanCli, WhatIsOfOneModelIsRefusedForAll) {
   EXPECT_FALSE(std::filesystem::exists(temp_.path() / "plan"));
 }
 
+// NaN is outside no range for a comparison that is not careful, and 0 is not "not given".
+TEST_F(PlanCli, RefusesNumbersThatAreNone) {
+  const std::string drafts = "drafts --model Qwen/Qwen3-30B-A3B ",
+                    load = "load --model Qwen/Qwen3-30B-A3B --devices 1xh100-sxm ",
+                    training = "training --model Qwen/Qwen3-30B-A3B --on 8xh100-sxm ", plan = "--model Qwen/Qwen3-30B-A3B ";
+  struct Case {
+    std::string verb, flag, value, range;
+  };
+  const Case cases[] = {{drafts, "--bandwidth-bytes-per-s", "nan", "[1e+06 - 1e+21]"},
+                        {drafts, "--bandwidth-bytes-per-s", "0", "[1e+06 - 1e+21]"},
+                        {drafts, "--bandwidth-bytes-per-s", "-5", "[1e+06 - 1e+21]"},
+                        {drafts, "--flops-per-s", "1e-300", "[1e+06 - 1e+21]"},
+                        {drafts, "--acceptance", "nan", "[0 - 1]"},
+                        {drafts, "--pass-s", "nan", "[0 - 10]"},
+                        {drafts, "--draft-s", "inf", "[0 - 10]"},
+                        {training, "--sequence", "nan", "[1 - 1e+15]"},
+                        {training, "--step-s", "nan", "[1e-09 - 1e+09]"},
+                        {training, "--usd-per-h", "-1", "[0 - 1e+06]"},
+                        {load, "--usd-per-h", "nan", "[0 - 1e+06]"},
+                        {load, "--idle-power", "nan", "[0 - 1]"},
+                        {load, "--rates", "nan", "[1e-09 - 1e+09]"},
+                        {plan, "--tpot", "nan", "no number"},
+                        {plan, "--clients", "1e308k", "too large"},
+                        {plan, "--ttft", "-1", "a time above 0"},
+                        {plan, "--budget", "-1", "an amount above 0"},
+                        {plan, "--input", "0", "1 to 10,000,000"},
+                        {plan, "--margin", "9", "from 1 to 4"}};
+  for (const Case& one : cases) {
+    const Outcome ran = Call(one.verb + one.flag + " " + one.value);
+    EXPECT_EQ(ran.exit_code, 2) << one.flag << " " << one.value << "\n" << ran.out << ran.err;
+    EXPECT_NE(ran.err.find(one.range), std::string::npos) << one.flag << " " << one.value << "\n" << ran.err;
+    EXPECT_TRUE(one.verb == plan || ran.err.find(one.flag + ": " + one.value) != std::string::npos) << ran.err;
+  }
+  // Of any verb, with or without a range of its own.
+  for (const char* call : {"mock --kv-gb nan", "load http://127.0.0.1:9 --timeout nan", "compare --level nan x"}) {
+    const Outcome ran = ShellProgram(temp_.path(), call);
+    EXPECT_EQ(ran.exit_code, 2) << call;
+    EXPECT_NE(ran.err.find("nan is no finite number"), std::string::npos) << ran.err;
+  }
+  const Outcome free = Call(training + "--usd-per-h 0 --step-s 2 --json");
+  EXPECT_EQ((*ParseJson(free.out))["usd_per_h"], 0) << "given, so not the catalogue's";
+}
+
 TEST_F(PlanCli, ListsTheModelsThatAMachineServes) {
   const Outcome ran = Call("--model any --scenario single-user --own 2xrtx-4090 --dram 256GB --speed 10 --fidelity any --json");
   ASSERT_EQ(ran.exit_code, 0) << ran.err;

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "app/cli/help.h"
+#include "app/cli/numbers.h"
 
 namespace moecap::app {
 namespace {
@@ -72,6 +73,7 @@ int Main(int argc, char** argv) {
     CLI::App* sub = app.add_subcommand(verb.name, verb.description);
     actions.emplace_back(sub, verb.add(*sub, invocation));
   }
+  RefuseNonFinite(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -15,6 +15,7 @@
 #include "app/cli/cli.h"
 #include "app/cli/metrics_tiers.h"
 #include "app/cli/model_flags.h"
+#include "app/cli/numbers.h"
 #include "app/cli/trace_cells.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -421,8 +422,9 @@ Action AddMetrics(CLI::App& app, const Invocation&) {
       ->check(CLI::IsMember({"expanded", "absorbed"}));
   app.add_option("--weights", flags->model.precision, "weights as served (default: as the model's file says)");
   app.add_option("--kv", flags->model.kv, "type of the KV cache");
-  app.add_option("--bandwidth-bytes-per-s", flags->bandwidth, "peak of one device, instead of the catalogue's");
-  app.add_option("--flops-per-s", flags->flops, "dense peak of one device, instead of the catalogue's");
+  app.add_option("--bandwidth-bytes-per-s", flags->bandwidth, "peak of one device, instead of the catalogue's")
+      ->check(RateOfDevice());
+  app.add_option("--flops-per-s", flags->flops, "dense peak of one device, instead of the catalogue's")->check(RateOfDevice());
   app.add_option("--cv", flags->cv, "skew of expert popularity where routing is not recorded, 0 = uniform");
   app.add_option("--sheet", flags->sheet,
                  "activation sheet of the model (moecap trace --sheet), instead of --cv, where routing is not recorded")

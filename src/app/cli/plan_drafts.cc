@@ -4,9 +4,11 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "app/cli/catalogue_file.h"
 #include "app/cli/model_flags.h"
+#include "app/cli/numbers.h"
 #include "app/cli/output.h"
 #include "app/cli/plan_verbs.h"
 #include "base/json.h"
@@ -21,7 +23,7 @@ struct DraftsFlags {
   ModelFlags model;
   std::string trace, device = "h100-sxm", catalogue;
   int most = 8;
-  double bandwidth = 0, flops = 0;  // 0 = the device's
+  std::optional<double> bandwidth, flops;  // null = the device's
   planner::SpeculationSetting setting;
   bool json = false, all = false;
 };
@@ -45,19 +47,19 @@ trace::ConsecutiveExperts EstimatedExperts(const model::ModelSpec& spec, int mos
 
 Result<planner::PassCeilings> DraftCeilings(const DraftsFlags& flags, const model::ModelSpec& spec) {
   planner::PassCeilings ceilings = flags.setting.ceilings;
-  ceilings.bytes_per_s = flags.bandwidth;
-  ceilings.flops_per_s = flags.flops;
-  if (ceilings.bytes_per_s > 0 && ceilings.flops_per_s > 0) return ceilings;
+  ceilings.bytes_per_s = flags.bandwidth.value_or(0);
+  ceilings.flops_per_s = flags.flops.value_or(0);
+  if (flags.bandwidth && flags.flops) return ceilings;
   ASSIGN_OR_RETURN(const hardware::Catalogue catalogue, OpenCatalogue(flags.catalogue));
   ASSIGN_OR_RETURN(const hardware::Device device, catalogue.FindDevice(flags.device));
   const auto peak = hardware::DensePeak(device, spec.compute_type.empty() ? "bf16" : spec.compute_type);
-  if (!device.bandwidth_bytes_per_s || (!peak && flags.flops <= 0))
+  if ((!device.bandwidth_bytes_per_s && !flags.bandwidth) || (!peak && !flags.flops))
     return BadInput(
         fmt::format("{}: its bandwidth or peak rate is not in the catalogue; give --bandwidth-bytes-per-s and "
                     "--flops-per-s",
                     device.name));
-  if (ceilings.bytes_per_s <= 0) ceilings.bytes_per_s = *device.bandwidth_bytes_per_s;
-  if (ceilings.flops_per_s <= 0) ceilings.flops_per_s = *peak;
+  if (!flags.bandwidth) ceilings.bytes_per_s = *device.bandwidth_bytes_per_s;
+  if (!flags.flops) ceilings.flops_per_s = *peak;
   return ceilings;
 }
 
@@ -96,15 +98,17 @@ PlanVerb AddPlanDrafts(CLI::App& plan) {
   app->add_option("--kv", flags->model.kv, "layout of the KV cache (default: as stored)");
   app->add_option("--device", flags->device, "of the catalogue (default: h100-sxm)");
   app->add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
-  app->add_option("--bandwidth-bytes-per-s", flags->bandwidth, "what memory reaches, instead of the device's peak");
-  app->add_option("--flops-per-s", flags->flops, "what arithmetic reaches, instead of the device's peak");
+  app->add_option("--bandwidth-bytes-per-s", flags->bandwidth, "what memory reaches, instead of the device's peak")
+      ->check(RateOfDevice());
+  app->add_option("--flops-per-s", flags->flops, "what arithmetic reaches, instead of the device's peak")
+      ->check(RateOfDevice());
   app->add_option("--pass-s", flags->setting.ceilings.pass_s, "seconds of each pass beside bytes and FLOPs (default: 0)")
-      ->check(CLI::Range(0.0, 10.0));
+      ->check(Within(0, 10));
   app->add_option("--acceptance", flags->setting.acceptance,
                   "chance of a drafted token, all before it accepted (default: 0.7, an assumption)")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(Within(0, 1));
   app->add_option("--draft-s", flags->setting.draft_s_per_token, "seconds to draft a token (default: 0, as of n-grams)")
-      ->check(CLI::Range(0.0, 10.0));
+      ->check(Within(0, 10));
   app->add_option("--most", flags->most, "longest draft (default: 8)")->check(CLI::Range(1, 64));
   app->add_option("--clients", flags->setting.sequences, "sequences that decode at once (default: 1)")
       ->check(CLI::Range(1, 100000));

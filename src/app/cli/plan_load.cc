@@ -8,6 +8,7 @@
 
 #include "app/cli/catalogue_file.h"
 #include "app/cli/model_flags.h"
+#include "app/cli/numbers.h"
 #include "app/cli/output.h"
 #include "app/cli/plan_verbs.h"
 #include "base/fs.h"
@@ -71,12 +72,13 @@ PlanVerb AddPlanLoad(CLI::App& plan) {
                   "whose multipliers are taken: vllm (default), sglang, trtllm or llama-server")
       ->check(CLI::IsMember({"vllm", "sglang", "trtllm", "llama-server"}));
   app->add_option("--rates", flags->question.rates, "requests/s, as 1,5,25 (default: from a 64th of saturation to saturation)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(Within(1e-9, 1e9));
   app->add_option("--usd-per-h", flags->question.usd_per_h, "what all devices cost an hour, instead of the catalogue's prices")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(Within(0, 1e6));
   app->add_option("--idle-power", flags->question.idle_power_share,
                   "power of idle time, a share of that under load (default: 0.3, an assumption)")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(Within(0, 1));
   app->add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
   app->add_option("--prices", flags->prices, "your own price list, laid over the built-in one");
   constexpr std::array<std::string_view, 12> kKeys = {"scenario",  "input_tokens", "output_tokens", "input_cv",

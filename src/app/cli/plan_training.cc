@@ -8,6 +8,7 @@
 
 #include "app/cli/catalogue_file.h"
 #include "app/cli/model_flags.h"
+#include "app/cli/numbers.h"
 #include "app/cli/output.h"
 #include "app/cli/plan_verbs.h"
 #include "base/json.h"
@@ -22,14 +23,14 @@ struct TrainingFlags {
   std::string on, catalogue;
   std::vector<std::string> modules;  // that are computed again
   planner::TrainingSetup setup;
-  double step_s = 0, device_hours = 0, tokens = 0, usd_per_h = 0;  // 0 = not given
+  std::optional<double> step_s, device_hours, tokens, usd_per_h;
   bool json = false, all = false;
 };
 
 // Of a device: given, the catalogue's rent, or not known.
 std::optional<double> RentOf(const TrainingFlags& flags, const hardware::Device& device, std::string& source) {
-  if (flags.usd_per_h > 0) {
-    source = fmt::format("at USD {:g} a device and hour", flags.usd_per_h);
+  if (flags.usd_per_h) {
+    source = fmt::format("at USD {:g} a device and hour", *flags.usd_per_h);
     return flags.usd_per_h;
   }
   if (!device.rent_usd_per_h.typical) return std::nullopt;
@@ -39,11 +40,11 @@ std::optional<double> RentOf(const TrainingFlags& flags, const hardware::Device&
 
 // Seconds of a step as it was measured; null where nothing was given.
 Result<std::optional<double>> MeasuredStep(const TrainingFlags& flags, double devices) {
-  if (flags.step_s > 0 && flags.device_hours > 0) return BadInput("--step-s and --device-hours say the same: give one");
-  if (flags.step_s > 0) return std::optional(flags.step_s);
-  if (flags.device_hours <= 0) return std::optional<double>();
-  if (flags.tokens <= 0) return BadInput("--device-hours needs --tokens, which it was spent on");
-  return std::optional(flags.device_hours * 3600 / devices / flags.tokens * flags.setup.tokens_per_step);
+  if (flags.step_s && flags.device_hours) return BadInput("--step-s and --device-hours say the same: give one");
+  if (flags.tokens && !flags.device_hours) return BadInput("--tokens is what --device-hours were spent on: give both");
+  if (!flags.device_hours) return flags.step_s;
+  if (!flags.tokens) return BadInput("--device-hours needs --tokens, which it was spent on");
+  return std::optional(*flags.device_hours * 3600 / devices / *flags.tokens * flags.setup.tokens_per_step);
 }
 
 planner::SelectiveRecompute RecomputeOf(const std::vector<std::string>& modules) {
@@ -95,7 +96,7 @@ PlanVerb AddPlanTraining(CLI::App& plan) {
   CLI::App* const app =
       plan.add_subcommand("training", "what a training step takes, and what of the peaks a measured one reached");
   planner::TrainingSetup& setup = flags->setup;
-  const auto positive = CLI::Range(1.0, 1e15);
+  const auto positive = Within(1, 1e15);
   app->add_option("--model", flags->model.name, "id of the catalogue, config.json, folder or .gguf")->required();
   app->add_option("--on", flags->on, "devices: 2048xh800-sxm")->required();
   app->add_option("--catalogue", flags->catalogue, "your own devices, laid over the built-in catalogue");
@@ -108,7 +109,7 @@ PlanVerb AddPlanTraining(CLI::App& plan) {
   app->add_option("--micro-batch", setup.tokens_per_micro_batch, "tokens of one replica at a time (default: 4096)")
       ->check(positive);
   app->add_option("--recomputed", setup.recomputed, "share of the forward pass that is computed again (default: 0)")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(Within(0, 1));
   app->add_option("--vp", setup.virtual_stages, "interleaved parts of the pipeline on each device (default: 1)")
       ->check(CLI::Range(1, 1024));
   app->add_option("--recompute", flags->modules,
@@ -117,16 +118,16 @@ PlanVerb AddPlanTraining(CLI::App& plan) {
       ->check(CLI::IsMember({"layernorm", "mla_up_proj", "moe_act"}));
   app->add_option("--expert-activation-bytes", setup.expert_activation_bytes,
                   "of an element that experts receive, as kept (default: 2; fp8: 1)")
-      ->check(CLI::Range(0.5, 4.0));
+      ->check(Within(0.5, 4));
   app->add_option("--products", setup.matrix_type, "type of weights and products: bf16 (default) or fp8")
       ->check(CLI::IsMember({"bf16", "fp8"}));
   app->add_option("--state-bytes", setup.state_bytes, "of the optimiser for a parameter (default: 12, Adam in fp32)")
-      ->check(CLI::Range(0.0, 64.0));
+      ->check(Within(0, 64));
   app->add_option("--step-s", flags->step_s, "seconds of a step as measured: utilisation instead of a prediction")
-      ->check(CLI::Range(1e-9, 1e9));
+      ->check(Within(1e-9, 1e9));
   app->add_option("--device-hours", flags->device_hours, "... or device hours, spent on --tokens")->check(positive);
   app->add_option("--tokens", flags->tokens, "that --device-hours were spent on")->check(positive);
-  app->add_option("--usd-per-h", flags->usd_per_h, "of a device (default: the catalogue's rent)")->check(CLI::Range(0.0, 1e6));
+  app->add_option("--usd-per-h", flags->usd_per_h, "of a device (default: the catalogue's rent)")->check(Within(0, 1e6));
   app->add_flag("--all", flags->all, "everything, not only the first screen");
   app->add_flag("--json", flags->json, "print JSON");
   app->footer(

@@ -126,6 +126,19 @@ Status SetRoom(const RoomQuestion& question, const model::ModelSpec& spec, const
   return {};
 }
 
+// Another type of weights in which one of these ways has a system, the nearest to the stored first; "" = none.
+std::string OtherWeights(std::span<const Way> ways, const model::ModelSpec& spec, const hardware::Device& device,
+                         const SystemSupport& systems) {
+  for (const Variant& variant : MakeVariants(spec, Fidelity::kAny, nullptr)) {
+    if (variant.original) continue;
+    for (const Way& way : ways) {
+      if (systems.Serves(way.system, spec, device) != Served::kNo && systems.Loads(way.system, variant.label, device))
+        return fmt::format("; {} takes {}: try --precision {}", way.system, variant.label, variant.label);
+    }
+  }
+  return "";
+}
+
 void JudgeCache(const ExpertHits* hits, ExpertRoom& room) {
   if (room.AllFit()) {
     room.why = "all experts fit on the devices: there is nothing to cache";
@@ -209,7 +222,8 @@ Result<ExpertRoom> FindRoom(const RoomQuestion& question, const model::ModelSpec
   room.lacking_dram_bytes = std::max(0.0, room.dram_bytes - host->dram_bytes * kHostShareOfExperts);
   const ServingPoint point{work, device, deployment, FabricOf(device, ingredients.devices), {}, {.host = *host}};
   std::string refused;
-  for (const Way& way : WaysOf(room, hits)) {
+  const std::vector<Way> ways = WaysOf(room, hits);
+  for (const Way& way : ways) {
     const SystemSupport& systems = ingredients.systems;
     const bool has = systems.Serves(way.system, spec, device) != Served::kNo;
     if (has && systems.Loads(way.system, spec.weight_type, device)) {
@@ -220,8 +234,8 @@ Result<ExpertRoom> FindRoom(const RoomQuestion& question, const model::ModelSpec
     }
   }
   if (room.ways.empty())
-    return BadInput(
-        fmt::format("{}: no system keeps its experts apart: {}; --precision names weights as served", spec.id, refused));
+    return BadInput(fmt::format("{}: no system keeps its experts apart: {}{}", spec.id, refused,
+                                OtherWeights(ways, spec, device, ingredients.systems)));
   std::stable_sort(room.ways.begin(), room.ways.end(), [](const RoomWay& a, const RoomWay& b) { return a.step_s < b.step_s; });
   JudgeCache(hits, room);
   return room;

@@ -92,6 +92,9 @@ TEST_F(ExpertRoomTest, AllFitOrNothingDoes) {
   EXPECT_TRUE(all->AllFit());
   EXPECT_EQ(all->ways.size(), 1u);
   EXPECT_EQ(all->ways.front().name, "--n-cpu-moe 0");
+  // llama.cpp has room beside the experts, but takes no fp8; what it takes is named.
+  EXPECT_THAT(Find("deepseek-ai/DeepSeek-V3", {.devices = {"rtx-4090", 1}}).error().message,
+              testing::AllOf(HasSubstr("takes no weights in fp8"), HasSubstr("llama-server takes q8_0: try --precision q8_0")));
   EXPECT_THAT(Find("deepseek-ai/DeepSeek-V3", {.devices = {"rtx-4090", 1}, .context_tokens = 400000}).error().message,
               HasSubstr("are missing"));
   EXPECT_FALSE(Find("Qwen/Qwen3-30B-A3B", {.devices = {"rtx-9999", 1}}).ok());

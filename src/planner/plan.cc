@@ -149,8 +149,9 @@ Result<WhyNot> Explain(const std::string& name, const Plan& plan, const model::M
       search->candidates.empty() && !refused.empty())
     return WhyNot{device.name, refused + "."};
   if (search->candidates.empty()) {
-    return WhyNot{device.name, fmt::format("the model does not fit: the fullest device of {} lacks {}.",
-                                           search->largest ? search->largest->count : 1, FormatBytes(search->lacking_bytes))};
+    return WhyNot{device.name, search->shortage
+                                   ? fmt::format("the model does not fit: {}.", WordsOf(*search->shortage, search->variants))
+                                   : "no layout of the model on so many of it is possible."};
   }
   return WhyNot{device.name, "it is not among the devices that the limits allow."};
 }

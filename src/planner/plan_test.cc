@@ -202,8 +202,48 @@ TEST_F(PlanTest, AModelThatFitsNowhereSaysByHowMuch) {
   const Plan plan = Answer(Ask({{"clients", "1"}, {"devices", "rtx-3060-12"}, {"most_devices", "1"}, {"offload", "no"}}),
                            "deepseek-ai/DeepSeek-V3");
   EXPECT_FALSE(plan.best);
-  ASSERT_TRUE(plan.search.largest);
-  EXPECT_NEAR(plan.search.lacking_bytes, 673e9 - 12e9, 20e9);
+  ASSERT_TRUE(plan.search.shortage);
+  EXPECT_EQ(plan.search.shortage->memory, ShortOf::kDevice);
+  EXPECT_NEAR(plan.search.shortage->LackingBytes(), 673e9 - 12e9, 20e9);
+}
+
+// With experts elsewhere it is what must lie beside them that has no room: the same however much memory the host has.
+TEST_F(PlanTest, AShortageIsTheLeastOfTheWaysThatAreAllowed) {
+  const auto ask = [&](const char* dram, const char* offload) {
+    return Answer(Ask({{"clients", "1"}, {"own", "1xrtx-4090"}, {"dram", dram}, {"offload", offload}}),
+                  "deepseek-ai/DeepSeek-V3");
+  };
+  const Plan little = ask("64GB", "yes"), much = ask("1TB", "yes"), none = ask("1TB", "no");
+  ASSERT_TRUE(little.search.shortage && much.search.shortage && none.search.shortage);
+  EXPECT_EQ(little.search.shortage->memory, ShortOf::kBesideExperts);
+  EXPECT_EQ(little.search.shortage->LackingBytes(), much.search.shortage->LackingBytes());
+  EXPECT_EQ(none.search.shortage->memory, ShortOf::kDevice);
+  const Shortage& shortage = *much.search.shortage;
+  // By another count: all but the three matrices of 256 experts in 58 layers and the one that predicts a second token, in q8_0,
+  // whose 32 weights take 34 bytes.
+  EXPECT_EQ(much.search.variants[shortage.way.variant].label, "q8_0");
+  const double beside = shortage.way.memory.weights_bytes - 59 * 256 * 3 * 7168.0 * 2048 * 34 / 32;
+  EXPECT_NEAR(shortage.needed_bytes, beside + shortage.way.memory.other_bytes + shortage.way.memory.sequence_bytes, 1e7);
+  EXPECT_LT(shortage.LackingBytes(), 2e9);
+  EXPECT_GT(shortage.LackingBytes(), 0);
+  EXPECT_THAT(WordsOf(shortage, much.search.variants), testing::HasSubstr("missing on the device"));
+}
+
+// ktransformers alone takes fp8 and reads nothing from an SSD: then it is the host's memory that lacks.
+TEST_F(PlanTest, AHostMayBeWhatLacks) {
+  const auto ask = [&](const char* dram) {
+    return Answer(Ask({{"clients", "1"}, {"own", "1xh100-sxm"}, {"dram", dram}, {"fidelity", "original"}}),
+                  "deepseek-ai/DeepSeek-V3");
+  };
+  const Plan poor = ask("64GB");
+  EXPECT_FALSE(poor.best);
+  ASSERT_TRUE(poor.search.shortage);
+  EXPECT_EQ(poor.search.shortage->memory, ShortOf::kHost);
+  const double needed = poor.search.shortage->needed_bytes;
+  EXPECT_EQ(poor.search.shortage->has_bytes, 64e9);
+  const auto with = [&](double bytes) { return ask((std::to_string(std::ceil(bytes / 1e9)) + "GB").c_str()); };
+  EXPECT_TRUE(with(needed).best) << "as much as was said";
+  EXPECT_FALSE(with(needed - 2e9).best);
 }
 
 TEST_F(PlanTest, OwnedHardwareOffloadsAndCostsItsEnergy) {

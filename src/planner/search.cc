@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <tuple>
@@ -60,7 +61,8 @@ class Searcher {
         if (base.memory.MostSequences(base.usable_bytes) >= 1) {
           TryResidence(base, fabric);
         } else {
-          Lacks(base);
+          Lacks(base, ShortOf::kDevice, base.memory.weights_bytes + base.memory.other_bytes + base.memory.sequence_bytes,
+                base.usable_bytes);
           if (question_.offload) TryOffload(base, fabric);
         }
       }
@@ -94,11 +96,24 @@ class Searcher {
     return memory_.emplace(key, PlanMemory(result_.variants[variant].spec, d, context, allocator)).first->second;
   }
 
-  void Lacks(const Candidate& base) {
-    const double lacking = base.memory.weights_bytes + base.memory.other_bytes + base.memory.sequence_bytes - base.usable_bytes;
-    if (result_.largest && lacking >= result_.lacking_bytes) return;
-    result_.largest = base;
-    result_.lacking_bytes = lacking;
+  void Lacks(const Candidate& way, ShortOf memory, double needed_bytes, double has_bytes) {
+    if (result_.shortage && needed_bytes - has_bytes >= result_.shortage->LackingBytes()) return;
+    result_.shortage = {way, memory, needed_bytes, has_bytes};
+  }
+
+  // Whether a system keeps this variant's experts in that place. Unlike SystemsFor it notes no refusal: nothing fits yet.
+  bool AnySystem(const Candidate& way, Residence residence) const {
+    const Variant& variant = result_.variants[way.variant];
+    const SystemSupport& support = ingredients_.systems;
+    const std::vector<std::string> systems = SystemsOf(*way.device, residence);
+    return std::any_of(systems.begin(), systems.end(), [&](const std::string& system) {
+      return support.Serves(system, variant.spec, *way.device) != Served::kNo &&
+             support.Loads(system, TypeOf(variant), *way.device);
+    });
+  }
+
+  static const std::string& TypeOf(const Variant& variant) {
+    return variant.original ? variant.spec.weight_type : variant.label;
   }
 
   void TryResidence(Candidate candidate, const Fabric& fabric) {
@@ -137,7 +152,7 @@ class Searcher {
     const auto [at, added] = systems_.try_emplace(std::tuple(&device, residence, v));
     if (!added) return at->second;
     const Variant& variant = result_.variants[v];
-    const std::string& type = variant.original ? variant.spec.weight_type : variant.label;
+    const std::string& type = TypeOf(variant);
     const SystemSupport& support = ingredients_.systems;
     for (const std::string& system : SystemsOf(device, residence)) {
       const Served served = support.Serves(system, variant.spec, device);
@@ -200,8 +215,13 @@ class Searcher {
     const double fixed = candidate.memory.weights_bytes - candidate.memory.routed_bytes + candidate.memory.other_bytes +
                          candidate.memory.sequence_bytes * SequencesBesideExperts();
     const double room = candidate.usable_bytes - fixed;
-    if (room < 0) return;
     if (!SetHost(candidate)) return;
+    const bool in_dram = AnySystem(candidate, Residence::kExecute) || AnySystem(candidate, Residence::kCopy);
+    const bool on_ssd = AnySystem(candidate, Residence::kSsd);
+    if (room < 0) {
+      if (in_dram || on_ssd) Lacks(candidate, ShortOf::kBesideExperts, fixed, candidate.usable_bytes);
+      return;
+    }
     const double routed = result_.variants[candidate.variant].work.RoutedBytes();
     Offload& offload = candidate.offload;
     offload.device_share = std::clamp(room / candidate.memory.routed_bytes, 0.0, 1.0);
@@ -212,6 +232,8 @@ class Searcher {
     candidate.memory.weights_bytes -= (1 - offload.device_share) * candidate.memory.routed_bytes;
     candidate.memory.routed_bytes *= offload.device_share;
     const bool fits = offload.device_share + offload.dram_share >= 1 - 1e-9;
+    if (!fits && in_dram && !on_ssd)
+      Lacks(candidate, ShortOf::kHost, (1 - offload.device_share) * routed / kHostShare, offload.host.dram_bytes);
     for (const Residence residence : {Residence::kExecute, Residence::kCopy, Residence::kSsd}) {
       if (fits == (residence == Residence::kSsd)) continue;
       offload.residence = residence;
@@ -316,6 +338,33 @@ std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelit
     variants.push_back(MakeVariant(spec, "int4", sheet));
   }
   return variants;
+}
+
+std::string_view Name(ShortOf memory) {
+  constexpr std::array<std::string_view, 3> kNames = {"device", "device beside experts", "host"};
+  return kNames[static_cast<size_t>(memory)];
+}
+
+std::string WordsOf(const Shortage& shortage, std::span<const Variant> variants) {
+  const Candidate& way = shortage.way;
+  const std::string devices = fmt::format("{} x {}", way.count, way.device->name), has = FormatBytes(shortage.has_bytes),
+                    needs = FormatBytes(shortage.needed_bytes), lacks = FormatBytes(shortage.LackingBytes());
+  const std::string& weights = variants[way.variant].label;
+  switch (shortage.memory) {
+    case ShortOf::kDevice:
+      break;
+    case ShortOf::kBesideExperts:
+      return fmt::format(
+          "even with the experts in host memory the fullest device of {} has {} for other weights ({}), KV cache and "
+          "workspace that need {}: {} are missing on the device",
+          devices, has, weights, needs, lacks);
+    case ShortOf::kHost:
+      return fmt::format(
+          "the host of {} has {} for the experts ({}) that have no room on the devices, which need {}: {} of host memory are "
+          "missing",
+          devices, has, weights, needs, lacks);
+  }
+  return fmt::format("of {} the fullest device has {} for a model that needs {}: {} are missing", devices, has, needs, lacks);
 }
 
 std::string_view CapClass(bool offloaded, bool original) {

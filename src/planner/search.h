@@ -84,14 +84,31 @@ struct Refusal {
   std::string reason;
 };
 
+// Of which memory a way that does not fit has too little.
+enum class ShortOf : uint8_t {
+  kDevice,         // for all that the fullest device would hold
+  kBesideExperts,  // of a device for what must lie there while experts lie in host memory
+  kHost            // of the host for the experts that have no room on the devices, where no system reads them from an SSD
+};
+std::string_view Name(ShortOf memory);  // "device", "device beside experts", "host"
+
+struct Shortage {
+  Candidate way;
+  ShortOf memory = ShortOf::kDevice;
+  double needed_bytes = 0, has_bytes = 0;
+
+  double LackingBytes() const { return needed_bytes - has_bytes; }
+};
+// "of 1 x GeForce RTX 4090 the fullest device has 23.2 GB for a model that needs 690 GB: 666 GB are missing"
+std::string WordsOf(const Shortage& shortage, std::span<const Variant> variants);
+
 struct SearchResult {
   std::vector<Variant> variants;
   std::vector<hardware::Device> devices;  // that candidates point to
   std::vector<Candidate> candidates;      // that fit, the best first: answers by the objective, then the nearest
   int64_t points = 0;                     // looked at
-  // The way that comes nearest to fitting when none does, and how many bytes of a device it lacks.
-  std::optional<Candidate> largest;
-  double lacking_bytes = 0;
+  // Of the ways that the question allows and that do not fit, the one that lacks the fewest bytes.
+  std::optional<Shortage> shortage;
   std::vector<Refusal> refusals;         // each device and reason once; a reason names its system
   std::vector<std::string> not_checked;  // systems of which the catalogue does not know whether they have the model
 };

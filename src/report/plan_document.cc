@@ -108,18 +108,19 @@ std::string LimitsText(const planner::Question& question) {
 }
 
 std::vector<std::string> NowhereHeadline(const Plan& plan) {
+  const auto& shortage = plan.search.shortage;
+  const std::string lacks = shortage ? WordsOf(*shortage, plan.search.variants) : "";
   if (const auto& refusals = plan.search.refusals; !refusals.empty()) {
     std::vector<std::string> reasons = planner::ReasonsOf(refusals, [](const planner::Refusal&) { return true; });
     constexpr size_t kMostReasons = 4;
     if (reasons.size() > kMostReasons) reasons.resize(kMostReasons);
-    return {fmt::format("No system takes {} where it fits: {}.", plan.model, fmt::join(reasons, "; "))};
+    std::vector<std::string> lines = {
+        fmt::format("No system takes {} where it fits: {}.", plan.model, fmt::join(reasons, "; "))};
+    if (!lacks.empty() && shortage->memory == planner::ShortOf::kHost) lines.push_back(Sentence("or more memory: " + lacks));
+    return lines;
   }
-  const auto& largest = plan.search.largest;
-  if (!largest) return {"No device that the limits allow can serve this model."};
-  return {fmt::format("{} does not fit: of {} x {} ({}) the fullest device has {} for a model that needs {}: {} are missing.",
-                      plan.model, largest->count, largest->device->name, DeploymentText(largest->deployment),
-                      BytesText(largest->usable_bytes), BytesText(largest->usable_bytes + plan.search.lacking_bytes),
-                      BytesText(plan.search.lacking_bytes))};
+  if (!shortage) return {"No device that the limits allow can serve this model."};
+  return {fmt::format("{} does not fit: {}.", plan.model, lacks)};
 }
 
 // The first answer whose device the multipliers were fitted on; null when there is none.

@@ -146,8 +146,9 @@ Json PlanToJson(const Plan& plan, const std::string& start_command, size_t most)
                      {"keeps", at.keeps}});
   }
   for (const planner::WhyNot& why : plan.why_not) why_not.push_back({{"device", why.device}, {"reason", why.reason}});
-  const auto& largest = plan.search.largest;
-  const bool nowhere = plan.search.candidates.empty() && largest;
+  const planner::Shortage* const shortage =
+      plan.search.candidates.empty() && plan.search.shortage ? &*plan.search.shortage : nullptr;
+  const bool of_host = shortage && shortage->memory == planner::ShortOf::kHost;
   return {{"schema", kPlanSchema},
           {"model", plan.model},
           {"question", QuestionToJson(plan.question)},
@@ -155,7 +156,9 @@ Json PlanToJson(const Plan& plan, const std::string& start_command, size_t most)
           {"best", plan.best ? CandidateToJson(plan, *plan.Best()) : Json(nullptr)},
           {"runner_up", plan.runner_up ? CandidateToJson(plan, plan.search.candidates[*plan.runner_up]) : Json(nullptr)},
           {"start_command", start_command.empty() ? Json(nullptr) : Json(start_command)},
-          {"lacking_bytes_per_device", nowhere ? Json(plan.search.lacking_bytes) : Json(nullptr)},
+          {"lacking_bytes_per_device", shortage && !of_host ? Json(shortage->LackingBytes()) : Json(nullptr)},
+          {"lacking_host_bytes", of_host ? Json(shortage->LackingBytes()) : Json(nullptr)},
+          {"lacking_memory", shortage ? Json(Name(shortage->memory)) : Json(nullptr)},
           {"curve", curve},
           {"dense_from_tokens", OrNull(plan.dense_from)},
           {"changes", changes},

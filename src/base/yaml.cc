@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/nearest_word.h"
@@ -39,8 +40,13 @@ class Copier {
       for (const YAML::Node& item : from) to.items.push_back(Copy(item, depth + 1));
     } else if (from.IsMap()) {
       to.kind = YamlNode::Kind::kMap;
+      std::map<std::string, int> lines;
       for (const auto& entry : from) {
         if (!entry.first.IsScalar()) throw Place{LineOf(entry.first), "a key must be text"};
+        const auto [first, added] = lines.try_emplace(entry.first.Scalar(), LineOf(entry.first));
+        if (!added)
+          throw Place{LineOf(entry.first),
+                      fmt::format("\"{}\" is given twice; line {} has it, too", first->first, first->second)};
         YamlNode value = Copy(entry.second, depth + 1);
         value.key = entry.first.Scalar();
         value.key_line = LineOf(entry.first);
@@ -265,11 +271,8 @@ int YamlMap::LineOf(std::string_view key) const {
 
 void YamlMap::RefuseUnknownKeys() const {
   if (node_.kind != YamlNode::Kind::kMap) return;
-  std::set<std::string_view> seen;
   for (const YamlNode& item : node_.items) {
-    if (!seen.insert(item.key).second) {
-      errors_.Add(item.key_line, fmt::format("\"{}\" is given twice in {}", item.key, where_));
-    } else if (!known_.contains(item.key)) {
+    if (!known_.contains(item.key)) {
       const std::string nearest = NearestWord(item.key, {known_.begin(), known_.end()});
       const std::string remedy = nearest.empty() ? fmt::format("known keys: {}", fmt::join(known_, ", "))
                                                  : fmt::format("did you mean \"{}\"?", nearest);

@@ -30,7 +30,7 @@ struct YamlNode {
 inline constexpr int kMostYamlNodes = 20000;
 inline constexpr int kMostYamlDepth = 32;
 
-// Errors: kBadInput "FILE:LINE: what is wrong" for text that is not YAML, is too large or nests too deep.
+// Errors: kBadInput "FILE:LINE: what is wrong" for text that is not YAML, gives a key twice, is too large or nests too deep.
 Result<YamlNode> ParseYaml(std::string_view text, const std::string& file);
 
 // The same document, an entry of its uppermost mapping a line: ParseYaml reads the same tree from it but for lines.
@@ -77,7 +77,7 @@ class YamlMap {
   const std::string& where() const { return where_; }
   void Complain(std::string_view key, const std::string& message) { errors_.Add(LineOf(key), message); }
 
-  // Call after every key was asked for. Refuses repeated keys too.
+  // Call after every key was asked for.
   void RefuseUnknownKeys() const;
 
  private:

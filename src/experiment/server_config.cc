@@ -76,8 +76,7 @@ std::map<std::string, std::string> ReadBody(YamlMap& map, YamlErrors& errors) {
                                              entry.key == "stream" ? "use the key stream of the server"
                                                                    : "what is asked comes from the workload or the data set"));
     }
-    if (!body.emplace(entry.key, DumpJson(JsonOf(entry))).second)
-      errors.Add(entry.key_line, fmt::format("\"body\" has the member \"{}\" twice", entry.key));
+    body.emplace(entry.key, DumpJson(JsonOf(entry)));
   }
   return body;
 }

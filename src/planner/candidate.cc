@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/units.h"
@@ -70,7 +71,9 @@ std::vector<metrics::Deployment> DeploymentsOf(const hardware::Device& device, i
   const auto add = [&](int64_t tensor, int64_t expert, int64_t pipeline, int64_t data) {
     const metrics::Deployment deployment{static_cast<int>(tensor), static_cast<int>(expert), static_cast<int>(pipeline),
                                          static_cast<int>(data)};
-    if (Validate(deployment, spec).ok() && std::find(deployments.begin(), deployments.end(), deployment) == deployments.end())
+    const bool even = expert <= 1 || spec.Experts() % expert == 0;  // ranks hold as many experts each
+    if (even && Validate(deployment, spec).ok() &&
+        std::find(deployments.begin(), deployments.end(), deployment) == deployments.end())
       deployments.push_back(deployment);
   };
   for (int64_t tensor = 1; tensor <= std::min({count, node, int64_t{16}}); tensor *= 2) {
@@ -105,6 +108,12 @@ std::vector<std::string> SystemsOf(const hardware::Device& device, Residence res
       return board ? std::vector<std::string>{"llama-server"} : std::vector<std::string>{};
   }
   return {};
+}
+
+std::span<const std::string_view> ProposedSystems() {
+  static constexpr std::array<std::string_view, 6> kSystems = {"vllm",         "sglang",        "trtllm",
+                                                               "llama-server", "ktransformers", "moe-infinity"};
+  return kSystems;
 }
 
 Allocator AllocatorOf(const hardware::Device& device) {

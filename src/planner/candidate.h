@@ -4,7 +4,9 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -17,11 +19,13 @@ namespace moecap::planner {
 std::vector<int64_t> CountsOf(const hardware::Device& device, int64_t most);
 
 // Every layout of `count` devices that a server could be started with. Pipelines only where tensor parallelism has no fast
-// link.
+// link; experts over ranks that each hold as many of them.
 std::vector<metrics::Deployment> DeploymentsOf(const hardware::Device& device, int64_t count, const model::ModelSpec& spec);
 
 // Systems that serve on such a device with experts in that place, by the names of `moecap systems`.
 std::vector<std::string> SystemsOf(const hardware::Device& device, Residence residence);
+// All that it names for any device.
+std::span<const std::string_view> ProposedSystems();
 // llama.cpp's on devices that it alone serves.
 Allocator AllocatorOf(const hardware::Device& device);
 

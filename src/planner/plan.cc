@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/nearest_word.h"
 #include "base/units.h"
 #include "planner/candidate.h"
 #include "planner/running_limit.h"
@@ -115,6 +116,16 @@ std::string Refused(const SearchResult& search, const std::function<bool(const R
   return fmt::format("{}", fmt::join(ReasonsOf(search.refusals, counts), "; "));
 }
 
+// "H100 SXM5, L40S and 12 others"
+std::string DevicesOf(const Plan& plan) {
+  constexpr size_t kNamed = 3;
+  const auto& devices = plan.search.devices;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < devices.size() && i < kNamed; ++i) names.push_back(devices[i].name);
+  const size_t others = devices.size() - names.size();
+  return fmt::format("{}{}", fmt::join(names, ", "), others > 0 ? fmt::format(" and {} others", others) : "");
+}
+
 WhyNot ExplainSystem(const SystemRelease& system, const Plan& plan, const model::ModelSpec& spec,
                      const Ingredients& ingredients) {
   const std::string name = fmt::format("{} {}", system.name, system.version);
@@ -127,14 +138,27 @@ WhyNot ExplainSystem(const SystemRelease& system, const Plan& plan, const model:
   if (found != candidates.end()) return {name, Reason(plan, *found)};
   const std::string refused = Refused(plan.search, [&](const Refusal& one) { return one.system == system.name; });
   if (!refused.empty()) return {name, refused + "."};
-  return {name, "nothing that the limits allow and that holds the model runs it, or the planner does not propose it."};
+  const auto proposed = ProposedSystems();
+  if (std::find(proposed.begin(), proposed.end(), system.name) == proposed.end())
+    return {name,
+            fmt::format("the planner proposes only systems whose speed it can predict: {}; of this one no multipliers are "
+                        "fitted.",
+                        fmt::join(proposed, ", "))};
+  return {name,
+          fmt::format("it is not proposed for {}, or not with experts where the model would fit there.", DevicesOf(plan))};
 }
 
 Result<WhyNot> Explain(const std::string& name, const Plan& plan, const model::ModelSpec& spec, const Ingredients& ingredients,
                        const PlanOptions& options) {
   if (const SystemRelease* const system = ingredients.systems.Find(name))
     return ExplainSystem(*system, plan, spec, ingredients);
-  ASSIGN_OR_RETURN(const hardware::Device device, ingredients.devices.FindDevice(name));
+  std::vector<std::string> systems;
+  for (const SystemRelease& system : ingredients.systems.systems()) systems.push_back(system.name);
+  const auto known = ingredients.devices.FindDevice(name);
+  if (const std::string near = NearestWord(name, systems); !known.ok() && !near.empty())
+    return BadInput(fmt::format("why_not: '{}' is no system and no device of the catalogue, did you mean '{}'?", name, near));
+  if (!known.ok()) return BadInput(fmt::format("why_not: {}", known.error().message));
+  const hardware::Device& device = *known;
   const auto on_device = [&](const Candidate& c) { return c.device->id == device.id; };
   const auto& candidates = plan.search.candidates;
   const auto found = std::find_if(candidates.begin(), candidates.end(), on_device);

@@ -207,6 +207,41 @@ TEST_F(PlanTest, AModelThatFitsNowhereSaysByHowMuch) {
   EXPECT_NEAR(plan.search.shortage->LackingBytes(), 673e9 - 12e9, 20e9);
 }
 
+// 128 experts over 5 ranks would not be 25.6 each: `moecap plan ranks` refuses that, too.
+TEST_F(PlanTest, ExpertsAreSpreadEvenly) {
+  const Plan plan = Answer(Ask({{"clients", "64"}, {"own", "5xh100-sxm"}}), "openai/gpt-oss-120b");
+  ASSERT_TRUE(plan.best);
+  for (const Candidate& c : plan.search.candidates) EXPECT_EQ(128 % c.deployment.expert, 0) << c.deployment.expert;
+  const model::ModelSpec spec = Model("openai/gpt-oss-120b");
+  const hardware::Device h100 = *devices_.FindDevice("h100-sxm");
+  for (const metrics::Deployment& d : DeploymentsOf(h100, 6, spec)) EXPECT_EQ(128 % d.expert, 0);
+  const std::vector<metrics::Deployment> eight = DeploymentsOf(h100, 8, spec);
+  EXPECT_TRUE(std::any_of(eight.begin(), eight.end(), [](const metrics::Deployment& d) { return d.expert == 8; }));
+}
+
+TEST_F(PlanTest, EachSystemThatIsNotProposedHasItsReason) {
+  std::set<std::string> named;
+  for (const hardware::Device& device : devices_.devices()) {
+    for (const Residence residence : {Residence::kDevice, Residence::kExecute, Residence::kCopy, Residence::kSsd}) {
+      for (const std::string& system : SystemsOf(device, residence)) named.insert(system);
+    }
+  }
+  EXPECT_EQ(named, std::set<std::string>(ProposedSystems().begin(), ProposedSystems().end()));
+  const auto why = [&](const char* system) {
+    return Answer(Ask({{"clients", "4"}, {"own", "1xh100-sxm"}, {"why_not", system}}), "openai/gpt-oss-20b")
+        .why_not.at(0)
+        .reason;
+  };
+  EXPECT_THAT(why("ollama"),
+              testing::HasSubstr("proposes only systems whose speed it can predict: vllm, sglang, trtllm, llama-server"));
+  EXPECT_THAT(why("llama-server"), testing::HasSubstr("not proposed for H100 SXM5"));
+  const auto wrong =
+      MakePlan(Ask({{"why_not", "olama"}}), Model("openai/gpt-oss-20b"), {devices_, prices_, multipliers_, systems_});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_THAT(wrong.error().message,
+              testing::HasSubstr("'olama' is no system and no device of the catalogue, did you mean 'ollama'?"));
+}
+
 // With experts elsewhere it is what must lie beside them that has no room: the same however much memory the host has.
 TEST_F(PlanTest, AShortageIsTheLeastOfTheWaysThatAreAllowed) {
   const auto ask = [&](const char* dram, const char* offload) {
@@ -282,6 +317,15 @@ TEST_F(PlanTest, NamesContradictions) {
   EXPECT_NE(Refusal({{"clients", "1000M"}}).find("at most 1,000,000"), std::string::npos);
   EXPECT_NE(Refusal({{"device_classes", "phone"}}).find("plan devices"), std::string::npos);
   EXPECT_EQ(Refusal({{"device_classes", "laptop"}}), "");
+  EXPECT_NE(Refusal({{"own", "2xrtx-4090"}, {"most_devices", "1"}}).find("contradict"), std::string::npos);
+  EXPECT_NE(Refusal({{"most_devices", "1"}, {"own", "2xrtx-4090"}}).find("own 1xrtx-4090"), std::string::npos);
+  EXPECT_EQ(Refusal({{"own", "2xrtx-4090"}, {"most_devices", "2"}}), "");
+  EXPECT_EQ(Refusal({{"own", "128xh100-sxm"}}), "") << "64 is a default, no limit that was set";
+  for (const char* bad : {"1.7", "0", "-1", "1025"})
+    EXPECT_NE(Refusal({{"most_devices", bad}}).find("no whole number from 1 to 1024"), std::string::npos) << bad;
+  EXPECT_NE(Refusal({{"clients", "50%"}}).find("clients: '50%' is no number"), std::string::npos);
+  EXPECT_NE(Refusal({{"clients", "0.5"}}).find("1 at least"), std::string::npos);
+  EXPECT_EQ(Refusal({{"requests_per_s", "0.5"}, {"prefix_hit", "50%"}}), "");
 }
 
 TEST_F(PlanTest, TriesWhatServersAcceptAndMachinesHold) {

@@ -36,9 +36,10 @@ Status CheckLoad(const Load& load) {
   if (load.clients.has_value() == load.requests_per_s.has_value())
     return BadInput("give either the clients or the requests per second, not both and not neither");
   const double amount = load.clients.value_or(load.requests_per_s.value_or(0));
-  if (!(amount > 0 && amount <= 1e6))
-    return BadInput(fmt::format("a load of {:g} {} is not possible; use more than 0 and at most 1,000,000", amount,
-                                load.clients ? "clients" : "requests a second"));
+  if (!(amount <= 1e6 && (load.clients ? amount >= 1 : amount > 0))) {
+    return BadInput(fmt::format("a load of {:g} {} is not possible; use {} and at most 1,000,000", amount,
+                                load.clients ? "clients" : "requests a second", load.clients ? "1 at least" : "more than 0"));
+  }
   for (const auto& [key, tokens] : {std::pair("input_tokens", load.input_tokens), {"output_tokens", load.output_tokens}}) {
     if (!(tokens >= 1 && tokens <= 1e7))
       return BadInput(fmt::format("{}: {:g} is not in range: input and output have 1 to 10,000,000 tokens", key, tokens));

@@ -31,7 +31,8 @@ constexpr std::array kKeys = {
     QuestionKey{"budget_usd", "budget", "limit: USD to buy the machine"},
     QuestionKey{"usd_per_month", "per-month", "limit: USD a month"},
     QuestionKey{"power_w", "power", "limit: W at the wall under load"},
-    QuestionKey{"device_classes", "class", "limit: datacenter, workstation, consumer, unified, edge, cpu; comma-separated"},
+    QuestionKey{"device_classes", "class",
+                "limit: datacenter, workstation, consumer, unified, laptop, edge, cpu; comma-separated"},
     QuestionKey{"devices", "device", "limit: these devices of the catalogue, comma-separated"},
     QuestionKey{"most_devices", "most-devices", "limit: devices in all (default: 64)"},
     QuestionKey{"own", "own", "what is there already, e.g. 2xrtx-4090; only its energy is counted"},
@@ -52,7 +53,8 @@ struct Unit {
   double factor;
 };
 constexpr Unit kDurations[] = {{"ms", 1e-3}, {"s", 1}, {"min", 60}};
-constexpr Unit kAmounts[] = {{"k", 1e3}, {"M", 1e6}, {"%", 1e-2}};
+constexpr Unit kAmounts[] = {{"k", 1e3}, {"M", 1e6}};
+constexpr Unit kShares[] = {{"%", 1e-2}};
 constexpr Unit kMemories[] = {{"GB", 1e9}, {"GiB", 1073741824.0}, {"TB", 1e12}, {"TiB", 1099511627776.0}};
 
 std::vector<std::string> ListOf(const std::string& text) {
@@ -125,7 +127,7 @@ void ReadLoad(const Preset& preset, Values& values, Load& load) {
   load.output_tokens = values.Number("output_tokens", kAmounts).value_or(preset.output_tokens);
   load.input_cv = values.Number("input_cv", {}).value_or(0);
   load.output_cv = values.Number("output_cv", {}).value_or(0);
-  load.prefix_hit = values.Number("prefix_hit", kAmounts).value_or(preset.prefix_hit);
+  load.prefix_hit = values.Number("prefix_hit", kShares).value_or(preset.prefix_hit);
   load.drafted_tokens = values.Number("drafted_tokens", {}).value_or(0);
   load.accepted_tokens = values.Number("accepted_tokens", {}).value_or(0);
 }
@@ -159,11 +161,18 @@ void ReadLimits(Values& values, Limits& limits) {
       values.Complain(BadInput(fmt::format("device_classes: '{}' is no class; there are {}", name, fmt::join(known, ", "))));
   }
   limits.devices = values.List("devices");
-  if (const auto most = values.Number("most_devices", {})) limits.most_devices = static_cast<int>(std::clamp(*most, 0.0, 1e6));
+  if (const auto most = values.Number("most_devices", {})) {
+    constexpr double kMost = 1024;
+    if (*most >= 1 && *most <= kMost && *most == std::floor(*most)) {
+      limits.most_devices = static_cast<int>(*most);
+    } else {
+      values.Complain(BadInput(fmt::format("most_devices: {:g} is no whole number from 1 to {:g}", *most, kMost)));
+    }
+  }
 }
 
 // "2xrtx-4090, h100-sxm"
-void ReadOwned(Values& values, std::optional<Owned>& owned) {
+void ReadOwned(const Limits& limits, Values& values, std::optional<Owned>& owned) {
   const auto dram = values.Number("dram", kMemories);
   constexpr double kLeastDram = 1e8;
   if (dram && *dram < kLeastDram)
@@ -171,6 +180,12 @@ void ReadOwned(Values& values, std::optional<Owned>& owned) {
   for (const std::string& word : values.List("own")) {
     cost::MachinePart part;
     values.Take(ParseDevices(word), part);
+    if (!values.Word("most_devices").empty() && part.count > limits.most_devices) {
+      values.Complain(
+          BadInput(fmt::format("the limits contradict each other: own {} are more than most_devices {}; own {}x{}, or leave "
+                               "most_devices out",
+                               word, limits.most_devices, limits.most_devices, part.id)));
+    }
     if (!owned) owned.emplace();
     owned->devices.push_back(std::move(part));
   }
@@ -268,7 +283,7 @@ Result<Question> MakeQuestion(const QuestionText& text) {
   ReadLoad(preset, values, question.load);
   ReadTargets(preset, values, question.targets);
   ReadLimits(values, question.limits);
-  ReadOwned(values, question.owned);
+  ReadOwned(question.limits, values, question.owned);
   if (question.owned) question.objective = Objective::kSpeed;
   ReadChoices(values, question);
   if (values.error()) return *values.error();

@@ -421,8 +421,8 @@ Document ModelsDocument(std::span<const Plan> plans, const planner::Question& qu
   for (const Plan* plan : order) {
     if (plan->Answered()) {
       document.headline.push_back(
-          Sentence(fmt::format("the band of these predictions: {} to {} times ({})", plan->Best()->band.low,
-                               plan->Best()->band.high, plan->Best()->band.basis)));
+          Sentence(fmt::format("the band of these predictions: {} to {} times ({})", NumberText(plan->Best()->band.low),
+                               NumberText(plan->Best()->band.high), plan->Best()->band.basis)));
       break;
     }
   }

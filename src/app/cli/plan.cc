@@ -116,7 +116,18 @@ std::optional<std::string> AskTerminal(const std::string& prompt) {
   return line;
 }
 
+Status CheckCalibrationFlags(const CalibrationFlags& flags) {
+  if (!flags.sources.empty()) return {};
+  for (const auto& [flag, value] : {std::pair("--measured-on", flags.device), {"--measured-with", flags.system}}) {
+    if (!value.empty())
+      return BadInput(fmt::format(
+          "{} {} says of what the results of --calibrate are: name them with --calibrate, or leave {} out", flag, value, flag));
+  }
+  return {};
+}
+
 Status RunPlan(const PlanFlags& flags) {
+  RETURN_IF_ERROR(CheckCalibrationFlags(flags.calibration));
   ASSIGN_OR_RETURN(const hardware::Catalogue devices, OpenCatalogue(flags.catalogue));
   ASSIGN_OR_RETURN(cost::PriceBook prices, cost::PriceBook::Parse(cost::PriceBook::BuiltinText()));
   if (!flags.prices.empty()) {
@@ -180,7 +191,8 @@ Action AddPlan(CLI::App& app, const Invocation& invocation) {
       "refit the multipliers to your own measurements first: stored runs (folder, id or \"latest\"), a folder of runs, or "
       "results of vllm bench serve and other clients");
   app.add_option("--measured-on", flags->calibration.device, "the devices of other clients' results, e.g. 4xh100-sxm");
-  app.add_option("--measured-with", flags->calibration.system, "the system of those results: vllm, sglang or trtllm");
+  app.add_option("--measured-with", flags->calibration.system, "the system of those results: vllm, sglang or trtllm")
+      ->check(CLI::IsMember({"vllm", "sglang", "trtllm"}));
   app.add_option("--write-to", flags->write_to, "also write plan.json, report.html, report.md and report.csv into this folder");
   app.add_flag("--no-changes", flags->no_changes, "leave out what would change the answer: one search instead of eight");
   app.add_flag("--all", flags->all, "everything, not only the first screen");

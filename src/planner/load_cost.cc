@@ -61,9 +61,10 @@ CostPoint PointOf(const LoadCostQuestion& question, const ServingPoint& point, d
   at.utilisation = at.served_per_s / curve.greatest_per_s;
   const Serving serving = ServeRate(point, question.load, std::min(rate, curve.greatest_per_s * (1 - 1e-6)), room);
   at.tpot_s = serving.tpot_s;
-  at.ttft_s = serving.ttft_s;
+  if (!at.saturated) at.ttft_s = serving.ttft_s;
   at.keeps = !at.saturated && KeepsTargets(question, serving);
-  at.idle_share = std::exp(-at.served_per_s * (serving.ttft_s + question.load.output_tokens * serving.tpot_s));
+  at.idle_share =
+      at.saturated ? 0 : std::exp(-at.served_per_s * (serving.ttft_s + question.load.output_tokens * serving.tpot_s));
   const double tokens_per_s = at.served_per_s * question.load.output_tokens;
   const auto per_million = [&](const std::optional<double>& usd_per_h) {
     return usd_per_h ? std::optional(*usd_per_h / kSecondsPerHour / tokens_per_s * 1e6) : std::nullopt;
@@ -77,7 +78,9 @@ CostPoint PointOf(const LoadCostQuestion& question, const ServingPoint& point, d
   return at;
 }
 
-void FindBreak(const LoadCostQuestion& question, const ServingPoint& point, double room, LoadCost& curve) {
+// `saturates`: what keeps it from serving more than the greatest rate.
+void FindBreak(const LoadCostQuestion& question, const ServingPoint& point, double room, const char* saturates,
+               LoadCost& curve) {
   const Targets& targets = question.targets;
   if (!targets.tpot_s && !targets.ttft_s && !targets.e2e_s) return;
   double low = 0, high = curve.greatest_per_s;
@@ -87,6 +90,7 @@ void FindBreak(const LoadCostQuestion& question, const ServingPoint& point, doub
   }
   curve.targets_until_per_s = low;
   KeepsTargets(question, ServeRate(point, question.load, high, room), &curve.breaks);
+  if (curve.breaks.empty()) curve.breaks = saturates;
 }
 
 }  // namespace
@@ -109,6 +113,7 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   if (ingredients.systems.Serves(question.system, spec, device) == Served::kUnknown)
     curve.notes.push_back(NotCheckedNote({{question.system}}));
   double room = 0;
+  bool limit_binds = false;  // more would be served if more could run
   std::string states;
   for (const metrics::Deployment& deployment : DeploymentsOf(device, question.devices.count, spec)) {
     if (deployment.data > 1 || (question.devices.count > 1 && fabric.node_bytes_per_s <= 0)) continue;
@@ -124,6 +129,7 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
     curve.greatest_per_s = rate;
     curve.deployment = deployment;
     curve.limited = limit < held;
+    limit_binds = curve.limited && GreatestRate({work, device, deployment, fabric, factors}, question.load, held) > rate;
     room = sequences;
     states = StatesNote(system, memory, by_default, std::floor(sequences), question.load);
   }
@@ -138,7 +144,7 @@ Result<LoadCost> CostOfLoad(const LoadCostQuestion& question, const model::Model
   curve.watts = prices.watts;
   curve.band = ingredients.multipliers.BandOf(question.system, device, false, false,
                                               ingredients.multipliers.LaunchOf(question.system, question.launch));
-  FindBreak(question, point, room, curve);
+  FindBreak(question, point, room, limit_binds ? "the running limit" : "capacity", curve);
   std::vector<double> rates = question.rates;
   if (rates.empty()) {
     for (double share = 1.0 / 64; share <= 1; share *= 2) rates.push_back(share * curve.greatest_per_s);

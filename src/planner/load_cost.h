@@ -28,9 +28,10 @@ struct CostPoint {
   double served_per_s = 0;    // at most what saturation allows
   double utilisation = 0;     // served / greatest
   double idle_share = 0;      // of the time, with no request in the system: exp(-running), as of M/G/infinity
-  double tpot_s = 0, ttft_s = 0;
-  bool keeps = false;      // the targets
-  bool saturated = false;  // more is offered than can be served
+  double tpot_s = 0;
+  std::optional<double> ttft_s;  // null where saturated: the queue grows without end
+  bool keeps = false;            // the targets
+  bool saturated = false;        // more is offered than can be served
   // Per million output tokens, the hour's whole bill on the tokens of that hour. Null: no price is known.
   std::optional<double> rent_usd, own_usd;
   std::optional<double> joules;
@@ -43,7 +44,7 @@ struct LoadCost {
   bool limited = false;       // the latter
   std::optional<double> rent_usd_per_h, own_usd_per_h, watts;
   std::optional<double> targets_until_per_s;  // the greatest rate that keeps the targets; null: none are given, 0: no rate does
-  std::string breaks;                         // which target breaks there: "TPOT", "TTFT"
+  std::string breaks;                         // what breaks there: "TPOT", "TTFT", "E2E", "capacity", "the running limit"
   std::vector<CostPoint> points;              // by rate
   double spread = 1;                          // cost of a token at the first point / at the last
   ErrorBand band;

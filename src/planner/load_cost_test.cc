@@ -79,6 +79,19 @@ TEST_F(LoadCostTest, MarksWhereATargetBreaks) {
   EXPECT_LT(*curve->targets_until_per_s, curve->greatest_per_s);
   EXPECT_EQ(curve->breaks, "TPOT");
   for (const CostPoint& point : curve->points) EXPECT_EQ(point.keeps, point.requests_per_s <= *curve->targets_until_per_s);
+  // Beyond saturation the queue grows: a time to the first token would be that of a rate nobody asked about.
+  question.rates = {1, 1000};
+  const LoadCost beyond = *Ask(question);
+  EXPECT_TRUE(beyond.points[0].ttft_s);
+  EXPECT_TRUE(beyond.points[1].saturated);
+  EXPECT_FALSE(beyond.points[1].ttft_s);
+  question.rates.clear();
+  question.targets.tpot_s = 10;
+  EXPECT_EQ(Ask(question)->breaks, "capacity");
+  question.max_running = 1;
+  EXPECT_EQ(Ask(question)->breaks, "the running limit");
+  EXPECT_EQ(Ask(question)->points.back().idle_share, 0) << "a queue waits, though one request alone runs";
+  question.max_running = std::nullopt;
   question.targets.tpot_s = 1e-6;
   EXPECT_NEAR(*Ask(question)->targets_until_per_s, 0, 1e-6);
 }

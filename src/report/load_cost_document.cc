@@ -36,8 +36,7 @@ std::vector<std::string> LoadCostHeadline(const LoadCostAnswer& answer) {
     lines.push_back(until < 1e-3 * cost.greatest_per_s
                         ? fmt::format("No rate keeps the targets: {} is missed even when nearly idle.", cost.breaks)
                         : fmt::format("The targets hold up to {} requests/s, {} of saturation; {} breaks first.",
-                                      NumberText(until), ShareText(until / cost.greatest_per_s, 0),
-                                      cost.breaks.empty() ? "capacity" : cost.breaks));
+                                      NumberText(until), ShareText(until / cost.greatest_per_s, 0), cost.breaks));
   }
   return lines;
 }
@@ -124,7 +123,7 @@ Json LoadCostToJson(const LoadCostAnswer& answer) {
                       {"utilisation", point.utilisation},
                       {"idle_share", point.idle_share},
                       {"tpot_s", point.tpot_s},
-                      {"ttft_s", point.ttft_s},
+                      {"ttft_s", Nullable(point.ttft_s)},
                       {"keeps_targets", point.keeps},
                       {"saturated", point.saturated},
                       {"rent_usd_per_million_output_tokens", Nullable(point.rent_usd)},

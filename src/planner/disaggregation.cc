@@ -157,7 +157,13 @@ double GainWith(Setting setting, double off) {
 
 std::string WhyNotApart(const Setting& setting, const Apart& apart) {
   const auto& ttft = setting.question.targets.ttft_s;
-  if (apart.apart_per_s <= 0 && apart.together_per_s <= 0) return "not here, because neither keeps the targets at any rate";
+  if (!apart.Answered()) return "neither keeps the targets at any rate";
+  if (apart.together_per_s <= 0) {
+    return fmt::format(
+        "one pool keeps the targets at no rate and two pools at {:.3g} requests/s, but at one end of the band one pool serves "
+        "more: measure before you divide",
+        apart.apart_per_s);
+  }
   if (ttft && apart.transfer_s > 0.5 * *ttft / setting.question.margin) {
     return fmt::format("not here, because the KV cache of a prompt ({}) takes {} over the link, of {} to the first token",
                        FormatBytes(apart.kv_bytes), FormatSeconds(apart.transfer_s), FormatSeconds(*ttft));
@@ -226,10 +232,17 @@ Result<Apart> JudgeApart(const ApartQuestion& question, const model::ModelSpec& 
   const std::array gains = {apart.gain, GainWith(setting, band.low), GainWith(setting, band.high)};
   apart.gain_low = *std::min_element(gains.begin(), gains.end());
   apart.gain_high = *std::max_element(gains.begin(), gains.end());
-  apart.better = apart.gain_low > kApartGain;
-  apart.why = apart.better ? fmt::format("prompts take {} of one pool's busy time and hold up its answers",
-                                         FormatPercent(apart.prefill_share, 0))
-                           : WhyNotApart(setting, apart);
+  const bool alone = apart.together_per_s <= 0 && apart.apart_per_s > 0;
+  apart.better = apart.gain_low > kApartGain || (alone && apart.gain_low >= 1);
+  if (!apart.better) {
+    apart.why = WhyNotApart(setting, apart);
+  } else if (alone) {
+    apart.why = "one pool keeps the targets at no rate, because prompts hold up its answers";
+    if (apart.gain_low <= 1) apart.why += "; at one end of the band neither keeps them";
+  } else {
+    apart.why =
+        fmt::format("prompts take {} of one pool's busy time and hold up its answers", FormatPercent(apart.prefill_share, 0));
+  }
   return apart;
 }
 

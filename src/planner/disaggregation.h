@@ -43,14 +43,18 @@ struct Apart {
   int64_t prompt_replicas = 0, answer_replicas = 0;
   double ideal_prompt_share = 0;  // of the devices, if they could be cut anywhere
   double prefill_share = 0;       // of the busy time of the one pool
-  // The ratio of both rates if all predicted times are off by either end of the band.
+  // The ratio of both rates, and if all predicted times are off by either end of the band: infinite where one pool keeps the
+  // targets at no rate, 1 where neither does.
   double gain = 1, gain_low = 1, gain_high = 1;
   bool better = false;
   std::string why;                 // a sentence
   std::vector<std::string> notes;  // what the catalogue does not know
+
+  bool Answered() const { return together_per_s > 0 || apart_per_s > 0; }  // one or two pools keep the targets at some rate
 };
 
-// Apart is better where even the lower end of its gain is above this: two pools are harder to run than one.
+// Apart is better where even the lower end of its gain is above this: two pools are harder to run than one. Also where one pool
+// keeps the targets at no rate, unless it serves more at an end of the band.
 inline constexpr double kApartGain = 1.05;
 
 // Errors kBadInput: an unknown device, fewer than two devices, neither a TPOT nor a TTFT target, a model that does not fit.

@@ -26,7 +26,12 @@ std::string DivisionText(const planner::Apart& apart) {
 std::vector<std::string> ApartHeadline(const ApartAnswer& answer) {
   const planner::Apart& apart = answer.apart;
   std::vector<std::string> lines;
-  if (apart.better) {
+  if (!apart.Answered()) {
+    lines.emplace_back("Neither one pool nor two keep the targets at any rate.");
+  } else if (apart.better && apart.together_per_s <= 0) {
+    lines.push_back(fmt::format("Apart: {} serve {} requests/s under the targets, one pool none.", DivisionText(apart),
+                                NumberText(apart.apart_per_s)));
+  } else if (apart.better) {
     lines.push_back(fmt::format(
         "Apart: {} serve {} requests/s under the targets, one pool {}: {:.2f} times ({:.2f} to {:.2f}).", DivisionText(apart),
         NumberText(apart.apart_per_s), NumberText(apart.together_per_s), apart.gain, apart.gain_low, apart.gain_high));
@@ -34,7 +39,7 @@ std::vector<std::string> ApartHeadline(const ApartAnswer& answer) {
     lines.push_back(fmt::format("One pool: {} requests/s under the targets; apart {}.", NumberText(apart.together_per_s),
                                 NumberText(apart.apart_per_s)));
   }
-  lines.push_back(Sentence(apart.why));
+  if (apart.Answered()) lines.push_back(Sentence(apart.why));
   lines.push_back(
       fmt::format("The KV cache of a prompt is {} and takes {} over {} a device; the range is that of predictions "
                   "that are all {:g} or {:g} times as long ({}).",
@@ -78,7 +83,7 @@ Document ApartDocument(const ApartAnswer& answer) {
   Section pools{.heading = "Pools", .detail = Detail::kFirstScreen, .blocks = {PoolsTable(answer)}};
   pools.blocks.emplace_back(
       KeyValues{"The best of each",
-                {{"one pool of", ReplicaText(answer.apart.together)},
+                {{"one pool of", answer.apart.together_per_s > 0 ? ReplicaText(answer.apart.together) : ""},
                  {"apart", answer.apart.apart_per_s > 0 ? DivisionText(answer.apart) : ""},
                  {"prompts would need",
                   answer.apart.apart_per_s > 0 ? ShareText(answer.apart.ideal_prompt_share, 0) + " of the devices" : ""}}});
@@ -111,9 +116,9 @@ Json ApartToJson(const ApartAnswer& answer) {
           {"gain", apart.gain},
           {"gain_low", apart.gain_low},
           {"gain_high", apart.gain_high},
-          {"together_replica", DeploymentJson(apart.together)},
-          {"prompt_replica", DeploymentJson(apart.prompts)},
-          {"answer_replica", DeploymentJson(apart.answers)},
+          {"together_replica", apart.together_per_s > 0 ? DeploymentJson(apart.together) : Json(nullptr)},
+          {"prompt_replica", apart.apart_per_s > 0 ? DeploymentJson(apart.prompts) : Json(nullptr)},
+          {"answer_replica", apart.apart_per_s > 0 ? DeploymentJson(apart.answers) : Json(nullptr)},
           {"prompt_replicas", apart.prompt_replicas},
           {"answer_replicas", apart.answer_replicas},
           {"ideal_prompt_share", apart.ideal_prompt_share},

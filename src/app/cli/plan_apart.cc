@@ -49,6 +49,7 @@ Status RunApart(const ApartFlags& flags) {
   } else {
     PrintDocument(report::ApartDocument(answer), flags.all);
   }
+  if (!answer.apart.Answered()) return Error{ErrorKind::kTargetMissed, "neither one pool nor two keep the targets at any rate"};
   return {};
 }
 

@@ -247,6 +247,12 @@ TrainingTime TimeOfTraining(const ModelSpec& model, const TrainingSetup& setup, 
   return time;
 }
 
+double LeastStepSeconds(const TrainingWork& work, const TrainingSetup& setup, const hardware::Device& device, double devices) {
+  return std::max(work.executed_flops / RateOf(device, setup.matrix_type).flops_per_s,
+                  work.bytes / device.bandwidth_bytes_per_s.value_or(1)) /
+         devices;
+}
+
 TrainingUtilization UtilizationOf(const TrainingWork& work, const hardware::Device& device, double devices, double step_s) {
   return {work.flops / step_s / devices / RateOf(device, "bf16").flops_per_s,
           work.bytes / step_s / devices / device.bandwidth_bytes_per_s.value_or(1)};

@@ -37,6 +37,12 @@ std::vector<std::string> TrainingHeadline(const TrainingAnswer& answer) {
     lines.push_back(fmt::format("S-MFU {} %, S-MBU {} %.", Span(100 * answer.slow.s_mfu, 100 * answer.fast.s_mfu, "{:.1f}"),
                                 Span(100 * answer.slow.s_mbu, 100 * answer.fast.s_mbu, "{:.1f}")));
   }
+  if (answer.TooFast()) {
+    lines.push_back(
+        fmt::format("No such machine is that fast: at the peaks of all devices the step takes {} at least. Look at --step-s or "
+                    "--device-hours and --tokens, --tokens-per-step, --on and --products.",
+                    SecondsText(answer.least_step_s)));
+  }
   const double million_flops = answer.work.flops / answer.setup.tokens_per_step * kMillion;
   lines.push_back(fmt::format("A million tokens are {:.4g} FLOP of the model{}.", million_flops,
                               answer.usd_per_h ? fmt::format(" and cost USD {} ({})",
@@ -87,6 +93,8 @@ Document TrainingDocument(const TrainingAnswer& answer) {
                            {"optimiser", BytesText(memory.optimiser)},
                            {"activations", BytesText(memory.activations)}}};
   document.sections.push_back({.heading = "Step", .detail = Detail::kFirstScreen, .blocks = {step, held}});
+  if (!answer.notes.empty())
+    document.sections.push_back({.heading = "Notes", .detail = Detail::kFirstScreen, .blocks = {Notes{"", answer.notes}}});
   return document;
 }
 
@@ -112,6 +120,8 @@ Json TrainingToJson(const TrainingAnswer& answer) {
           {"device_activations_bytes", memory.activations},
           {"device_memory_bytes", answer.device_bytes},
           {"measured_step_s", optional(answer.measured_step_s)},
+          {"least_step_s", answer.least_step_s},
+          {"faster_than_peaks", answer.TooFast()},
           {"step_low_s", shortest},
           {"step_high_s", longest},
           {"s_mfu_low", answer.slow.s_mfu},
@@ -120,7 +130,8 @@ Json TrainingToJson(const TrainingAnswer& answer) {
           {"s_mbu_high", answer.fast.s_mbu},
           {"usd_per_h", optional(answer.usd_per_h)},
           {"usd_per_million_tokens_low", optional(UsdPerMillionTokens(answer, shortest))},
-          {"usd_per_million_tokens_high", optional(UsdPerMillionTokens(answer, longest))}};
+          {"usd_per_million_tokens_high", optional(UsdPerMillionTokens(answer, longest))},
+          {"notes", answer.notes}};
 }
 
 }  // namespace moecap::report

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "planner/training.h"
@@ -21,8 +22,12 @@ struct TrainingAnswer {
   planner::TrainingUtilization slow, fast;    // at the longest and the shortest step; equal when it was measured
   std::optional<double> usd_per_h;            // of all devices
   std::string usd_source;                     // in words; empty = not known
+  double least_step_s = 0;                    // planner::LeastStepSeconds
+  std::vector<std::string> notes;             // what was assumed, and what cannot be
 
   double ShortestStepS() const { return measured_step_s ? *measured_step_s : time->hidden_s; }
+  // A measured step that the peaks do not allow.
+  bool TooFast() const { return measured_step_s && *measured_step_s < least_step_s; }
   double LongestStepS() const { return measured_step_s ? *measured_step_s : time->serial_s; }
 };
 

@@ -223,6 +223,41 @@ TEST_F(PlanCli, WhatIsOfOneModelIsRefusedForAll) {
   EXPECT_FALSE(std::filesystem::exists(temp_.path() / "plan"));
 }
 
+TEST_F(PlanCli, ATrainingStepIsNoFasterThanItsMachine) {
+  const std::string training = "training --model Qwen/Qwen3-30B-A3B ";
+  const Outcome fast = Call(training + "--on 64xh100-sxm --step-s 0.001");
+  EXPECT_EQ(fast.exit_code, 0);
+  EXPECT_NE(fast.out.find("No such machine is that fast"), std::string::npos) << fast.out;
+  const Json answer = *ParseJson(Call(training + "--on 64xh100-sxm --step-s 0.001 --json").out);
+  EXPECT_TRUE(answer["faster_than_peaks"].get<bool>());
+  const std::string slower = std::to_string(1.01 * answer["least_step_s"].get<double>());
+  EXPECT_EQ(Call(training + "--on 64xh100-sxm --step-s " + slower).out.find("No such machine"), std::string::npos);
+  EXPECT_NE(Call(training + "--on 8xa100-80-sxm --products fp8").out.find("multiplies nothing in fp8"), std::string::npos);
+  const Outcome little = Call(training + "--on 64xh100-sxm --tokens-per-step 1");
+  EXPECT_EQ(little.exit_code, 2) << little.out;
+  EXPECT_NE(little.err.find("each of 64 replicas"), std::string::npos) << little.err;
+}
+
+// Words of a calibration without one, and systems that have no multipliers.
+TEST_F(PlanCli, RefusesACalibrationOfNothing) {
+  const std::string question = "--model openai/gpt-oss-20b --no-changes ";
+  for (const char* flag : {"--measured-on 2xh100-sxm", "--measured-with vllm"}) {
+    const Outcome ran = Call(question + flag);
+    EXPECT_EQ(ran.exit_code, 2) << ran.out;
+    EXPECT_NE(ran.err.find("name them with --calibrate"), std::string::npos) << ran.err;
+  }
+  const Outcome unknown = Call(question + "--calibrate x.json --measured-on 2xh100-sxm --measured-with tgi");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.err.find("tgi not in {vllm,sglang,trtllm}"), std::string::npos) << unknown.err;
+}
+
+TEST_F(PlanCli, AQuestionGivesAKeyOnce) {
+  ASSERT_TRUE(WriteFileAtomically(temp_.path() / "q.yaml", "model: openai/gpt-oss-20b\nclients: 4\nclients: 8\n").ok());
+  const Outcome twice = Call("q.yaml");
+  EXPECT_EQ(twice.exit_code, 2) << twice.out;
+  EXPECT_NE(twice.err.find("q.yaml:3: \"clients\" is given twice; line 2"), std::string::npos) << twice.err;
+}
+
 // NaN is outside no range for a comparison that is not careful, and 0 is not "not given".
 TEST_F(PlanCli, RefusesNumbersThatAreNone) {
   const std::string drafts = "drafts --model Qwen/Qwen3-30B-A3B ",
@@ -340,6 +375,15 @@ TEST_F(PlanCli, SaysWhetherPromptsGetDevicesOfTheirOwn) {
   EXPECT_GT(answer["kv_bytes"].get<double>(), 0);
   const Outcome loose = Call(question + "--input 500 --output 2000 --ttft 3s --tpot 1s");
   EXPECT_NE(loose.out.find("Not here, because"), std::string::npos) << loose.out;
+  const Outcome one =
+      Call("apart --model Qwen/Qwen3-30B-A3B --devices 2xh100-sxm --input 32000 --output 100 --tpot 10ms --ttft 5s");
+  EXPECT_EQ(one.exit_code, 0);
+  EXPECT_NE(one.out.find("one pool none"), std::string::npos) << one.out;
+  EXPECT_EQ(one.out.find("Not here"), std::string::npos) << one.out;
+  const Outcome none = Call("apart --model Qwen/Qwen3-30B-A3B --devices 2xh100-sxm --tpot 0.001ms");
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_NE(none.out.find("Neither one pool nor two"), std::string::npos) << none.out;
+  EXPECT_EQ(none.out.find("one pool of"), std::string::npos) << none.out;
   EXPECT_EQ(Call("apart --model openai/gpt-oss-120b --devices 1xh100-sxm").exit_code, 2);
   EXPECT_EQ(Call("apart --model openai/gpt-oss-120b --devices 8xh1000").exit_code, 2);
 }

@@ -53,6 +53,7 @@ CASES = [
     ("plan-load", ["plan", "load", "--model", "Qwen/Qwen3-30B-A3B", "--devices", "1xh100-sxm", "--input", "512", "--output", "256"]),
     ("plan-devices", ["plan", "devices", "--model", "Qwen/Qwen3-30B-A3B"]),
     ("plan-training", ["plan", "training", "--model", "deepseek-ai/DeepSeek-V3", "--on", "2048xh800-sxm", "--pp", "16", "--ep", "64"]),
+    ("plan-training", ["plan", "training", "--model", "Qwen/Qwen3-30B-A3B", "--on", "8xa100-80-sxm", "--products", "fp8"]),
     ("plan-training", ["plan", "training", "--model", "Qwen/Qwen3-30B-A3B", "--on", "8xh100-sxm", "--step-s", "2"]),
     ("audit", ["audit", str(EXAMPLES / "paper/table1_models.yaml")]),
     ("synth", ["synth", "Qwen/Qwen3-30B-A3B", "--dry-run", "-o", "x.gguf"]),
@@ -83,6 +84,7 @@ CASES = [
 ]
 # Answers that end with exit code 3, in which what may be null is.
 MISSED_CASES = [
+    ("plan-apart", ["plan", "apart", "--model", "Qwen/Qwen3-30B-A3B", "--devices", "2xh100-sxm", "--tpot", "0.001ms"]),
     ("plan", ["plan", "--model", "google/switch-c-2048", "--device", "rtx-4090", "--most-devices", "1", "--offload", "no"]),
     ("plan", ["plan", "--model", "deepseek-ai/DeepSeek-V3", "--own", "1xrtx-4090", "--dram", "64GB"]),
     ("plan", ["plan", "--model", "deepseek-ai/DeepSeek-V3", "--own", "1xh100-sxm", "--dram", "64GB", "--fidelity", "original"]),

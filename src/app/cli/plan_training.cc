@@ -69,11 +69,19 @@ Status RunTraining(const TrainingFlags& flags) {
   if (part.count % replica != 0)
     return BadInput(fmt::format("{} devices cannot be cut into replicas of TP {} x PP {}", part.count, d.tensor, d.pipeline));
   d.data = static_cast<int>(part.count / replica);
+  if (answer.setup.tokens_per_step < d.data) {
+    return BadInput(fmt::format("--tokens-per-step {:g} are less than a token for each of {} replicas; give {} at least",
+                                answer.setup.tokens_per_step, d.data, d.data));
+  }
+  if (answer.setup.matrix_type == "fp8" && !hardware::DensePeak(device, "fp8"))
+    answer.notes.push_back(
+        fmt::format("{} multiplies nothing in fp8: products are taken at its bf16 rate, weights kept in fp8.", device.name));
   RETURN_IF_ERROR(Validate(d, spec));
   const auto devices = static_cast<double>(part.count);
   answer.work = planner::WorkOfTraining(spec, answer.setup);
   answer.memory = planner::MemoryOfTraining(spec, answer.setup);
   answer.device_bytes = *device.memory_bytes;
+  answer.least_step_s = planner::LeastStepSeconds(answer.work, answer.setup, device, devices);
   ASSIGN_OR_RETURN(answer.measured_step_s, MeasuredStep(flags, devices));
   if (!answer.measured_step_s)
     answer.time = planner::TimeOfTraining(spec, answer.setup, device, planner::FabricOf(device, catalogue),

@@ -37,7 +37,8 @@ Status CheckLoad(const Load& load) {
     return BadInput("give either the clients or the requests per second, not both and not neither");
   const double amount = load.clients.value_or(load.requests_per_s.value_or(0));
   if (!(amount <= 1e6 && (load.clients ? amount >= 1 : amount > 0))) {
-    return BadInput(fmt::format("a load of {:g} {} is not possible; use {} and at most 1,000,000", amount,
+    return BadInput(fmt::format("{}: a load of {:g} {} is not possible; use {} and at most 1,000,000",
+                                load.clients ? "clients" : "requests_per_s", amount,
                                 load.clients ? "clients" : "requests a second", load.clients ? "1 at least" : "more than 0"));
   }
   for (const auto& [key, tokens] : {std::pair("input_tokens", load.input_tokens), {"output_tokens", load.output_tokens}}) {

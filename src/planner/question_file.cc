@@ -140,7 +140,10 @@ void ReadTargets(const Preset& preset, Values& values, Targets& targets) {
   if (const auto speed = values.Number("tokens_per_s", {})) {
     if (targets.tpot_s && std::abs(*targets.tpot_s * *speed - 1) > 1e-6)
       values.Complain(BadInput("the targets contradict each other: tpot and tokens_per_s say two things; give one"));
-    if (!(*speed > 0)) values.Complain(BadInput("tokens_per_s: a speed is above 0"));
+    constexpr double kFastest = 1e6;
+    if (!(*speed > 0 && *speed <= kFastest))
+      values.Complain(
+          BadInput(fmt::format("tokens_per_s: {:g} is not in range: a speed is above 0, at most {:g}", *speed, kFastest)));
     targets.tpot_s = 1 / *speed;
   }
   if (!targets.tpot_s && !targets.ttft_s && !targets.e2e_s) targets = {preset.tpot_s, preset.ttft_s, std::nullopt};

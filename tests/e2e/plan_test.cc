@@ -284,6 +284,8 @@ TEST_F(PlanCli, RefusesNumbersThatAreNone) {
                         {plan, "--ttft", "-1", "a time above 0"},
                         {plan, "--budget", "-1", "an amount above 0"},
                         {plan, "--input", "0", "1 to 10,000,000"},
+                        {plan, "--speed", "1e300", "at most 1e+06"},
+                        {plan, "--rate", "-1", "requests_per_s: a load of -1"},
                         {plan, "--margin", "9", "from 1 to 4"}};
   for (const Case& one : cases) {
     const Outcome ran = Call(one.verb + one.flag + " " + one.value);

@@ -101,7 +101,17 @@ class Searcher {
     result_.shortage = {way, memory, needed_bytes, has_bytes};
   }
 
-  // Whether a system keeps this variant's experts in that place. Unlike SystemsFor it notes no refusal: nothing fits yet.
+  // Where any system keeps the experts of a variant beside a device. Unlike SystemsFor it notes no refusal: nothing fits yet.
+  struct Places {
+    bool dram = false, ssd = false;
+  };
+  Places PlacesOf(const Candidate& way) {
+    const auto [at, added] = places_.try_emplace(std::pair(way.device, way.variant));
+    if (added)
+      at->second = {AnySystem(way, Residence::kExecute) || AnySystem(way, Residence::kCopy), AnySystem(way, Residence::kSsd)};
+    return at->second;
+  }
+
   bool AnySystem(const Candidate& way, Residence residence) const {
     const Variant& variant = result_.variants[way.variant];
     const SystemSupport& support = ingredients_.systems;
@@ -215,11 +225,11 @@ class Searcher {
     const double fixed = candidate.memory.weights_bytes - candidate.memory.routed_bytes + candidate.memory.other_bytes +
                          candidate.memory.sequence_bytes * SequencesBesideExperts();
     const double room = candidate.usable_bytes - fixed;
+    if (room < 0 && result_.shortage && -room >= result_.shortage->LackingBytes()) return;
     if (!SetHost(candidate)) return;
-    const bool in_dram = AnySystem(candidate, Residence::kExecute) || AnySystem(candidate, Residence::kCopy);
-    const bool on_ssd = AnySystem(candidate, Residence::kSsd);
+    const Places places = PlacesOf(candidate);
     if (room < 0) {
-      if (in_dram || on_ssd) Lacks(candidate, ShortOf::kBesideExperts, fixed, candidate.usable_bytes);
+      if (places.dram || places.ssd) Lacks(candidate, ShortOf::kBesideExperts, fixed, candidate.usable_bytes);
       return;
     }
     const double routed = result_.variants[candidate.variant].work.RoutedBytes();
@@ -232,7 +242,7 @@ class Searcher {
     candidate.memory.weights_bytes -= (1 - offload.device_share) * candidate.memory.routed_bytes;
     candidate.memory.routed_bytes *= offload.device_share;
     const bool fits = offload.device_share + offload.dram_share >= 1 - 1e-9;
-    if (!fits && in_dram && !on_ssd)
+    if (!fits && places.dram && !places.ssd)
       Lacks(candidate, ShortOf::kHost, (1 - offload.device_share) * routed / kHostShare, offload.host.dram_bytes);
     for (const Residence residence : {Residence::kExecute, Residence::kCopy, Residence::kSsd}) {
       if (fits == (residence == Residence::kSsd)) continue;
@@ -263,6 +273,7 @@ class Searcher {
   const Ingredients& ingredients_;
   SearchResult& result_;
   Pricer pricer_;
+  std::map<std::pair<const hardware::Device*, size_t>, Places> places_;
   std::map<std::tuple<size_t, Allocator, int, int, int, int>, MemoryPlan> memory_;
   std::map<std::pair<std::string, std::string>, StepFactors> factors_;
   std::map<std::tuple<const hardware::Device*, Residence, size_t>, std::vector<std::string>> systems_;

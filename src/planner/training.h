@@ -75,8 +75,9 @@ TrainingTime TimeOfTraining(const model::ModelSpec& model, const TrainingSetup& 
 struct TrainingUtilization {
   double s_mfu = 0, s_mbu = 0;
 };
+TrainingUtilization UtilizationOf(const TrainingWork& work, const hardware::Device& device, double devices, double step_s);
+
 // The time below which no step is, by what it executes and moves at the peaks of all devices; links not counted.
 double LeastStepSeconds(const TrainingWork& work, const TrainingSetup& setup, const hardware::Device& device, double devices);
-TrainingUtilization UtilizationOf(const TrainingWork& work, const hardware::Device& device, double devices, double step_s);
 
 }  // namespace moecap::planner

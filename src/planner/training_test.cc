@@ -138,6 +138,9 @@ TEST(Training, AgreesWithDeepSeekV3sReports) {
   const TrainingWork work = WorkOfTraining(model, setup);
   const TrainingUtilization used = UtilizationOf(work, h800, 2048, 19.926);
   EXPECT_NEAR(used.s_mfu / 0.3894, 1, 0.06);
+  // 2,048 x 1,979 TFLOP/s in fp8 and nothing computed twice; its bytes take less.
+  EXPECT_NEAR(LeastStepSeconds(work, setup, h800, 2048), work.flops / (2048 * 1979e12), 1e-3);
+  EXPECT_LT(work.bytes / (2048 * *h800.bandwidth_bytes_per_s), work.flops / (2048 * 1979e12));
   const double hours = 14.8e12 / setup.tokens_per_step * 19.926 * 2048 / 3600;
   EXPECT_NEAR(hours / 2.664e6, 1, 0.06);
 }

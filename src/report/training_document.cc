@@ -40,7 +40,7 @@ std::vector<std::string> TrainingHeadline(const TrainingAnswer& answer) {
   if (answer.TooFast()) {
     lines.push_back(
         fmt::format("No such machine is that fast: at the peaks of all devices the step takes {} at least. Look at --step-s or "
-                    "--device-hours and --tokens, --tokens-per-step, --on and --products.",
+                    "--device-hours and --tokens, --tokens-per-step, --micro-batch, --on and --products.",
                     SecondsText(answer.least_step_s)));
   }
   const double million_flops = answer.work.flops / answer.setup.tokens_per_step * kMillion;

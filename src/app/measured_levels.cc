@@ -92,13 +92,14 @@ bool SetTimes(const record::Level& level, const cap::FigureValues& figures, Obse
   const auto& ttft = figures[FigureId::kTtftMean];
   const auto& tpot = figures[FigureId::kTpotMean];
   const int clients = record::ClientsOf(level);
-  if (clients < 1 || !input || !output || !ttft || !tpot || !(*ttft > 0 && *tpot > 0 && *input >= 1 && *output >= 1))
-    return false;
+  if (clients < 1 || !output || !tpot || !(*tpot > 0 && *output >= 1)) return false;
+  if (clients > 1 && !(ttft && input)) return false;  // how many decoded at once is not known
+  if (!(ttft.value_or(1) > 0 && input.value_or(1) >= 1)) return false;
   row.load.clients = clients;
-  row.load.input_tokens = *input;
+  row.load.input_tokens = input.value_or(1);
   row.load.output_tokens = *output;
   row.load.prefix_hit = std::clamp(figures[FigureId::kCachedShare].value_or(0), 0.0, 0.99);
-  row.ttft_s = *ttft;
+  row.ttft_s = ttft;
   row.tpot_s = *tpot;
   return true;
 }

@@ -29,7 +29,8 @@ struct MeasuredLevel {
 // The planner's name of an engine: "vLLM 0.26.0" is vllm, "llama.cpp v0.5.0 (CPU)" llama-server; "" = none that it knows.
 std::string PlannedSystemOf(std::string_view engine);
 
-// Load and times of a closed-loop cell; false where something that the fit needs was not measured.
+// Load and times of a closed-loop cell; false where something that the fit needs was not measured. Of one client the TPOT is
+// enough (llama-bench has no more).
 bool SetTimes(const record::Level& level, const cap::FigureValues& figures, planner::Observation& row);
 
 class MeasuredLevels {

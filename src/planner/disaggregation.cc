@@ -164,6 +164,12 @@ std::string WhyNotApart(const Setting& setting, const Apart& apart) {
         "more: measure before you divide",
         apart.apart_per_s);
   }
+  if (apart.gain > kApartGain) {
+    return fmt::format(
+        "not clear: two pools serve {:.2f} times as much as one, and {:.2f} times at one end of the band: measure before you "
+        "divide",
+        apart.gain, apart.gain_low);
+  }
   if (ttft && apart.transfer_s > 0.5 * *ttft / setting.question.margin) {
     return fmt::format("not here, because the KV cache of a prompt ({}) takes {} over the link, of {} to the first token",
                        FormatBytes(apart.kv_bytes), FormatSeconds(apart.transfer_s), FormatSeconds(*ttft));

@@ -207,6 +207,7 @@ class Fitter {
 }  // namespace
 
 double MeasuredRunning(const Observation& observation) {
+  if (*observation.load.clients <= observation.deployment.data) return 1;
   const double decode_s = observation.load.output_tokens * *observation.tpot_s;
   const double clients = *observation.load.clients / observation.deployment.data;
   return std::max(1.0, clients * decode_s / (*observation.ttft_s + decode_s));
@@ -224,7 +225,8 @@ Multipliers Fit(const Multipliers& prior, std::span<const Observation> rows, std
                 const FitOptions& options) {
   std::vector<Observation> usable;
   for (const Observation& row : rows) {
-    if (row.tpot_s && row.ttft_s) usable.push_back(row);
+    const bool alone = options.target == FitTarget::kTpot && *row.load.clients <= row.deployment.data;
+    if (row.tpot_s && (row.ttft_s || alone)) usable.push_back(row);
   }
   if (usable.empty() || keys.empty()) return prior;
   return Fitter(prior, usable, keys, options).Run();

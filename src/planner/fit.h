@@ -26,7 +26,7 @@ struct Observation {
 };
 
 // Requests that decoded at once in a replica by Little's law: clients x T_decode / (TTFT + T_decode), as measured; at least 1.
-// Requires both times.
+// Requires both times, but of one client a replica.
 double MeasuredRunning(const Observation& observation);
 
 // With the number of running requests as measured.

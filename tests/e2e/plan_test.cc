@@ -167,6 +167,33 @@ TEST_F(PlanCli, LearnsFromMeasurements) {
   EXPECT_EQ(Call("--model openai/gpt-oss-120b --calibrate bench.json").exit_code, 2) << "on which devices?";
 }
 
+// llama-bench tells the tokens/s of one client, and nothing of a first token.
+TEST_F(PlanCli, LearnsFromLlamaBench) {
+  ASSERT_TRUE(WriteFileAtomically(temp_.path() / "bench.json",
+                                  R"([{"build_commit": "b6000", "cpu_info": "c", "gpu_info": "NVIDIA GeForce RTX 4090",
+"backends": "CUDA", "model_filename": "gpt-oss-20b.gguf", "model_type": "gpt-oss 20B MXFP4 MoE", "n_prompt": 512, "n_gen": 0,
+"test_time": "2026-11-01T10:00:00Z", "avg_ts": 9000.0, "stddev_ts": 10.0},
+{"build_commit": "b6000", "cpu_info": "c", "gpu_info": "NVIDIA GeForce RTX 4090", "backends": "CUDA",
+"model_filename": "gpt-oss-20b.gguf", "model_type": "gpt-oss 20B MXFP4 MoE", "n_prompt": 0, "n_gen": 128,
+"test_time": "2026-11-01T10:00:10Z", "avg_ts": 60.0, "stddev_ts": 1.0}])")
+                  .ok());
+  const std::string question = "--model openai/gpt-oss-20b --clients 1 --own 1xrtx-4090 --tpot 1s --no-changes --json";
+  const auto tpot = [](const Outcome& outcome) {
+    const Json plan = *ParseJson(outcome.out);
+    for (const Json& way : plan["candidates"]) {
+      if (way["system"] == "llama-server") return way["tpot_s"].get<double>();
+    }
+    return 0.0;
+  };
+  const Outcome before = Call(question);
+  const Outcome after = Call(question + " --calibrate bench.json --measured-on 1xrtx-4090 --measured-with llama-server");
+  ASSERT_EQ(after.exit_code, 0) << after.err;
+  EXPECT_NE(after.out.find("refitted to 1 measured levels"), std::string::npos);
+  ASSERT_LT(tpot(before), 1 / 60.0) << "slower than predicted";
+  EXPECT_GT(tpot(after), 1.05 * tpot(before));
+  EXPECT_LE(tpot(after), 1 / 60.0 * 1.001) << "one level does not overdo it";
+}
+
 // A stored run knows model, devices and system itself; one whose cells are not valid calibrates nothing.
 TEST_F(PlanCli, CalibratesToStoredRuns) {
   const std::string runs = MOECAP_SOURCE_DIR "/results/reference";
@@ -248,7 +275,7 @@ TEST_F(PlanCli, RefusesACalibrationOfNothing) {
   }
   const Outcome unknown = Call(question + "--calibrate x.json --measured-on 2xh100-sxm --measured-with tgi");
   EXPECT_EQ(unknown.exit_code, 2);
-  EXPECT_NE(unknown.err.find("tgi not in {vllm,sglang,trtllm}"), std::string::npos) << unknown.err;
+  EXPECT_NE(unknown.err.find("tgi not in {vllm,sglang,trtllm,llama-server}"), std::string::npos) << unknown.err;
 }
 
 TEST_F(PlanCli, AQuestionGivesAKeyOnce) {
@@ -380,7 +407,8 @@ TEST_F(PlanCli, SaysWhetherPromptsGetDevicesOfTheirOwn) {
   const Outcome one =
       Call("apart --model Qwen/Qwen3-30B-A3B --devices 2xh100-sxm --input 32000 --output 100 --tpot 10ms --ttft 5s");
   EXPECT_EQ(one.exit_code, 0);
-  EXPECT_NE(one.out.find("one pool none"), std::string::npos) << one.out;
+  EXPECT_NE(one.out.find("measure before you divide"), std::string::npos)
+      << "1.6 times as much, but not at the end of the band";
   EXPECT_EQ(one.out.find("Not here"), std::string::npos) << one.out;
   const Outcome none = Call("apart --model Qwen/Qwen3-30B-A3B --devices 2xh100-sxm --tpot 0.001ms");
   EXPECT_EQ(none.exit_code, 3);

@@ -189,10 +189,11 @@ Action AddPlan(CLI::App& app, const Invocation& invocation) {
   app.add_option(
       "--calibrate", flags->calibration.sources,
       "refit the multipliers to your own measurements first: stored runs (folder, id or \"latest\"), a folder of runs, or "
-      "results of vllm bench serve and other clients");
+      "results of vllm bench serve, llama-bench and other clients");
   app.add_option("--measured-on", flags->calibration.device, "the devices of other clients' results, e.g. 4xh100-sxm");
-  app.add_option("--measured-with", flags->calibration.system, "the system of those results: vllm, sglang or trtllm")
-      ->check(CLI::IsMember({"vllm", "sglang", "trtllm"}));
+  app.add_option("--measured-with", flags->calibration.system,
+                 "the system of those results: vllm, sglang, trtllm or llama-server")
+      ->check(CLI::IsMember({"vllm", "sglang", "trtllm", "llama-server"}));
   app.add_option("--write-to", flags->write_to, "also write plan.json, report.html, report.md and report.csv into this folder");
   app.add_flag("--no-changes", flags->no_changes, "leave out what would change the answer: one search instead of eight");
   app.add_flag("--all", flags->all, "everything, not only the first screen");

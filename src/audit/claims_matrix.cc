@@ -60,6 +60,7 @@ planner::Question QuestionOf(const DecisionRow& row, int64_t batch) {
   question.limits.most_devices = static_cast<int>(row.most_devices);
   question.pay = cost::Pay::kBuy;
   question.fidelity = accuracy ? planner::Fidelity::kOriginal : planner::Fidelity::kAny;
+  question.narrow_kv = false;  // the table speaks of weights
   question.objective = planner::Objective::kSpeed;
   question.margin = 1;
   return question;

@@ -216,7 +216,7 @@ std::string PlaceOf(const Offload& offload) {
 
 std::string Label(const Candidate& candidate, const std::vector<Variant>& variants) {
   std::string label = fmt::format("{} x {}, {}, {}", candidate.count, candidate.device->name, candidate.system,
-                                  variants[candidate.variant].label);
+                                  variants[candidate.variant].Precision());
   if (candidate.Offloaded()) label += ", " + PlaceOf(candidate.offload);
   return label;
 }

@@ -345,6 +345,42 @@ TEST_F(PlanTest, TriesWhatServersAcceptAndMachinesHold) {
 }
 
 // Switch Transformers are an encoder and a decoder that llama.cpp does not have: what is left says why.
+// Half the bytes of a cache are room for twice the requests beside the same weights; no GGUF, no device without fp8 has it.
+TEST_F(PlanTest, CachesInFp8AreTriedWhereAnyFidelityWillDo) {
+  const auto search = [&](const char* fidelity, const char* narrow) {
+    return Answer(Ask({{"clients", "64"}, {"tpot", "1s"}, {"fidelity", fidelity}, {"narrow_kv", narrow}}), "Qwen/Qwen3-30B-A3B")
+        .search;
+  };
+  const auto narrow = [](const SearchResult& result) {
+    return std::ranges::count_if(result.variants, [](const Variant& variant) { return variant.narrow_kv; });
+  };
+  EXPECT_EQ(narrow(search("near", "")), 0);
+  EXPECT_EQ(narrow(search("any", "no")), 0);
+  EXPECT_EQ(narrow(search("original", "yes")), 1);
+  const SearchResult any = search("any", "");
+  EXPECT_EQ(narrow(any), 4) << "bf16, fp8, nvfp4, int4";
+  int tried = 0;
+  for (const Candidate& c : any.candidates) {
+    const Variant& variant = any.variants[c.variant];
+    if (!variant.narrow_kv) continue;
+    ++tried;
+    EXPECT_TRUE(c.device->peaks.fp8) << c.device->id;
+    EXPECT_NE(c.system, "llama-server");
+    EXPECT_FALSE(variant.original);
+    EXPECT_NE(Label(c, any.variants).find(" with KV in fp8"), std::string::npos);
+    const auto same = std::ranges::find_if(any.candidates, [&](const Candidate& wide) {
+      const Variant& other = any.variants[wide.variant];
+      return !other.narrow_kv && other.spec.weight_type == variant.spec.weight_type && wide.device == c.device &&
+             wide.count == c.count && wide.system == c.system && wide.offload.residence == c.offload.residence &&
+             wide.deployment == c.deployment;
+    });
+    if (same == any.candidates.end()) continue;
+    EXPECT_NEAR(c.memory.sequence_bytes, same->memory.sequence_bytes / 2, 1e-6 * c.memory.sequence_bytes);
+    EXPECT_EQ(c.memory.weights_bytes, same->memory.weights_bytes);
+  }
+  EXPECT_GT(tried, 20);
+}
+
 // Attention data parallelism of TensorRT-LLM has ranks of one GPU; vLLM's may be wider.
 TEST_F(PlanTest, NoTensorParallelismInsideTensorRtLlmsRanks) {
   const Plan plan =

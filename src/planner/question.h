@@ -67,6 +67,7 @@ struct Question {
   std::optional<cost::Pay> pay;  // null: rent where a rate is known, else buy
   Objective objective = Objective::kMonth;
   Fidelity fidelity = Fidelity::kNear;
+  std::optional<bool> narrow_kv;  // KV caches in fp8 are tried, too; null: where any fidelity of the weights will do
   std::optional<Owned> owned;
   Launch launch = Launch::kEither;
   // Requests that the launch lets run at once in one replica, that is in one rank of data parallelism. Null: as many as memory
@@ -77,6 +78,8 @@ struct Question {
   // certain the margin is wider, by the root of the ratio of the bands; 1 = none anywhere.
   double margin = 1.15;
   std::vector<std::string> why_not;  // devices and systems to explain
+
+  bool NarrowKv() const { return narrow_kv.value_or(fidelity == Fidelity::kAny); }
 };
 
 // Errors: kBadInput naming what is out of range or what contradicts what: no load or two, targets that no length allows.

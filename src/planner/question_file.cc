@@ -41,6 +41,7 @@ constexpr std::array kKeys = {
     QuestionKey{"pay", "pay", "buy or rent (default: rent where a rate is known)"},
     QuestionKey{"objective", "by", "month (default), token, speed or power"},
     QuestionKey{"fidelity", "fidelity", "of the weights: original, near (8 bits or more, the default) or any"},
+    QuestionKey{"narrow_kv", "narrow-kv", "yes or no: try KV caches in fp8, too (default: with --fidelity any)"},
     QuestionKey{"launch", "launch", "of the server: tuned, default settings, or either (default: its band holds both)"},
     QuestionKey{"max_running", "max-running",
                 "requests that the launch lets run at once in one replica, e.g. of --max-num-seqs (default: as memory holds)"},
@@ -100,6 +101,12 @@ class Values {
   }
   std::vector<std::string> List(const char* key) const { return ListOf(text_.Get(key)); }
   std::string Word(const char* key) const { return text_.Get(key); }
+  std::optional<bool> YesOrNo(const char* key) {
+    const std::string word = text_.Get(key);
+    if (word.empty()) return std::nullopt;
+    if (word != "yes" && word != "no") Complain(BadInput(fmt::format("{}: '{}' is neither yes nor no", key, word)));
+    return word == "yes";
+  }
 
   template <typename T>
   void Take(Result<T> result, T& into) {
@@ -209,11 +216,8 @@ void ReadChoices(Values& values, Question& question) {
   if (const std::string name = values.Word("objective"); !name.empty()) values.Take(FindObjective(name), question.objective);
   if (const std::string name = values.Word("fidelity"); !name.empty()) values.Take(FindFidelity(name), question.fidelity);
   if (const std::string name = values.Word("launch"); !name.empty()) values.Take(FindLaunch(name), question.launch);
-  if (const std::string offload = values.Word("offload"); !offload.empty()) {
-    if (offload != "yes" && offload != "no")
-      values.Complain(BadInput(fmt::format("offload: '{}' is neither yes nor no", offload)));
-    question.offload = offload == "yes";
-  }
+  question.offload = values.YesOrNo("offload").value_or(true);
+  question.narrow_kv = values.YesOrNo("narrow_kv");
   question.max_running = values.Number("max_running", {});
   question.margin = values.Number("margin", {}).value_or(question.margin);
   question.why_not = values.List("why_not");

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "base/units.h"
+#include "model/kv_format.h"
 #include "model/weight_format.h"
 #include "planner/candidate.h"
 #include "planner/running_limit.h"
@@ -32,6 +33,26 @@ Variant MakeVariant(const model::ModelSpec& spec, const char* type, const routin
   model::ApplyWeightChoice(variant.spec, *model::WeightChoiceByName(type));
   variant.work = MakeModelWork(variant.spec, sheet);
   return variant;
+}
+
+// Each variant again with its cache in fp8, but for GGUF's, which have other types.
+void AddNarrowCaches(const routing::ActivationSheet* sheet, std::vector<Variant>& variants) {
+  const size_t stored = variants.size();
+  for (size_t i = 0; i < stored; ++i) {
+    if (WeightKind(variants[i].spec.weight_type) == "gguf") continue;
+    Variant narrow = variants[i];
+    if (!model::ApplyKvFormat(narrow.spec, "fp8").ok()) continue;
+    if (narrow.original) narrow.label = narrow.spec.weight_type;
+    narrow.original = false;
+    narrow.narrow_kv = true;
+    narrow.work = MakeModelWork(narrow.spec, sheet);
+    variants.push_back(std::move(narrow));
+  }
+}
+
+// Systems with paged caches in fp8, on devices that multiply it.
+bool HasNarrowCache(const std::string& system, const hardware::Device& device) {
+  return device.peaks.fp8.has_value() && (system == "vllm" || system == "sglang" || system == "trtllm");
 }
 
 class Searcher {
@@ -136,6 +157,7 @@ class Searcher {
       if (system == "llama-server" && (candidate.deployment.tensor > 1 || candidate.deployment.expert > 1)) continue;
       // Ranks with attention of their own are single GPUs there: enable_attention_dp leaves no tensor parallelism inside one.
       if (system == "trtllm" && candidate.deployment.tensor > 1 && candidate.deployment.StepReplicas() > 1) continue;
+      if (variant.narrow_kv && !HasNarrowCache(system, *candidate.device)) continue;
       candidate.system = system;
       candidate.offload.overlapped = system == "ktransformers" || system == "moe-infinity";
       const ServingPoint point{
@@ -336,7 +358,8 @@ Result<std::vector<std::pair<hardware::Device, int64_t>>> AllowedDevices(const Q
 
 }  // namespace
 
-std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelity, const routing::ActivationSheet* sheet) {
+std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelity, const routing::ActivationSheet* sheet,
+                                  bool narrow_kv) {
   const double bits = ExpertBits(spec);
   std::vector<Variant> variants;
   variants.push_back({fmt::format("as stored ({})", spec.weight_type), spec, MakeModelWork(spec, sheet), true});
@@ -348,6 +371,7 @@ std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelit
     variants.push_back(MakeVariant(spec, "nvfp4", sheet));
     variants.push_back(MakeVariant(spec, "int4", sheet));
   }
+  if (narrow_kv && spec.kv_bits > 9) AddNarrowCaches(sheet, variants);
   return variants;
 }
 
@@ -434,7 +458,7 @@ std::string NotCheckedNote(std::span<const std::string> systems) {
 Result<SearchResult> Search(const Question& question, const model::ModelSpec& spec, const Ingredients& ingredients,
                             const routing::ActivationSheet* sheet) {
   SearchResult result;
-  result.variants = MakeVariants(spec, question.fidelity, sheet);
+  result.variants = MakeVariants(spec, question.fidelity, sheet, question.NarrowKv());
   ASSIGN_OR_RETURN(auto allowed, AllowedDevices(question, ingredients.devices));
   if (allowed.empty()) return BadInput("no device of the catalogue is of the classes that are allowed");
   for (auto& [device, most] : allowed) result.devices.push_back(device);

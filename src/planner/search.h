@@ -16,14 +16,20 @@ namespace moecap::planner {
 
 // The model in one precision.
 struct Variant {
-  std::string label;  // "as stored (fp8)", "nvfp4"
+  std::string label;  // of the weights: "as stored (fp8)", "nvfp4"
   model::ModelSpec spec;
   ModelWork work;
-  bool original = true;  // as the checkpoint stores it
+  bool original = true;    // as the checkpoint stores it
+  bool narrow_kv = false;  // the KV cache in fp8, where the stored type is wider
+
+  // "fp8", "fp8 with KV in fp8".
+  std::string Precision() const { return label + (narrow_kv ? " with KV in fp8" : ""); }
 };
 
-// The model as stored and in the narrower types that `fidelity` allows, each once, with the estimator or `sheet`.
-std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelity, const routing::ActivationSheet* sheet);
+// The model as stored and in the narrower types that `fidelity` allows, each once, with the estimator or `sheet`; `narrow_kv`:
+// and each but GGUF's with its cache in fp8.
+std::vector<Variant> MakeVariants(const model::ModelSpec& spec, Fidelity fidelity, const routing::ActivationSheet* sheet,
+                                  bool narrow_kv = false);
 
 struct Money {
   std::optional<double> usd_per_h;         // of calendar time

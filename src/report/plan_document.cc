@@ -200,7 +200,8 @@ Table WaysTable(const Plan& plan) {
     if (!seen.insert(devices).second) continue;
     const planner::Variant& variant = plan.search.variants[c.variant];
     const auto month = c.money.usd_per_h ? std::optional(c.UsdPerMonth()) : std::nullopt;
-    Row row{{devices, c.system, variant.label + (c.Offloaded() ? fmt::format(", {}", planner::Name(c.offload.residence)) : ""),
+    Row row{{devices, c.system,
+             variant.Precision() + (c.Offloaded() ? fmt::format(", {}", planner::Name(c.offload.residence)) : ""),
              DeploymentText(c.deployment), std::string(planner::CapClass(c.Offloaded(), variant.original)),
              Estimate(NumberText(c.serving.tpot_s, kMilli)), NumberText(c.serving.tpot_s * c.band.low, kMilli),
              NumberText(c.serving.tpot_s * c.band.high, kMilli),
@@ -285,7 +286,7 @@ Table CurveTable(const Plan& plan) {
                           NumberText(at.usd_per_million_tokens), at.keeps ? "kept" : "missed"});
   }
   const planner::ErrorBand& band = plan.Best()->band;
-  table.notes.push_back(fmt::format("Times are {:g} to {:g} times as long: {}.", band.low, band.high, band.basis));
+  table.notes.push_back(fmt::format("Times are {:.3g} to {:.3g} times as long: {}.", band.low, band.high, band.basis));
   table.notes.emplace_back("The price is the whole bill of an hour, idle time included, on all tokens of that hour.");
   return table;
 }
@@ -407,7 +408,7 @@ Document ModelsDocument(std::span<const Plan> plans, const planner::Question& qu
     kept += plan->Answered();
     table.rows.push_back(
         {plan->model, FormatParams(params(plan)), fmt::format("{} x {}", best->count, best->device->name), best->system,
-         plan->search.variants[best->variant].label, NumberText(best->offload.device_share, kPercent),
+         plan->search.variants[best->variant].Precision(), NumberText(best->offload.device_share, kPercent),
          Estimate(NumberText(best->serving.tpot_s, kMilli)), NumberText(best->serving.tpot_s * best->band.low, kMilli),
          NumberText(best->serving.tpot_s * best->band.high, kMilli), Estimate(NumberText(1 / best->serving.tpot_s)),
          Estimate(NumberText(best->serving.ttft_s, kMilli)), plan->Answered() ? "kept" : "missed"});

@@ -42,6 +42,7 @@ Json QuestionToJson(const planner::Question& question) {
             {"most_devices", limits.most_devices}}},
           {"objective", planner::Name(question.objective)},
           {"fidelity", planner::Name(question.fidelity)},
+          {"narrow_kv", question.NarrowKv()},
           {"launch", planner::Name(question.launch)},
           {"max_running_requests", OrNull(question.max_running)},
           {"margin", question.margin}};
@@ -85,6 +86,7 @@ Json CandidateToJson(const Plan& plan, const Candidate& candidate) {
           {"nodes", candidate.nodes},
           {"deployment", {{"tensor", d.tensor}, {"expert", d.expert}, {"pipeline", d.pipeline}, {"data", d.data}}},
           {"precision", variant.label},
+          {"kv_type", variant.spec.kv_type},
           {"system", candidate.system},
           {"residence", planner::Name(candidate.offload.residence)},
           {"device_share_of_experts", candidate.offload.device_share},

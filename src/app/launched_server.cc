@@ -14,6 +14,7 @@
 #include "app/launch_lines.h"
 #include "base/fs.h"
 #include "base/paths.h"
+#include "base/wall_clock.h"
 #include "base/words.h"
 #include "net/local_port.h"
 #include "system/openai/base_url.h"

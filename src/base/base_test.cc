@@ -18,6 +18,7 @@
 #include "base/real_time_priority.h"
 #include "base/rng.h"
 #include "base/testing/temp_dir.h"
+#include "base/wall_clock.h"
 
 namespace moecap {
 namespace {

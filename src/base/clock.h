@@ -1,8 +1,7 @@
-// Time. Measurements use one injected steady clock; the wall clock only labels results.
+// Time that passes. Measurements use one injected steady clock; wall_clock.h labels results.
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 namespace moecap {
 
@@ -32,9 +31,5 @@ class FakeClock final : public Clock {
  private:
   int64_t now_ns_ = 0;
 };
-
-// UTC wall time as "2026-01-31T12:00:00Z" and, for identifiers, "20260131-120000".
-std::string WallTimeIso8601();
-std::string WallTimeCompact();
 
 }  // namespace moecap

@@ -28,6 +28,14 @@ int64_t FractionNs(std::string_view digits) {
   return digits.empty() ? -1 : value;
 }
 
+std::string Format(std::time_t seconds, const char* format) {
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 32> text{};
+  const size_t size = std::strftime(text.data(), text.size(), format, &utc);
+  return {text.data(), size};
+}
+
 }  // namespace
 
 int64_t WallTimeNs() {
@@ -36,12 +44,11 @@ int64_t WallTimeNs() {
   return int64_t{time.tv_sec} * kSecondNs + time.tv_nsec;
 }
 
+std::string WallTimeIso8601() { return Format(std::time(nullptr), "%Y-%m-%dT%H:%M:%SZ"); }
+std::string WallTimeCompact() { return Format(std::time(nullptr), "%Y%m%d-%H%M%S"); }
+
 std::string Iso8601(int64_t wall_ns) {
-  const std::time_t seconds = wall_ns / kSecondNs;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 32> text{};
-  const std::string whole(text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc));
+  const std::string whole = Format(wall_ns / kSecondNs, "%Y-%m-%dT%H:%M:%S");
   const int64_t milliseconds = wall_ns % kSecondNs / 1'000'000;
   return milliseconds == 0 ? whole + "Z" : fmt::format("{}.{:03}Z", whole, milliseconds);
 }

@@ -14,6 +14,10 @@ namespace moecap {
 // UTC, in nanoseconds since 1970.
 int64_t WallTimeNs();
 
+// Now, to the second: "2026-01-31T12:00:00Z" and, for identifiers, "20260131-120000".
+std::string WallTimeIso8601();
+std::string WallTimeCompact();
+
 // "2026-01-31T12:00:00Z", or "2026-01-31T12:00:00.250Z" where it is no whole second: UTC to the millisecond.
 std::string Iso8601(int64_t wall_ns);
 // The other way, with or without a fraction of a second. Error: kBadInput naming the form.

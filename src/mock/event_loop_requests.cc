@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/wall_clock.h"
 #include "mock/event_loop.h"
 #include "mock/routed_experts.h"
 #include "mock/tokenizer.h"

@@ -197,8 +197,8 @@ double PlannedRunning(const Candidate& candidate, const Load& load) {
   const double replicas = candidate.deployment.data;
   if (std::isfinite(candidate.running_limit)) return std::max(1.0, std::floor(candidate.serving.most_running / replicas));
   const double running = candidate.serving.running / replicas;
-  const double most = load.clients ? running : std::min(running + 3 * std::sqrt(running), candidate.room);
-  return std::max(1.0, std::ceil(most - kRounding));
+  const double most = load.clients ? running : running + 3 * std::sqrt(running);
+  return std::max(1.0, std::min(std::ceil(most - kRounding), std::floor(candidate.room)));
 }
 
 void Judge(const Question& question, Candidate& candidate) {

@@ -60,7 +60,7 @@ void PriceTokens(const Load& load, Candidate& candidate);
 
 // Requests that the launch of one replica must let run at once, a whole number: its limit where it has one, the clients of a
 // closed loop, and in an open one, where Poisson arrivals make a Poisson number in service, three deviations more than the
-// mean, as far as memory goes.
+// mean; no more than memory has room for.
 double PlannedRunning(const Candidate& candidate, const Load& load);
 
 // Fills `misses` and `worst_miss`.

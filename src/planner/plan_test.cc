@@ -153,6 +153,29 @@ TEST_F(PlanTest, DefaultSettingsHaveTheSystemsRunningLimit) {
   EXPECT_EQ(best("either"), kNoRunningLimit);
 }
 
+// The launch asks for no part of a request, and for none that memory does not hold.
+TEST(PlannedRunning, IsAWholeNumberThatMemoryHolds) {
+  Candidate candidate;
+  candidate.deployment.data = 2;
+  candidate.room = 220.46;
+  Load closed, open;
+  closed.clients = 400;
+  open.requests_per_s = 1;
+  const auto planned = [&](double running, const Load& load) {
+    candidate.serving.running = 2 * running;
+    return PlannedRunning(candidate, load);
+  };
+  EXPECT_EQ(planned(200, closed), 200);
+  EXPECT_EQ(planned(199.2, closed), 200);
+  EXPECT_EQ(planned(220.46, closed), 220);
+  EXPECT_EQ(planned(100, open), 130);
+  EXPECT_EQ(planned(200, open), 220);
+  EXPECT_EQ(planned(0.01, closed), 1);
+  candidate.running_limit = 10.5;
+  candidate.serving.most_running = 21;
+  EXPECT_EQ(planned(10.5, closed), 10);
+}
+
 // SGLang has states for fewer requests of a hybrid model than memory would hold: a plan for more says so.
 TEST_F(PlanTest, ManyRequestsOfAHybridModelNeedAnotherLaunchOfSglang) {
   const auto note = [&](const char* clients, const char* hits = "0") {

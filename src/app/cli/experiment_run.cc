@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/units.h"
+#include "base/wall_clock.h"
 #include "experiment/cost_figures.h"
 #include "experiment/energy_meter.h"
 #include "experiment/resume.h"

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "app/cli/output.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "base/units.h"
+#include "base/wall_clock.h"
 
 namespace moecap::app {
 namespace {

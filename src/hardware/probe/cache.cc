@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/wall_clock.h"
 #include "hardware/probe/probe.h"
 #include "hardware/probe/scratch_file.h"
 

@@ -21,6 +21,7 @@
 #include "base/fs.h"
 #include "base/rng.h"
 #include "base/units.h"
+#include "base/wall_clock.h"
 #include "hardware/probe/async_reads.h"
 #include "hardware/probe/machine_parts.h"
 #include "hardware/probe/scratch_file.h"

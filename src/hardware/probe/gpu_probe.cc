@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "base/wall_clock.h"
 #include "hardware/probe/cuda_driver.h"
 #include "hardware/probe/team.h"
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/wall_clock.h"
 #include "hardware/probe/kernels.h"
 #include "hardware/probe/probe.h"
 #include "hardware/probe/team.h"

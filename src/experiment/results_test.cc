@@ -212,11 +212,12 @@ TEST(ModelJson, KeepsEveryFigure) {
 // S-MBU counts KV bytes by the layout of the cache, so a stored model keeps them; a reader needs no table of layouts.
 TEST(ModelJson, KeepsTheBytesOfAKvEntry) {
   model::ModelSpec spec = SmallMoe();
-  for (const auto& layer : ToJson(spec).at("layers"))
+  Json json = ToJson(spec);
+  for (const auto& layer : json.at("layers"))
     EXPECT_EQ(layer.at("attention").at("caches").at(0).at("entry_bytes"), 2) << "two elements of 8 bits";
   spec.layers[0].attention.caches[0].entry_bytes = 2.5;  // with a scale
   spec.layers[0].attention.caches[0].rope_elements = 1;
-  Json json = ToJson(spec);
+  json = ToJson(spec);
   const auto again = ModelSpecFromJson(json);
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_EQ(again->ResidentKvBytes(10), 10 * 2.5 + 10 * 2);

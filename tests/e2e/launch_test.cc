@@ -167,7 +167,8 @@ TEST_F(LaunchProgram, ServersTakeTurns) {
   fs::remove_all(dir_ / "results");
   const Outcome together = Run(config("launch_together: true\n"));
   ASSERT_EQ(together.exit_code, 0) << together.err;
-  for (const Json& system : Manifest().at("systems")) EXPECT_EQ(system.at("launch").at("starts").size(), 1u);
+  const Json started = Manifest();
+  for (const Json& system : started.at("systems")) EXPECT_EQ(system.at("launch").at("starts").size(), 1u);
   EXPECT_EQ(Running(), 0);
 }
 

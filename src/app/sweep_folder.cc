@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "analysis/transfer.h"
@@ -52,13 +53,15 @@ Result<SweepFolder> SweepFolder::Open(const experiment::Grid& grid, const fs::pa
 }
 
 fs::path SweepFolder::LastSubmission(const GridCell& cell) const {
-  fs::path last;
+  std::string last;
+  const auto order = [](const std::string& name) { return std::tuple(name.substr(0, name.find(".r")), name.size(), name); };
   std::error_code error;
   for (auto child = fs::directory_iterator(CellDir(cell), error); !error && child != fs::directory_iterator();
        child.increment(error)) {
-    if (child->path().filename().string().starts_with(kSubmission)) last = std::max(last, child->path());
+    const std::string name = child->path().filename().string();
+    if (name.starts_with(kSubmission) && (last.empty() || order(last) < order(name))) last = name;
   }
-  return last;
+  return last.empty() ? fs::path() : CellDir(cell) / last;
 }
 
 std::vector<fs::path> SweepFolder::RunFoldersOf(const GridCell& cell) const {
@@ -71,7 +74,8 @@ CellProgress SweepFolder::ProgressOf(const GridCell& cell) const {
   CellProgress progress;
   progress.planned = std::ssize(experiment::OrderOf(cell.config));
   if (const auto collected = ReadFile(CellDir(cell) / kCollectedFile); collected.ok()) {
-    progress.run_id = Trimmed(*collected);
+    progress.run_id = collected->substr(0, collected->find('\n'));
+    progress.unanswered = Trimmed(collected->substr(std::min(collected->size(), progress.run_id.size() + 1)));
     progress.whole = true;
     progress.measured = progress.planned;
     return progress;
@@ -89,31 +93,32 @@ CellProgress SweepFolder::ProgressOf(const GridCell& cell) const {
   return progress;
 }
 
-Result<std::string> SweepFolder::Collect(const GridCell& cell) const {
+Status SweepFolder::Collect(const GridCell& cell) const {
   const std::vector<fs::path> folders = RunFoldersOf(cell);
-  std::string run_id;
+  std::string collected;
+  Status answered;
   if (grid_.shards > 1) {
-    ASSIGN_OR_RETURN(const Results merged, MergeAndIndex(folders, results_dir_));
-    run_id = merged.manifest().run_id;
+    ASSIGN_OR_RETURN(const MergedRun merged, MergeAndIndex(folders, results_dir_));
+    collected = merged.results.manifest().run_id;
+    answered = CheckAnswered(merged.judged.summary, "");
   } else {
     ASSIGN_OR_RETURN(const auto imported, analysis::ImportRuns({folders.back()}, results_dir_, MakeFigures));
-    run_id = imported.front().run_id;
+    collected = imported.front().run_id;
+    ASSIGN_OR_RETURN(const Results results, Results::Open(results_dir_ / collected));
+    ASSIGN_OR_RETURN(const cap::ExperimentSummary summary, SummaryOf(results));
+    answered = CheckAnswered(summary, "");
   }
-  RETURN_IF_ERROR(WriteFileAtomically(CellDir(cell) / kCollectedFile, run_id + "\n"));
-  return run_id;
+  if (!answered.ok()) collected += "\n" + answered.error().message;
+  return WriteFileAtomically(CellDir(cell) / kCollectedFile, collected + "\n");
 }
 
 std::vector<std::string> SweepFolder::Command(const GridCell& cell, const std::string& submission,
                                               const std::string& shard) const {
-  std::vector<std::string> words = {(ExecutableDir() / "moecap").string(),
-                                    "run",
-                                    (CellDir(cell) / kConfigFile).string(),
-                                    "--base-dir",
-                                    cell.config.base_dir.string(),
-                                    "--results-dir",
-                                    (CellDir(cell) / (kSubmission + submission)).string()};
+  std::vector<std::string> words = {(ExecutableDir() / "moecap").string(), "run", (CellDir(cell) / kConfigFile).string(),
+                                    "--base-dir", cell.config.base_dir.string()};
   if (!shard.empty()) words.insert(words.end(), {"--shard", shard, "--shard-group", cell.name});
   if (!shard.empty() && grid_.start_lead_s) words.insert(words.end(), {"--start-lead", fmt::format("{}", *grid_.start_lead_s)});
+  words.insert(words.end(), {"--results-dir", (CellDir(cell) / (kSubmission + submission)).string()});
   return words;
 }
 

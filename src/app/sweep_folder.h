@@ -1,6 +1,6 @@
 // What a sweep left on disk, RESULTS_DIR/sweeps/NAME/: for each cell config.yaml, a folder of results a submission, and the
-// file `collected` with the id of its run once that lies in RESULTS_DIR. The state of a sweep is what lies there, so any
-// process can watch it or go on with it.
+// file `collected` with the id of its run once that lies in RESULTS_DIR, and in a second line why it holds no answer. The state
+// of a sweep is what lies there, so any process can watch it or go on with it.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct CellProgress {
   int64_t measured = 0, planned = 0;  // measurements that all shards made
   bool whole = false;                 // everything was measured
   std::string run_id;                 // in the results folder; empty = not collected
+  std::string unanswered;             // why no request of that run was answered; empty = some were
 };
 
 class SweepFolder {
@@ -29,12 +30,13 @@ class SweepFolder {
   const experiment::Grid& grid() const { return grid_; }
   std::filesystem::path CellDir(const experiment::GridCell& cell) const { return dir_ / cell.name; }
 
-  // Of the last submission that began it.
+  // Of the last submission that began it, and its last start.
   CellProgress ProgressOf(const experiment::GridCell& cell) const;
-  // Brings the run of a cell that is whole into the results folder, with its reports. Returns its id.
-  Result<std::string> Collect(const experiment::GridCell& cell) const;
+  // Brings the run of a cell that is whole into the results folder, with its reports.
+  Status Collect(const experiment::GridCell& cell) const;
 
-  // The words that measure a cell, or one of its shards ("0/4", "auto"; empty without), into the folder of a submission.
+  // The words that measure a cell, or one of its shards ("0/4", "auto"; empty without), into the folder of a submission, which
+  // is the last word: what a scheduler starts once more gets a folder of its own by ".r" and a number behind it.
   std::vector<std::string> Command(const experiment::GridCell& cell, const std::string& submission,
                                    const std::string& shard) const;
 

@@ -156,7 +156,6 @@ class MergedMeasurement {
     whole_.system = any.system;
     whole_.level = any.level;
     whole_.repeat = any.repeat;
-    whole_.started_at = any.started_at;
     whole_.shards = static_cast<int>(absent.size());
     for (int i = 0; i < whole_.shards; ++i)
       whole_.parts.push_back({.index = i, .missing = absent[static_cast<size_t>(i)], .clock = {}});
@@ -198,6 +197,15 @@ class MergedMeasurement {
     });
     part.missing = "it was never begun there";
     if (found == all.end() || found->parts.empty()) return {};
+    if (started_in_.empty()) {
+      whole_.started_at = found->started_at;
+      started_in_ = shard.dir();
+    } else if (found->started_at != whole_.started_at) {
+      return BadInput(
+          fmt::format("{} began {} at {}, and {} at {}: their shards are of different loads; give all shards of a "
+                      "load the same --start-at and --start-every, or let them meet",
+                      started_in_.string(), found->name, whole_.started_at, shard.dir().string(), found->started_at));
+    }
     part = found->parts.front();
     part.machine_use = found->machine_use;
     if (part.missing.empty() && !found->complete) part.missing = "it was killed, or goes on";
@@ -287,7 +295,7 @@ class MergedMeasurement {
   std::vector<load::LoadResult> records_;
   std::vector<PlanEntry> plan_;
   std::string plan_text_;
-  fs::path plan_file_;
+  fs::path plan_file_, started_in_;
   std::vector<fs::path> logs_;
 };
 

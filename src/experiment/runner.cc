@@ -104,13 +104,14 @@ class Experiment::Session {
     Measurement measurement;
     std::string activity;
     load::LoadResult records;
-    OwnPasses own;  // of a server that tells them
+    OwnPasses own;          // of a server that tells them
+    int64_t origin_ns = 0;  // time 0 of the records
   };
 
   Status MeasureAll() {
     if (config_.search) return RunSearches();
     const std::vector<Planned> order = OrderOf(config_);
-    measurements_ = static_cast<int>(order.size());
+    measurements_ = measurements_planned_ = static_cast<int>(order.size());
     for (const Planned& planned : order) {
       RETURN_IF_ERROR(Measure(planned));
       ++number_;
@@ -144,9 +145,10 @@ class Experiment::Session {
       if (hooks_.on_note)
         hooks_.on_note(fmt::format("{}: the other shards began it before this one was started again, so that it lacks a part",
                                    Activity(planned)));
+      Leave(planned, 0);
       return {};
     }
-    Unit unit{driver, {}, {}, {}, {}};
+    Unit unit{driver, {}, {}, {}, {}, 0};
     unit.measurement.system = name;
     unit.measurement.level = planned.level;
     unit.measurement.repeat = planned.repeat;
@@ -161,7 +163,17 @@ class Experiment::Session {
     }
     ++measured_;
     if (hooks_.on_stored) hooks_.on_stored(results_);
-    return unit.records.interrupted ? Status(Interrupted()) : Status();
+    if (unit.records.interrupted) return Interrupted();
+    if (hooks_.leave_together) Report(unit, 0, 0, ", waiting for the other shards");
+    Leave(planned, static_cast<double>(clock_.NowNs() - unit.origin_ns) * 1e-9);
+    return {};
+  }
+
+  void Leave(const Planned& planned, double measured_s) const {
+    if (!hooks_.leave_together) return;
+    const std::string others = hooks_.leave_together(number_, number_ + 1 == measurements_planned_, measured_s);
+    if (!others.empty() && hooks_.on_note)
+      hooks_.on_note(fmt::format("{}: {} had not ended it when this shard went on", Activity(planned), others));
   }
 
   Status MeasureUnit(const Planned& planned, Unit& unit) {
@@ -216,7 +228,7 @@ class Experiment::Session {
         UnloadOthers(&driver);
         const Planned planned{i, stored.level, stored.repeat};
         ASSIGN_OR_RETURN(Facts facts, results_.ReadFacts(stored));
-        Unit unit{driver, stored, Activity(planned), std::move(facts.records), {}};
+        Unit unit{driver, stored, Activity(planned), std::move(facts.records), {}, 0};
         ASSIGN_OR_RETURN(const auto plan, PlanFor(planned, driver));
         RETURN_IF_ERROR(AddServerPasses(*plan, unit, /*capture=*/true));
         RETURN_IF_ERROR(results_.End(unit.measurement, unit.records));
@@ -257,9 +269,9 @@ class Experiment::Session {
     const std::vector<load::SystemUnderTest*> systems = instance.systems();
     ASSIGN_OR_RETURN(const auto sources,
                      plan.MakeSources(config_, measurement.level, measurement.threads, unit.driver.TakesMessages()));
-    ASSIGN_OR_RETURN(const int64_t origin_ns, Origin(plan, unit));
+    ASSIGN_OR_RETURN(unit.origin_ns, Origin(plan, unit));
     ASSIGN_OR_RETURN(measurement.name, results_.MakeFolder(measurement, plan.entries()));
-    const load::LoadOptions options = OptionsFor(plan, unit, origin_ns);
+    const load::LoadOptions options = OptionsFor(plan, unit);
     const load::EventLogHeader header{options.cell, *options.origin_ns, measurement.started_at};
     std::vector<load::EventLogWriter> logs;
     for (int thread = 0; thread < measurement.threads; ++thread) {
@@ -273,7 +285,7 @@ class Experiment::Session {
     EnergyMeter* energy = unit.driver.description().RunsHere() ? hooks_.energy : nullptr;
     instance.BeginMeasurement();
     const ServerWatch server = ServerWatch::Begin(unit.driver, clock_, *options.origin_ns);
-    SleepUntil(clock_, origin_ns - kReadyBeforeNs, hooks_.stop_requested);
+    SleepUntil(clock_, unit.origin_ns - kReadyBeforeNs, hooks_.stop_requested);
     const hardware::MachineWatch watch = hardware::MachineWatch::Begin(clock_);
     if (energy != nullptr) energy->Begin();
     ASSIGN_OR_RETURN(unit.records, load::RunLoadOnThreads(shards, options, clock_));
@@ -318,7 +330,7 @@ class Experiment::Session {
     return SteadyTimeOf(start.wall_ns, clock_);
   }
 
-  load::LoadOptions OptionsFor(const MeasurementPlan& plan, const Unit& unit, int64_t origin_ns) {
+  load::LoadOptions OptionsFor(const MeasurementPlan& plan, const Unit& unit) {
     const Measurement& measurement = unit.measurement;
     load::LoadOptions options;
     options.cell = {measurement.system, record::ClientsOf(measurement.level), measurement.repeat};
@@ -328,7 +340,7 @@ class Experiment::Session {
     const int threads = measurement.threads * shard_.count;
     options.most_in_flight = (config_.load.most_in_flight + threads - 1) / threads;
     options.stop_requested = hooks_.stop_requested;
-    options.origin_ns = origin_ns;
+    options.origin_ns = unit.origin_ns;
     const SystemDescription& system = unit.driver.description();
     options.ahead_of_others = !system.in_process && system.on_this_machine;
     options.logged_only = IsLeftToLog(system);
@@ -502,10 +514,11 @@ class Experiment::Session {
   const Hooks& hooks_;
   const Clock& clock_;
   Shard shard_;
-  int number_ = 0;        // of the measurement in the order of all
-  int missed_ = 0;        // that the other shards began without this one
-  int measured_ = 0;      // by this process
-  int measurements_ = 0;  // 0: not known before, a search
+  int number_ = 0;                // of the measurement in the order of all
+  int missed_ = 0;                // that the other shards began without this one
+  int measured_ = 0;              // by this process
+  int measurements_ = 0;          // that are due; 0: not known before, a search
+  int measurements_planned_ = 0;  // and those that were made before
   int searched_ = 0;
   ExpertQuestions experts_;
   std::map<std::string, std::vector<ServerStart>> earlier_starts_;  // by system

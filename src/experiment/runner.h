@@ -43,6 +43,9 @@ struct Hooks {
   std::function<Result<SharedStart>(int number)> shared_start;
   // Of one that was started again: whether the others began that measurement without it. May be empty.
   std::function<bool(int number)> has_begun;
+  // Of a shard that ended a measurement which took `measured_s`, or missed it (0): waits until all shards have. Returns those
+  // for which it did not wait any longer, in words. May be empty.
+  std::function<std::string(int number, bool is_last, double measured_s)> leave_together;
 };
 
 // An experiment whose inputs were all checked: files exist, models load, prompts fit. Nothing was written.

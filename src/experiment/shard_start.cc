@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -22,33 +23,38 @@ constexpr int64_t kPollNs = 20'000'000;
 constexpr const char* kStartFile = "start";
 constexpr const char* kGaveUp = "gave-up-";
 constexpr const char* kCameAgain = "came-again-";
+constexpr const char* kEnded = "ended-";
 
 int64_t InNanoseconds(double seconds) { return static_cast<int64_t>(std::llround(seconds * 1e9)); }
 
 fs::path MeetingFolder(const ShardStartOptions& options) { return options.folder / "meetings"; }
+fs::path MeetingFolder(const ShardStartOptions& options, int number) { return MeetingFolder(options) / std::to_string(number); }
+
+// Whether the shards look for each other in the folder before they begin it.
+bool MeetsInFolder(const ShardStartOptions& options, int number) {
+  return !options.start_at_ns || (number > 0 && !options.start_every_s);
+}
 
 // Files are looked for by listing the folder: a network file system may remember for long that a name was not there.
-struct Arrivals {
-  int count = 0;
-  std::vector<bool> arrived;
-  bool has_start = false;
-};
-
-Arrivals LookForArrivals(const fs::path& meeting, const Shard& shard) {
-  Arrivals arrivals;
-  arrivals.arrived.resize(static_cast<size_t>(shard.count));
+std::vector<std::string> NamesIn(const fs::path& folder) {
+  std::vector<std::string> names;
   std::error_code error;
-  for (auto file = fs::directory_iterator(meeting, error); !error && file != fs::directory_iterator(); file.increment(error)) {
-    const std::string name = file->path().filename().string();
-    size_t index = 0;
-    const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), index);
-    if (name == kStartFile) arrivals.has_start = true;
-    if (wrong != std::errc() || end != name.data() + name.size() || index >= arrivals.arrived.size()) continue;
-    arrivals.arrived[index] = true;
-  }
-  arrivals.count = static_cast<int>(std::ranges::count(arrivals.arrived, true));
-  return arrivals;
+  for (auto file = fs::directory_iterator(folder, error); !error && file != fs::directory_iterator(); file.increment(error))
+    names.push_back(file->path().filename().string());
+  return names;
 }
+
+// Marks in `found` the shards of which there is a file: `prefix` and the index.
+void FindShards(const std::vector<std::string>& names, std::string_view prefix, std::vector<bool>& found) {
+  for (const std::string& name : names) {
+    if (!name.starts_with(prefix)) continue;
+    size_t index = 0;
+    const auto [end, wrong] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), index);
+    if (wrong == std::errc() && end == name.data() + name.size() && index < found.size()) found[index] = true;
+  }
+}
+
+std::vector<bool> NoneOf(const Shard& shard) { return std::vector<bool>(static_cast<size_t>(shard.count)); }
 
 // When this shard was started again, by the folder's own clock; null where it was not.
 std::optional<fs::file_time_type> CameAgain(const ShardStartOptions& options) {
@@ -60,22 +66,20 @@ std::optional<fs::file_time_type> CameAgain(const ShardStartOptions& options) {
 Status CheckForEnd(const ShardStartOptions& options) {
   std::error_code error;
   const auto came_again = CameAgain(options);
-  for (auto file = fs::directory_iterator(MeetingFolder(options), error); !error && file != fs::directory_iterator();
-       file.increment(error)) {
-    const std::string name = file->path().filename().string();
+  for (const std::string& name : NamesIn(MeetingFolder(options))) {
     if (!name.starts_with(kGaveUp)) continue;
-    std::error_code gone;
-    if (came_again && fs::last_write_time(file->path(), gone) <= *came_again && !gone) continue;  // it comes again, too
-    const auto why = ReadFile(file->path());
+    const fs::path file = MeetingFolder(options) / name;
+    if (came_again && fs::last_write_time(file, error) <= *came_again && !error) continue;  // it comes again, too
+    const auto why = ReadFile(file);
     return Failed(fmt::format("another shard of this load gave up, so that it cannot be made: {}", why.ok() ? *why : name));
   }
   return {};
 }
 
-std::string Absent(const Arrivals& arrivals, const Shard& shard) {
+std::string Absent(const std::vector<bool>& found, const Shard& shard) {
   std::string names;
-  for (size_t i = 0; i < arrivals.arrived.size(); ++i) {
-    if (!arrivals.arrived[i]) names += (names.empty() ? "" : ", ") + InWords({static_cast<int>(i), shard.count});
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) names += (names.empty() ? "" : ", ") + InWords({static_cast<int>(i), shard.count});
   }
   return names;
 }
@@ -89,7 +93,7 @@ Result<int64_t> ReadStart(const fs::path& file) {
 }
 
 Result<int64_t> Meet(const ShardStartOptions& options, int number, const std::function<bool()>& stop) {
-  const fs::path meeting = MeetingFolder(options) / std::to_string(number);
+  const fs::path meeting = MeetingFolder(options, number);
   std::error_code error;
   fs::create_directories(meeting, error);
   if (error) return Failed(fmt::format("{}: {}", meeting.string(), error.message()));
@@ -97,17 +101,19 @@ Result<int64_t> Meet(const ShardStartOptions& options, int number, const std::fu
   const SteadyClock clock;
   const int64_t last_ns = clock.NowNs() + InNanoseconds(options.wait_s);
   while (true) {
-    const Arrivals arrivals = LookForArrivals(meeting, options.shard);
-    if (arrivals.has_start) return ReadStart(meeting / kStartFile);
+    const std::vector<std::string> names = NamesIn(meeting);
+    if (std::ranges::find(names, kStartFile) != names.end()) return ReadStart(meeting / kStartFile);
     RETURN_IF_ERROR(CheckForEnd(options));
-    if (arrivals.count == options.shard.count && options.shard.index == 0) {
+    std::vector<bool> arrived = NoneOf(options.shard);
+    FindShards(names, "", arrived);
+    if (std::ranges::count(arrived, false) == 0 && options.shard.index == 0) {
       const int64_t start_ns = WallTimeNs() + InNanoseconds(options.lead_s);
       RETURN_IF_ERROR(WriteFileAtomically(meeting / kStartFile, std::to_string(start_ns)));
       return start_ns;
     }
     if (stop && stop()) return Error{ErrorKind::kInterrupted, "interrupted while it waited for the other shards"};
     if (clock.NowNs() > last_ns) {
-      const std::string absent = Absent(arrivals, options.shard);
+      const std::string absent = Absent(arrived, options.shard);
       return Failed(
           fmt::format("{} did not come to the start of measurement {} within {} s (--start-wait): is it running, and "
                       "does every shard see {}?",
@@ -118,7 +124,7 @@ Result<int64_t> Meet(const ShardStartOptions& options, int number, const std::fu
 }
 
 Result<int64_t> StartTime(const ShardStartOptions& options, int number, const std::function<bool()>& stop) {
-  if (!options.start_at_ns || (number > 0 && !options.start_every_s)) return Meet(options, number, stop);
+  if (MeetsInFolder(options, number)) return Meet(options, number, stop);
   return *options.start_at_ns + number * InNanoseconds(options.start_every_s.value_or(0));
 }
 
@@ -129,18 +135,37 @@ Result<SharedStart> MeetForStart(const ShardStartOptions& options, int number, c
   start.clock = hardware::ReadClock(options.folder, fmt::format("clock-{}", options.shard.index));
   ASSIGN_OR_RETURN(start.wall_ns, StartTime(options, number, stop));
   if (const int64_t late_ns = WallTimeNs() - start.wall_ns; late_ns > 0) {
-    return Failed(fmt::format(
-        "the start of measurement {} at {} had passed by {:.3f} s when {} was ready; give it more time ({})", number + 1,
-        Iso8601(start.wall_ns), static_cast<double>(late_ns) * 1e-9, InWords(options.shard),
-        options.start_at_ns && (number == 0 || options.start_every_s) ? "--start-at, --start-every" : "--start-lead"));
+    return Failed(
+        fmt::format("the start of measurement {} at {} had passed by {:.3f} s when {} was ready; give it more time ({})",
+                    number + 1, Iso8601(start.wall_ns), static_cast<double>(late_ns) * 1e-9, InWords(options.shard),
+                    MeetsInFolder(options, number) ? "--start-lead" : "--start-at, --start-every"));
   }
   return start;
 }
 
+std::string LeaveTogether(const ShardStartOptions& options, int number, bool is_last, double patience_s,
+                          const std::function<bool()>& stop) {
+  if (!MeetsInFolder(options, number) && (is_last || !MeetsInFolder(options, number + 1))) return "";
+  const fs::path meeting = MeetingFolder(options, number);
+  std::error_code error;
+  fs::create_directories(meeting, error);
+  if (!WriteFileAtomically(meeting / (kEnded + std::to_string(options.shard.index)), "").ok()) return "";
+  const SteadyClock clock;
+  const int64_t last_ns = clock.NowNs() + InNanoseconds(patience_s);
+  while (true) {
+    std::vector<bool> left = NoneOf(options.shard);
+    FindShards(NamesIn(meeting), kEnded, left);
+    FindShards(NamesIn(MeetingFolder(options)), kGaveUp, left);
+    if (std::ranges::count(left, false) == 0 || (stop && stop())) return "";
+    if (clock.NowNs() > last_ns) return Absent(left, options.shard);
+    SleepUntil(clock, clock.NowNs() + kPollNs, stop);
+  }
+}
+
 bool HasBegun(const ShardStartOptions& options, int number) {
-  if (options.start_at_ns && (number == 0 || options.start_every_s))
+  if (!MeetsInFolder(options, number))
     return WallTimeNs() >= *options.start_at_ns + number * InNanoseconds(options.start_every_s.value_or(0));
-  const auto start_ns = ReadStart(MeetingFolder(options) / std::to_string(number) / kStartFile);
+  const auto start_ns = ReadStart(MeetingFolder(options, number) / kStartFile);
   return start_ns.ok();
 }
 
@@ -155,8 +180,7 @@ void GiveUp(const ShardStartOptions& options, const std::string& why) {
 void ComeAfterAll(const ShardStartOptions& options) {
   std::error_code error;
   const std::string own = std::to_string(options.shard.index);
-  fs::remove(MeetingFolder(options) / (kGaveUp + own), error);
-  bool came_before = false;
+  bool came_before = fs::remove(MeetingFolder(options) / (kGaveUp + own), error);
   for (auto entry = fs::directory_iterator(MeetingFolder(options), error); !error && entry != fs::directory_iterator();
        entry.increment(error)) {
     std::error_code ignored;

@@ -33,6 +33,12 @@ struct ShardStartOptions {
 // a shard does not come in time or gave up, naming it; kInterrupted when `stop` (may be empty) says so.
 Result<SharedStart> MeetForStart(const ShardStartOptions& options, int number, const std::function<bool()>& stop);
 
+// Says that this shard has ended measurement `number`, or came too late for it, and waits until all have: what follows, an
+// emptied prefix cache, a warm-up, the head-room, would disturb those that still measure. Returns who still did after
+// `patience_s`, "shard 2/8"; empty = nobody, an interrupt, or a given time for which no shard looks for the others.
+std::string LeaveTogether(const ShardStartOptions& options, int number, bool is_last, double patience_s,
+                          const std::function<bool()>& stop);
+
 // Of a shard that was started again: whether the others have begun a measurement, or agreed on its start, without it.
 bool HasBegun(const ShardStartOptions& options, int number);
 

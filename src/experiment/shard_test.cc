@@ -183,6 +183,40 @@ TEST_F(ShardMeeting, AShardThatComesAgainWaitsForOthersThatGaveUp) {
   EXPECT_THAT(MeetForStart(options, 0, {}).error().message, HasSubstr("the server is down"));
 }
 
+// A server that is not up yet ends all of them before they meet.
+TEST_F(ShardMeeting, AShardThatGaveUpBeforeItMetAnyoneComesAgainToo) {
+  ShardStartOptions options = Options(0, 2);
+  options.wait_s = 0.05;
+  for (const int i : {0, 1}) GiveUp(Options(i, 2), "nothing answers");
+  ComeAfterAll(options);
+  EXPECT_THAT(MeetForStart(options, 0, {}).error().message, HasSubstr("shard 1/2 did not come"));
+}
+
+TEST_F(ShardMeeting, NobodyLeavesWhileOthersMeasure) {
+  constexpr double kNoPatience = 0.05, kPatience = 600;
+  const auto leave = [&](int index, double patience_s) { return LeaveTogether(Options(index, 3), 1, false, patience_s, {}); };
+  EXPECT_EQ(leave(0, kNoPatience), "shard 1/3, shard 2/3");
+  EXPECT_EQ(LeaveTogether(Options(0, 3), 1, false, kPatience, [] { return true; }), "") << "an interrupt";
+  std::string left = "not yet";
+  std::thread waits([&] { left = leave(1, kPatience); });
+  GiveUp(Options(2, 3), "the server is down");  // nor does it measure
+  waits.join();
+  EXPECT_EQ(left, "");
+  EXPECT_EQ(LeaveTogether(Options(0, 3), 2, false, kNoPatience, {}), "shard 1/3") << "each measurement by itself";
+}
+
+TEST_F(ShardMeeting, WhoNeverMeetsInTheFolderLeavesAlone) {
+  ShardStartOptions options = Options(0, 2);
+  options.folder = temp_.path() / "nowhere";
+  options.start_at_ns = WallTimeNs();
+  EXPECT_EQ(LeaveTogether(options, 0, true, 600, {}), "") << "a single measurement at a given time";
+  options.start_every_s = 60;
+  EXPECT_EQ(LeaveTogether(options, 3, false, 600, {}), "");
+  EXPECT_FALSE(std::filesystem::exists(options.folder));
+  options.start_every_s.reset();
+  EXPECT_EQ(LeaveTogether(options, 0, false, 0.05, {}), "shard 1/2") << "they meet for the second one";
+}
+
 TEST_F(ShardMeeting, KnowsWhichMeasurementsTheOthersBegan) {
   ShardStartOptions options = Options(0, 1);
   options.lead_s = 1e-6;

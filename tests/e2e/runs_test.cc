@@ -250,6 +250,9 @@ TEST_F(RunsCli, RequestsAreAskedForInSql) {
       "SELECT cells.label, count(*) AS n FROM cells JOIN requests USING (run_id, system, level_kind, level) GROUP BY run_id");
   EXPECT_EQ(joined[0], (Json{{"label", "4 clients"}, {"n", 3}}));
   EXPECT_TRUE(rows("SELECT * FROM passes").empty()) << "a server's passes are not known";
+  ExpectRefused({"runs", "sql", "SELECT 1 AS a, 2 AS a", "--json"}, {"two columns are called a", "AS"});
+  EXPECT_EQ(Call({"runs", "sql", "SELECT 1 AS a, 2 AS a"}).exit_code, 0) << "a table shows both";
+  for (const char* limit : {"0", "-1"}) ExpectRefused({"runs", "sql", "SELECT 1", "--limit", limit}, {"--limit must be 1"});
 
   fs::resize_file(dir_ / ("results/20260101-000000-first/" + events_.string()), 100);
   ExpectRefused({"runs", "sql", "SELECT count(*) FROM requests"}, {"events.0.bin", "cut off"});

@@ -393,6 +393,12 @@ TEST_F(Shards, RefusesWhatDoesNotBelongTogether) {
     ASSERT_TRUE(WriteFileAtomically(folder.path() / "plan.jsonl", plan + plan).ok());
   }
   EXPECT_THAT(error({first, other.string()}), HasSubstr("plan different requests"));
+  spoil("\"run_id\"", "\"run_id\"");
+  Json late = ParseJson(ReadFile(other / "manifest.json").value()).value();
+  late["measurements"][0]["started_at"] = "2026-01-31T12:00:00Z";
+  ASSERT_TRUE(WriteFileAtomically(other / "manifest.json", late.dump()).ok());
+  EXPECT_THAT(error({first, other.string()}),
+              AllOf(HasSubstr("2026-01-31T12:00:00Z"), HasSubstr("different loads"), HasSubstr("--start-at")));
   const auto begun = [&](int index, const std::string& group) {
     const pid_t child = StartShard(index, LoadArgs(), group);
     return FinishProgram(ShardDir(index), child);
@@ -436,6 +442,92 @@ TEST_F(Shards, ASweepMakesEveryCellCollectsItAndGoesOn) {
 
   write("short: {workload: {output_tokens: 3}}");
   EXPECT_THAT(sweep().err, HasSubstr("the sweep was changed since it began"));
+}
+
+// One is paused: the others would else warm up for the second repetition while it measures the first.
+TEST_F(Shards, NoneGoesOnWhileOthersMeasure) {
+  StartMock("0.02");
+  std::vector<std::string> args = LoadArgs();
+  args.insert(args.end(), {"--repeats", "2"});
+  std::vector<pid_t> shards = StartAll(args);
+  WaitForEvents(3);
+  ::kill(shards[3], SIGSTOP);
+  const auto ended = [&](int index) { return fs::exists(GroupDir() / fmt::format("meetings/0/ended-{}", index)); };
+  while (!ended(0) || !ended(1) || !ended(2)) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_FALSE(fs::exists(GroupDir() / "meetings/1"));
+  ::kill(shards[3], SIGCONT);
+  Finish(shards);
+  EXPECT_TRUE(ended(3));
+  for (int i = 0; i < kShards; ++i) EXPECT_TRUE(fs::exists(GroupDir() / fmt::format("meetings/1/ended-{}", i))) << i;
+}
+
+TEST_F(Shards, ALoadWithoutAnAnswerFails) {
+  StartMock({"--ttft-s", "0.01", "--tpot-s", "0.001", "--fault", "status=500"});
+  Finish(StartAll(LoadArgs()));
+  const Outcome merged = Merge({GroupDir().string()});
+  EXPECT_EQ(merged.exit_code, 1);
+  EXPECT_THAT(merged.err, AllOf(HasSubstr("none of 48 requests was answered"), HasSubstr("the run is stored in")));
+
+  const std::string text = fmt::format(
+      "name: grid\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 3, input_tokens: 8, output_tokens: 2}}\n"
+      "  load: {{clients: 1}}\n  warmup_requests: 0\naxes:\n  a: {{x: {{}}}}\n",
+      url_);
+  ASSERT_TRUE(WriteFileAtomically(dir_ / "client/grid.yaml", text).ok());
+  std::string run_id;
+  for (const bool is_first : {true, false}) {
+    const Outcome sweep = CallProgram(dir_ / "client", {"sweep", "grid.yaml", "--json"});
+    EXPECT_EQ(sweep.exit_code, 1);
+    EXPECT_THAT(sweep.err, AllOf(HasSubstr("none of 3 requests was answered"), HasSubstr("remove ")));
+    const Json cell = ParseJson(sweep.out).value().at("cells").at(0);
+    EXPECT_THAT(cell.at("error").get<std::string>(), HasSubstr("none of 3 requests"));
+    if (is_first) run_id = cell.at("run_id").get<std::string>();
+    EXPECT_EQ(cell.at("run_id"), run_id) << "it is kept, and not made again";
+  }
+}
+
+// A job of another cluster that is queued anew when a node failed: what the first start left is no part of the cell.
+TEST_F(Shards, ASweepTakesTheLastStartOfAJob) {
+  StartMock("0.001");
+  const fs::path bin = dir_ / "bin", client = dir_ / "client";
+  fs::create_directories(bin);
+  const auto write = [&](const char* name, const std::string& body) {
+    ASSERT_TRUE(WriteFileAtomically(bin / name, "#!/bin/sh\nat='" + bin.string() + "'\n" + body).ok());
+    fs::permissions(bin / name, fs::perms::owner_all);
+  };
+  write("sbatch", "cp \"$3\" \"$at/new\"\nmv \"$at/new\" \"$at/job\"\necho '7;far'\n");
+  write("squeue",
+        "case \"$*\" in *--clusters=far*) ;; *) echo 'Invalid job id specified' >&2; exit 1 ;; esac\n"
+        "echo 'CLUSTER: far'\n[ -e \"$at/done\" ] || echo '0 RUNNING'\n");
+  write("srun", "shift\necho \"$SRUN_CPUS_PER_TASK\" >\"$at/cpus\"\nexec \"$@\"\n");
+  const std::string text = fmt::format(
+      "name: grid\nconfig:\n  server: {{url: \"{}\"}}\n  workload: {{requests: 4, input_tokens: 8, output_tokens: 2}}\n"
+      "  load: {{clients: 4}}\n  warmup_requests: 0\n  client_threads: 2\n",
+      url_);
+  ASSERT_TRUE(WriteFileAtomically(client / "grid.yaml", text).ok());
+  std::atomic<bool> is_over = false;
+  std::thread node([&] {
+    while (!fs::exists(bin / "job") && !is_over) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const auto start = [&](const char* restart) {
+      return std::system(fmt::format("cd '{}' && PATH='{}':\"$PATH\" SLURM_ARRAY_TASK_ID=0 SLURM_CPUS_PER_TASK=2 {} sh '{}' "
+                                     ">'{}' 2>&1",
+                                     client.string(), bin.string(), restart, (bin / "job").string(), (bin / "log").string())
+                             .c_str());
+    };
+    EXPECT_TRUE(is_over || start("") == 0);
+    for (const auto& file : fs::recursive_directory_iterator(client / "results/sweeps")) {
+      if (file.path().filename() == "manifest.json") fs::resize_file(file.path(), 10);  // it was killed
+    }
+    EXPECT_TRUE(is_over || start("SLURM_RESTART_COUNT=1") == 0);
+    EXPECT_TRUE(WriteFileAtomically(bin / "done", "").ok());
+  });
+  const Outcome outcome = CallProgram(client, {"sweep", "grid.yaml", "--on", "slurm"},
+                                      [&] { ::setenv("PATH", (bin.string() + ":" + std::getenv("PATH")).c_str(), 1); });
+  is_over = true;
+  node.join();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(ReadFile(bin / "cpus").value(), "2\n");
+  EXPECT_THAT(ReadFile(client / "results/sweeps/grid/job.sh").value(), HasSubstr("--cpus-per-task=2"));
+  EXPECT_EQ(ReadFile(client / "results/sweeps/grid/slurm_job").value(), "7;far\n");
 }
 
 // Programs in PATH that say what those of Slurm say when a job ends sooner than the shared folder shows what it wrote, and a

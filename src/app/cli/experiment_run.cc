@@ -209,34 +209,19 @@ Status Measure(Experiment& experiment, Results& results, RunIndex* index, Measur
       hooks.shared_start = [&](int number) {
         return experiment::MeetForStart(with.shard->start, number, hooks.stop_requested);
       };
+    if (with.shard)
+      hooks.leave_together = [&](int number, bool is_last, double measured_s) {
+        constexpr double kLeastPatienceS = 10;
+        const experiment::ShardStartOptions& start = with.shard->start;
+        const double patience_s = measured_s > 0 ? std::max(kLeastPatienceS, measured_s) : start.wait_s;
+        return experiment::LeaveTogether(start, number, is_last, patience_s, hooks.stop_requested);
+      };
     if (with.shard && with.came_again)
       hooks.has_begun = [&](int number) { return experiment::HasBegun(with.shard->start, number); };
     status = experiment.Execute(results, hooks);
   }
   for (const std::string& note : notes) fmt::print(stderr, "{}\n", note);
   return status;
-}
-
-// A system that answered nothing has no figures, so the run has failed for it. Everything is stored all the same.
-// `where`: how the message ends.
-Status CheckAnswered(const cap::ExperimentSummary& summary, const std::string& where) {
-  using cap::FigureId;
-  for (const cap::SystemSummary& system : summary.systems) {
-    double offered = 0, completed = 0;
-    std::string why;
-    for (const cap::CellSummary& cell : system.cells) {
-      offered += cell.figures[FigureId::kRequests].value_or(0);
-      completed += cell.figures[FigureId::kCompleted].value_or(0);
-      for (const cap::MeasurementSummary& measurement : cell.measurements) {
-        const auto& errors = measurement.load.errors;
-        if (why.empty() && !errors.empty() && !errors.front().messages.empty()) why = errors.front().messages.front();
-      }
-    }
-    if (offered == 0 || completed > 0) continue;
-    return Failed(fmt::format("{}: none of {:.0f} requests was answered{}{}{}", system.name, offered,
-                              why.empty() ? "" : ", the first failed with: ", why, where));
-  }
-  return {};
 }
 
 Status Report(const Results& results, const Status& executed, const ExperimentFlags& flags, const char* verb, RunIndex& index) {

@@ -96,6 +96,10 @@ constexpr std::pair<const char*, store::RunOrder> kOrders[] = {{"started", store
                                                                {"rate", store::RunOrder::kOutputRate},
                                                                {"accuracy", store::RunOrder::kAccuracy}};
 
+Status CheckLimit(const RunsFlags& flags) {
+  return flags.limit && *flags.limit < 1 ? BadInput("--limit must be 1 or more") : Status();
+}
+
 Result<store::RunFilter> FilterOf(const RunsFlags& flags) {
   store::RunFilter filter;
   std::set<std::string> keys;
@@ -105,7 +109,7 @@ Result<store::RunFilter> FilterOf(const RunsFlags& flags) {
     RETURN_IF_ERROR(AddFilter(text, filter));
   }
   filter.limit = flags.limit;
-  if (filter.limit && *filter.limit < 1) return BadInput("--limit must be 1 or more");
+  RETURN_IF_ERROR(CheckLimit(flags));
   for (const auto& [name, order] : kOrders) {
     if (flags.sort == name) {
       filter.order = order;
@@ -321,10 +325,16 @@ Json SqlJson(const store::SqlValue& value) {
 
 Status Sql(const RunsFlags& flags) {
   if (!RunStore::Exists(flags.results_dir)) RETURN_IF_ERROR(OpenIndex(flags, Access::kRead));
+  RETURN_IF_ERROR(CheckLimit(flags));
   const auto most = static_cast<size_t>(flags.limit.value_or(kMostSqlRows));
   ASSIGN_OR_RETURN(const store::SqlTable found,
                    store::QueryIndex(flags.results_dir, flags.run, most, FactTables(flags.results_dir)));
   if (flags.json) {
+    std::set<std::string> names;
+    for (const std::string& name : found.columns) {
+      if (!names.insert(name).second)
+        return BadInput(fmt::format("two columns are called {}, and a row of JSON holds one: name them apart with AS", name));
+    }
     Json rows = Json::array();
     for (const auto& row : found.rows) {
       Json entry = Json::object();

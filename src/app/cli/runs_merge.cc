@@ -16,8 +16,7 @@ namespace moecap::app {
 namespace {
 
 struct Merged {
-  experiment::Results results;
-  cap::JudgedExperiment judged;
+  MergedRun run;
   Status asked;
 };
 
@@ -31,7 +30,7 @@ Result<Merged> Merge(const std::vector<std::filesystem::path>& dirs, const std::
   const bool complete = results.manifest().complete;
   RunIndex().Update(results, complete ? store::RunStatus::kComplete : store::RunStatus::kInterrupted, judged);
   RETURN_IF_ERROR(WriteReports(judged, results.dir()));
-  return Merged{std::move(results), std::move(judged), std::move(asked)};
+  return Merged{{std::move(results), std::move(judged)}, std::move(asked)};
 }
 
 }  // namespace
@@ -46,23 +45,23 @@ std::string ExpertsInWords(const experiment::Manifest& manifest) {
                      manifest.measurements.size());
 }
 
-Result<experiment::Results> MergeAndIndex(const std::vector<std::filesystem::path>& dirs,
-                                          const std::filesystem::path& results_dir) {
+Result<MergedRun> MergeAndIndex(const std::vector<std::filesystem::path>& dirs, const std::filesystem::path& results_dir) {
   ASSIGN_OR_RETURN(Merged merged, Merge(dirs, results_dir, nullptr));
-  return std::move(merged.results);
+  return std::move(merged.run);
 }
 
 Status MergeRuns(const std::vector<std::string>& dirs, const std::filesystem::path& results_dir, bool json,
                  const Invocation* asks) {
   ASSIGN_OR_RETURN(const Merged merged, Merge({dirs.begin(), dirs.end()}, results_dir, asks));
-  const experiment::Manifest& manifest = merged.results.manifest();
-  PrintReport(merged.judged, json, false);
-  NameReports(merged.results.dir());
+  const auto& [results, judged] = merged.run;
+  const experiment::Manifest& manifest = results.manifest();
+  PrintReport(judged, json, false);
+  NameReports(results.dir());
   if (!merged.asked.ok()) {
     return Error{merged.asked.error().kind, fmt::format("the run is stored, {}: asking for them failed: {}",
                                                         ExpertsInWords(manifest), merged.asked.error().message)};
   }
-  if (manifest.complete) return {};
+  if (manifest.complete) return CheckAnswered(judged.summary, "; the run is stored in " + results.dir().string());
   std::string missing;
   for (const std::string& line : experiment::MissingShards(manifest)) missing += "\n  " + line;
   return Failed(fmt::format("a part of the load is missing, so that the run is not complete:{}", missing));

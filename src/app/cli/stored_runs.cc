@@ -163,4 +163,24 @@ void RunIndex::Update(const Results& results, store::RunStatus status, const std
       updated.error().message, results.dir().string());
 }
 
+Status CheckAnswered(const cap::ExperimentSummary& summary, const std::string& where) {
+  using cap::FigureId;
+  for (const cap::SystemSummary& system : summary.systems) {
+    double offered = 0, completed = 0;
+    std::string why;
+    for (const cap::CellSummary& cell : system.cells) {
+      offered += cell.figures[FigureId::kRequests].value_or(0);
+      completed += cell.figures[FigureId::kCompleted].value_or(0);
+      for (const cap::MeasurementSummary& measurement : cell.measurements) {
+        const auto& errors = measurement.load.errors;
+        if (why.empty() && !errors.empty() && !errors.front().messages.empty()) why = errors.front().messages.front();
+      }
+    }
+    if (offered == 0 || completed > 0) continue;
+    return Failed(fmt::format("{}: none of {:.0f} requests was answered{}{}{}", system.name, offered,
+                              why.empty() ? "" : ", the first failed with: ", why, where));
+  }
+  return {};
+}
+
 }  // namespace moecap::app

@@ -29,6 +29,10 @@ Result<cap::ExperimentSummary> SummaryOf(const experiment::Results& results);
 // The same, judged.
 Result<analysis::DerivedFigures> MakeFigures(const experiment::Results& results);
 
+// A system that answered nothing has no figures, so the run has failed for it, and is stored all the same. Error: kFailed
+// naming the system and what its first request failed with. `where`: how the message ends.
+Status CheckAnswered(const cap::ExperimentSummary& summary, const std::string& where);
+
 // Keeps the index in step with a run that goes on. The facts are in the run's folder, so an index that cannot be written costs
 // one warning on stderr and nothing else.
 class RunIndex {

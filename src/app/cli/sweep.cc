@@ -139,21 +139,28 @@ class SweepRun {
   Status Report(bool json) const {
     Json list = Json::array();
     std::string runs;
+    std::string unanswered;
     int failed = 0;
     for (size_t i = 0; i < rows_.size(); ++i) {
       const std::string& run_id = rows_[i].progress.run_id;
       list.push_back(
           {{"cell", cells()[i].name}, {"run_id", run_id.empty() ? Json(nullptr) : Json(run_id)}, {"error", rows_[i].why}});
       failed += run_id.empty() ? 1 : 0;
-      if (!run_id.empty()) runs += " " + run_id;
+      if (!rows_[i].progress.unanswered.empty()) {
+        unanswered += fmt::format("\n  {}: {} (to make it again, remove {})", cells()[i].name, rows_[i].why,
+                                  folder_.CellDir(cells()[i]).string());
+      } else if (!run_id.empty()) {
+        runs += " " + run_id;
+      }
     }
     if (json) {
       PrintText(DumpJsonPretty({{"schema", 1}, {"sweep", folder_.grid().name}, {"cells", std::move(list)}}));
     } else if (!runs.empty()) {
       fmt::print("compare them with: moecap compare{}\n", runs);
     }
-    if (failed == 0) return {};
-    return Failed(fmt::format("{} of {} cells have no run; the same command makes them again", failed, rows_.size()));
+    if (failed > 0)
+      return Failed(fmt::format("{} of {} cells have no run; the same command makes them again", failed, rows_.size()));
+    return unanswered.empty() ? Status() : Failed("the server answered nothing in these cells:" + unanswered);
   }
 
  private:
@@ -174,9 +181,9 @@ class SweepRun {
     row.state = state == CellState::kRunning ? "runs" : row.ended_ns ? "ends" : "waits";
     if (state != CellState::kEnded) return;
     if (row.progress.run_id.empty() && row.progress.whole) {
-      auto collected = folder_.Collect(cells()[cell]);
+      const Status collected = folder_.Collect(cells()[cell]);
       if (collected.ok()) {
-        row.progress.run_id = *std::move(collected);
+        row.progress = folder_.ProgressOf(cells()[cell]);
       } else {
         row.why = collected.error().message;
       }
@@ -184,7 +191,8 @@ class SweepRun {
       row.why = "it was not measured to its end: " + place_.LogOf(cell);
     }
     if (!may_fail && row.progress.run_id.empty()) return row.why.clear();
-    row.state = row.progress.run_id.empty() ? "failed" : "done";
+    if (!row.progress.run_id.empty()) row.why = row.progress.unanswered;
+    row.state = row.why.empty() ? "done" : "failed";
     row.is_settled = true;
   }
 

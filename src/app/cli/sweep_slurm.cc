@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kJobFile = "slurm_job";  // the id of the last array job
+constexpr const char* kJobFile = "slurm_job";  // the last array job: its id, or "id;cluster"
 constexpr int64_t kToolPollNs = 10'000'000;
 constexpr int64_t kAskNs = 5'000'000'000;  // a scheduler serves others, too
 constexpr int kMostSilence = 30;           // answers of squeue in a row that tell nothing
@@ -38,17 +39,27 @@ Result<std::string> OutputOf(std::vector<std::string> words, const fs::path& scr
   return Failed(fmt::format("{}: {}: {}", name, InWords(*ended), text));
 }
 
+struct Job {
+  std::string id;
+  std::string cluster;  // empty = the one that squeue asks by itself
+
+  std::string Line() const { return cluster.empty() ? id : id + ";" + cluster; }
+  std::string Cancel() const {
+    return cluster.empty() ? "scancel " + id : fmt::format("scancel --clusters={} {}", cluster, id);
+  }
+};
+
 // "1234" or "1234;cluster", the last line that begins so: plugins of sbatch may say something before.
-Result<std::string> JobIn(const std::string& printed) {
-  std::string job;
+Result<Job> JobIn(const std::string& printed) {
+  std::string line;
   for (size_t begin = 0; begin < printed.size();) {
     const size_t end = std::min(printed.find('\n', begin), printed.size());
-    if (printed[begin] >= '0' && printed[begin] <= '9')
-      job = printed.substr(begin, std::min(printed.find(';', begin), end) - begin);
+    if (printed[begin] >= '0' && printed[begin] <= '9') line = printed.substr(begin, end - begin);
     begin = end + 1;
   }
-  if (job.empty()) return Failed(fmt::format("sbatch told no job: {}", printed));
-  return job;
+  if (line.empty()) return Failed(fmt::format("sbatch told no job: {}", printed));
+  const size_t semicolon = std::min(line.find(';'), line.size());
+  return Job{line.substr(0, semicolon), line.substr(std::min(semicolon + 1, line.size()))};
 }
 
 class OnSlurm final : public SweepPlace {
@@ -62,7 +73,7 @@ class OnSlurm final : public SweepPlace {
     RETURN_IF_ERROR(WriteFileAtomically(folder_.dir() / "cells", names));
     std::map<size_t, CellState> active;
     if (const auto before = ReadFile(folder_.dir() / kJobFile); before.ok()) {
-      job_ = before->substr(0, before->find('\n'));
+      ASSIGN_OR_RETURN(job_, JobIn(*before));
       ASSIGN_OR_RETURN(active, Ask());
     }
     std::vector<size_t> missing;
@@ -74,7 +85,7 @@ class OnSlurm final : public SweepPlace {
     if (missing.empty()) return {};
     if (!active.empty())
       return BadInput(
-          fmt::format("job {} still runs cells of this sweep; wait for it, or end it with: scancel {}", job_, job_));
+          fmt::format("job {} still runs cells of this sweep; wait for it, or end it with: {}", job_.id, job_.Cancel()));
     RETURN_IF_ERROR(WriteFileAtomically(folder_.dir() / "job.sh", Script()));
     ASSIGN_OR_RETURN(
         const std::string printed,
@@ -83,7 +94,7 @@ class OnSlurm final : public SweepPlace {
                  folder_.dir() / "sbatch.out"));
     ASSIGN_OR_RETURN(job_, JobIn(printed));
     for (const size_t cell : missing) last_[cell] = CellState::kWaiting;
-    return WriteFileAtomically(folder_.dir() / kJobFile, job_ + "\n");
+    return WriteFileAtomically(folder_.dir() / kJobFile, job_.Line() + "\n");
   }
 
   Result<std::map<size_t, CellState>> States() override {
@@ -105,17 +116,18 @@ class OnSlurm final : public SweepPlace {
   int64_t PollNs() const override { return kAskNs; }
   int64_t SettleNs() const override { return static_cast<int64_t>(folder_.grid().settle_s * 1e9); }
   std::string AfterInterrupt() const override {
-    return fmt::format("job {} goes on; the same command watches it again, and this ends it: scancel {}", job_, job_);
+    return fmt::format("job {} goes on; the same command watches it again, and this ends it: {}", job_.id, job_.Cancel());
   }
   std::string LogOf(size_t cell) const override {
-    return (folder_.dir() / fmt::format("slurm-{}_{}.log", job_, cell)).string();
+    return (folder_.dir() / fmt::format("slurm-{}_{}.log", job_.id, cell)).string();
   }
 
  private:
   // Cells that wait or run. A job that Slurm has forgotten has none.
   Result<std::map<size_t, CellState>> Ask() {
-    const auto listed =
-        OutputOf({"squeue", "--noheader", "--array", "--jobs=" + job_, "--format=%K %T"}, folder_.dir() / "squeue.out");
+    std::vector<std::string> words = {"squeue", "--noheader", "--array", "--jobs=" + job_.id, "--format=%K %T"};
+    if (!job_.cluster.empty()) words.push_back("--clusters=" + job_.cluster);
+    const auto listed = OutputOf(std::move(words), folder_.dir() / "squeue.out");
     std::map<size_t, CellState> active;
     if (!listed.ok()) {
       if (listed.error().message.find("Invalid job id") != std::string::npos) return active;
@@ -135,23 +147,29 @@ class OnSlurm final : public SweepPlace {
 
   std::string Script() const {
     const experiment::Grid& grid = folder_.grid();
-    const auto& first = grid.cells.front();
+    int threads = 1;
+    for (const auto& cell : grid.cells) threads = std::max(threads, cell.config.client_threads);
     std::string text = "#!/bin/sh\n";
     text += fmt::format("#SBATCH --job-name=moecap-{}\n#SBATCH --ntasks={}\n#SBATCH --cpus-per-task={}\n", grid.name,
-                        grid.shards, grid.shards > 1 ? first.config.client_threads : 1);
+                        grid.shards, threads);
     text += fmt::format("#SBATCH --output={}/slurm-%A_%a.log\n", folder_.dir().string());
     for (const std::string& option : grid.scheduler) text += "#SBATCH " + option + "\n";
-    text += "# A task of the array measures one cell of the sweep; a step's tasks are the shards of its load.\nset -eu\n";
+    text +=
+        "# A task of the array measures one cell of the sweep; a step's tasks are the shards of its load. What is queued anew\n"
+        "# goes into a folder of its own, and srun takes the cores of a task from nowhere else.\nset -eu\n"
+        "restart=${SLURM_RESTART_COUNT:+.r$SLURM_RESTART_COUNT}\n"
+        "export SRUN_CPUS_PER_TASK=\"${SLURM_CPUS_PER_TASK:-1}\"\n";
     text += "case $SLURM_ARRAY_TASK_ID in\n";
     for (size_t i = 0; i < grid.cells.size(); ++i) {
-      text += fmt::format("  {}) exec srun --kill-on-bad-exit=0 {} ;;\n", i,
+      text += fmt::format("  {}) exec srun --kill-on-bad-exit=0 {}\"$restart\" ;;\n", i,
                           ShellLine(folder_.Command(grid.cells[i], submission_, grid.shards > 1 ? "auto" : "")));
     }
     return text + "esac\n";
   }
 
   const SweepFolder& folder_;
-  std::string submission_, job_;
+  std::string submission_;
+  Job job_;
   std::vector<size_t> cells_;
   std::map<size_t, CellState> last_;
   int silence_ = 0;

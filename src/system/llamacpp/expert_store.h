@@ -72,7 +72,9 @@ class ExpertStore {
 
  private:
   struct Slice {
-    char* begin = nullptr;  // whole pages that cover the slice, without the file's own at the tensor's ends
+    // Whole pages that cover the slice, without the file's own at the tensor's ends. One that neighbours share is read for each
+    // of them, while the other is in use, too: the same bytes.
+    char* begin = nullptr;
     size_t bytes = 0;
     uint64_t offset = 0;
     char* inner = nullptr;  // of these, those that hold nothing else

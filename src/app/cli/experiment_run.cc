@@ -213,7 +213,7 @@ Status Measure(Experiment& experiment, Results& results, RunIndex* index, Measur
       hooks.leave_together = [&](int number, bool is_last, double measured_s) {
         constexpr double kLeastPatienceS = 10;
         const experiment::ShardStartOptions& start = with.shard->start;
-        const double patience_s = measured_s > 0 ? std::max(kLeastPatienceS, measured_s) : start.wait_s;
+        const double patience_s = measured_s > 0 ? std::min(start.wait_s, std::max(kLeastPatienceS, measured_s)) : start.wait_s;
         return experiment::LeaveTogether(start, number, is_last, patience_s, hooks.stop_requested);
       };
     if (with.shard && with.came_again)

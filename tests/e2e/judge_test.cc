@@ -146,6 +146,7 @@ TEST_F(JudgeTest, TellsTheJudgeWhatTheCategoryNeedsAndSwapsThePlaces) {
   }));
   const Outcome outcome = Run("--baseline base.jsonl --category creative_writing --max-output-tokens 77 --url " + server.Url());
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::lock_guard lock(mutex);
   ASSERT_EQ(bodies.size(), 2u);
   for (const std::string& body : bodies) {
     const Json json = *ParseJson(body.substr(body.find("\r\n\r\n") + 4));

@@ -71,10 +71,10 @@ void LiveServer::AskWhoItIs(int64_t limit_ns, live::Look& look) {
   const openai::Question question{.version = connection_.options.profile.version, .is_known = true};
   const auto identity = openai::IdentifyServer(*client_, connection_.url, limit_ns, question);
   if (!identity.ok()) return;  // the next look says so
-  if (identity->kind != connection_.identity.kind) {
+  if (identity->kind != connection_.found_kind) {
     look.engine.reset();
     look.why_none = fmt::format("{} is another server now: {} instead of {}; watch it anew", connection_.url,
-                                openai::Name(identity->kind), openai::Name(connection_.identity.kind));
+                                openai::Name(identity->kind), openai::Name(connection_.found_kind));
     return;
   }
   const std::string& name = connection_.options.profile.model;

@@ -159,6 +159,7 @@ Result<ServerConnection> ConnectServer(const experiment::ServerConfig& server, c
   const openai::Question question{.version = options.profile.version,
                                   .is_known = !server.kind.empty() || !server.model.empty()};
   ASSIGN_OR_RETURN(connection.identity, openai::IdentifyServers(asking, connection.connect_limit_ns, clock, question));
+  connection.found_kind = connection.identity.kind;
   if (!server.kind.empty()) {
     ASSIGN_OR_RETURN(connection.identity.kind, openai::ParseServerKind(server.kind));
   }

@@ -21,8 +21,9 @@ namespace moecap::app {
 
 struct ServerConnection {
   openai::OpenAiOptions options;
-  openai::ServerIdentity identity;
-  std::string url;     // of the first server, without version and interface
+  openai::ServerIdentity identity;                               // of the kind that the configuration says
+  openai::ServerKind found_kind = openai::ServerKind::kUnknown;  // as the server's pages tell
+  std::string url;                                               // of the first server, without version and interface
   std::string served;  // what it runs, as the configuration says: an absolute path or an id of the catalogue; "" = not said
   int64_t connect_limit_ns = 0;
   // Of InspectServer.

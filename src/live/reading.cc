@@ -65,8 +65,8 @@ constexpr std::array<NamedFigure, 13> kFigures = {{
 Sums& Sums::operator+=(const Sums& other) {
   duration_s += other.duration_s;
   for (const auto field : {&Sums::generated_tokens, &Sums::prompt_tokens, &Sums::finished, &Sums::running_s, &Sums::waiting_s,
-                           &Sums::kv_used_share_s, &Sums::passes, &Sums::busy_s, &Sums::sequences, &Sums::bytes_busy_s,
-                           &Sums::bytes_passes, &Sums::flops, &Sums::energy_j, &Sums::energy_tokens})
+                           &Sums::kv_used_share_s, &Sums::passes, &Sums::busy_s, &Sums::busy_of_s, &Sums::sequences,
+                           &Sums::bytes_busy_s, &Sums::bytes_passes, &Sums::flops, &Sums::energy_j, &Sums::energy_tokens})
     AddTo(this->*field, other.*field);
   AddTo(bytes, other.bytes);
   AddTo(experts, other.experts);
@@ -88,7 +88,7 @@ void FillFigures(const Sums& sums, const metrics::Peaks& peaks, Reading& reading
   reading.waiting = Ratio(sums.waiting_s, duration);
   reading.kv_used_share = Ratio(sums.kv_used_share_s, duration);
   reading.passes_per_s = Ratio(sums.passes, duration);
-  reading.busy_share = Ratio(sums.busy_s, duration);
+  reading.busy_share = Ratio(sums.busy_s, sums.busy_of_s);
   reading.mean_batch = Ratio(sums.sequences, sums.passes);
   reading.distinct_experts = Ratio(sums.experts, sums.bytes_passes);
   const std::optional<Banded> rate = Ratio(sums.bytes, sums.bytes_busy_s);

@@ -33,6 +33,7 @@ struct Sums {
   std::optional<double> generated_tokens, prompt_tokens, finished;
   std::optional<double> running_s, waiting_s, kv_used_share_s;  // integrals over time
   std::optional<double> passes, busy_s, sequences;
+  std::optional<double> busy_of_s;  // time of the windows whose busy time is known
   // Over passes whose experts are known, and their busy time. `experts`: distinct ones, mean over the MoE layers, pass by pass.
   std::optional<Banded> bytes, experts;
   std::optional<double> bytes_busy_s, bytes_passes, flops;

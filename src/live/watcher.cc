@@ -27,23 +27,31 @@ void SayMissing(Reading& reading, const char* figure, bool is_missing, const std
 
 }  // namespace
 
-Watcher::Watcher(WatcherOptions options) : options_(std::move(options)), model_name_(options_.model_name) {
+Watcher::Watcher(WatcherOptions options)
+    : options_(std::move(options)), listed_{options_.model_name, options_.model_name}, model_name_(options_.model_name) {
   if (options_.model) experts_.emplace(*options_.model, options_.sheet);
 }
 
 // Why the windows before and after do not belong together; "" = they do.
 std::string Watcher::WhatChanged(const load::EngineSnapshot& engine, const Look& look) {
-  const std::string& name = look.model_name.empty() ? engine.model : look.model_name;
-  const bool is_other = !name.empty() && !model_name_.empty() && name != model_name_;
   std::string change;
-  if (is_other) {
-    change = fmt::format("the server now serves {} instead of {}", name, model_name_);
-    model_changed_ = true;
-  } else if (last_ && last_->engine) {
+  const auto compare = [&](const std::string& name, Served& served) {
+    if (name.empty() || name == served.last) return;
+    if (served.first.empty()) {
+      served.first = name;
+    } else {
+      change = fmt::format("the server now serves {} instead of {}", name, served.last);
+      model_name_ = name;
+    }
+    served.last = name;
+  };
+  compare(engine.model, labelled_);
+  compare(look.model_name, listed_);
+  if (change.empty() && last_ && last_->engine) {
     if (const std::string why = load::WhyRestarted(last_->engine->counters, engine.counters); !why.empty())
       change = fmt::format("the server was started anew: {}", why);
   }
-  if (!name.empty()) model_name_ = name;
+  if (model_name_.empty()) model_name_ = listed_.last.empty() ? labelled_.last : listed_.last;
   return change;
 }
 
@@ -72,10 +80,11 @@ void Watcher::AddPasses(const Window& window, Sums& sums) {
   if (passes <= 0) return;
   const stats::Interval byte_band = experts_->Band(bytes.value, variant_bytes);
   const stats::Interval distinct_band = experts_->Band(distinct.value, variant_distinct);
-  sums.bytes = Banded{bytes.value, byte_band.low, byte_band.high};
   if (experts_->source() != ExpertSource::kNone) sums.experts = Banded{distinct.value, distinct_band.low, distinct_band.high};
-  sums.flops = flops;
   sums.bytes_passes = passes;
+  if (!window.busy_s) return;
+  sums.bytes = Banded{bytes.value, byte_band.low, byte_band.high};
+  sums.flops = flops;
   sums.bytes_busy_s = window.busy_s;
 }
 
@@ -90,11 +99,12 @@ Sums Watcher::SumsOf(const Window& window, const Look& look) {
   sums.kv_used_share_s = OverTime(window.kv_used_share, window.duration_s);
   sums.passes = window.pass_count;
   sums.busy_s = window.pass_count.value_or(0) > 0 ? window.busy_s : window.pass_count;
+  if (sums.busy_s) sums.busy_of_s = window.duration_s;
   double sequences = 0;
   for (const TypicalPass& typical : window.passes)
     sequences += typical.count * static_cast<double>(typical.pass.SequenceCount());
   if (window.pass_count) sums.sequences = sequences;
-  if (options_.model && options_.model->computes && !model_changed_) AddPasses(window, sums);
+  if (options_.model && options_.model->computes && !model_changed()) AddPasses(window, sums);
   if (look.energy_j && last_->energy_j && *look.energy_j >= *last_->energy_j) {
     sums.energy_j = *look.energy_j - *last_->energy_j;
     sums.energy_tokens = window.generated_tokens;
@@ -124,11 +134,12 @@ void Watcher::Finish(const Look& look, Reading& reading) const {
     reading.sampled_answers = experts_->answers();
     reading.sampled_tokens = experts_->tokens();
   }
-  const std::string without_model = model_changed_    ? "the model that was given is not the one that is served now"
+  const std::string without_model = model_changed()   ? "the model that was given is not the one that is served now"
                                     : !options_.model ? options_.model_missing
                                     : !options_.model->computes
                                         ? "the model is known by its tensors alone, not by what it computes"
-                                        : passes_missing_;
+                                    : !passes_missing_.empty() ? passes_missing_
+                                                               : busy_missing_;
   const bool idle = reading.passes_per_s == 0.0;
   const std::string none = without_model.empty() && idle ? "no pass ran" : without_model;
   const auto needs = [&](const std::string& ceiling, bool has) {
@@ -145,9 +156,9 @@ void Watcher::Finish(const Look& look, Reading& reading) const {
   SayMissing(reading, "bandwidth_bytes_per_s", !reading.bandwidth_bytes_per_s, none);
   SayMissing(reading, "passes_per_s", !reading.passes_per_s, passes_missing_);
   SayMissing(reading, "mean_batch", !reading.mean_batch, idle ? "no pass ran" : passes_missing_);
-  SayMissing(reading, "busy_share", !reading.busy_share, passes_missing_);
+  SayMissing(reading, "busy_share", !reading.busy_share, passes_missing_.empty() ? busy_missing_ : passes_missing_);
   const std::string unsaid = "the server's /metrics do not tell";
-  SayMissing(reading, "tokens_per_s", !reading.tokens_per_s, unsaid);
+  SayMissing(reading, "tokens_per_s", !reading.tokens_per_s, passes_missing_.empty() ? unsaid : passes_missing_);
   SayMissing(reading, "prompt_tokens_per_s", !reading.prompt_tokens_per_s, unsaid);
   SayMissing(reading, "requests_per_s", !reading.requests_per_s, unsaid);
   SayMissing(reading, "running_requests", !reading.running, unsaid);
@@ -184,6 +195,7 @@ Reading Watcher::Take(const Look& look) {
     const Window window = recorded ? WindowOf(*last_->engine, *look.engine, duration_s, *look.passes)
                                    : WindowOf(*last_->engine, *look.engine, duration_s);
     passes_missing_ = window.missing;
+    busy_missing_ = window.busy_missing;
     context_known_ = window.context_known;
     const Sums sums = SumsOf(window, look);
     if (total_.duration_s == 0) first_s_ = last_->time_s;

@@ -58,9 +58,13 @@ class Watcher {
   // What the server has done since the watch began: finished requests, tokens of prompts and answers.
   double seen_requests() const { return seen_requests_; }
   double seen_tokens() const { return seen_tokens_; }
-  bool model_changed() const { return model_changed_; }
+  // Whether it serves another model than at first.
+  bool model_changed() const { return listed_.first != listed_.last || labelled_.first != labelled_.last; }
 
  private:
+  struct Served {
+    std::string first, last;
+  };
   std::string WhatChanged(const load::EngineSnapshot& engine, const Look& look);
   Sums SumsOf(const Window& window, const Look& look);
   void AddPasses(const Window& window, Sums& sums);
@@ -70,9 +74,10 @@ class Watcher {
   WatcherOptions options_;
   std::optional<Experts> experts_;
   std::optional<Look> last_;  // that brought something
-  bool was_away_ = false, model_changed_ = false, passes_were_lost_ = false;
-  std::string model_name_;
-  std::string passes_missing_;
+  bool was_away_ = false, passes_were_lost_ = false;
+  Served listed_, labelled_;  // by its list of models, and by the labels of its counters, which may be another of its names
+  std::string model_name_;    // what was said last
+  std::string passes_missing_, busy_missing_;
   bool context_known_ = true;
   Sums total_;
   ExpertSource total_source_ = ExpertSource::kNone;

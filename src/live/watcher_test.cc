@@ -173,6 +173,45 @@ TEST(Watcher, AnotherModelHasNoBytes) {
   EXPECT_THAT(reading.missing.at("s_mbu"), HasSubstr("not the one that is served"));
 }
 
+// vLLM labels its counters with the first of its names; a user may ask for it by another one.
+TEST(Watcher, AnAliasIsNoOtherModel) {
+  Watcher watcher(Options());
+  for (int i = 0; i < 3; ++i) {
+    Look look = At(i, 100 * (i + 1), 50 * (i + 1));
+    look.engine->model = "first-name";
+    if (i == 2) look.model_name = "served";
+    const Reading reading = watcher.Take(look);
+    EXPECT_TRUE(reading.events.empty()) << reading.events.front();
+    EXPECT_EQ(reading.s_mbu.has_value(), i > 0);
+  }
+}
+
+TEST(Watcher, AModelThatComesBackHasBytesAgain) {
+  Watcher watcher(Options());
+  watcher.Take(At(0, 100, 50));
+  Look look = At(1, 200, 100);
+  look.engine->model = "other";
+  watcher.Take(look);
+  EXPECT_TRUE(watcher.model_changed());
+  EXPECT_THAT(watcher.Take(At(2, 300, 150)).events, ElementsAre("the server now serves served instead of other"));
+  EXPECT_TRUE(watcher.Take(At(3, 400, 200)).s_mbu.has_value());
+}
+
+// The time in passes is not known in the middle window: it counts for neither side of a ratio.
+TEST(Watcher, ATimeThatIsNotKnownIsInNoRatio) {
+  Watcher watcher(Options());
+  watcher.Take(At(0, 100, 50));
+  watcher.Take(At(1, 200, 100));
+  Look idle = At(2, 300, 150);
+  idle.engine->running = 0;
+  const Reading part = watcher.Take(idle);
+  EXPECT_FALSE(part.s_mbu || part.busy_share || part.s_mfu);
+  EXPECT_THAT(part.missing.at("s_mbu"), HasSubstr("a part of the window"));
+  EXPECT_THAT(part.missing.at("busy_share"), HasSubstr("a part of the window"));
+  EXPECT_TRUE(part.distinct_experts && part.passes_per_s == 50);
+  EXPECT_EQ(watcher.Summary().busy_share, 1);
+}
+
 TEST(Watcher, WhatIsMissingSaysWhy) {
   WatcherOptions options = Options();
   options.model.reset();

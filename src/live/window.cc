@@ -16,6 +16,18 @@ std::optional<double> MeanOfEnds(std::optional<double> before, std::optional<dou
   return before && after ? std::optional((*before + *after) / 2) : after;
 }
 
+// Whether what a counter grew by is lost in the digits with which the server prints it. `factors`: of how many numbers it is
+// the product.
+bool IsTooCoarse(const EngineSnapshot& page, std::optional<double> before, std::optional<double> after, int factors = 1) {
+  constexpr double kLeastSteps = 20, kDigits = 6;
+  const auto growth = Growth(before, after);
+  if (!page.is_six_digits || !growth || *after < std::pow(10, kDigits)) return false;
+  const double last_digit = std::pow(10, std::floor(std::log10(*after)) + 1 - kDigits);
+  const double step = factors > 1 ? *after * std::pow(10, 1 - kDigits) : last_digit;
+  const bool idle = *growth == 0 && page.running.value_or(0) == 0;
+  return !idle && *growth < kLeastSteps * step;
+}
+
 double WithoutFirst(std::optional<double> generated, std::optional<double> first) {
   return std::max(0.0, generated.value_or(0) - first.value_or(0));
 }
@@ -143,29 +155,13 @@ double CountOf(const std::vector<SizeClass>& classes) {
   return passes;
 }
 
-// Passes and busy time, as far as counters tell.
-void CountPasses(const EngineSnapshot& before, const EngineSnapshot& after, double decode_tokens, Window& window) {
-  const bool ran = before.running.value_or(0) > 0 && after.running.value_or(0) > 0;
-  const auto gaps = Growth(before.token_gaps, after.token_gaps), gap_s = Growth(before.token_gap_s, after.token_gap_s);
-  const double gap = gaps && gap_s && *gaps > 0 ? *gap_s / *gaps : 0;  // 0 = not known
-  window.pass_count = Growth(before.passes, after.passes);
-  if (window.pass_count) window.pass_origin = Origin::kCounted;
-  if (const auto busy = Growth(before.busy_s, after.busy_s); busy && *busy > 0) {
-    window.busy_s = std::min(*busy, window.duration_s);
-    window.busy_origin = Origin::kCounted;
-  } else if (window.pass_count && !ran && gap > 0) {
-    window.busy_s = std::min(*window.pass_count * gap, window.duration_s);
-    window.busy_origin = Origin::kTokenGaps;
-  } else {
-    window.busy_s = window.duration_s;
-    window.busy_origin = Origin::kWhole;
-  }
-  if (window.pass_count) return;
-  if (gap > 0 && ran) {
-    window.pass_count = *window.busy_s / gap;
+// Where nobody counts them. `gap`: mean between two tokens of a request; 0 = not known.
+void EstimatePasses(double decode_tokens, double gap, double engines, Window& window) {
+  if (gap > 0) {
+    window.pass_count = *window.busy_s / gap * engines;
     window.pass_origin = Origin::kTokenGaps;
   } else if (window.running.value_or(0) > 0) {
-    window.pass_count = decode_tokens / *window.running;
+    window.pass_count = decode_tokens / *window.running * engines;
     window.pass_origin = Origin::kRunning;
   } else if (window.generated_tokens && *window.generated_tokens == 0) {
     window.pass_count = 0;
@@ -177,13 +173,38 @@ void CountPasses(const EngineSnapshot& before, const EngineSnapshot& after, doub
   }
 }
 
+// Passes and busy time, as far as counters tell.
+void CountPasses(const EngineSnapshot& before, const EngineSnapshot& after, double decode_tokens, Window& window) {
+  const bool ran = before.running.value_or(0) > 0 && after.running.value_or(0) > 0;
+  const auto gaps = Growth(before.token_gaps, after.token_gaps), gap_s = Growth(before.token_gap_s, after.token_gap_s);
+  const double gap = gaps && gap_s && *gaps > 0 ? *gap_s / *gaps : 0;  // 0 = not known
+  const double engines = std::max(1, after.engines);
+  window.pass_count = Growth(before.passes, after.passes);
+  if (window.pass_count) window.pass_origin = Origin::kCounted;
+  if (const auto busy = Growth(before.busy_s, after.busy_s); busy && *busy > 0) {
+    window.busy_s = std::min(*busy / engines, window.duration_s);
+    window.busy_origin = Origin::kCounted;
+  } else if (window.pass_count && !ran && gap > 0) {
+    window.busy_s = std::min(*window.pass_count / engines * gap, window.duration_s);
+    window.busy_origin = Origin::kTokenGaps;
+  } else {
+    window.busy_s = window.duration_s;
+    window.busy_origin = Origin::kWhole;
+  }
+  if (!window.pass_count) EstimatePasses(decode_tokens, ran ? gap : 0, engines, window);
+  if (window.busy_origin != Origin::kWhole || ran || window.pass_count.value_or(0) == 0) return;
+  window.busy_s = std::nullopt;
+  window.busy_origin = Origin::kNone;
+  window.busy_missing = "requests ran in a part of the window only, and the server does not tell how long";
+}
+
 Window CountersOf(const EngineSnapshot& before, const EngineSnapshot& after, double duration_s) {
   Window window;
   window.duration_s = duration_s;
   window.generated_tokens = Growth(before.counters.generated_tokens, after.counters.generated_tokens);
   window.prompt_tokens = Growth(before.counters.prompt_tokens, after.counters.prompt_tokens);
   window.cached_tokens = Growth(before.counters.cached_tokens, after.counters.cached_tokens);
-  window.finished = Growth(before.counters.finished, after.counters.finished);
+  window.finished = load::GrowthOf(before.counters, after.counters).finished;
   window.running = MeanOfEnds(before.running, after.running);
   window.waiting = MeanOfEnds(before.waiting, after.waiting);
   window.kv_used_share = MeanOfEnds(before.kv_used_share, after.kv_used_share);
@@ -216,9 +237,19 @@ Window WindowOf(const EngineSnapshot& before, const EngineSnapshot& after, doubl
     window.missing = "the server's /metrics hold no count of generated tokens";
     return window;
   }
+  const bool tokens_are_coarse = IsTooCoarse(after, before.counters.generated_tokens, after.counters.generated_tokens);
+  if (tokens_are_coarse || IsTooCoarse(after, before.passes, after.passes)) {
+    if (tokens_are_coarse) window.generated_tokens = std::nullopt;
+    window.missing =
+        "the server prints its counters with six digits, and in so short a time they grew by a few of their steps "
+        "only: watch with a longer --interval";
+    return window;
+  }
   const auto first = Growth(before.first_tokens, after.first_tokens);
   Work work;
-  work.decode_tokens = Growth(before.decode_tokens, after.decode_tokens).value_or(WithoutFirst(window.generated_tokens, first));
+  work.decode_tokens = WithoutFirst(window.generated_tokens, first);
+  const auto decoded = Growth(before.decode_tokens, after.decode_tokens);
+  if (decoded && !IsTooCoarse(after, before.decode_tokens, after.decode_tokens, 2)) work.decode_tokens = *decoded;
   CountPasses(before, after, work.decode_tokens, window);
   if (!window.pass_count) return window;
   work.passes = *window.pass_count;
@@ -227,7 +258,8 @@ Window WindowOf(const EngineSnapshot& before, const EngineSnapshot& after, doubl
   work.prompt_tokens = std::max(0.0, window.prompt_tokens.value_or(0) - work.cached);
   work.prompts = std::max(1.0, first.value_or(window.finished.value_or(1)));
   const double batch = work.passes > 0 ? work.decode_tokens / work.passes : 0;
-  work.largest = std::max({batch, before.running.value_or(0), after.running.value_or(0)});
+  const double most_running = std::max(before.running.value_or(0), after.running.value_or(0));
+  work.largest = std::max(batch, most_running / std::max(1, after.engines));
   // A pass with a whole prompt has more tokens than half of the mean prompt, whatever runs beside it.
   const double most = std::max(work.largest, work.prompt_tokens / work.prompts / 2);
   if (!work.apart) work.classes = ClassesUpTo(most, work.largest, before, after);

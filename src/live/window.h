@@ -49,11 +49,12 @@ struct Window {
   std::optional<double> running, waiting, kv_used_share;  // means of the window's ends
   std::optional<double> pass_count;
   Origin pass_origin = Origin::kNone;
-  std::optional<double> busy_s;  // time in passes, at most duration_s
+  std::optional<double> busy_s;  // time in passes, at most duration_s; of several engines their mean
   Origin busy_origin = Origin::kNone;
   std::vector<TypicalPass> passes;  // none when the engine was idle
   bool context_known = true;        // false: the passes' contexts are 0, their KV bytes too few
   std::string missing;              // why there is no pass_count, one sentence; "" = there is
+  std::string busy_missing;         // why there is no busy_s where there are passes, likewise
 };
 
 // Two looks `duration_s` > 0 apart at a server that was not started anew in between.

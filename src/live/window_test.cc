@@ -154,6 +154,81 @@ TEST(Window, IdleTimeIsNotBusy) {
   EXPECT_TRUE(idle.passes.empty());
 }
 
+// Two data-parallel ranks, each busy for 0.3 of a second, with 4 requests between them.
+TEST(Window, EnginesSideBySideHaveTheirOwnTime) {
+  EngineSnapshot before = Still();
+  before.engines = 2;
+  before.busy_s = 10;
+  EngineSnapshot after = before;
+  after.counters.generated_tokens = 1200;
+  after.passes = 400;
+  after.busy_s = 10.6;
+  Window window = WindowOf(before, after, 1);
+  EXPECT_DOUBLE_EQ(*window.busy_s, 0.3);
+  EXPECT_EQ(window.pass_count, 100);
+  EXPECT_THAT(window.passes[0].pass.sequences, ElementsAre(SequenceSlice{100, 1, 2})) << "2 of 4 requests each";
+  before.busy_s.reset();
+  before.passes.reset();
+  window = WindowOf(before, after, 1);
+  EXPECT_EQ(window.pass_origin, Origin::kRunning);
+  EXPECT_EQ(window.pass_count, 100) << "200 tokens, 2 a pass";
+  before.token_gaps = before.token_gap_s = 0;
+  after.token_gaps = 100;
+  after.token_gap_s = 2;
+  window = WindowOf(before, after, 1);
+  EXPECT_EQ(window.pass_origin, Origin::kTokenGaps);
+  EXPECT_EQ(window.pass_count, 100) << "50 in a second, of each";
+  after.running = 0;
+  after.passes = 310;
+  before.passes = 300;
+  window = WindowOf(before, after, 1);
+  EXPECT_DOUBLE_EQ(*window.busy_s, 0.1) << "5 passes of 20 ms of each";
+}
+
+TEST(Window, APartOfAWindowIsNotTheWhole) {
+  const EngineSnapshot before = Still();
+  EngineSnapshot after = before;
+  after.counters.generated_tokens = 1200;
+  after.passes = 350;
+  after.running = 0;
+  const Window window = WindowOf(before, after, 1);
+  EXPECT_EQ(window.pass_count, 50);
+  EXPECT_FALSE(window.busy_s.has_value());
+  EXPECT_EQ(window.busy_origin, Origin::kNone);
+  EXPECT_THAT(window.busy_missing, testing::HasSubstr("a part of the window"));
+}
+
+// llama-server's page says 1.00009e+07 of ten million passes: its steps are of a hundred.
+TEST(Window, CountersOfSixDigitsNeedTime) {
+  EngineSnapshot before = Still();
+  before.is_six_digits = true;
+  before.passes = 10'000'000;
+  EngineSnapshot after = before;
+  after.counters.generated_tokens = 1350;
+  after.passes = 10'000'100;
+  Window window = WindowOf(before, after, 1);
+  EXPECT_FALSE(window.pass_count.has_value());
+  EXPECT_THAT(window.missing, testing::HasSubstr("longer --interval"));
+  EXPECT_EQ(window.generated_tokens, 350) << "exact still";
+  after.passes = 10'009'000;
+  after.counters.generated_tokens = 37'000;
+  before.decode_tokens = 40'000'000;
+  after.decode_tokens = 40'035'000;  // a product of two rounded numbers
+  window = WindowOf(before, after, 100);
+  EXPECT_EQ(window.pass_count, 9'000);
+  double sequences = 0;
+  for (const TypicalPass& typical : window.passes)
+    sequences += typical.count * static_cast<double>(typical.pass.SequenceCount());
+  EXPECT_NEAR(sequences, 36'000, 1e-6) << "by the count of tokens";
+  EngineSnapshot idle = before;
+  idle.running = 0;
+  EXPECT_EQ(WindowOf(idle, idle, 1).pass_count, 0);
+  before.counters.generated_tokens = 3'000'000;
+  after = before;
+  after.counters.generated_tokens = 3'000'100;
+  EXPECT_FALSE(WindowOf(before, after, 1).generated_tokens.has_value());
+}
+
 TEST(Window, RecordedPassesAreTakenAsTheyAre) {
   record::PassRecord pass;
   pass.latency_s = 0.25;

@@ -39,6 +39,8 @@ struct EngineSnapshot {
 
   // Prompts are computed in passes of their own, decoding requests wait meanwhile.
   bool prefill_apart = false;
+  int engines = 1;             // whose counters add up here, each with passes and a time of its own: data-parallel ranks
+  bool is_six_digits = false;  // counters are printed with six significant digits
 };
 
 }  // namespace moecap::load

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
@@ -24,6 +25,7 @@ std::string WhyRestarted(const ServerCounters& before, const ServerCounters& aft
       std::abs(*before.process_start_s - *after.process_start_s) > kSameStartS)
     return "its /metrics name another start of its process than before";
   for (const auto& [field, name] : kCounters) {
+    if (field == &ServerCounters::finished) continue;
     if (before.*field && after.*field && *(after.*field) < *(before.*field))
       return fmt::format("its counter of {} fell from {:.0f} to {:.0f}", name, *(before.*field), *(after.*field));
   }
@@ -44,7 +46,7 @@ ServerCounters GrowthOf(const ServerCounters& before, const ServerCounters& afte
   ServerCounters growth;
   if (!WhyRestarted(before, after).empty()) return growth;
   for (const auto& [field, name] : kCounters) {
-    if (before.*field && after.*field) growth.*field = *(after.*field) - *(before.*field);
+    if (before.*field && after.*field) growth.*field = std::max(0.0, *(after.*field) - *(before.*field));
   }
   growth.process_start_s = after.process_start_s;
   return growth;

@@ -11,9 +11,10 @@ struct ServerCounters {
   std::optional<double> prompt_tokens;     // of all prompts, from the prefix cache or computed
   std::optional<double> cached_tokens;     // of those, found in the prefix cache
   std::optional<double> generated_tokens;  // of all answers
-  std::optional<double> finished;          // requests that ended well
-  std::optional<double> aborted;           // requests that were given up
-  std::optional<double> process_start_s;   // when its process was started, Unix time; of several servers the sum
+  // Requests that ended well: of some servers those that ended less the aborted, which falls where one is aborted in the queue.
+  std::optional<double> finished;
+  std::optional<double> aborted;          // requests that were given up
+  std::optional<double> process_start_s;  // when its process was started, Unix time; of several servers the sum
 
   friend bool operator==(const ServerCounters&, const ServerCounters&) = default;
 };
@@ -22,7 +23,7 @@ struct ServerCounters {
 ServerCounters SumOf(const ServerCounters& a, const ServerCounters& b);
 
 // By how much they grew between two readings; process_start_s is that of the later one. Null where one of the two does not
-// tell. A server that was started anew counts from 0: then everything is null.
+// tell; 0 where `finished` fell. A server that was started anew counts from 0: then everything is null.
 ServerCounters GrowthOf(const ServerCounters& before, const ServerCounters& after);
 
 // Why the server must have been started anew between two readings; "" = nothing shows it.

@@ -32,5 +32,17 @@ TEST(ServerCounters, ARestartShowsInTheStartOfTheProcessOrInACounterThatFalls) {
   EXPECT_FALSE(GrowthOf(before, after).generated_tokens.has_value()) << "counted from another beginning";
 }
 
+// SGLang counts an abort at once, and a request only when its output ends.
+TEST(ServerCounters, AbortsAreNoRestart) {
+  ServerCounters before, after;
+  before.finished = 1000;
+  after.finished = 936;
+  before.aborted = 0;
+  after.aborted = 64;
+  EXPECT_EQ(WhyRestarted(before, after), "");
+  EXPECT_EQ(GrowthOf(before, after).finished, 0);
+  EXPECT_EQ(GrowthOf(before, after).aborted, 64);
+}
+
 }  // namespace
 }  // namespace moecap::load

@@ -493,6 +493,17 @@ TEST_F(Cli, HelpFitsATerminal) {
   EXPECT_GT(seen, 20u);
 }
 
+// Tables by fmt, by stdio and by streams, help by CLI11.
+TEST_F(Cli, AnOutputThatIsCutOffIsAFailure) {
+  for (const char* verb :
+       {"runs", "systems", "hardware", "datasets --json", "doctor", "model Qwen/Qwen3-30B-A3B", "run --help"}) {
+    const std::string line = fmt::format("{} {} >/dev/full 2>'{}'", MOECAP_BINARY, verb, (dir_ / "said").string());
+    EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 1) << verb;
+    if (!std::string_view(verb).ends_with("--help"))
+      EXPECT_THAT(ReadFile(dir_ / "said").value(), HasSubstr("the output could not be written as a whole")) << verb;
+  }
+}
+
 TEST_F(Cli, HelpAndUsage) {
   const Outcome help = Call({"run", "--help"});
   EXPECT_EQ(help.exit_code, 0);

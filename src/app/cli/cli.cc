@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <system_error>
 
 #include "app/cli/help.h"
 #include "app/cli/numbers.h"
@@ -57,6 +58,20 @@ int ExitCodeOf(ErrorKind kind) {
   return kRunFailed;
 }
 
+bool WroteOutput() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
+
+// Nobody may take a part of an output for the whole.
+Status Run(const Action& action) {
+  Status status;
+  try {
+    status = action();
+  } catch (const std::system_error&) {  // of fmt::print
+    if (std::ferror(stdout) == 0) throw;
+  }
+  if (!status.ok() || WroteOutput()) return status;
+  return Failed("the output could not be written as a whole: is the disk full?");
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
@@ -77,11 +92,12 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kOk : kUsage;
+    const int code = app.exit(error);  // prints help, too
+    return code != 0 ? kUsage : WroteOutput() ? kOk : kRunFailed;
   }
   for (const auto& [sub, action] : actions) {
     if (!sub->parsed()) continue;
-    const Status status = action();
+    const Status status = Run(action);
     if (status.ok()) return kOk;
     std::fprintf(stderr, "moecap %s: %s\n", sub->get_name().c_str(), status.error().message.c_str());
     return ExitCodeOf(status.error().kind);

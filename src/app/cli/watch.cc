@@ -128,7 +128,9 @@ Result<std::vector<std::string>> PromptsOf(const WatchFlags& flags) {
 // Telemetry of each pass: where the flag says, else where a server on this machine says itself; "" = none.
 std::string PassAddress(const WatchFlags& flags, const ServerConnection& connection) {
   if (!flags.pass_metrics.empty()) return flags.pass_metrics == "none" ? "" : flags.pass_metrics;
-  return net::IsLoopback(connection.options.http.urls.front().host) ? connection.facts.pass_metrics_address : "";
+  const bool is_one_engine = connection.facts.data_parallel.value_or(1) == 1;  // each rank publishes its own passes
+  const bool is_here = net::IsLoopback(connection.options.http.urls.front().host);
+  return is_here && is_one_engine ? connection.facts.pass_metrics_address : "";
 }
 
 // Null: no probes are sent.
@@ -203,6 +205,7 @@ Status RunWatch(const WatchFlags& flags, std::vector<Watched>& servers, MetricsP
     const std::vector<live::Reading> readings = LookOnce(flags, servers);
     if (page != nullptr) page->Set(live::PrometheusPage(readings));
     view.Show(readings);
+    if (std::ferror(stdout) != 0) return {};  // the program says so
     // Two looks make the first figures, however long they take.
     if (++looks >= 2 && (clock.NowNs() >= end_ns || next_ns + interval_ns > end_ns)) break;
     while (next_ns + interval_ns < clock.NowNs()) next_ns += interval_ns;
@@ -227,7 +230,13 @@ Result<Watched> StartWatching(const WatchFlags& flags, const std::string& url, c
   std::string energy_missing;
   auto meter = MeterFor(flags, connection, used, energy_missing);
   ASSIGN_OR_RETURN(LiveServer server, LiveServer::Create(connection, std::move(meter), energy_missing, used, clock));
-  if (const std::string address = PassAddress(flags, connection); !address.empty()) RETURN_IF_ERROR(server.Subscribe(address));
+  const std::string address = PassAddress(flags, connection);
+  if (const int64_t ranks = connection.facts.data_parallel.value_or(1); ranks > 1 && !address.empty())
+    return BadInput(
+        fmt::format("--pass-metrics: each of the {} data-parallel ranks of {} publishes its own passes, and one does not "
+                    "tell of all; leave the flag out, the counters do",
+                    ranks, connection.url));
+  if (!address.empty()) RETURN_IF_ERROR(server.Subscribe(address));
   return Watched{std::move(server), std::make_unique<live::Watcher>(std::move(options)), std::move(prober)};
 }
 

@@ -101,8 +101,19 @@ std::string LinesOf(const std::string& before, std::span<const live::Reading> re
   for (const live::Reading& reading : readings) widest = std::max(widest, reading.url.size());
   std::string lines;
   for (const live::Reading& reading : readings)
-    lines += fmt::format("{}{:<{}}  {}\n", before, reading.url, widest, WatchLine(reading));
+    lines += fmt::format("{}{:<{}}  {}\n", before, reading.url, widest, PrintableText(WatchLine(reading)));
   return lines + fmt::format("{}{:<{}}  {}\n", before, kTogether, widest, WatchLine(live::Together(readings)));
+}
+
+// Lines that were wrapped could not be drawn over.
+std::string ForScreen(std::string_view table, size_t width) {
+  std::string text;
+  while (!table.empty()) {
+    const std::string_view line = table.substr(0, table.find('\n'));
+    table.remove_prefix(std::min(table.size(), line.size() + 1));
+    text += Shorten(line, width) + "\n";
+  }
+  return text;
 }
 
 }  // namespace
@@ -120,12 +131,12 @@ void WatchView::Show(std::span<const live::Reading> readings) {
   drawn_lines_ = 0;
   if (redraws_) {
     const std::string table = readings.size() == 1 ? WatchTable(readings.front(), TerminalWidth()) : LinesOf("", readings);
+    text += ForScreen(table, TerminalWidth());
     drawn_lines_ = static_cast<int>(std::ranges::count(table, '\n'));
-    text += table;
   } else if (readings.size() > 1) {
     text += LinesOf(time + "  ", readings);
   } else if (readings.front().events.empty() || readings.front().duration_s > 0) {
-    text += fmt::format("{}  {}\n", time, WatchLine(readings.front()));
+    text += fmt::format("{}  {}\n", time, PrintableText(WatchLine(readings.front())));
   }
   PrintText(text);
 }

@@ -1,5 +1,6 @@
 #include "system/openai/engine_page.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -26,6 +27,7 @@ std::optional<double> NumberIn(const std::string& text) {
 void ReadVllm(std::string_view page, EngineSnapshot& engine) {
   engine.model = LabelOf(page, "vllm:", "model_name");
   engine.running = SumOf(page, "vllm:num_requests_running");
+  engine.engines = std::max(1, ValuesOf(page, "vllm:num_requests_running", "engine"));
   engine.waiting = SumOf(page, "vllm:num_requests_waiting");
   engine.kv_used_share = MeanOf(page, "vllm:kv_cache_usage_perc");
   if (!engine.kv_used_share) engine.kv_used_share = MeanOf(page, "vllm:gpu_cache_usage_perc");
@@ -45,6 +47,7 @@ void ReadVllm(std::string_view page, EngineSnapshot& engine) {
 void ReadSglang(std::string_view page, EngineSnapshot& engine) {
   engine.model = LabelOf(page, "sglang:", "model_name");
   engine.running = SumOf(page, "sglang:num_running_reqs");
+  engine.engines = std::max(1, ValuesOf(page, "sglang:num_running_reqs", "dp_rank"));
   engine.waiting = SumOf(page, "sglang:num_queue_reqs");
   engine.kv_used_share = MeanOf(page, "sglang:token_usage");
   engine.kv_capacity_tokens = SumOf(page, "sglang:max_total_num_tokens");
@@ -74,6 +77,7 @@ void ReadLlamaServer(std::string_view page, EngineSnapshot& engine) {
   engine.kv_used_tokens = SumOf(page, "llamacpp:kv_cache_tokens");
   engine.passes = SumOf(page, "llamacpp:n_decode_total");
   engine.decode_tokens = Product(engine.passes, SumOf(page, "llamacpp:n_busy_slots_per_decode"));
+  engine.is_six_digits = true;
 }
 
 void ReadTgi(std::string_view page, EngineSnapshot& engine) {

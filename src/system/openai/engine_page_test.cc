@@ -74,6 +74,22 @@ TEST(EnginePage, LlamaServerTellsItsMeanBatch) {
   EXPECT_EQ(engine.decode_tokens, 250);
   EXPECT_EQ(engine.running, 3);
   EXPECT_EQ(engine.waiting, 1);
+  EXPECT_TRUE(engine.is_six_digits);
+}
+
+TEST(EnginePage, RanksOfDataParallelsAreCounted) {
+  EXPECT_EQ(EngineOnPage(ServerKind::kVllm,
+                         "vllm:num_requests_running{engine=\"0\",model_name=\"m\"} 1\n"
+                         "vllm:num_requests_running{engine=\"1\",model_name=\"m\"} 2\n")
+                .engines,
+            2);
+  EXPECT_EQ(EngineOnPage(ServerKind::kSglang,
+                         "sglang:num_running_reqs{dp_rank=\"0\",tp_rank=\"0\"} 1\n"
+                         "sglang:num_running_reqs{dp_rank=\"0\",tp_rank=\"1\"} 1\n"
+                         "sglang:num_running_reqs{dp_rank=\"1\",tp_rank=\"0\"} 1\n")
+                .engines,
+            2);
+  EXPECT_EQ(EngineOnPage(ServerKind::kSglang, "sglang:num_running_reqs{tp_rank=\"0\"} 1\n").engines, 1);
 }
 
 TEST(EnginePage, WhatIsNotThereIsNull) {

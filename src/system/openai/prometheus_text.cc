@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace moecap::openai {
 namespace {
@@ -94,6 +95,16 @@ std::string LabelOf(std::string_view page, std::string_view name_begin, std::str
     if (open != std::string_view::npos) found = ValueOfLabel(line.substr(open), label);
   });
   return found;
+}
+
+int ValuesOf(std::string_view page, std::string_view name, std::string_view label) {
+  std::set<std::string_view> values;
+  ForEachLine(page, [&](std::string_view line) {
+    const auto sample = SampleOn(line, name);
+    if (!sample) return;
+    if (const std::string_view value = ValueOfLabel(sample->labels, label); !value.empty()) values.insert(value);
+  });
+  return static_cast<int>(values.size());
 }
 
 std::vector<std::pair<double, double>> BucketsOf(std::string_view page, std::string_view name) {

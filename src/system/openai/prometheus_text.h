@@ -20,6 +20,9 @@ std::optional<double> FirstOf(std::string_view page, std::initializer_list<std::
 // The value of a label of the first sample whose name begins so; "" without one. Escapes are left as they are.
 std::string LabelOf(std::string_view page, std::string_view name_begin, std::string_view label);
 
+// How many different values the label has among the samples of that name; 0 without one.
+int ValuesOf(std::string_view page, std::string_view name, std::string_view label);
+
 // Of the histogram `name`: upper bound and cumulative count of its buckets but the last, ascending; label sets are added up.
 std::vector<std::pair<double, double>> BucketsOf(std::string_view page, std::string_view name);
 

@@ -56,7 +56,7 @@ endif()
 list(TRANSFORM modules PREPEND moecap_ OUTPUT_VARIABLE module_targets)
 install(TARGETS ${module_targets} EXPORT moecap ARCHIVE DESTINATION lib COMPONENT development)
 install(DIRECTORY src/ DESTINATION include/moecap COMPONENT development
-        FILES_MATCHING PATTERN *.h PATTERN *.inc PATTERN app EXCLUDE PATTERN testing EXCLUDE PATTERN *_test*.h EXCLUDE)
+        FILES_MATCHING PATTERN *.h PATTERN *.inc PATTERN app EXCLUDE PATTERN testing EXCLUDE PATTERN *_test_*.h EXCLUDE PATTERN *_for_test.h EXCLUDE)
 install(EXPORT moecap NAMESPACE moecap:: FILE moecap-targets.cmake DESTINATION ${package_dir} COMPONENT development)
 configure_package_config_file(cmake/moecap-config.cmake.in ${CMAKE_BINARY_DIR}/moecap-config.cmake INSTALL_DESTINATION ${package_dir}
                               PATH_VARS engine_dir)

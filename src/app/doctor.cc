@@ -178,10 +178,11 @@ Finding Index(const fs::path& results_dir) {
 Finding Duckdb() {
   if (parquet::FindLibrary().empty())
     return {"DuckDB", Health::kAbsent, "not here; parquet files cannot be read, JSON lines and CSV can",
-            "tools/fetch_duckdb, or name the library in MOECAP_DUCKDB"};
+            "name the library (libduckdb.so) in MOECAP_DUCKDB, or run tools/fetch_duckdb in the source tree"};
   const Status usable = parquet::CheckLibrary();
   if (usable) return {"DuckDB", Health::kOk, parquet::FindLibrary(), ""};
-  return {"DuckDB", Health::kLimited, usable.error().message, "tools/fetch_duckdb, or name the library in MOECAP_DUCKDB"};
+  return {"DuckDB", Health::kLimited, usable.error().message,
+          "name the library (libduckdb.so) in MOECAP_DUCKDB, or run tools/fetch_duckdb in the source tree"};
 }
 
 Finding Sandbox() {

@@ -134,8 +134,9 @@ Result<std::string> ModelName(const experiment::ServerConfig& server, const open
   if (!server.model.empty()) return server.model;
   if (identity.models.size() == 1) return identity.models.front();
   if (identity.models.empty()) return std::string("unnamed");
-  return BadInput(fmt::format("{} serves {} models; choose one as server.model: {}", server.urls.front(),
-                              identity.models.size(), fmt::join(identity.models, ", ")));
+  return BadInput(
+      fmt::format("{} serves {} models; choose one, as server.model or by the flag (--model; of watch --served-model): {}",
+                  server.urls.front(), identity.models.size(), fmt::join(identity.models, ", ")));
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ struct Library {
 };
 
 constexpr const char* kRemedy =
-    "run tools/fetch_duckdb once, or name the library in MOECAP_DUCKDB; JSON lines and CSV need no library";
+    "name DuckDB's library (libduckdb.so) in MOECAP_DUCKDB, or run tools/fetch_duckdb in the source tree; JSON lines and CSV "
+    "need no library";
 
 Result<Library> Load() {
   const std::string path = FindLibrary();

@@ -155,7 +155,40 @@ TEST_F(HabitsTest, QuickSaysWhatToNameWhenThereIsNothing) {
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.err, HasSubstr("127.0.0.1:1"));
   EXPECT_EQ(Call("quick nothing.gguf").exit_code, 2);
+  const auto expect = [&](const std::string& line, const std::string& part) {
+    const Outcome outcome = Call(line);
+    EXPECT_EQ(outcome.exit_code, 2) << line;
+    EXPECT_THAT(outcome.err, HasSubstr(part)) << line;
+  };
+  expect("quick 127.0.0.1:8000", "http://127.0.0.1:8000");
+  expect("quick --ports 1 --model some/model", "--model is said of a server");
+  expect("quick nothing.gguf --api-key-env KEY", "--api-key-env is said of a server");
   EXPECT_THAT(Left(), IsEmpty());
+}
+
+// A server that wants a key is named, one of several models is chosen from, and one that is slow answers less.
+TEST_F(HabitsTest, QuickAsksWhatItMustKnowAndWaitsForTheSlow) {
+  const auto start = [&](const std::string& name, std::vector<std::string> args) {
+    const fs::path room = dir_ / name;
+    fs::create_directories(room);
+    args.insert(args.begin(), {"mock", "--port", "0", "--ready-file", "ready"});
+    const pid_t server = StartProgram(room, args, [] { ::setenv("MOCK_KEY", "secret", 1); });
+    while (!fs::exists(room / "ready") && ::waitpid(server, nullptr, WNOHANG) == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const std::string url = ReadFile(room / "ready").value();
+    return std::pair(server, std::to_string(std::stoi(url.substr(url.rfind(':') + 1))));
+  };
+  const auto [locked, locked_port] = start("locked", {"--ttft-s", "0.01", "--tpot-s", "0.2", "--api-key-env", "MOCK_KEY"});
+  const Outcome refused = Call("quick --seconds 2 --ports " + locked_port);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("127.0.0.1:" + locked_port), HasSubstr("give it by --api-key-env")));
+  ::setenv("MOCK_KEY", "secret", 1);
+  const Outcome slow = Call("quick --seconds 12 --api-key-env MOCK_KEY --ports " + locked_port);
+  EXPECT_EQ(slow.exit_code, 0) << slow.err;
+  EXPECT_THAT(slow.out, AllOf(HasSubstr("Works"), HasSubstr("tokens instead of 64"), HasSubstr("--api-key-env MOCK_KEY")));
+  EXPECT_THAT(Left(), IsEmpty());
+  ::kill(locked, SIGTERM);
+  FinishProgram(dir_ / "locked", locked);
 }
 
 // The verbs that a help text lists, by its own words.
@@ -224,6 +257,9 @@ TEST_F(HabitsTest, EachVerbAndFlagIsInItsManPageAndInEveryCompletion) {
     }
     for (const std::string& sub : VerbsIn(verb_help)) check(words + " " + sub, page);
   };
+  EXPECT_THAT(LineWith(bash, "\"moecap runs list\") words="), HasSubstr(" --json")) << "a flag of runs that may stand behind";
+  EXPECT_THAT(LineWith(zsh, "\"moecap runs list\") words_here="), HasSubstr("'--json:"));
+  EXPECT_THAT(ReadFile(share / "man/man1/moecap-plan.1").value(), HasSubstr("moecap plan training")) << "its examples";
   for (const std::string& verb : verbs) {
     EXPECT_THAT(main_page, HasSubstr("moecap\\-" + verb));
     check(verb, ReadFile(share / ("man/man1/moecap-" + verb + ".1")).value());

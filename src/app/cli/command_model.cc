@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace moecap::app {
@@ -29,7 +30,7 @@ CommandFlag DescribeFlag(const CLI::Option& option) {
 }
 
 Command Describe(const CLI::App& app, std::vector<std::string> words) {
-  Command command{std::move(words), app.get_description(), app.get_footer(), {}, {}};
+  Command command{std::move(words), app.get_description(), app.get_footer(), {}, {}, {}};
   for (const CLI::Option* option : app.get_options()) {
     if (!option->get_group().empty()) command.flags.push_back(DescribeFlag(*option));
   }
@@ -37,7 +38,11 @@ Command Describe(const CLI::App& app, std::vector<std::string> words) {
     if (sub->get_group().empty()) continue;
     std::vector<std::string> path = command.words;
     path.push_back(sub->get_name());
-    command.commands.push_back(Describe(*sub, std::move(path)));
+    Command& described = command.commands.emplace_back(Describe(*sub, std::move(path)));
+    if (!sub->get_fallthrough()) continue;
+    std::ranges::copy_if(command.flags, std::back_inserter(described.inherited), [&](const CommandFlag& flag) {
+      return !flag.is_argument && std::ranges::find(described.flags, flag.names, &CommandFlag::names) == described.flags.end();
+    });
   }
   return command;
 }

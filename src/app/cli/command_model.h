@@ -23,8 +23,9 @@ struct CommandFlag {
 struct Command {
   std::vector<std::string> words;  // "moecap", "runs", "show"
   std::string description, footer;
-  std::vector<CommandFlag> flags;  // in the order of --help, arguments among them
-  std::vector<Command> commands;   // hidden ones are left out
+  std::vector<CommandFlag> flags;      // in the order of --help, arguments among them
+  std::vector<CommandFlag> inherited;  // of the command above it, which may stand behind this one, too
+  std::vector<Command> commands;       // hidden ones are left out
 };
 
 Command DescribeCommand(const CLI::App& app);

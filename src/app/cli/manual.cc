@@ -65,6 +65,7 @@ void AppendSub(std::string& out, const Command& command) {
   out += fmt::format(".PP\n{}\n", Synopsis(command));
   AppendFlags(out, command, true);
   AppendFlags(out, command, false);
+  if (!command.footer.empty()) out += fmt::format(".PP\n.nf\n{}\n.fi\n", Roff(command.footer));
   for (const Command& sub : command.commands) AppendSub(out, sub);
 }
 
@@ -95,6 +96,7 @@ std::vector<std::string> Next(const Command& command) {
   for (const CommandFlag& flag : command.flags) {
     if (!flag.is_argument) words.insert(words.end(), flag.names.begin(), flag.names.end());
   }
+  for (const CommandFlag& flag : command.inherited) words.insert(words.end(), flag.names.begin(), flag.names.end());
   return words;
 }
 
@@ -170,6 +172,9 @@ std::string ZshCompletion(const Command& program) {
     for (const Command& sub : command.commands) words += described(sub.words.back(), sub.description);
     for (const CommandFlag& flag : command.flags) {
       for (const std::string& flag_name : flag.names) words += flag.is_argument ? "" : described(flag_name, flag.description);
+    }
+    for (const CommandFlag& flag : command.inherited) {
+      for (const std::string& flag_name : flag.names) words += described(flag_name, flag.description);
     }
     out += fmt::format("    \"{}\") words_here=({}) ;;\n", Words(command), words);
   });

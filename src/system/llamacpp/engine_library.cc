@@ -115,7 +115,9 @@ Result<std::unique_ptr<EngineLibrary>> EngineLibrary::Load(const fs::path& folde
   }
   llama_backend_init();
   if (ggml_backend_dev_count() == 0)
-    return Failed(fmt::format("the engine found no compute backend in {}; run tools/fetch_engine again", folder.string()));
+    return Failed(fmt::format(
+        "the engine found no compute backend in {}; install moecap again, or run tools/fetch_engine in the source tree",
+        folder.string()));
   return library;
 }
 

@@ -101,7 +101,7 @@ struct ServerControl::Impl {
     switch (response->status) {
       case 401:
       case 403:
-        return BadInput(std::move(message) + "; give the key by api_key_env or api_key_file");
+        return BadInput(std::move(message) + "; give the key by api_key_env (--api-key-env) or api_key_file");
       case 404:
       case 405:
         return BadInput(fmt::format("{}; {}", message, absent));

@@ -110,8 +110,8 @@ Result<ServerIdentity> IdentifyServer(net::HttpClient& client, const std::string
   const std::string models_path = question.version + "/models";
   ASSIGN_OR_RETURN(const Json models, prober.Ask(models_path));
   if (!question.is_known && (prober.last_status() == 401 || prober.last_status() == 403)) {
-    return BadInput(
-        fmt::format("{}: {} answers {}; give the key by api_key_env or api_key_file", url, models_path, prober.last_status()));
+    return BadInput(fmt::format("{}: {} answers {}; give the key by api_key_env (--api-key-env) or api_key_file", url,
+                                models_path, prober.last_status()));
   }
   TakeModels(models, identity);
   const ServerKind owner = identity.kind;

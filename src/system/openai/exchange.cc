@@ -65,7 +65,7 @@ std::string RetryAfter(const std::string& value) {
 std::string StatusRemedy(int status, const std::string& path, const std::string& location, const std::string& retry_after) {
   if (status >= 300 && status < 400)
     return fmt::format("; redirects are not followed, give the final URL{}", location.empty() ? "" : ": " + location);
-  if (status == 401 || status == 403) return "; give the key by api_key_env or api_key_file";
+  if (status == 401 || status == 403) return "; give the key by api_key_env (--api-key-env) or api_key_file";
   if (status == 404 || status == 405) return "; check the URL, the api and the model's name; asked was " + path;
   if ((status == 429 || status == 503) && !retry_after.empty()) return "; " + RetryAfter(retry_after);
   return "";

@@ -499,8 +499,9 @@ TEST_F(Cli, AnOutputThatIsCutOffIsAFailure) {
        {"runs", "systems", "hardware", "datasets --json", "doctor", "model Qwen/Qwen3-30B-A3B", "run --help"}) {
     const std::string line = fmt::format("{} {} >/dev/full 2>'{}'", MOECAP_BINARY, verb, (dir_ / "said").string());
     EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 1) << verb;
-    if (!std::string_view(verb).ends_with("--help"))
+    if (!std::string_view(verb).ends_with("--help")) {
       EXPECT_THAT(ReadFile(dir_ / "said").value(), HasSubstr("the output could not be written as a whole")) << verb;
+    }
   }
 }
 

@@ -178,7 +178,7 @@ TEST_F(HabitsTest, QuickAsksWhatItMustKnowAndWaitsForTheSlow) {
     const std::string url = ReadFile(room / "ready").value();
     return std::pair(server, std::to_string(std::stoi(url.substr(url.rfind(':') + 1))));
   };
-  const auto [locked, locked_port] = start("locked", {"--ttft-s", "0.01", "--tpot-s", "0.2", "--api-key-env", "MOCK_KEY"});
+  const auto [locked, locked_port] = start("mock", {"--ttft-s", "0.01", "--tpot-s", "0.2", "--api-key-env", "MOCK_KEY"});
   const Outcome refused = Call("quick --seconds 2 --ports " + locked_port);
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, AllOf(HasSubstr("127.0.0.1:" + locked_port), HasSubstr("give it by --api-key-env")));
@@ -188,7 +188,7 @@ TEST_F(HabitsTest, QuickAsksWhatItMustKnowAndWaitsForTheSlow) {
   EXPECT_THAT(slow.out, AllOf(HasSubstr("Works"), HasSubstr("tokens instead of 64"), HasSubstr("--api-key-env MOCK_KEY")));
   EXPECT_THAT(Left(), IsEmpty());
   ::kill(locked, SIGTERM);
-  FinishProgram(dir_ / "locked", locked);
+  FinishProgram(dir_ / "mock", locked);
 }
 
 // The verbs that a help text lists, by its own words.
